@@ -1,0 +1,53 @@
+# Three commands for people: make run, make test, make check.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.stamp-run
+DEV_STAMP := $(VENV)/.stamp-dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+ARGS ?=
+
+.PHONY: run test check bench fix requirements clean cover
+
+run: $(RUN_STAMP)            ## paper trading on the practice market (ARGS="--port 8081" adds options)
+	@exec $(BIN)/tradingd run $(ARGS)
+
+test: $(DEV_STAMP)           ## every test (TESTS=tests/risk narrows it)
+	$(BIN)/python -m pytest $(or $(TESTS),tests)
+
+check: $(DEV_STAMP)          ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV_STAMP)          ## measure; figures in bench.json
+	$(BIN)/python -m benchmarks
+
+cover: $(DEV_STAMP)
+	$(BIN)/python -m pytest tests --cov --cov-report=term-missing:skip-covered
+
+fix: $(DEV_STAMP)
+	$(BIN)/ruff check --fix .
+
+requirements: $(DEV_STAMP)   ## refresh the hashed pins
+	$(PIP) install uv
+	UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 requirements/run.in -o requirements/run.txt
+	UV_CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 requirements/dev.in -c requirements/run.txt -o requirements/dev.txt
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tradingd needs Python 3.11 or newer: set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Creating $(VENV) (first time only, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): $(BIN)/python requirements/run.txt pyproject.toml
+	@echo "Installing pinned, hashed requirements ..."
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): $(RUN_STAMP) requirements/dev.txt
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

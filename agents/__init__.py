@@ -1,0 +1,1 @@
+"""THE BRAINS: CEO, scanner, analyst, strategy, risk officer, trader. Reactors without I/O."""

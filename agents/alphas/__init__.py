@@ -1,0 +1,1 @@
+"""Signal models, one per file."""

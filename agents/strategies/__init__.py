@@ -1,0 +1,1 @@
+"""Decision rules, one per file."""

@@ -1,0 +1,1 @@
+"""The closed vocabulary: commands (wishes), events (facts) and reports, one module per subject."""

@@ -1,0 +1,177 @@
+"""The council's conversation: candidates, signals, proposals, verdicts, mandates."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from bus.ids import ProposalId
+from bus.messages.orders import Protection, Side, TrailSpec
+
+Action = Literal["trail_buy", "trail_sell", "hold"]
+Urgency = Literal["low", "medium", "high"]
+Regime = Literal["trending", "ranging", "volatile", "calm", "unknown"]
+Mandate = Literal["risk_on", "neutral", "risk_off"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartAgent:
+    """Command of the CEO: this agent may work now."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartAgent:
+    """Command of the CEO: this agent is silent or failed, begin again."""
+
+    agent: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MandateIssued:
+    """The CEO's word on how much risk is wanted, until `valid_until` (UTC ns); after it: risk_off."""
+
+    mandate: Mandate
+    reason: str
+    valid_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A symbol the scanner finds worth a look: score 0-100 and why."""
+
+    symbol: str
+    score: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidatesRanked:
+    """The scanner's list, best first."""
+
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaSignal:
+    """One model's opinion on one closed candle. Confidence 0-1, trail distance as a ratio of price."""
+
+    alpha: str
+    version: str
+    symbol: str
+    interval: str
+    ts_open: int
+    action: Action
+    confidence: float
+    weight: float
+    trail_ratio: float
+    urgency: Urgency
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A named indicator value (float64)."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisCompleted:
+    """All the analyst has to say about one closed candle: its features and every alpha's signal."""
+
+    symbol: str
+    interval: str
+    ts_open: int
+    close: Decimal
+    regime: Regime
+    features: tuple[Feature, ...]
+    signals: tuple[AlphaSignal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """How one alpha counted in a consensus."""
+
+    alpha: str
+    action: Action
+    confidence: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class TradeProposed:
+    """The strategy's wish: one entry (side "buy") or exit (side "sell"), with its protection.
+
+    `reference_price` in quote, `quantity` in base; `trail` None = enter at once. The order itself dies
+    at `order_expires` (UTC ns); the proposal dies at the header's `expires`.
+    """
+
+    proposal_id: ProposalId
+    symbol: str
+    side: Side
+    quantity: Decimal
+    reference_price: Decimal
+    confidence: float
+    votes: tuple[Vote, ...]
+    lead_alpha: str
+    trail: TrailSpec | None
+    protection: Protection
+    order_expires: int
+    reduce_only: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a verdict: rule, measured value, limit, and whether it holds. `code` when it fails."""
+
+    rule: str
+    value: str
+    limit: str
+    passed: bool
+    message: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalApproved:
+    """The risk officer's yes: never larger than proposed, perhaps smaller."""
+
+    proposal_id: ProposalId
+    symbol: str
+    quantity: Decimal
+    shrunk_from: Decimal | None
+    checks: tuple[Check, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalVetoed:
+    """The risk officer's no, with the failing rule's code and every check."""
+
+    proposal_id: ProposalId
+    symbol: str
+    code: str
+    checks: tuple[Check, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalExpired:
+    """Nobody answered in time: silence is no."""
+
+    proposal_id: ProposalId
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightChanged:
+    """A person set the weight (0-1) of an alpha."""
+
+    alpha: str
+    weight: float
+    by: str

@@ -1,0 +1,65 @@
+"""The envelope around each message: who said it, when, because of what, how urgent, until when."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bus.ids import MessageId, SessionId
+
+PRIORITY_KILL: Final = 0
+PRIORITY_CONTROL: Final = 1
+PRIORITY_FILL: Final = 2
+PRIORITY_DEFAULT: Final = 5
+PRIORITY_DATA: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """`seq` counts the source's messages without gaps; `ts` and `expires` are UTC ns (0 = never expires).
+
+    `cause` is the id of the message that led to this one; `target` names one agent, "" is everybody who
+    subscribed to the type. Lower `priority` goes first.
+    """
+
+    source: str
+    session: SessionId
+    seq: int
+    ts: int
+    cause: str = ""
+    expires: int = 0
+    priority: int = PRIORITY_DEFAULT
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A header and a body; the body is one of the vocabulary's frozen dataclasses."""
+
+    header: Header
+    body: Any
+
+    @property
+    def id(self) -> MessageId:
+        """Unique for ever: source.session.seq."""
+        header = self.header
+        return MessageId(f"{header.source}.{header.session}.{header.seq}")
+
+
+class MessageMaker:
+    """Numbers the messages of one source in one session, without gaps."""
+
+    __slots__ = ("_seq", "session", "source")
+
+    def __init__(self, source: str, session: SessionId) -> None:
+        self.source = source
+        self.session = session
+        self._seq = 0
+
+    def make(
+        self, body: Any, ts: int, *, cause: str = "", expires: int = 0,
+        priority: int | None = None, target: str = "",
+    ) -> Message:
+        """The next message of this source. Priority defaults to the body type's `PRIORITY`, else 5."""
+        self._seq += 1
+        if priority is None:
+            priority = getattr(type(body), "PRIORITY", PRIORITY_DEFAULT)
+        return Message(Header(self.source, self.session, self._seq, ts, cause, expires, priority, target), body)

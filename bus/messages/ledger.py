@@ -1,0 +1,92 @@
+"""Positions, balances and the portfolio as facts."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bus.ids import ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class PositionOpened:
+    """From flat to holding. Average price in quote, fees included in `realized_pnl` only."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    client_order_id: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class PositionChanged:
+    """More or less of it. `realized_pnl` is this change's, after fees, in quote."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    realized_pnl: Decimal
+    client_order_id: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class PositionClosed:
+    """Flat again: one round trip. `realized_pnl` is the whole round trip's, after all its fees, in quote."""
+
+    symbol: str
+    quantity: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    realized_pnl: Decimal
+    fees: Decimal
+    opened_ns: int
+    closed_ns: int
+    client_order_id: ClientOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class FundsChanged:
+    """Money came or went that is no profit: initial capital, deposit, withdrawal, correction by the venue."""
+
+    asset: str
+    delta: Decimal
+    balance: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    """One line of a portfolio: marked to bid, in quote."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    mark: Decimal
+    value: Decimal
+    unrealized_pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PortfolioSnapshot:
+    """The account as the engine sees it, all in quote; drawdowns and losses are ratios 0-1.
+
+    `exposure` counts positions at mark and unfilled entries; `available` is cash not held by entries.
+    """
+
+    quote: str
+    equity: Decimal
+    cash: Decimal
+    available: Decimal
+    exposure: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    fees: Decimal
+    positions: tuple[PositionView, ...]
+    working_entries: tuple[tuple[str, Decimal], ...]
+    peak_equity: Decimal
+    day_open_equity: Decimal
+    day_peak_equity: Decimal
+    week_peak_equity: Decimal
+    daily_drawdown: float
+    weekly_drawdown: float
+    max_drawdown: float
+    daily_loss: float
+    initial_capital: Decimal

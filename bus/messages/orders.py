@@ -1,0 +1,362 @@
+"""Orders: what may be asked (commands), what venues report, and what became of it (facts)."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from bus.ids import ClientOrderId, ProposalId, TradeId, VenueOrderId
+from bus.messages.header import PRIORITY_CONTROL, PRIORITY_FILL, PRIORITY_KILL
+from market.money import ZERO
+
+Side = Literal["buy", "sell"]
+OrderType = Literal["market", "limit", "stop", "trailing"]
+TimeInForce = Literal["GTC", "IOC", "FOK"]
+Origin = Literal["council", "manual", "protective", "kill"]
+TrailKind = Literal["percent", "absolute", "atr"]
+PriceSource = Literal["last", "mid", "bid_ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrailSpec:
+    """How far a trailing trigger keeps from the best price.
+
+    `distance`: a ratio for "percent" (0.02 = 2 %), quote currency for "absolute", a multiple of ATR(14)
+    for "atr" (resolved by the engine when armed). `activation_price` delays the trail until the price
+    gets there; `limit_offset` (ratio) sends a limit that far beyond the trigger price instead of a market
+    order; `break_even_ratio`: after that favourable move from the reference the trigger never lies on the
+    losing side of it; `decay_ratio_per_minute` shrinks the distance with time down to `decay_floor`.
+    """
+
+    kind: TrailKind
+    distance: Decimal
+    activation_price: Decimal | None = None
+    limit_offset: Decimal | None = None
+    price_source: PriceSource = "last"
+    break_even_ratio: Decimal | None = None
+    decay_ratio_per_minute: Decimal | None = None
+    decay_floor: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What is armed around a filled entry; each leg cancels the others when it fires.
+
+    Ratios of the average entry price (0.02 = 2 % below for the stop, above for the target).
+    """
+
+    stop_ratio: Decimal | None = None
+    trail: TrailSpec | None = None
+    take_profit_ratio: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOrder:
+    """Command: bring this order to life. The same `client_order_id` again does nothing twice.
+
+    `quantity` in base; `price` for limit, `stop_price` for stop, `trail` for trailing. Stop and trailing
+    orders are held by the engine (state PENDING) until they fire. `expire_at`: UTC ns, 0 = never.
+    """
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    client_order_id: ClientOrderId
+    symbol: str
+    side: Side
+    order_type: OrderType
+    quantity: Decimal
+    origin: Origin
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail: TrailSpec | None = None
+    time_in_force: TimeInForce = "GTC"
+    reduce_only: bool = False
+    expire_at: int = 0
+    proposal_id: ProposalId = ProposalId("")
+    protection: Protection | None = None
+    parent_id: ClientOrderId = ClientOrderId("")
+    confidence: float = 0.0
+    lead_alpha: str = ""
+    tag: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModifyOrder:
+    """Command: change a working order; None keeps a value. Raising price or exposure passes the gate."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    client_order_id: ClientOrderId
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail: TrailSpec | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Command: end one order."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    client_order_id: ClientOrderId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllOrders:
+    """Command: end all working entries, or all orders, of a symbol ("" = every symbol)."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    scope: Literal["entries", "all"]
+    symbol: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePosition:
+    """Command: sell what is held of the symbol at market (reduce-only); its other exits are ended first."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    symbol: str
+    reason: str = ""
+
+
+ExecType = Literal[
+    "accepted", "rejected", "fill", "cancelled", "expired", "unknown", "cancel_rejected", "not_found"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionReport:
+    """What a venue says of one of our orders: the engine's input, turned into facts once it is believed.
+
+    For "fill", `quantity`/`price`/`fee` are those of this one execution and `trade_id` is unique per
+    venue and symbol. "unknown" is the adapter's word for "sent, no answer". "not_found" answers a query.
+    `simulated` marks paper fills.
+    """
+
+    PRIORITY: ClassVar[int] = PRIORITY_FILL
+
+    client_order_id: ClientOrderId
+    symbol: str
+    exec_type: ExecType
+    ts_event: int
+    venue_order_id: VenueOrderId = VenueOrderId("")
+    trade_id: TradeId = TradeId("")
+    quantity: Decimal = ZERO
+    price: Decimal = ZERO
+    fee: Decimal = ZERO
+    fee_asset: str = ""
+    is_maker: bool = False
+    reason: str = ""
+    simulated: bool = False
+
+
+# ---- facts -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OrderInitialized:
+    """The order exists (PENDING). Holds the whole command as understood after rounding."""
+
+    order: SubmitOrder
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDenied:
+    """Refused by us: code, family (E001...), rule, measured value, limit, and a sentence for a person."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    code: str
+    family: str
+    rule: str
+    value: str
+    limit: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmitted:
+    """On its way to the venue: on disk before the network sees it.
+
+    `wire_type` is what goes out (a fired trailing order leaves as market or limit).
+    """
+
+    client_order_id: ClientOrderId
+    symbol: str
+    wire_type: Literal["market", "limit"]
+    quantity: Decimal
+    price: Decimal | None
+    reference_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """The venue has it."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    venue_order_id: VenueOrderId
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRejected:
+    """Refused by the venue, in its words."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTriggered:
+    """A stop or trailing order fired: the trigger it stood at, and the price that reached it."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    trigger: Decimal
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdated:
+    """Changed while working."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    quantity: Decimal
+    price: Decimal | None
+    stop_price: Decimal | None
+    trail: TrailSpec | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPendingCancel:
+    """A cancel was sent; the order still holds exposure until the venue answers."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    """Ended without (further) fills; `by` is us or the venue."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    by: Literal["us", "venue"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderExpired:
+    """Its time was over."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    by: Literal["us", "venue"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUnknown:
+    """Sent, and nobody knows what became of it: holds exposure, blocks new risk on the symbol."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilled:
+    """One execution, unique by (symbol, trade_id). `cumulative` is the total filled after it."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_FILL
+
+    client_order_id: ClientOrderId
+    symbol: str
+    side: Side
+    trade_id: TradeId
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_asset: str
+    cumulative: Decimal
+    is_complete: bool
+    is_maker: bool
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrailingArmed:
+    """The engine now watches this order: best price so far and the trigger it implies.
+
+    `distance` is the resolved one: a ratio for percent trails, quote currency for absolute and ATR ones;
+    None for a fixed trigger (a stop). While an activation price is awaited `is_active` is false.
+    """
+
+    client_order_id: ClientOrderId
+    symbol: str
+    side: Side
+    best: Decimal
+    trigger: Decimal
+    distance: Decimal | None = None
+    price_source: PriceSource = "last"
+    is_active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrailingAdvanced:
+    """A new extreme: every armed trail of this symbol, side and price source now has a best of `best`,
+    unless its own was better already (never back). One fact for all of them, however many.
+
+    `count` trails moved; `client_order_id` is the one nearest to firing, at `trigger`.
+    """
+
+    symbol: str
+    side: Side
+    price_source: PriceSource
+    best: Decimal
+    count: int
+    client_order_id: ClientOrderId
+    trigger: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TrailingDisarmed:
+    """No longer watched (fired, cancelled, expired)."""
+
+    client_order_id: ClientOrderId
+    symbol: str
+    reason: str
+
+
+KillAction = Literal["halt", "cancel", "flatten"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngageKillSwitch:
+    """Command: lock trading. halt = nothing new; cancel = and end entries; flatten = and close positions."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_KILL
+
+    action: KillAction
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseKillSwitch:
+    """Command: a person unlocks trading."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_KILL
+
+    by: str
+    reason: str

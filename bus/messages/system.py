@@ -1,0 +1,161 @@
+"""The state of the process, its parts and its permission to trade."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from bus.ids import SessionId
+from bus.messages.header import PRIORITY_CONTROL, PRIORITY_KILL
+from bus.messages.orders import KillAction
+
+TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
+Voter = Literal["operator", "ceo", "risk", "health"]
+
+
+@dataclass(frozen=True, slots=True)
+class VoteTradingState:
+    """Command: one of the four voters changes its vote; the lowest of the four rules."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    voter: Voter
+    state: TradingState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TradingStateChanged:
+    """The rule of the four votes (voter, state, reason), and the state that follows."""
+
+    state: TradingState
+    votes: tuple[tuple[str, str, str], ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitchEngaged:
+    """Latched: survives restarts, only a person releases it."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_KILL
+
+    action: KillAction
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitchReleased:
+    """Unlocked by a person."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_KILL
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitBreached:
+    """A risk limit was reached."""
+
+    rule: str
+    value: str
+    limit: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStarted:
+    """A session begins."""
+
+    session: SessionId
+    version: str
+    mode: Literal["paper", "live"]
+    venue: str
+    symbols: tuple[str, ...]
+    seed: int
+    is_replay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStopping:
+    """A session ends on purpose."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted:
+    """An agent begins, or begins again."""
+
+    agent: str
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFailed:
+    """An agent raised, or was silent too long."""
+
+    agent: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStopped:
+    """An agent ended on purpose."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedConnected:
+    """Market data flows."""
+
+    feed: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost:
+    """Market data is cut off; entries stop until it is back and resynchronised."""
+
+    feed: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BusGap:
+    """Messages of a source were lost on the bus: numbers first..last never came."""
+
+    missing_source: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """This source lives."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationCompleted:
+    """Our books and the venue's agree again; what had to be corrected, in words."""
+
+    corrections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """Time as an input: once a second of the session's clock (the header's ts says when)."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """Something a person should know."""
+
+    level: Literal["info", "warning", "critical"]
+    title: str
+    message: str

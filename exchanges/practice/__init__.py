@@ -1,0 +1,1 @@
+"""A loopback exchange that speaks a real venue's wire protocol."""

@@ -1,0 +1,106 @@
+"""What a venue is to the daemon: a place that takes approved orders, and a stream of market data.
+
+Calls return at once; what comes of them arrives as `ExecutionReport`s through the `Sink` the venue was
+made with. A venue never raises for a transport error: it reports "unknown".
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from bus.ids import ClientOrderId, VenueOrderId
+from bus.messages.orders import ExecutionReport
+from market.instrument import Instrument
+from market.ticks import Candle, MarketItem
+from risk.approved import Approved
+
+ReportSink = Callable[[ExecutionReport], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedUp:
+    """The stream is connected and every subscription confirmed."""
+
+    feed: str
+    ts_init: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedDown:
+    """The stream is cut off or mute."""
+
+    feed: str
+    reason: str
+    ts_init: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTime:
+    """A replay's clock moves to `ts_init` (the recorded receive time, shifted by whole days)."""
+
+    ts_init: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEnded:
+    """A replay is over."""
+
+    ts_init: int
+
+
+FeedItem = MarketItem | FeedUp | FeedDown | FeedTime | FeedEnded
+FeedSink = Callable[[FeedItem], Awaitable[None]]
+"""Takes each item in order; awaiting it is the back-pressure (a full inbox makes the feed wait)."""
+
+
+class Feed(Protocol):
+    """Public market data of one venue for a fixed list of instruments."""
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """All spot instruments of the venue (REST)."""
+        ...
+
+    async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
+        """The latest closed candles, oldest first, marked `is_warmup`; empty where the venue has none."""
+        ...
+
+    async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
+        """Stream until cancelled: connect, subscribe, parse, check, reconnect with backoff."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order the venue says is working (ours or foreign: see the prefix of the client id)."""
+
+    client_order_id: ClientOrderId
+    venue_order_id: VenueOrderId
+    symbol: str
+    quantity: Decimal
+    filled: Decimal
+
+
+class Venue(Protocol):
+    """Where approved orders go."""
+
+    name: str
+    is_simulated: bool
+
+    def submit(self, approved: Approved) -> None: ...
+
+    def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None: ...
+
+    def query(self, client_order_id: ClientOrderId, symbol: str) -> None: ...
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Total per asset (free and held)."""
+        ...
+
+    async def open_orders(self) -> Sequence[OpenOrder]: ...
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...

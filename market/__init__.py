@@ -1,0 +1,1 @@
+"""THE WORLD: instruments and rounding, money, ticks, quotes, candles, books, indicators."""

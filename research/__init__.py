@@ -1,0 +1,1 @@
+"""THE LABORATORY: never imported by the daemon."""

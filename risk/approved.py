@@ -1,0 +1,77 @@
+"""Approval as a type: the only thing a venue accepts, and only the gate can make one."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, Literal, final
+
+from bus.ids import ClientOrderId
+from bus.messages.council import Check
+from bus.messages.orders import Origin, Side, TimeInForce
+
+_GATE_KEY: Final = object()
+
+
+class NotApprovedError(RuntimeError):
+    """Somebody tried to make an approval without the gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order about to leave, fully rounded: what the gate reviews and the venue gets.
+
+    `quantity` in base; `price` in quote, None for market; `reference_price` the market price the decision
+    rests on. `is_arming`: the order will be held by the engine and reviewed again when it fires.
+    """
+
+    client_order_id: ClientOrderId
+    symbol: str
+    side: Side
+    wire_type: Literal["market", "limit"]
+    quantity: Decimal
+    price: Decimal | None
+    time_in_force: TimeInForce
+    reference_price: Decimal
+    reduce_only: bool
+    origin: Origin
+    proposal_id: str = ""
+    is_arming: bool = False
+
+
+@final
+class Approved:
+    """An order with the gate's yes. `risk.gate` holds the key; nobody else can make one."""
+
+    __slots__ = ("_checks", "_order", "_ts")
+
+    def __init__(self, key: object, order: OrderRequest, checks: tuple[Check, ...], ts: int) -> None:
+        if key is not _GATE_KEY:
+            raise NotApprovedError("only risk.gate makes approvals: submit the order to the engine")
+        self._order = order
+        self._checks = checks
+        self._ts = ts
+
+    @property
+    def order(self) -> OrderRequest:
+        return self._order
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return self._checks
+
+    @property
+    def ts(self) -> int:
+        """When it was approved (UTC ns)."""
+        return self._ts
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The gate's no, for the machine (code, family) and for a person (message), with every check made."""
+
+    code: str
+    family: str
+    rule: str
+    value: str
+    limit: str
+    message: str
+    checks: tuple[Check, ...]

@@ -1,0 +1,1 @@
+"""THE MEMORY: the journal and the tape."""

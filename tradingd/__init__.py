@@ -1,0 +1,1 @@
+"""THE PROCESS: command line, settings, composition root, engine loop, supervision, control API."""

@@ -1,0 +1,6 @@
+"""Command line."""
+
+
+def main() -> None:
+    """Entry point."""
+    raise SystemExit("not built yet")

@@ -1,0 +1,358 @@
+"""config.toml and environment -> one validated, frozen `Settings`; errors name file, key and remedy."""
+
+import os
+import tomllib
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from market.interval import IntervalError, interval_ns
+
+ENV_PREFIX: Final = "TRADINGD__"
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+LIVE_CONSENT: Final = "TRADINGD_ALLOW_LIVE"
+
+
+class ConfigError(Exception):
+    """A setting is missing, unknown, malformed or unsafe. The text says where and what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AccountSettings(_Section):
+    """[account]"""
+
+    quote: str = "USDT"
+    capital: Decimal = Field(default=Decimal(10_000), gt=0, le=Decimal(1_000_000_000))
+    risk_tolerance: Literal["conservative", "moderate", "aggressive"] = "moderate"
+
+
+class ApiSettings(_Section):
+    """[api]"""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    token_hours: int = Field(default=24, ge=1, le=720)
+    allow_public_without_tls: bool = False
+
+
+class BusSettings(_Section):
+    """[bus]"""
+
+    url: str = Field(default="memory://", pattern=r"^(memory://|rediss?://.+|unix://.+)$")
+    namespace: str = Field(default="tradingd", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
+    queue_size: int = Field(default=10_000, ge=100)
+
+
+class CandleSettings(_Section):
+    """[candles]"""
+
+    intervals: tuple[str, ...] = ("1s", "5s", "1m")
+    decision: str = "1s"
+    warmup: int = Field(default=120, ge=0, le=1000)
+
+    @field_validator("intervals", "decision")
+    @classmethod
+    def _known(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (value,) if isinstance(value, str) else value:
+            try:
+                interval_ns(name)
+            except IntervalError as error:
+                raise ValueError(str(error)) from error
+        return value
+
+
+class ScannerSettings(_Section):
+    """[scanner]"""
+
+    top: int = Field(default=5, ge=1, le=500)
+    min_quote_volume: Decimal = Field(default=Decimal(0), ge=0)
+    max_spread: float = Field(default=0.002, gt=0, le=1)
+    refresh_s: int = Field(default=5, ge=1)
+
+
+class CouncilSettings(_Section):
+    """[council]"""
+
+    threshold: float = Field(default=0.6, ge=0, le=1)
+    quorum: float = Field(default=0.25, ge=0, le=1)
+    proposal_ttl_s: float = Field(default=5, gt=0)
+    cooldown_s: float = Field(default=10, ge=0)
+    weights: dict[str, float] = Field(default_factory=dict)
+
+    @field_validator("weights")
+    @classmethod
+    def _ratios(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if not 0 <= weight <= 1:
+                raise ValueError(f"the weight of {name} is {weight}: write a number from 0 to 1")
+        return value
+
+
+class StrategySettings(_Section):
+    """[strategy]"""
+
+    position_size: Decimal = Field(default=Decimal("0.05"), gt=0, le=1)
+    entry_trail_atr: Decimal = Field(default=Decimal(2), gt=0)
+    exit_trail_atr: Decimal = Field(default=Decimal(6), gt=0)
+    trail_min: Decimal = Field(default=Decimal("0.0003"), gt=0, lt=1)
+    trail_max: Decimal = Field(default=Decimal("0.03"), gt=0, lt=1)
+    take_profit: Decimal = Field(default=Decimal(0), ge=0, lt=10)
+    entry_expires_s: int = Field(default=60, ge=1)
+    max_hold_s: int = Field(default=0, ge=0)
+
+
+class RiskSettings(_Section):
+    """[risk]: None means "from risk_tolerance and preset"."""
+
+    preset: Literal["", "trailing-grid", "corporation", "autotrader"] = ""
+    exposure_per_asset: Decimal | None = Field(default=None, gt=0, le=1)
+    exposure_total: Decimal | None = Field(default=None, gt=0, le=1)
+    daily_drawdown: Decimal | None = Field(default=None, gt=0, le=1)
+    weekly_drawdown: Decimal | None = Field(default=None, gt=0, le=1)
+    max_drawdown: Decimal | None = Field(default=None, gt=0, le=1)
+    daily_loss: Decimal | None = Field(default=None, gt=0, le=1)
+    max_positions: int | None = Field(default=None, ge=1, le=1000)
+    stop_loss: Decimal | None = Field(default=None, gt=0, lt=1)
+    min_notional: Decimal = Field(default=Decimal(10), ge=0)
+    collar: Decimal = Field(default=Decimal("0.05"), gt=0, le=1)
+    max_order_notional: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
+    orders_per_second: int = Field(default=10, ge=1)
+    orders_per_minute: int = Field(default=60, ge=1)
+    runaway_loss: Decimal = Field(default=Decimal("0.02"), gt=0, le=1)
+    duplicate_window_s: Decimal = Field(default=Decimal(5), ge=0)
+    stale_after_s: Decimal = Field(default=Decimal(3), gt=0)
+    kill_loss: Decimal = Field(default=Decimal("0.5"), gt=0, le=1)
+
+
+class PaperSettings(_Section):
+    """[paper]"""
+
+    slippage: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
+    fee: Decimal = Field(default=Decimal("0.0005"), ge=0, lt=1)
+    latency_ms: int = Field(default=20, ge=0, le=60_000)
+    use_book: bool = True
+
+
+class JournalSettings(_Section):
+    """[journal]"""
+
+    snapshot_s: int = Field(default=60, ge=1)
+
+
+class TapeSettings(_Section):
+    """[tape]"""
+
+    enabled: bool = True
+    max_mb: int = Field(default=256, ge=1)
+
+
+class LogSettings(_Section):
+    """[log]"""
+
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class VenueSettings(_Section):
+    """[venues.NAME]; keys come from the environment only."""
+
+    rest_url: str = ""
+    ws_url: str = ""
+    ws_api_url: str = ""
+    ws_user_url: str = ""
+    api_key: SecretStr = SecretStr("")
+    api_secret: SecretStr = SecretStr("")
+
+
+class PracticeSettings(_Section):
+    """[practice]"""
+
+    port: int = Field(default=0, ge=0, le=65535)
+    volatility: float = Field(default=1.0, gt=0, le=100)
+
+
+class Settings(_Section):
+    """Everything that can be set. `source` is the file it came from, for messages."""
+
+    mode: Literal["paper", "live"] = "paper"
+    venue: str = "practice"
+    symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT")
+    data_dir: Path = Path("data")
+    seed: int = Field(default=7, ge=0)
+    account: AccountSettings = AccountSettings()
+    api: ApiSettings = ApiSettings()
+    bus: BusSettings = BusSettings()
+    candles: CandleSettings = CandleSettings()
+    scanner: ScannerSettings = ScannerSettings()
+    council: CouncilSettings = CouncilSettings()
+    strategy: StrategySettings = StrategySettings()
+    risk: RiskSettings = RiskSettings()
+    paper: PaperSettings = PaperSettings()
+    journal: JournalSettings = JournalSettings()
+    tape: TapeSettings = TapeSettings()
+    log: LogSettings = LogSettings()
+    venues: dict[str, VenueSettings] = Field(default_factory=dict)
+    practice: PracticeSettings = PracticeSettings()
+    source: str = "defaults"
+
+    @field_validator("symbols")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a symbol is named twice: name each once")
+        return value
+
+
+def load_settings(
+    config: Path | None = None,
+    *,
+    overrides: dict[str, Any] | None = None,
+    environ: dict[str, str] | None = None,
+) -> Settings:
+    """File, then environment, then command line, each overriding the former; raises `ConfigError`.
+
+    Without `config`: TRADINGD_CONFIG, then ./config.toml, then the defaults shipped with the package.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    path, text = _read_file(config, environ)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}. Mend the line it names.") from error
+    from_env = _overlay_environment(data, environ)
+    _merge(data, overrides or {})
+    if "source" in data:
+        raise ConfigError(f"{path}: unknown key source: remove it.")
+    _refuse_secrets_in_file(text, path)
+    data["source"] = str(path)
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path, from_env)) from error
+    _check_across(settings, environ)
+    return settings.model_copy(update={"data_dir": _absolute(settings.data_dir, path, data, from_env, overrides)})
+
+
+def _read_file(config: Path | None, environ: dict[str, str]) -> tuple[Path, str]:
+    named = config or (Path(environ["TRADINGD_CONFIG"]) if environ.get("TRADINGD_CONFIG") else None)
+    if named is not None:
+        try:
+            return named, named.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{named}: cannot be read ({error}). Name an existing file with --config.") from error
+    local = Path("config.toml")
+    if local.is_file():
+        return local, local.read_text(encoding="utf-8")
+    packaged = resources.files("tradingd") / "config.toml"
+    if packaged.is_file():
+        return Path("config.toml (shipped)"), packaged.read_text(encoding="utf-8")
+    return Path("config.toml (built-in)"), ""
+
+
+def _overlay_environment(data: dict[str, Any], environ: dict[str, str]) -> dict[tuple[str, ...], str]:
+    """Put TRADINGD__A__B=value into data[a][b]; returns which keys came from which variable."""
+    origin: dict[tuple[str, ...], str] = {}
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX):
+            continue
+        keys = tuple(part.lower() for part in name[len(ENV_PREFIX) :].split("__"))
+        if not all(keys):
+            raise ConfigError(f"environment variable {name}: write {ENV_PREFIX}SECTION__KEY.")
+        value: Any = environ[name]
+        if keys[-1] in ("symbols", "intervals"):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        place = data
+        for key in keys[:-1]:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"environment variable {name}: {key} is not a section.")
+        place[keys[-1]] = value
+        origin[keys] = name
+    return origin
+
+
+def _merge(data: dict[str, Any], extra: dict[str, Any]) -> None:
+    for key, value in extra.items():
+        if isinstance(value, dict):
+            _merge(data.setdefault(key, {}), value)
+        else:
+            data[key] = value
+
+
+def _refuse_secrets_in_file(text: str, path: Path) -> None:
+    venues = tomllib.loads(text).get("venues", {})
+    for venue, keys in venues.items() if isinstance(venues, dict) else ():
+        for key in ("api_key", "api_secret"):
+            if isinstance(keys, dict) and keys.get(key):
+                raise ConfigError(
+                    f"{path}: venues.{venue}.{key}: secrets do not belong into a file. Remove the line and set "
+                    f"{ENV_PREFIX}VENUES__{venue.upper()}__{key.upper()} in the environment."
+                )
+
+
+def _explain(error: ValidationError, path: Path, from_env: dict[tuple[str, ...], str]) -> str:
+    lines = []
+    for problem in error.errors():
+        keys = tuple(str(part) for part in problem["loc"])
+        variable = next((name for loc, name in from_env.items() if keys[: len(loc)] == loc), None)
+        where = f"environment variable {variable}" if variable else f"{path}: {'.'.join(keys)}"
+        given = problem.get("input")
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: unknown key. Remove it or mend its spelling (config.toml lists every key).")
+        else:
+            shown = "" if isinstance(given, dict) else f" (got {str(given)[:60]!r})"
+            reason = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"{where}: {reason[:1].lower() + reason[1:]}{shown}.")
+    return "\n".join(lines)
+
+
+def _check_across(settings: Settings, environ: dict[str, str]) -> None:
+    where = settings.source
+    if settings.venue not in settings.venues and settings.venue != "practice":
+        known = ", ".join(sorted({*settings.venues, "practice"}))
+        raise ConfigError(f"{where}: venue: {settings.venue!r} has no [venues.{settings.venue}]. Known: {known}.")
+    if settings.candles.decision not in settings.candles.intervals:
+        raise ConfigError(
+            f"{where}: candles.decision: {settings.candles.decision!r} is not among candles.intervals "
+            f"{list(settings.candles.intervals)}. Add it there."
+        )
+    if settings.strategy.trail_min > settings.strategy.trail_max:
+        raise ConfigError(f"{where}: strategy.trail_min is above strategy.trail_max: lower it.")
+    if not settings.symbols:
+        raise ConfigError(f"{where}: symbols: name at least one, such as BTC/USDT.")
+    if settings.mode == "live" and environ.get(LIVE_CONSENT) != "yes" and settings.venue != "practice":
+        raise ConfigError(
+            f"{where}: mode is live, but {LIVE_CONSENT}=yes is not in the environment. Real money needs both; "
+            'set it, or write mode = "paper".'
+        )
+    practice = settings.venues.get("practice", VenueSettings())
+    for key in ("rest_url", "ws_url", "ws_api_url"):
+        url = getattr(practice, key)
+        if url and urlsplit(url).hostname not in LOOPBACK:
+            raise ConfigError(
+                f"{where}: venues.practice.{key}: {url!r} is not on this machine. The practice venue trades without "
+                "keys and consent, so it must be loopback; use [venues.binance] for a real exchange."
+            )
+    if settings.api.host not in LOOPBACK and not settings.api.allow_public_without_tls:
+        raise ConfigError(
+            f"{where}: api.host {settings.api.host!r} can be reached by others without TLS. Use 127.0.0.1 behind a "
+            "TLS proxy, or set api.allow_public_without_tls = true."
+        )
+
+
+def _absolute(
+    data_dir: Path, path: Path, data: dict[str, Any], from_env: dict[tuple[str, ...], str],
+    overrides: dict[str, Any] | None,
+) -> Path:
+    """Relative to the file that names it; relative to the working directory when env or command line did."""
+    if data_dir.is_absolute():
+        return data_dir
+    named_elsewhere = ("data_dir",) in from_env or "data_dir" in (overrides or {}) or not path.is_file()
+    return (Path.cwd() if named_elsewhere else path.resolve().parent) / data_dir
