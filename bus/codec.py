@@ -1,0 +1,239 @@
+"""Messages to bytes and back: one JSON object with type, version, session, header and fields.
+
+Strict on the way in: unknown type, version or field, a missing field, a number where money is expected,
+NaN, infinity or oversize text is a `CodecError` that names the place. Plans are compiled once per type.
+"""
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final, Literal, NewType, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from bus.ids import SessionId
+from bus.messages import council, ledger, orders, system
+from bus.messages.header import Header, Message
+from market import ticks
+from market.money import MoneyError, parse_decimal
+
+VERSION: Final = 1
+MAX_BYTES: Final = 1_000_000
+
+Converter = Callable[[Any, str], Any]
+
+
+class CodecError(ValueError):
+    """Bytes that are not a message of the vocabulary; the text names the field."""
+
+
+def _is_body(kind: object) -> bool:
+    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
+
+
+BODY_TYPES: Final[dict[str, type]] = {
+    name: kind
+    for module in (orders, ledger, council, system, ticks)
+    for name, kind in sorted(vars(module).items())
+    if _is_body(kind) and kind.__module__ == module.__name__
+}
+"""Every type that may be a message's body, by its wire name."""
+
+
+def encode(message: Message) -> bytes:
+    """The wire form of a message."""
+    header = message.header
+    body = message.body
+    name = type(body).__name__
+    return orjson.dumps(
+        {
+            "type": name,
+            "version": VERSION,
+            "session": header.session,
+            "header": [
+                header.source, header.seq, header.ts, header.cause, header.expires, header.priority, header.target
+            ],
+            "fields": _to_plain(body),
+        }
+    )
+
+
+def decode(data: bytes | str) -> Message:
+    """The message behind the wire form; raises `CodecError`."""
+    if len(data) > MAX_BYTES:
+        raise CodecError(f"message of {len(data)} bytes: the limit is {MAX_BYTES}")
+    try:
+        outer = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise CodecError(f"not JSON: {error}") from error
+    if not isinstance(outer, dict) or outer.keys() != {"type", "version", "session", "header", "fields"}:
+        raise CodecError("expected exactly type, version, session, header and fields")
+    name = outer["type"]
+    kind = BODY_TYPES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise CodecError(f"type: {str(name)[:60]!r} is not in the vocabulary")
+    if outer["version"] != VERSION:
+        raise CodecError(f"version: {outer['version']!r} is not {VERSION}: another version of the product wrote this")
+    return Message(_header(outer["session"], outer["header"]), _decoder(kind)(outer["fields"], name))
+
+
+_HEADER_TYPES: Final = (str, int, int, str, int, int, str)
+
+
+def _header(session: object, values: object) -> Header:
+    if not isinstance(session, str) or not isinstance(values, list) or len(values) != len(_HEADER_TYPES):
+        raise CodecError("header: expected a session and [source, seq, ts, cause, expires, priority, target]")
+    for value, kind in zip(values, _HEADER_TYPES, strict=True):
+        if type(value) is not kind:
+            raise CodecError(f"header: {value!r} is not {kind.__name__}")
+    return Header(values[0], SessionId(session), *values[1:])
+
+
+# ---- out -----------------------------------------------------------------------------------------------
+
+_plain_plans: dict[type, tuple[str, ...]] = {}
+
+
+def _to_plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is Decimal:
+        if not value.is_finite():
+            raise CodecError(f"{value} is not a number that can be sent")
+        return format(value, "f")
+    if kind is float:
+        if not math.isfinite(value):
+            raise CodecError(f"{value} is not a number that can be sent")
+        return value
+    if kind is tuple:
+        return [_to_plain(item) for item in value]
+    names = _plain_plans.get(kind)
+    if names is None:
+        if not _is_body(kind):
+            raise CodecError(f"a {kind.__name__} cannot travel")
+        names = _plain_plans[kind] = _field_names(kind)
+    return {name: _to_plain(getattr(value, name)) for name in names}
+
+
+def _field_names(kind: Any) -> tuple[str, ...]:
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(kind._fields)
+
+
+# ---- in ------------------------------------------------------------------------------------------------
+
+_decoders: dict[type, Converter] = {}
+
+
+def _decoder(kind: Any) -> Converter:
+    made = _decoders.get(kind)
+    if made is None:
+        hints = get_type_hints(kind)
+        plan = tuple((name, _converter(hints[name])) for name in _field_names(kind))
+        expected = frozenset(name for name, _ in plan)
+
+        def made(value: Any, where: str) -> Any:
+            if not isinstance(value, dict):
+                raise CodecError(f"{where}: expected an object")
+            if value.keys() != expected:
+                odd = sorted(value.keys() ^ expected)
+                raise CodecError(f"{where}: missing or unknown field {', '.join(map(str, odd))[:200]}")
+            return kind(**{name: convert(value[name], f"{where}.{name}") for name, convert in plan})
+
+        _decoders[kind] = made
+    return made
+
+
+def _converter(hint: Any) -> Converter:
+    if isinstance(hint, NewType):
+        return _converter(hint.__supertype__)
+    origin = get_origin(hint)
+    if origin is Literal:
+        return _literal(get_args(hint))
+    if origin is Union or origin is types.UnionType:
+        return _optional(get_args(hint))
+    if origin is tuple:
+        return _tuple(get_args(hint))
+    if hint is Decimal:
+        return _decimal
+    if hint is float:
+        return _float
+    if hint in (str, int, bool):
+        return _exact(hint)
+    if _is_body(hint):
+        return lambda value, where: _decoder(hint)(value, where)
+    raise TypeError(f"the codec has no rule for {hint!r}")
+
+
+def _exact(kind: type) -> Converter:
+    def convert(value: Any, where: str) -> Any:
+        if type(value) is not kind:
+            raise CodecError(f"{where}: expected {kind.__name__}, got {type(value).__name__}")
+        return value
+
+    return convert
+
+
+def _float(value: Any, where: str) -> float:
+    if type(value) not in (float, int) or not math.isfinite(value):
+        raise CodecError(f"{where}: expected a finite number")
+    return float(value)
+
+
+def _decimal(value: Any, where: str) -> Decimal:
+    if type(value) is str and len(value) <= 60:
+        try:
+            return parse_decimal(value, where)
+        except MoneyError:
+            try:
+                exact = Decimal(value)
+            except ArithmeticError:
+                exact = None
+            # Averages carry more digits than a wire price: plain notation is still required.
+            if exact is not None and exact.is_finite() and not set(value) - set("-0123456789."):
+                return exact
+    raise CodecError(f"{where}: expected a decimal string, got {str(value)[:40]!r}")
+
+
+def _literal(allowed: tuple[Any, ...]) -> Converter:
+    def convert(value: Any, where: str) -> Any:
+        if type(value) is not str or value not in allowed:
+            raise CodecError(f"{where}: {str(value)[:40]!r} is not one of {', '.join(map(str, allowed))}")
+        return value
+
+    return convert
+
+
+def _optional(options: tuple[Any, ...]) -> Converter:
+    inner = [option for option in options if option is not type(None)]
+    if len(inner) != 1:
+        raise TypeError(f"the codec has no rule for the union {options!r}")
+    convert_inner = _converter(inner[0])
+    return lambda value, where: None if value is None else convert_inner(value, where)
+
+
+def _tuple(items: tuple[Any, ...]) -> Converter:
+    if len(items) == 2 and items[1] is Ellipsis:
+        each = _converter(items[0])
+
+        def convert_many(value: Any, where: str) -> Any:
+            if not isinstance(value, list):
+                raise CodecError(f"{where}: expected a list")
+            return tuple(each(item, f"{where}[{index}]") for index, item in enumerate(value))
+
+        return convert_many
+    converters = tuple(_converter(item) for item in items)
+
+    def convert_fixed(value: Any, where: str) -> Any:
+        if not isinstance(value, list) or len(value) != len(converters):
+            raise CodecError(f"{where}: expected a list of {len(converters)}")
+        return tuple(
+            convert(item, f"{where}[{index}]")
+            for index, (convert, item) in enumerate(zip(converters, value, strict=True))
+        )
+
+    return convert_fixed

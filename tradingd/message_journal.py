@@ -1,0 +1,49 @@
+"""Messages in the journal: the codec between the bus's language and the journal's bytes."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+from bus.codec import CodecError, decode, encode
+from bus.messages.header import Message
+from store.journal import Journal, JournalError, Record
+
+
+class MessageJournal:
+    """`DATA_DIR/journal.sqlite` as messages. See `store.journal.Journal` for what `sync` promises."""
+
+    def __init__(self, journal: Journal, path: Path) -> None:
+        self._journal = journal
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+        """Open, and create when new; raises `JournalError`."""
+        return cls(Journal.open(path, read_only=read_only), path)
+
+    def append(self, messages: Iterable[Message], *, sync: bool) -> None:
+        """All of the messages or none; raises `JournalError`."""
+        self._journal.append(
+            [Record(0, m.header.ts, type(m.body).__name__, encode(m)) for m in messages], sync=sync
+        )
+
+    def read(self) -> Iterator[Message]:
+        """Every message in order; raises `JournalError` naming the record it cannot read."""
+        for record in self._journal.read():
+            try:
+                yield decode(record.data)
+            except CodecError as error:
+                raise JournalError(
+                    f"{self._path}: record {record.number}: {error}. Use the version that wrote it."
+                ) from error
+
+    def __len__(self) -> int:
+        return len(self._journal)
+
+    def flush(self) -> None:
+        """Everything appended so far is on disk on return."""
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._journal.close()
