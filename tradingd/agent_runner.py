@@ -1,0 +1,107 @@
+"""Around each agent: turns what it emits into numbered messages, notices when it fails, begins it anew."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from agents.agent import Agent, AgentStatus
+from bus.clock import Clock
+from bus.ids import SessionId
+from bus.messages.header import Message, MessageMaker
+from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired
+from tradingd.control import AgentReport
+
+
+class OutputSink(Protocol):
+    """Takes each message of an agent, in order."""
+
+    def __call__(self, message: Message) -> None: ...
+
+
+class AgentRunner:
+    """An agent that raises is failed until `restart`; meanwhile it hears nothing and shows no heartbeat.
+
+    `make` builds a fresh agent; `on_restart` lets the runtime give it its history back.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[], Agent], session: SessionId, clock: Clock, sink: OutputSink,
+        on_restart: Callable[["AgentRunner"], None],
+    ) -> None:
+        self.name = name
+        self._make = make
+        self._clock = clock
+        self._sink = sink
+        self._on_restart = on_restart
+        self._maker = MessageMaker(name, session)
+        self._agent: Agent = make()
+        self._error = ""
+        self._has_failed = False
+        self._started_ns = 0
+        self._heartbeat_ns = 0
+        self._restarts = 0
+        self._handled = 0
+        self._emitted = 0
+
+    @property
+    def subscriptions(self) -> frozenset[type]:
+        """What this agent wants to hear."""
+        return self._agent.subscriptions
+
+    def start(self) -> None:
+        """Say that it is there."""
+        self._started_ns = self._clock.now()
+        self._say(AgentStarted(self.name, self._restarts), "")
+
+    def deliver(self, message: Message) -> None:
+        """Let the agent react; its failure ends here."""
+        if self._has_failed:
+            return
+        try:
+            emits = self._agent.handle(message)
+        except Exception as error:  # noqa: BLE001 - whatever an agent raises must not reach the engine
+            self._fail(error, message)
+            return
+        self._handled += 1
+        for emit in emits:
+            self._emitted += 1
+            self._sink(
+                self._maker.make(
+                    emit.body, self._clock.now(), cause=emit.cause or message.id, expires=emit.expires,
+                    target=emit.target,
+                )
+            )
+
+    def tick(self, timer: Message) -> None:
+        """A second has passed: the timer for the agent, a heartbeat for the CEO."""
+        assert isinstance(timer.body, TimerFired)  # noqa: S101 - narrows the contract for readers
+        self.deliver(timer)
+        if not self._has_failed:
+            self._heartbeat_ns = timer.header.ts
+            self._say(Heartbeat(self.name), timer.id)
+
+    def restart(self, reason: str) -> None:
+        """A fresh agent takes its place."""
+        self._agent = self._make()
+        self._has_failed = False
+        self._restarts += 1
+        self._error = self._error or reason
+        self.start()
+        self._on_restart(self)
+
+    def _fail(self, error: Exception, message: Message) -> None:
+        self._has_failed = True
+        what = type(message.body).__name__
+        self._error = f"{type(error).__name__} on {what}: {error}"[:500]
+        self._say(AgentFailed(self.name, self._error), message.id)
+
+    def _say(self, body: object, cause: str) -> None:
+        self._sink(self._maker.make(body, self._clock.now(), cause=cause))
+
+    def report(self) -> AgentReport:
+        """For people."""
+        own = AgentStatus("failed", self._error) if self._has_failed else self._agent.status()
+        return AgentReport(
+            name=self.name, state="failed" if self._has_failed else "running", status=own.status, message=own.message,
+            current=own.current, total=own.total, restarts=self._restarts, handled=self._handled,
+            emitted=self._emitted, started_ns=self._started_ns, heartbeat_ns=self._heartbeat_ns, error=self._error,
+        )

@@ -1,0 +1,129 @@
+"""From the feed to the runtime: market items as they come, session time, the once-a-second timer.
+
+Live, time is the machine's and a task fires the timer. In a replay, time is the feed's: each `FeedTime`
+moves the clock, and every second it passes is fired on the way, so that the same frames give the same
+inputs at any speed.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bus.clock import FeedClock
+from bus.messages.system import FeedConnected, FeedLost
+from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedTime, FeedUp
+from market.interval import SECOND_NS
+from tradingd.runtime import Runtime
+
+_YIELD_AFTER: Final = 64
+_YIELD_AFTER_S: Final = 0.005
+_LONG_GAP_SECONDS: Final = 60
+_LAG_LIMIT_S: Final = 1.0
+
+
+class FeedDriver:
+    """`sink` is what the feed is given; `run_timer` is the live timer's task."""
+
+    def __init__(
+        self, runtime: Runtime, *, on_second: Callable[[], None], on_end: Callable[[], None],
+        replay_clock: FeedClock | None,
+    ) -> None:
+        self._runtime = runtime
+        self._on_second = on_second
+        self._on_end = on_end
+        self._clock = replay_clock
+        self._next_second = 0
+        self._since_yield = 0
+        self._last_yield = time.monotonic()
+        self.state = "connecting"
+        self.detail = ""
+        self.items = 0
+        self.reconnects = -1
+        self.first_ns = 0
+        self.last_ns = 0
+        self.loop_lag_s = 0.0
+
+    async def sink(self, item: FeedItem) -> None:
+        """One item of the feed, in order. Awaiting it is the back-pressure."""
+        kind = type(item)
+        self.items += 1
+        if kind is FeedTime:
+            self._advance(item.ts_init)
+        elif kind is FeedUp:
+            self._up(item)  # type: ignore[arg-type]
+        elif kind is FeedDown:
+            self._down(item)  # type: ignore[arg-type]
+        elif kind is FeedEnded:
+            self._advance(item.ts_init)
+            self.state = "ended"
+            self._on_end()
+        else:
+            self.last_ns = item.ts_init
+            self._runtime.take(item)  # type: ignore[arg-type]
+        self._since_yield += 1
+        if self._since_yield >= _YIELD_AFTER or time.monotonic() - self._last_yield > _YIELD_AFTER_S:
+            # Others live in this loop too: the control API, the kill switch.
+            self._since_yield = 0
+            await asyncio.sleep(0)
+            self._last_yield = time.monotonic()
+
+    def _up(self, item: FeedUp) -> None:
+        self.state = "connected"
+        self.detail = ""
+        self.reconnects += 1
+        self.last_ns = item.ts_init
+        if not self.first_ns:
+            self.first_ns = self._runtime.clock.now()
+        self._runtime.health.clear("feed")
+        self._runtime.health.clear("stale")
+        self._runtime.record("feed", FeedConnected(item.feed))
+        self._runtime.vote_health()
+
+    def _down(self, item: FeedDown) -> None:
+        self.state = "lost"
+        self.detail = item.reason
+        self._runtime.health.raise_condition("feed", f"market data of {item.feed} is cut off: {item.reason}")
+        self._runtime.record("feed", FeedLost(item.feed, item.reason))
+        self._runtime.vote_health()
+
+    def _advance(self, ts: int) -> None:
+        clock = self._clock
+        if clock is None:
+            return
+        if not self._next_second:
+            self._next_second = ts - ts % SECOND_NS + SECOND_NS
+            clock.advance(ts)
+            self.last_ns = ts
+            return
+        while self._next_second <= ts:
+            clock.advance(self._next_second)
+            self._on_second()
+            self._runtime.tick()
+            # Over a long silence of the recording a minute of seconds, evenly spread, says as much.
+            missing = (ts - self._next_second) // SECOND_NS
+            self._next_second += SECOND_NS * max(1, missing // _LONG_GAP_SECONDS)
+        clock.advance(ts)
+        self._runtime.advance_venue(ts)
+        self.last_ns = ts
+
+    async def run_timer(self) -> None:
+        """Live: fire the timer once a second and notice when the loop is late."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + 1.0
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self.loop_lag_s = max(0.0, loop.time() - due)
+            due = max(due + 1.0, loop.time())
+            if self.loop_lag_s > _LAG_LIMIT_S:
+                self._runtime.health.raise_condition("lag", f"the event loop was {self.loop_lag_s:.1f} s late")
+            else:
+                self._runtime.health.clear("lag")
+            self._on_second()
+            self._runtime.tick()
+
+    async def run_venue_clock(self, period_s: float) -> None:
+        """Live paper: let due answers of the simulated venue arrive even when the market is quiet."""
+        while True:
+            await asyncio.sleep(period_s)
+            self._runtime.advance_venue(self._runtime.clock.now())

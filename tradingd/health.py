@@ -1,0 +1,36 @@
+"""What is wrong now, and since when: the conditions behind the health vote and the status page."""
+
+from collections.abc import Callable
+
+from tradingd.control import Problem
+
+
+class Health:
+    """A condition that `reduces` makes health vote REDUCING while it lasts; others are only shown."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._conditions: dict[str, tuple[str, int, bool]] = {}
+
+    def raise_condition(self, name: str, text: str, *, reduces: bool = True) -> None:
+        """It is wrong (still wrong: the time of the first report stays)."""
+        since = self._conditions[name][1] if name in self._conditions else self._now()
+        self._conditions[name] = (text, since, reduces)
+
+    def clear(self, name: str) -> None:
+        """It is well again."""
+        self._conditions.pop(name, None)
+
+    def is_raised(self, name: str) -> bool:
+        return name in self._conditions
+
+    @property
+    def reasons_to_reduce(self) -> tuple[str, ...]:
+        """Why nothing new should be risked now; empty when all is well."""
+        return tuple(text for text, _, reduces in self._conditions.values() if reduces)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All conditions, oldest first."""
+        found = [Problem(text, since) for text, since, _ in self._conditions.values()]
+        return tuple(sorted(found, key=lambda problem: problem.since_ns))
