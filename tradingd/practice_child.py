@@ -63,9 +63,8 @@ class PracticeChild:
             "--symbols", ",".join(options.symbols), "--volatility", str(options.volatility),
             "--speed", str(options.speed), "--not-before-ns", str(options.not_before_ns), "--child",
         ]
-        for path in options.replay:
-            arguments += ["--replay", str(path)]
         if options.replay:
+            arguments += ["--replay", *(str(path) for path in options.replay)]
             index = arguments.index("--symbols")
             del arguments[index : index + 2]
         process = await asyncio.create_subprocess_exec(

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bus.ids import ProposalId
+from bus.messages.header import PRIORITY_CONTROL
 from bus.messages.orders import Protection, Side, TrailSpec
 
 Action = Literal["trail_buy", "trail_sell", "hold"]
@@ -138,7 +139,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class ProposalApproved:
-    """The risk officer's yes: never larger than proposed, perhaps smaller."""
+    """The risk officer's yes: never larger than proposed, perhaps smaller.
+
+    As urgent as a command: it must be with the engine before the order that rests on it.
+    """
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
 
     proposal_id: ProposalId
     symbol: str
@@ -151,6 +157,8 @@ class ProposalApproved:
 @dataclass(frozen=True, slots=True)
 class ProposalVetoed:
     """The risk officer's no, with the failing rule's code and every check."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
 
     proposal_id: ProposalId
     symbol: str

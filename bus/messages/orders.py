@@ -168,7 +168,10 @@ class OrderInitialized:
 
 @dataclass(frozen=True, slots=True)
 class OrderDenied:
-    """Refused by us: code, family (E001...), rule, measured value, limit, and a sentence for a person."""
+    """Refused by us: code, family (E001...), rule, measured value, limit, and a sentence for a person.
+
+    `order` is the refused order; None when only a command about an order was refused, which goes on as it was.
+    """
 
     client_order_id: ClientOrderId
     symbol: str
@@ -178,6 +181,7 @@ class OrderDenied:
     value: str
     limit: str
     message: str
+    order: SubmitOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)

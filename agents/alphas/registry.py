@@ -1,0 +1,32 @@
+"""The signal models that come with the product. A new one is a file beside this and a line below."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from agents.alphas.alpha import Alpha
+from agents.alphas.mean_reversion import MeanReversion
+from agents.alphas.momentum import Momentum
+from agents.alphas.structure import Structure
+from agents.alphas.technical import Technical
+from agents.alphas.volatility import Volatility
+
+BUILT_IN: Final[tuple[type[Alpha], ...]] = (Momentum, MeanReversion, Structure, Volatility, Technical)
+
+
+class UnknownAlphaError(ValueError):
+    """A weight names a signal model that does not exist."""
+
+
+def make_alphas(weights: Mapping[str, float]) -> tuple[Alpha, ...]:
+    """All built-in alphas, in a fixed order; one of weight 0 is there but not asked, so it can be enabled later.
+
+    Raises `UnknownAlphaError` for a weight without a model: a misspelt name must not silently mean "off".
+    """
+    alphas: tuple[Alpha, ...] = tuple(model() for model in BUILT_IN)
+    known = sorted(alpha.name for alpha in alphas)
+    for name in sorted(weights):
+        if name not in known:
+            raise UnknownAlphaError(
+                f"config.toml: council.weights: there is no alpha {name!r}. Known: {', '.join(known)}; mend the name."
+            )
+    return alphas

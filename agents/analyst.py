@@ -1,0 +1,213 @@
+"""The analyst: features, regime and every alpha's opinion for each closed decision candle.
+
+Feature names are those of `market.indicators_features.FEATURE_NAMES`. A candle arrives once; older and
+repeated ones are ignored, missing ones (no trades in that interval) are normal. Warm-up candles are learnt
+from and never spoken about; they must come before the first live candle of their symbol and interval.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final, get_args
+
+from agents.agent import AgentStatus, Emit
+from agents.alphas.alpha import Alpha, MarketView, Opinion, no_opinion
+from bus.messages.council import (
+    Action,
+    AlphaSignal,
+    AnalysisCompleted,
+    CandidatesRanked,
+    Feature,
+    Regime,
+    Urgency,
+    WeightChanged,
+)
+from bus.messages.header import Message
+from bus.messages.system import BusGap
+from market.indicators_features import FEATURE_NAMES, IndicatorSet
+from market.interval import SECOND_NS, interval_ns
+from market.ticks import Candle
+
+__all__ = ["FEATURE_NAMES", "Analyst", "AnalystConfig", "AnalystConfigError", "regime_of"]
+
+SETTLE_CANDLES: Final = 14
+"""After candles were lost, at most this many (the memory of RSI and ATR) must be whole before alphas speak."""
+
+_ACTIONS: Final = frozenset(get_args(Action))
+_URGENCIES: Final = frozenset(get_args(Urgency))
+
+
+class AnalystConfigError(ValueError):
+    """The analyst cannot work so; the text names key and remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalystConfig:
+    """`decision_interval` and `intervals` are [candles], `weights` (0-1 by alpha, absent = 0 = off) [council].
+
+    `signal_ttl_ns`: a signal or analysis not read this long after its candle is not worth acting on.
+    """
+
+    decision_interval: str
+    intervals: Sequence[str]
+    weights: Mapping[str, float]
+    signal_ttl_ns: int = 5 * SECOND_NS
+
+
+def regime_of(features: Mapping[str, float]) -> Regime:
+    """What kind of market the features show. The first rule that holds:
+
+    - unknown: ATR, its average or the efficiency ratio lack history;
+    - calm: nothing moves, or the ATR is at most 0.6 of its average over the last 100 candles;
+    - volatile: the ATR is at least 1.6 of that average;
+    - trending: 20 closes went somewhere (efficiency ratio of 0.45 or more);
+    - ranging: the rest.
+    """
+    atr, usual = features.get("atr_14"), features.get("atr_average")
+    efficiency = features.get("efficiency_20")
+    if atr is None or usual is None or efficiency is None:
+        return "unknown"
+    if atr <= 0.0 or atr <= 0.6 * usual:
+        return "calm"
+    if atr >= 1.6 * usual:
+        return "volatile"
+    return "trending" if efficiency >= 0.45 else "ranging"
+
+
+class Analyst:
+    """One feature state per symbol and interval; alphas are asked on the decision interval only."""
+
+    name = "analyst"
+    subscriptions: frozenset[type] = frozenset({Candle, CandidatesRanked, WeightChanged, BusGap})
+
+    def __init__(self, config: AnalystConfig, symbols: Sequence[str], alphas: Sequence[Alpha]) -> None:
+        if config.decision_interval not in config.intervals:
+            raise AnalystConfigError(
+                f"candles.decision: {config.decision_interval!r} is not among candles.intervals "
+                f"{list(config.intervals)}. Add it there."
+            )
+        self._config = config
+        self._alphas = tuple(alphas)
+        self._weight_by_alpha = {alpha.name: config.weights.get(alpha.name, 0.0) for alpha in alphas}
+        if len(self._weight_by_alpha) != len(self._alphas):
+            raise AnalystConfigError("two alphas have the same name: rename one, weights and votes go by name")
+        lengths = {interval: interval_ns(interval) for interval in config.intervals}
+        ordered = sorted(lengths, key=lambda interval: lengths[interval])
+        self._states = {symbol: {interval: IndicatorSet() for interval in ordered} for symbol in sorted(symbols)}
+        decision_ns = lengths[config.decision_interval]
+        self._higher = tuple(interval for interval in ordered if lengths[interval] > decision_ns)
+        self._watched: frozenset[str] | None = None
+        self._candle_sources: set[str] = set()
+        self._unsettled: dict[str, int] = {}  # whole candles still wanted, by symbol
+        self._failures: Counter[str] = Counter()
+        self._analyses = 0
+        self._gaps = 0
+        self._last_candle = ""
+
+    def handle(self, message: Message) -> Sequence[Emit]:
+        body = message.body
+        if isinstance(body, Candle):
+            self._candle_sources.add(message.header.source)
+            return self._on_candle(body, message.header.ts)
+        if isinstance(body, CandidatesRanked):
+            self._watched = frozenset(candidate.symbol for candidate in body.candidates)
+        elif isinstance(body, WeightChanged):
+            if body.alpha in self._weight_by_alpha and 0.0 <= body.weight <= 1.0:
+                self._weight_by_alpha[body.alpha] = body.weight
+        elif isinstance(body, BusGap):
+            self._on_gap(body)
+        return ()
+
+    def status(self) -> AgentStatus:
+        symbols = len(self._states)
+        watched = symbols if self._watched is None else sum(1 for symbol in self._states if symbol in self._watched)
+        words = [f"{self._analyses} analyses, newest {self._last_candle}" if self._analyses else "learning"]
+        if self._failures:
+            failed = ", ".join(f"{name} {count}x" for name, count in sorted(self._failures.items()))
+            words.append(f"alphas that failed: {failed}")
+        if self._gaps:
+            words.append(f"candles lost on the bus {self._gaps}x")
+        return AgentStatus("running" if self._analyses else "idle", "; ".join(words), watched, symbols)
+
+    def _on_candle(self, candle: Candle, now: int) -> Sequence[Emit]:
+        states = self._states.get(candle.symbol)
+        state = states.get(candle.interval) if states is not None else None
+        if states is None or state is None or not state.update(candle):
+            return ()
+        if candle.interval != self._config.decision_interval:
+            return ()
+        wanted = self._unsettled.get(candle.symbol, 0)
+        if wanted:
+            self._unsettled[candle.symbol] = wanted - 1
+        if candle.is_warmup or (self._watched is not None and candle.symbol not in self._watched):
+            return ()
+        return self._analyse(candle, state, states, wanted, now)
+
+    def _on_gap(self, gap: BusGap) -> None:
+        """A missing number may have been a candle of any symbol: no more candles are missing than numbers."""
+        if gap.missing_source not in self._candle_sources:
+            return
+        self._gaps += 1
+        wanted = min(SETTLE_CANDLES, max(1, gap.last - gap.first + 1))
+        for symbol in self._states:
+            self._unsettled[symbol] = max(wanted, self._unsettled.get(symbol, 0))
+
+    def _analyse(
+        self, candle: Candle, state: IndicatorSet, states: Mapping[str, IndicatorSet], wanted: int, now: int
+    ) -> Sequence[Emit]:
+        features = state.features()
+        regime: Regime = "unknown" if wanted else regime_of(features)
+        view = MarketView(
+            candle.symbol, candle.interval, candle.ts_open,
+            state.opens, state.highs, state.lows, state.closes, state.volumes,
+            features, regime,
+            {interval: states[interval].features() for interval in self._higher if states[interval].count},
+        )
+        signals: list[AlphaSignal] = []
+        for alpha in self._alphas:
+            weight = self._weight_by_alpha[alpha.name]
+            if weight <= 0.0:
+                continue
+            if wanted:
+                opinion: Opinion | None = no_opinion(f"candles were lost; waits for {wanted} whole ones")
+            else:
+                opinion = self._ask(alpha, view)
+            if opinion is not None:
+                signals.append(_signal(alpha, view, weight, opinion))
+        self._analyses += 1
+        self._last_candle = f"{candle.symbol} {candle.interval}, {regime}"
+        analysis = AnalysisCompleted(
+            candle.symbol, candle.interval, candle.ts_open, candle.close, regime,
+            tuple(Feature(name, value) for name, value in features.items() if isfinite(value)),
+            tuple(signals),
+        )
+        expires = now + self._config.signal_ttl_ns
+        emits = [Emit(signal, expires) for signal in signals if signal.action != "hold"]
+        emits.append(Emit(analysis, expires))
+        return emits
+
+    def _ask(self, alpha: Alpha, view: MarketView) -> Opinion | None:
+        """The alpha's opinion, or None when it failed: one bad model must not silence the others."""
+        try:
+            opinion = alpha.opinion(view)
+            valid = (
+                opinion.action in _ACTIONS
+                and opinion.urgency in _URGENCIES
+                and 0.0 <= opinion.confidence <= 1.0
+                and 0.0 <= opinion.trail_ratio < 1.0
+                and isinstance(opinion.reasoning, str)
+            )
+        except Exception:  # noqa: BLE001 - a model may be anyone's code; it is counted and named in the status
+            valid = False
+        if valid:
+            return opinion
+        self._failures[alpha.name] += 1
+        return None
+
+
+def _signal(alpha: Alpha, view: MarketView, weight: float, opinion: Opinion) -> AlphaSignal:
+    return AlphaSignal(
+        alpha.name, alpha.version, view.symbol, view.interval, view.ts_open,
+        opinion.action, opinion.confidence, weight, opinion.trail_ratio, opinion.urgency, opinion.reasoning,
+    )

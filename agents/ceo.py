@@ -1,0 +1,161 @@
+"""The CEO: starts the others, notices who is silent or keeps failing, and says how much risk is wanted.
+
+It trades nothing. Its means are `StartAgent`, `RestartAgent`, its vote on the trading state, and a mandate
+that expires: should the CEO die, its last mandate runs out and no new risk is proposed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agents.agent import AgentStatus, Emit
+from agents.mandate import choose_mandate
+from agents.state_vote import StateVote
+from agents.supervision import Charge
+from bus.messages.council import AnalysisCompleted, Mandate, MandateIssued, Regime, RestartAgent, StartAgent
+from bus.messages.header import Message
+from bus.messages.ledger import PortfolioSnapshot
+from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired, TradingStateChanged
+from market.interval import SECOND_NS
+from risk.limits import RiskLimits
+
+
+@dataclass(frozen=True, slots=True)
+class CeoConfig:
+    """Who is started, in this order, and the CEO's patience (ns)."""
+
+    agents: tuple[str, ...] = ("scanner", "analyst", "strategy", "risk", "trader")
+    risk_silence_ns: int = 5 * SECOND_NS
+    silence_ns: int = 60 * SECOND_NS
+    mandate_every_ns: int = 60 * SECOND_NS
+    mandate_valid_ns: int = 180 * SECOND_NS
+    mandate_settle_ns: int = 10 * SECOND_NS
+    regime_fresh_ns: int = 180 * SECOND_NS
+
+
+class Ceo:
+    """Supervision and mandate. `limits` says which drawdowns are allowed."""
+
+    name = "ceo"
+
+    def __init__(self, limits: RiskLimits, config: CeoConfig | None = None) -> None:
+        self._limits = limits
+        self._config = config or CeoConfig()
+        self._charges: dict[str, Charge] = {}
+        self._vote = StateVote("ceo")
+        self._problems: tuple[str, ...] = ()
+        self._portfolio: PortfolioSnapshot | None = None
+        self._regimes: dict[str, tuple[int, Regime]] = {}
+        self._mandate: Mandate = "neutral"
+        self._issued_ns: int | None = None
+        self._differs_since_ns: int | None = None
+        self._handlers: dict[type, Callable[[Message], list[Emit]]] = {
+            Heartbeat: self._on_heartbeat,
+            AgentStarted: self._on_started,
+            AgentFailed: self._on_failed,
+            PortfolioSnapshot: self._on_portfolio,
+            AnalysisCompleted: self._on_analysis,
+            TradingStateChanged: self._on_state,
+        }
+        self.subscriptions: frozenset[type] = frozenset(self._handlers)
+
+    def handle(self, message: Message) -> Sequence[Emit]:
+        if isinstance(message.body, TimerFired):
+            return self._on_timer(message.header.ts)
+        handler = self._handlers.get(type(message.body))
+        return handler(message) if handler else ()
+
+    def status(self) -> AgentStatus:
+        heard = sum(charge.is_proven for charge in self._charges.values())
+        word = "starting" if not self._charges else "in trouble" if self._problems else "supervising"
+        story = "; ".join(self._problems) or f"{heard} of {len(self._config.agents)} agents work"
+        return AgentStatus(word, f"{story}; mandate {self._mandate}", heard, len(self._config.agents))
+
+    # ---- supervision -------------------------------------------------------------------------------
+
+    def _on_timer(self, now: int) -> list[Emit]:
+        emits = [] if self._charges else self._start_all(now)
+        for charge in self._charges.values():
+            emits += self._restart_if_needed(charge, now)
+        return emits + self._supervise(now) + self._review_mandate(now)
+
+    def _start_all(self, now: int) -> list[Emit]:
+        config = self._config
+        for agent in config.agents:
+            patience = config.risk_silence_ns if agent == "risk" else config.silence_ns
+            self._charges[agent] = Charge(agent, patience, now)
+        return [Emit(StartAgent(agent)) for agent in config.agents]
+
+    def _restart_if_needed(self, charge: Charge, now: int) -> list[Emit]:
+        reason = charge.restart_reason(now)
+        if not reason:
+            return []
+        charge.on_restarted(now)
+        return [Emit(RestartAgent(charge.agent, reason))]
+
+    def _supervise(self, now: int) -> list[Emit]:
+        """Entries stop while somebody is missing; they may go on when everybody has been heard."""
+        charges = self._charges.values()
+        self._problems = tuple(trouble for charge in charges if (trouble := charge.trouble(now)))
+        if self._problems:
+            return self._vote.want("REDUCING", "; ".join(self._problems), now)
+        if self._vote.wanted == "ACTIVE" or all(charge.is_proven for charge in charges):
+            return self._vote.want("ACTIVE", "all agents work", now)
+        if self._vote.wanted == "REDUCING":
+            return self._vote.want("REDUCING", self._vote.reason, now)
+        return []
+
+    def _on_heartbeat(self, message: Message) -> list[Emit]:
+        charge = self._charges.get(message.body.agent)
+        if charge is not None:
+            charge.on_heartbeat(message.header.ts)
+        return []
+
+    def _on_started(self, message: Message) -> list[Emit]:
+        charge = self._charges.get(message.body.agent)
+        if charge is not None:
+            charge.on_started(message.header.ts)
+        return []
+
+    def _on_failed(self, message: Message) -> list[Emit]:
+        charge = self._charges.get(message.body.agent)
+        if charge is None:
+            return []
+        now = message.header.ts
+        charge.on_failed(now, message.body.error)
+        return self._restart_if_needed(charge, now) + self._supervise(now)
+
+    def _on_state(self, message: Message) -> list[Emit]:
+        self._vote.on_changed(message.body)
+        return []
+
+    # ---- mandate -----------------------------------------------------------------------------------
+
+    def _on_portfolio(self, message: Message) -> list[Emit]:
+        self._portfolio = message.body
+        return self._review_mandate(message.header.ts) if self._charges else []
+
+    def _on_analysis(self, message: Message) -> list[Emit]:
+        analysis: AnalysisCompleted = message.body
+        self._regimes[analysis.symbol] = (message.header.ts, analysis.regime)
+        return []
+
+    def _review_mandate(self, now: int) -> list[Emit]:
+        """Issue when due or changed. To and from risk_off at once; a mere mood must last for a while."""
+        fresh = self._config.regime_fresh_ns
+        self._regimes = {symbol: seen for symbol, seen in self._regimes.items() if now - seen[0] < fresh}
+        regimes = {symbol: regime for symbol, (_, regime) in self._regimes.items()}
+        mandate, reason = choose_mandate(self._mandate, self._portfolio, self._limits, regimes)
+        if mandate == self._mandate:
+            self._differs_since_ns = None
+        elif self._differs_since_ns is None:
+            self._differs_since_ns = now
+        is_due = self._issued_ns is None or now - self._issued_ns >= self._config.mandate_every_ns
+        is_grave = "risk_off" in (mandate, self._mandate) and mandate != self._mandate
+        has_settled = (
+            self._differs_since_ns is not None and now - self._differs_since_ns >= self._config.mandate_settle_ns
+        )
+        if not (is_due or is_grave or has_settled):
+            return []
+        self._mandate, self._issued_ns, self._differs_since_ns = mandate, now, None
+        until = now + self._config.mandate_valid_ns
+        return [Emit(MandateIssued(mandate, reason, until), expires=until)]

@@ -1,0 +1,133 @@
+"""Many opinions become one: weighted consensus over the signals of one closed candle. Pure.
+
+The rules (all sums weighted, weight 0 = the alpha is switched off and not heard at all):
+
+1. *Answered* is every enabled alpha with a confidence above 0; a hold with a confidence is an answer, too.
+   A signal whose numbers are not sane (NaN, confidence outside 0-1) is no answer.
+2. The side with the larger sum of weight x confidence wins. Nothing said, or a tie: hold.
+3. The winner's weight must be at least `quorum` of the weight that answered, else hold.
+4. Confidence is the weighted mean of the confidences on the winning side alone.
+5. If the runner-up's sum is at least half the winner's, the models disagree. The rule-based resolver lets
+   the winner pass only if its confidence is at least `threshold` + 0.1 *and* the leading alpha is at home in
+   the present regime (`REGIME_FIT`); else hold. Strangers to that table never win a dispute.
+
+Whether the confidence suffices for a trade (`threshold`) is the strategy's question, not this module's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bus.messages.council import Action, AlphaSignal, Regime, Vote
+
+DISPUTE_RATIO: Final = 0.5
+DISPUTE_MARGIN: Final = 0.1
+# Sums of a few products of numbers 0-1: differences below this are rounding, not opinion.
+_EPSILON: Final = 1e-9
+
+REGIME_FIT: Final[Mapping[str, tuple[Regime, ...]]] = {
+    "momentum": ("trending", "volatile"),
+    "mean_reversion": ("ranging", "calm"),
+    "structure": ("trending", "ranging"),
+    "volatility": ("volatile", "trending"),
+    "technical": ("trending", "ranging", "calm"),
+}
+_VERBS: Final[Mapping[Action, str]] = {"trail_buy": "buy", "trail_sell": "sell", "hold": "hold"}
+
+
+@dataclass(frozen=True, slots=True)
+class Consensus:
+    """What the alphas want together. `confidence` 0-1 belongs to `action` and is 0 for a hold.
+
+    `votes` are all enabled alphas that answered, in the order of their signals; `lead_alpha` is the one
+    that weighs most on the winning side ("" for a hold); `reason` is a sentence for people.
+    """
+
+    action: Action
+    confidence: float
+    votes: tuple[Vote, ...]
+    lead_alpha: str
+    reason: str
+    is_disputed: bool = False
+
+
+def decide(
+    signals: Sequence[AlphaSignal], *, threshold: float, quorum: float, regime: Regime = "unknown",
+) -> Consensus:
+    """The consensus of one candle's signals; each signal carries its alpha's present weight.
+
+    `threshold` and `quorum` are ratios 0-1. The result does not depend on the order of `signals`, except
+    that of `votes`; a second signal of the same alpha replaces its first.
+    """
+    votes = _answers(signals)
+    if not votes:
+        return Consensus("hold", 0.0, (), "", "no model has an opinion")
+    buy, sell = _side_sum(votes, "trail_buy"), _side_sum(votes, "trail_sell")
+    if max(buy, sell) <= _EPSILON:
+        holding = _names(votes, "hold")
+        return Consensus("hold", 0.0, votes, "", f"all hold: {holding}" if holding else "no model is confident")
+    if abs(buy - sell) <= _EPSILON:
+        return Consensus("hold", 0.0, votes, "", f"a tie: {_camps(votes, 'trail_buy')}", is_disputed=True)
+    action: Action = "trail_buy" if buy > sell else "trail_sell"
+    winner, runner_up = max(buy, sell), min(buy, sell)
+    weight = math.fsum(vote.weight for vote in votes if vote.action == action)
+    share = weight / math.fsum(vote.weight for vote in votes)
+    story = _camps(votes, action)
+    if share < quorum - _EPSILON:
+        return Consensus("hold", 0.0, votes, "", f"{story}; only {share:.0%} of the weight, {quorum:.0%} is needed")
+    confidence = min(1.0, winner / weight)
+    lead = min((v for v in votes if v.action == action), key=lambda v: (-v.weight * v.confidence, v.alpha)).alpha
+    is_disputed = runner_up >= DISPUTE_RATIO * winner - _EPSILON
+    if is_disputed:
+        objection = _objection(confidence, lead, threshold, regime)
+        if objection:
+            return Consensus("hold", 0.0, votes, "", f"{story}; the dispute ends in hold: {objection}", True)
+    return Consensus(action, confidence, votes, lead, story, is_disputed)
+
+
+def _objection(confidence: float, lead: str, threshold: float, regime: Regime) -> str:
+    """Why the winner of a dispute may not have its way; "" if it may."""
+    if confidence < threshold + DISPUTE_MARGIN - _EPSILON:
+        return f"{confidence:.2f} is below {threshold + DISPUTE_MARGIN:.2f}"
+    if regime not in REGIME_FIT.get(lead, ()):
+        return f"{lead} is not at home in a market that is {regime}"
+    return ""
+
+
+def _answers(signals: Sequence[AlphaSignal]) -> tuple[Vote, ...]:
+    votes_by_alpha: dict[str, Vote] = {}
+    for signal in signals:
+        votes_by_alpha.pop(signal.alpha, None)
+        if 0.0 < signal.confidence <= 1.0 and 0.0 < signal.weight < math.inf and signal.action in _VERBS:
+            votes_by_alpha[signal.alpha] = Vote(signal.alpha, signal.action, signal.confidence, signal.weight)
+    return tuple(votes_by_alpha.values())
+
+
+def _side_sum(votes: Sequence[Vote], action: Action) -> float:
+    return math.fsum(vote.weight * vote.confidence for vote in votes if vote.action == action)
+
+
+def _camp(votes: Sequence[Vote], action: Action) -> list[Vote]:
+    camp = [vote for vote in votes if vote.action == action]
+    return sorted(camp, key=lambda vote: (-vote.weight * vote.confidence, vote.alpha))
+
+
+def _names(votes: Sequence[Vote], action: Action) -> str:
+    return ", ".join(vote.alpha for vote in _camp(votes, action))
+
+
+def _camps(votes: Sequence[Vote], first: Action) -> str:
+    """ "momentum 0.78, structure 0.70 agree to buy; technical holds". """
+    second: Action = "trail_sell" if first == "trail_buy" else "trail_buy"
+    parts = []
+    for action in (first, second):
+        camp = _camp(votes, action)
+        if camp:
+            told = ", ".join(f"{vote.alpha} {vote.confidence:.2f}" for vote in camp)
+            verb = _VERBS[action]
+            parts.append(f"{told} says {verb}" if len(camp) == 1 else f"{told} agree to {verb}")
+    holding = _camp(votes, "hold")
+    if holding:
+        parts.append(f"{_names(votes, 'hold')} {'holds' if len(holding) == 1 else 'hold'}")
+    return "; ".join(parts)

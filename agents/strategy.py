@@ -1,0 +1,259 @@
+"""The strategy: turns a candle's opinions into at most one proposal per symbol, with stop, trail and expiry.
+
+Entries need a buy consensus with enough confidence, an ACTIVE trading state, a mandate that is valid and not
+risk_off, a known portfolio, nothing open on the symbol and the cooldown over. Exits need a sell consensus
+and something to sell; they are proposed while REDUCING as well, and never while HALTED.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from agents.agent import AgentStatus, Emit
+from agents.consensus import Consensus, decide
+from agents.strategies.rule import DecisionRule, NoPlan, Plan, Situation
+from agents.symbol_desk import SymbolDesk
+from bus.ids import CLIENT_ID_PREFIX, ProposalId
+from bus.messages.council import (
+    AnalysisCompleted,
+    MandateIssued,
+    ProposalApproved,
+    ProposalExpired,
+    ProposalVetoed,
+    TradeProposed,
+)
+from bus.messages.header import Message
+from bus.messages.ledger import PortfolioSnapshot, PositionChanged, PositionClosed, PositionOpened
+from bus.messages.orders import (
+    OrderCancelled,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderInitialized,
+    OrderRejected,
+    Protection,
+)
+from bus.messages.system import TimerFired, TradingState, TradingStateChanged
+from market.instrument import Instrument
+from market.interval import SECOND_NS
+from market.money import ZERO
+
+ROUND_TRIPS_REMEMBERED: Final = 100
+# "td-" before, "-s" of a protective child behind, and a number in between, all within a venue's 36 characters.
+MAX_SESSION: Final = 18
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilConfig:
+    """[council] and the decision interval of [candles]: ratios 0-1, times in ns."""
+
+    decision_interval: str = "1s"
+    threshold: float = 0.6
+    quorum: float = 0.25
+    proposal_ttl_ns: int = 5 * SECOND_NS
+    cooldown_ns: int = 10 * SECOND_NS
+
+
+class Strategy:
+    """Consensus and proposals. `restarts` is how often it was begun anew in this session: ids stay unique."""
+
+    name = "strategy"
+
+    def __init__(
+        self, session: str, config: CouncilConfig, rule: DecisionRule, instruments: Sequence[Instrument],
+        restarts: int = 0,
+    ) -> None:
+        if not 0 < len(session) <= MAX_SESSION:
+            raise ValueError(f"session id {session!r}: 1 to {MAX_SESSION} characters, or order ids become too long")
+        self._config = config
+        self._rule = rule
+        self._desks = {instrument.symbol: SymbolDesk(instrument) for instrument in instruments}
+        self._id_stem = f"{session}-p" if restarts == 0 else f"{session}-r{restarts}p"
+        self._proposals = 0
+        self._portfolio: PortfolioSnapshot | None = None
+        self._trading_state: TradingState = "ACTIVE"  # the gate's word is final; this one only saves breath
+        self._mandate: MandateIssued | None = None
+        self._round_trips: deque[PositionClosed] = deque(maxlen=ROUND_TRIPS_REMEMBERED)
+        self._last = "no decision yet"
+        self._handlers: dict[type, Callable[[Message], list[Emit]]] = {
+            AnalysisCompleted: self._on_analysis,
+            PortfolioSnapshot: self._on_portfolio,
+            TradingStateChanged: self._on_state,
+            MandateIssued: self._on_mandate,
+            ProposalApproved: self._on_approved,
+            ProposalVetoed: self._on_refused,
+            ProposalExpired: self._on_refused,
+            OrderInitialized: self._on_order_begun,
+            OrderDenied: self._on_order_over,
+            OrderRejected: self._on_order_over,
+            OrderCancelled: self._on_order_over,
+            OrderExpired: self._on_order_over,
+            OrderFilled: self._on_filled,
+            PositionOpened: self._on_position,
+            PositionChanged: self._on_position,
+            PositionClosed: self._on_closed,
+        }
+        self.subscriptions: frozenset[type] = frozenset(self._handlers)
+
+    def handle(self, message: Message) -> Sequence[Emit]:
+        if isinstance(message.body, TimerFired):
+            return self._on_timer(message.header.ts)
+        handler = self._handlers.get(type(message.body))
+        return handler(message) if handler else ()
+
+    def status(self) -> AgentStatus:
+        held = sum(desk.is_held for desk in self._desks.values())
+        return AgentStatus("running" if self._proposals else "waiting", self._last, held, len(self._desks))
+
+    # ---- decisions ---------------------------------------------------------------------------------
+
+    def _on_analysis(self, message: Message) -> list[Emit]:
+        analysis: AnalysisCompleted = message.body
+        desk = self._desks.get(analysis.symbol)
+        if desk is None or analysis.interval != self._config.decision_interval:
+            return []
+        if analysis.ts_open <= desk.last_candle_ns:
+            return []  # a resync may repeat candles; each is decided on once
+        desk.last_candle_ns, desk.last_price = analysis.ts_open, analysis.close
+        config = self._config
+        consensus = decide(
+            analysis.signals, threshold=config.threshold, quorum=config.quorum, regime=analysis.regime
+        )
+        if consensus.action == "hold" or consensus.confidence < config.threshold:
+            return []
+        is_entry = consensus.action == "trail_buy"
+        now = message.header.ts
+        obstacle = self._obstacle_to_entry(desk, now) if is_entry else self._obstacle_to_exit(desk, now)
+        if obstacle or self._portfolio is None:
+            self._last = f"{analysis.symbol}: {consensus.reason}, but {obstacle}"
+            return []
+        situation = Situation(
+            now, desk.instrument, analysis, consensus, self._portfolio, desk.held, tuple(self._round_trips)
+        )
+        plan = self._rule.plan_entry(situation) if is_entry else self._rule.plan_exit(situation)
+        if isinstance(plan, NoPlan):
+            self._last = f"{analysis.symbol}: {consensus.reason}, but {plan.reason}"
+            return []
+        return [self._propose(desk, "buy" if is_entry else "sell", plan, consensus, now)]
+
+    def _obstacle_to_entry(self, desk: SymbolDesk, now: int) -> str:
+        if self._trading_state != "ACTIVE":
+            return f"trading is {self._trading_state}"
+        if self._mandate is None or now >= self._mandate.valid_until:
+            return "no mandate is valid"
+        if self._mandate.mandate == "risk_off":
+            return f"the mandate is risk_off: {self._mandate.reason}"
+        return desk.obstacle_to_entry(now) or ("" if self._portfolio is not None else "the portfolio is not known yet")
+
+    def _obstacle_to_exit(self, desk: SymbolDesk, now: int) -> str:
+        if self._trading_state == "HALTED":
+            return "trading is HALTED"
+        return desk.obstacle_to_exit(now) or ("" if self._portfolio is not None else "the portfolio is not known yet")
+
+    def _propose(
+        self, desk: SymbolDesk, side: Literal["buy", "sell"], plan: Plan, consensus: Consensus, now: int,
+    ) -> Emit:
+        self._proposals += 1
+        proposal = TradeProposed(
+            proposal_id=ProposalId(f"{self._id_stem}{self._proposals}"),
+            symbol=desk.instrument.symbol,
+            side=side,
+            quantity=plan.quantity,
+            reference_price=desk.last_price,
+            confidence=consensus.confidence,
+            votes=consensus.votes,
+            lead_alpha=consensus.lead_alpha,
+            trail=plan.trail,
+            protection=plan.protection,
+            order_expires=now + plan.expires_ns,
+            reduce_only=side == "sell",
+            reason=consensus.reason,
+        )
+        expires = now + self._config.proposal_ttl_ns
+        desk.on_proposed(proposal.proposal_id, expires, now, self._config.cooldown_ns, is_entry=side == "buy")
+        self._last = f"{proposal.symbol}: proposed to {side} {proposal.quantity:f}: {proposal.reason}"
+        return Emit(proposal, expires=expires)
+
+    def _on_timer(self, now: int) -> list[Emit]:
+        """Positions that were held too long are sold at once, whatever the models say."""
+        longest = self._rule.max_hold_ns
+        if longest <= 0:
+            return []
+        emits = []
+        for desk in self._desks.values():
+            is_overdue = desk.held_since_ns > 0 and now - desk.held_since_ns >= longest and desk.last_price > ZERO
+            if is_overdue and not self._obstacle_to_exit(desk, now):
+                held_s, longest_s = (now - desk.held_since_ns) // SECOND_NS, longest // SECOND_NS
+                reason = f"held for {held_s} s, and {longest_s} s are the longest allowed"
+                plan = Plan(desk.instrument.round_quantity(desk.held), None, Protection(), self._config.proposal_ttl_ns)
+                emits.append(self._propose(desk, "sell", plan, Consensus("trail_sell", 1.0, (), "", reason), now))
+        return emits
+
+    # ---- what is heard of the account, the mandate and our own proposals -----------------------------
+
+    def _on_portfolio(self, message: Message) -> list[Emit]:
+        portfolio: PortfolioSnapshot = message.body
+        self._portfolio = portfolio
+        lines = {line.symbol: line for line in portfolio.positions}
+        working = {symbol for symbol, _ in portfolio.working_entries}
+        for symbol, desk in self._desks.items():
+            line = lines.get(symbol)
+            held, mark = (line.quantity, line.mark) if line else (ZERO, ZERO)
+            desk.on_snapshot(held, mark, symbol in working, message.header.ts)
+        return []
+
+    def _on_state(self, message: Message) -> list[Emit]:
+        self._trading_state = message.body.state
+        return []
+
+    def _on_mandate(self, message: Message) -> list[Emit]:
+        self._mandate = message.body
+        return []
+
+    def _on_approved(self, message: Message) -> list[Emit]:
+        # Still open: it ends with the order's first fact, or by its own expiry.
+        self._last = f"{message.body.symbol}: {message.body.reason}"
+        return []
+
+    def _on_refused(self, message: Message) -> list[Emit]:
+        body: Any = message.body
+        if desk := self._desks.get(body.symbol):
+            desk.on_proposal_over(body.proposal_id)
+            self._last = f"{body.symbol}: {body.reason}"
+        return []
+
+    def _on_order_begun(self, message: Message) -> list[Emit]:
+        order = message.body.order
+        if desk := self._desks.get(order.symbol):
+            desk.on_order_begun(order, message.header.ts)
+        return []
+
+    def _on_order_over(self, message: Message) -> list[Emit]:
+        body: Any = message.body
+        if desk := self._desks.get(body.symbol):
+            desk.on_proposal_over(ProposalId(str(body.client_order_id).removeprefix(CLIENT_ID_PREFIX)))
+            desk.on_order_over(body.client_order_id)
+        return []
+
+    def _on_filled(self, message: Message) -> list[Emit]:
+        fill: OrderFilled = message.body
+        desk = self._desks.get(fill.symbol)
+        if desk is None:
+            return []
+        if fill.side == "buy":
+            desk.on_bought(fill.cumulative, message.header.ts)
+        if fill.is_complete:
+            desk.on_order_over(fill.client_order_id)
+        return []
+
+    def _on_position(self, message: Message) -> list[Emit]:
+        if desk := self._desks.get(message.body.symbol):
+            desk.on_position(message.body.quantity, message.header.ts)
+        return []
+
+    def _on_closed(self, message: Message) -> list[Emit]:
+        self._round_trips.append(message.body)
+        if desk := self._desks.get(message.body.symbol):
+            desk.on_position(ZERO, message.header.ts)
+        return []

@@ -1,0 +1,220 @@
+"""Every indicator of one symbol and interval, updated together once per closed candle, told by name."""
+
+from typing import Final
+
+from market.indicators import (
+    AverageTrueRange,
+    BollingerBands,
+    ExponentialMovingAverage,
+    MovingAverageConvergenceDivergence,
+    RelativeStrengthIndex,
+    SimpleMovingAverage,
+)
+from market.indicators_window import (
+    EfficiencyRatio,
+    LinearSlope,
+    RecentMean,
+    RollingExtreme,
+    SessionVwap,
+    SwingPoints,
+)
+from market.instrument import to_float
+from market.ticks import Candle
+
+WINDOW: Final = 120
+"""How many candles are kept to look at, at least (at most twice as many, once there have been so many)."""
+
+DIVERGENCE_LIFE: Final = 20
+"""Candles after which a divergence between price and RSI is old news."""
+
+FEATURE_NAMES: Final = (
+    "open", "high", "low", "close", "volume",  # the newest candle
+    "rsi_14",  # 0-100; 0 while nothing ever moved
+    "macd", "macd_signal", "macd_histogram",  # 12, 26, 9; in quote
+    "atr_14",  # Wilder, in quote
+    "atr_ratio",  # atr_14 / close
+    "atr_average",  # mean of the last 100 atr_14 (20 at least): what is usual here
+    "true_range",  # of the newest candle, in quote
+    "range_expansion",  # true_range / the atr_14 before it
+    "bollinger_upper", "bollinger_middle", "bollinger_lower",  # 20, 2 sigma
+    "bollinger_z",  # (close - middle) / sigma; 0 on flat prices
+    "bollinger_width_ratio",  # (upper - lower) / middle
+    "sma_20", "sma_50", "ema_12", "ema_26",
+    "volume_average_20",  # in base
+    "volume_ratio",  # volume / volume_average_20
+    "vwap",  # of the UTC day so far
+    "highest_20", "lowest_20",  # of the 20 candles before the newest
+    "swing_high", "swing_low",  # the newest turning points (5 candles each side)
+    "swing_trend",  # 1: the last highs and lows both rose, -1: both fell, 0: neither
+    "resistance",  # lowest of the last 5 swing highs not below the previous close
+    "support",  # highest of the last 5 swing lows not above the previous close
+    "divergence",  # 1: price made a lower low and RSI did not (bullish), -1: the mirror, 0: none lately
+    "slope_10",  # least squares over 10 closes, quote per candle
+    "efficiency_20",  # net move over path length of 20 changes, 0-1
+)
+"""Names of the features, in the order they are told. What lacks history is absent, never NaN."""
+
+
+class IndicatorSet:
+    """The feature state of one symbol and interval. Feed it closed candles in time order."""
+
+    __slots__ = (
+        "_atr", "_atr_average", "_bollinger", "_divergence", "_efficiency", "_ema_fast", "_ema_slow", "_features",
+        "_highest", "_highs_swing", "_lowest", "_lows_swing", "_macd", "_previous_atr", "_previous_close",
+        "_previous_highest", "_previous_lowest", "_rsi", "_slope", "_sma_long", "_sma_short", "_volume_average",
+        "_vwap", "closes", "count", "highs", "lows", "opens", "ts_open", "volumes",
+    )
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ts_open: int | None = None
+        self.opens: list[float] = []
+        self.highs: list[float] = []
+        self.lows: list[float] = []
+        self.closes: list[float] = []
+        self.volumes: list[float] = []
+        self._features: dict[str, float] | None = None
+        self._rsi = RelativeStrengthIndex(14)
+        self._macd = MovingAverageConvergenceDivergence(12, 26, 9)
+        self._atr = AverageTrueRange(14)
+        self._atr_average = RecentMean(100, 20)
+        self._bollinger = BollingerBands(20, 2.0)
+        self._sma_short, self._sma_long = SimpleMovingAverage(20), SimpleMovingAverage(50)
+        self._ema_fast, self._ema_slow = ExponentialMovingAverage(12), ExponentialMovingAverage(26)
+        self._volume_average = SimpleMovingAverage(20)
+        self._vwap = SessionVwap()
+        self._highest, self._lowest = RollingExtreme(20), RollingExtreme(20, lowest=True)
+        self._highs_swing, self._lows_swing = SwingPoints(), SwingPoints(low=True)
+        self._slope, self._efficiency = LinearSlope(10), EfficiencyRatio(20)
+        self._divergence = 0.0
+        self._previous_close: float | None = None
+        self._previous_atr: float | None = None
+        self._previous_highest: float | None = None
+        self._previous_lowest: float | None = None
+
+    def update(self, candle: Candle) -> bool:
+        """Take one closed candle; False (and nothing changes) when it is not newer than the last one."""
+        if self.ts_open is not None and candle.ts_open <= self.ts_open:
+            return False
+        self.ts_open = candle.ts_open
+        self.count += 1
+        self._features = None
+        high, low, close = to_float(candle.high), to_float(candle.low), to_float(candle.close)
+        volume = to_float(candle.volume)
+        self._remember(to_float(candle.open), high, low, close, volume)
+        rsi = self._rsi.update(close)
+        self._macd.update(close)
+        self._previous_atr = self._atr.value
+        atr = self._atr.update(high, low, close)
+        if atr is not None:
+            self._atr_average.update(atr)
+        self._bollinger.update(close)
+        self._sma_short.update(close)
+        self._sma_long.update(close)
+        self._ema_fast.update(close)
+        self._ema_slow.update(close)
+        self._volume_average.update(volume)
+        self._vwap.update(candle.ts_open, high, low, close, volume)
+        self._previous_highest, self._previous_lowest = self._highest.value, self._lowest.value
+        self._highest.update(high)
+        self._lowest.update(low)
+        self._slope.update(close)
+        self._efficiency.update(close)
+        self._update_swings(high, low, rsi)
+        return True
+
+    def features(self) -> dict[str, float]:
+        """What is known after the newest candle, by name, in the order of `FEATURE_NAMES`. Do not change it."""
+        if self._features is None:
+            told = {name: value for name, value in self._values().items() if value is not None}
+            self._features = {name: told[name] for name in FEATURE_NAMES if name in told}
+        return self._features
+
+    def _remember(self, open_: float, high: float, low: float, close: float, volume: float) -> None:
+        self._previous_close = self.closes[-1] if self.closes else None
+        self.opens.append(open_)
+        self.highs.append(high)
+        self.lows.append(low)
+        self.closes.append(close)
+        self.volumes.append(volume)
+        if len(self.closes) > 2 * WINDOW:
+            for series in (self.opens, self.highs, self.lows, self.closes, self.volumes):
+                del series[:-WINDOW]
+
+    def _update_swings(self, high: float, low: float, rsi: float | None) -> None:
+        highs, lows = self._highs_swing, self._lows_swing
+        if highs.update(high, rsi) and _diverges(highs, -1.0):
+            self._divergence = -1.0
+        if lows.update(low, rsi) and _diverges(lows, 1.0):
+            self._divergence = 1.0
+        if min(highs.age, lows.age) > DIVERGENCE_LIFE:
+            self._divergence = 0.0
+
+    def _values(self) -> dict[str, float | None]:
+        close, volume, atr = self.closes[-1], self.volumes[-1], self._atr.value
+        bands, macd, volume_average = self._bollinger, self._macd, self._volume_average.value
+        highs, lows = self._highs_swing.points, self._lows_swing.points
+        return {
+            "open": self.opens[-1], "high": self.highs[-1], "low": self.lows[-1], "close": close, "volume": volume,
+            "rsi_14": self._rsi.value,
+            "macd": macd.value, "macd_signal": macd.signal, "macd_histogram": macd.histogram,
+            "atr_14": atr, "atr_ratio": _ratio(atr, close), "atr_average": self._atr_average.value,
+            "true_range": self._atr.true_range, "range_expansion": _ratio(self._atr.true_range, self._previous_atr),
+            "bollinger_upper": bands.upper, "bollinger_middle": bands.value, "bollinger_lower": bands.lower,
+            "bollinger_z": _sigmas(close, bands), "bollinger_width_ratio": _width_ratio(bands),
+            "sma_20": self._sma_short.value, "sma_50": self._sma_long.value,
+            "ema_12": self._ema_fast.value, "ema_26": self._ema_slow.value,
+            "volume_average_20": volume_average, "volume_ratio": _ratio(volume, volume_average),
+            "vwap": self._vwap.value,
+            "highest_20": self._previous_highest, "lowest_20": self._previous_lowest,
+            "swing_high": highs[-1][0] if highs else None, "swing_low": lows[-1][0] if lows else None,
+            "swing_trend": _swing_trend(self._highs_swing, self._lows_swing),
+            "resistance": self._nearest_level(highs=True), "support": self._nearest_level(highs=False),
+            "divergence": self._divergence if self._rsi.value is not None else None,
+            "slope_10": self._slope.value, "efficiency_20": self._efficiency.value,
+        }
+
+    def _nearest_level(self, *, highs: bool) -> float | None:
+        previous = self._previous_close
+        if previous is None:
+            return None
+        if highs:
+            return min((price for price, _ in self._highs_swing.points if price >= previous), default=None)
+        return max((price for price, _ in self._lows_swing.points if price <= previous), default=None)
+
+
+def _ratio(value: float | None, of: float | None) -> float | None:
+    return value / of if value is not None and of is not None and of > 0.0 else None
+
+
+def _sigmas(close: float, bands: BollingerBands) -> float | None:
+    if bands.value is None or bands.deviation is None:
+        return None
+    # Under a billionth of the price the deviation is rounding, not movement.
+    return (close - bands.value) / bands.deviation if bands.deviation > 1e-9 * bands.value else 0.0
+
+
+def _width_ratio(bands: BollingerBands) -> float | None:
+    if bands.upper is None or bands.lower is None:
+        return None
+    return _ratio(bands.upper - bands.lower, bands.value)
+
+
+def _diverges(swings: SwingPoints, sign: float) -> bool:
+    """Whether the newest swing went further than the one before while its RSI did not (sign 1: lows)."""
+    if len(swings.points) < 2:
+        return False
+    (price_before, rsi_before), (price, rsi) = swings.points[-2], swings.points[-1]
+    if rsi is None or rsi_before is None:
+        return False
+    return sign * (price_before - price) > 0.0 and sign * (rsi - rsi_before) > 0.0
+
+
+def _swing_trend(highs: SwingPoints, lows: SwingPoints) -> float | None:
+    if len(highs.points) < 2 or len(lows.points) < 2:
+        return None
+    high_change = highs.points[-1][0] - highs.points[-2][0]
+    low_change = lows.points[-1][0] - lows.points[-2][0]
+    if high_change > 0.0 and low_change > 0.0:
+        return 1.0
+    return -1.0 if high_change < 0.0 and low_change < 0.0 else 0.0

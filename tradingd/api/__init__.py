@@ -1,0 +1,1 @@
+"""REST: what people and their programs may ask of the running daemon."""

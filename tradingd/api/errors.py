@@ -1,0 +1,129 @@
+"""One shape for every error: {code, message, ...}; the message says what was wrong and what to do."""
+
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bus.messages.orders import OrderDenied
+from tradingd.auth import CredentialsError
+from tradingd.control import ControlUnavailableError
+from tradingd.read_model_views import DenialView
+
+
+class FieldError(BaseModel):
+    """One field of a request that is not right."""
+
+    field: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """Every error. `family` to `limit` come with a refusal by the rules, `errors` with a malformed request."""
+
+    code: str
+    message: str
+    family: str | None = None
+    rule: str | None = None
+    value: str | None = None
+    limit: str | None = None
+    field: str | None = None
+    errors: list[FieldError] | None = None
+    order_id: str | None = None
+
+
+class ApiError(Exception):
+    """Answer with this status and body."""
+
+    def __init__(self, status: int, code: str, message: str, *, headers: dict[str, str] | None = None, **more: Any):
+        super().__init__(message)
+        self.status = status
+        self.body = {"code": code, "message": message, **more}
+        self.headers = headers
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Views to JSON without a second validation: they are made by us, and the loop also trades."""
+    return Response(orjson.dumps(content), status, headers, media_type="application/json")
+
+
+def denied(denial: OrderDenied | DenialView, order_id: str = "") -> ApiError:
+    """A refusal by the trading rules."""
+    error = ApiError(
+        422, denial.code, denial.message, family=denial.family, rule=denial.rule, value=denial.value,
+        limit=denial.limit,
+    )
+    if order_id:
+        error.body["order_id"] = order_id
+    return error
+
+
+_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
+_WORDS = {
+    404: "there is nothing at this path: see /docs for the list",
+    405: "this path does not know this method: see /docs for the list",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Give the app our error bodies."""
+
+    async def on_api_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)  # noqa: S101 - registered for this type
+        return json_response(error.body, error.status, error.headers)
+
+    async def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+        if error.status_code == 400:  # FastAPI's word for a body that is not UTF-8: malformed like any other
+            problem = {"field": "body", "message": "the body is not valid JSON in UTF-8: mend it"}
+            body = {"code": "INVALID_REQUEST", "message": f"body: {problem['message']}", "field": "body"}
+            return json_response({**body, "errors": [problem]}, 422)
+        code = _CODES.get(error.status_code, f"HTTP_{error.status_code}")
+        answer = {"code": code, "message": _WORDS.get(error.status_code, str(error.detail))}
+        return json_response(answer, error.status_code, dict(error.headers or {}))
+
+    async def on_invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
+        return json_response(invalid_body(error), 422)
+
+    async def on_unavailable(_: Request, error: Exception) -> Response:
+        return json_response({"code": "NOT_READY", "message": str(error)}, 503, {"Retry-After": "1"})
+
+    async def on_credentials(_: Request, error: Exception) -> Response:
+        message = "the credentials file is missing or damaged: run `tradingd doctor` on the daemon's machine"
+        return json_response({"code": "CREDENTIALS", "message": message}, 503)
+
+    app.add_exception_handler(ApiError, on_api_error)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(ControlUnavailableError, on_unavailable)
+    app.add_exception_handler(CredentialsError, on_credentials)
+
+
+def invalid_body(error: RequestValidationError) -> dict[str, Any]:
+    """{code, message, field, errors}: names each field and the remedy, never echoes what was sent."""
+    errors = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path", "header"))
+        errors.append({"field": field or "body", "message": _remedy(problem)})
+    errors = errors[:20]
+    first = errors[0] if errors else {"field": "body", "message": "the request could not be read"}
+    return {
+        "code": "INVALID_REQUEST", "message": f"{first['field']}: {first['message']}", "field": first["field"],
+        "errors": errors,
+    }
+
+
+def _remedy(problem: Any) -> str:
+    kind, said = problem["type"], str(problem["msg"]).removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return "unknown field: remove it or mend its spelling (see /docs)"
+    if kind == "missing":
+        return "required: add it"
+    if kind == "json_invalid":
+        return "the body is not valid JSON: mend it"
+    return said[:1].lower() + said[1:]

@@ -1,0 +1,158 @@
+"""What requests may hold, and the answers that are not plain views. Money is decimal text, never a number."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+
+from bus.messages.orders import KillAction, OrderType, Side, TrailKind
+from market.money import ZERO, parse_decimal
+from tradingd.read_model_views import KillView, TradingView
+
+
+def _positive(value: object, info: ValidationInfo) -> Decimal:
+    if not isinstance(value, str):
+        raise ValueError('write it as a decimal string such as "0.10": a JSON number has already lost digits')
+    try:
+        number = parse_decimal(value, info.field_name or "value")
+    except ValueError as error:
+        raise ValueError('not a plain decimal string such as "0.10"') from error
+    if number <= ZERO:
+        raise ValueError("must be above 0")
+    return number
+
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_positive),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$", "examples": ["0.10"],
+         "description": "A decimal string above 0; a JSON number is refused."}
+    ),
+]
+Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+Symbol = Annotated[str, Field(min_length=2, max_length=40, examples=["BTC/USDT"])]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class LoginRequest(_Request):
+    """A user and a password."""
+
+    username: Annotated[str, Field(min_length=1, max_length=64)]
+    password: Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class TrailRequest(_Request):
+    """How far a trailing order keeps from the best price: percent "2" means 2 %, absolute is in quote, atr in ATRs."""
+
+    kind: TrailKind
+    value: Money
+
+
+class OrderRequest(_Request):
+    """A manual order. Sells only reduce what is held.
+
+    `price` for limit, `stop_price` for stop, `trail` for trailing.
+    """
+
+    symbol: Symbol
+    side: Side
+    type: OrderType
+    quantity: Money
+    price: Money | None = None
+    stop_price: Money | None = None
+    trail: TrailRequest | None = None
+    tag: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9 ._:#-]*$")] = ""
+
+    def problem(self) -> tuple[str, str] | None:
+        """Field and remedy when the fields do not fit the type; None when they do."""
+        wanted = {"limit": "price", "stop": "stop_price", "trailing": "trail"}.get(self.type)
+        for field in ("price", "stop_price", "trail"):
+            given = getattr(self, field)
+            if field == wanted and given is None:
+                return field, f"a {self.type} order needs it: add it"
+            if field != wanted and given is not None:
+                return field, f"a {self.type} order has none: remove it"
+        if self.trail is not None and self.trail.kind == "percent" and self.trail.value >= 100:
+            return "trail.value", "a trail of 100 % or more never fires: write a smaller number of percent"
+        return None
+
+
+class KillRequest(_Request):
+    """halt = nothing new; cancel = and end entries; flatten = and close positions."""
+
+    action: KillAction
+    reason: Reason
+
+
+class ReasonRequest(_Request):
+    """Why, for the journal."""
+
+    reason: Reason
+
+
+class CloseRequest(_Request):
+    """Which position; none = all of them."""
+
+    symbol: Symbol | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAnswer:
+    """Send it as `Authorization: Bearer <access_token>`; `expires_in` seconds."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """Ready means: reconciled, connected, taking commands."""
+
+    status: Literal["ready", "not_ready"]
+    reason: str
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TradingAnswer:
+    """The trading state after the command, and which orders it ended."""
+
+    state: str
+    trading: TradingView
+    kill: KillView | None
+    cancelled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KillAnswer:
+    """The latch after the command; `changed` is false when it already was so."""
+
+    state: str
+    kill: KillView | None
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CloseAnswer:
+    """Which positions are being closed, by which orders."""
+
+    symbols: tuple[str, ...]
+    orders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownAnswer:
+    """The daemon begins to end."""
+
+    message: str
+
+
+Responses = dict[int | str, dict[str, Any]]

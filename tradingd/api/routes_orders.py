@@ -1,0 +1,160 @@
+"""Orders by hand: submit, cancel, close. The engine and its gate judge them like any other order."""
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Final
+
+import orjson
+from fastapi import APIRouter, Body, Header
+from starlette.responses import Response
+
+from bus.ids import ClientOrderId
+from bus.messages.header import Message
+from bus.messages.orders import (
+    CancelOrder,
+    ClosePosition,
+    OrderDenied,
+    OrderInitialized,
+    SubmitOrder,
+    TrailSpec,
+)
+from tradingd.api.access import ControlOf, Operator
+from tradingd.api.errors import ApiError, ErrorBody, denied, json_response
+from tradingd.api.models import CloseAnswer, CloseRequest, OrderRequest, Responses
+from tradingd.api.routes_read import OrderId, symbol_of, unknown_order
+from tradingd.api.routes_trading import OPERATOR_ERRORS
+from tradingd.control import Control, ControlUnavailableError
+from tradingd.read_model_views import WORKING_STATES, OrderView
+
+_KEYED_PREFIX: Final = "td-k"
+_HUNDRED: Final = Decimal(100)
+_CONFLICT: Final[Responses] = {409: {"model": ErrorBody, "description": "The state does not allow it any more"}}
+_UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such thing"}}
+
+router = APIRouter(prefix="/api", tags=["orders"], responses=OPERATOR_ERRORS)
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
+]
+
+
+@router.post("/orders", response_model=OrderView, status_code=202, responses=_CONFLICT)
+async def submit(
+    control: ControlOf, who: Operator, request: OrderRequest, key: IdempotencyKey = None
+) -> Response:
+    """Submit an order. With an Idempotency-Key the same request can be sent again without ordering twice."""
+    problem = request.problem()
+    if problem is not None:
+        field, remedy = problem
+        error = {"field": field, "message": remedy}
+        raise ApiError(422, "INVALID_REQUEST", f"{field}: {remedy}", field=field, errors=[error])
+    symbol = symbol_of(control, request.symbol)
+    if key is None:
+        order_id = control.next_manual_order_id()
+    else:
+        # Key and body are both in the id, so the answer holds after a restart too: the engine knows its ids.
+        order_id = keyed_order_id(who.user, key, request, symbol)
+        _refuse_other_body(control, order_id)
+    command = SubmitOrder(
+        client_order_id=order_id, symbol=symbol, side=request.side, order_type=request.type,
+        quantity=request.quantity, origin="manual", price=request.price, stop_price=request.stop_price,
+        trail=_trail(request), reduce_only=request.side == "sell", tag=request.tag, reason=f"by {who.user}",
+    )
+    if control.read_model.order(order_id) is None:
+        facts = await control.execute(command, by=who.user)
+        _raise_denial(facts, order_id)
+    return _accepted(control, order_id)
+
+
+@router.delete("/orders/{order_id}", response_model=OrderView, status_code=202, responses=_UNKNOWN | _CONFLICT)
+async def cancel(control: ControlOf, who: Operator, order_id: OrderId) -> Response:
+    """Cancel a working order. One at the venue ends when the venue says so: see its state."""
+    view = control.read_model.order(order_id)
+    if view is None:
+        raise unknown_order(order_id)
+    if view.state not in WORKING_STATES:
+        raise _ended(view)
+    facts = await control.execute(CancelOrder(ClientOrderId(order_id), f"cancelled by {who.user}"), by=who.user)
+    after = control.read_model.order(order_id) or view
+    denial = _denial(facts)
+    if denial is not None:
+        raise _ended(after) if after.state not in WORKING_STATES else denied(denial, order_id)
+    return json_response(after, 202)
+
+
+@router.post(
+    "/positions/close", response_model=CloseAnswer, status_code=202, tags=["account"], responses=_UNKNOWN | _CONFLICT
+)
+async def close(
+    control: ControlOf, who: Operator, request: Annotated[CloseRequest | None, Body()] = None
+) -> Response:
+    """Sell a position at market, or all of them when no symbol is given."""
+    held = control.read_model.results.holdings
+    if request is not None and request.symbol is not None:
+        symbols = [symbol_of(control, request.symbol)]
+        if symbols[0] not in held:
+            raise ApiError(404, "NO_POSITION", f"there is no position in {symbols[0]}: GET /api/positions lists them")
+    else:
+        symbols = sorted(held)
+    orders: dict[str, None] = {}
+    denial: OrderDenied | None = None
+    for symbol in symbols:
+        facts = await control.execute(ClosePosition(symbol, f"closed by {who.user}"), by=who.user)
+        denial = denial or _denial(facts)
+        for message in facts:
+            if isinstance(message.body, OrderInitialized):
+                orders[message.body.order.client_order_id] = None
+    if denial is not None and not orders:
+        raise denied(denial, denial.client_order_id)
+    return json_response(CloseAnswer(tuple(symbols), tuple(orders)), 202)
+
+
+def keyed_order_id(user: str, key: str, request: OrderRequest, symbol: str) -> ClientOrderId:
+    """td-k + 16 hex digits of user and key + 8 of the body: 28 characters, room for a protective suffix."""
+    body = request.model_dump(mode="json") | {"symbol": symbol}
+    text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    key_digest = hashlib.sha256(f"{user}\n{key}".encode()).hexdigest()[:16]
+    return ClientOrderId(f"{_KEYED_PREFIX}{key_digest}{hashlib.sha256(text).hexdigest()[:8]}")
+
+
+def _refuse_other_body(control: Control, order_id: str) -> None:
+    same_key = order_id[: len(_KEYED_PREFIX) + 16]
+    for known in control.read_model.order_fold.by_id:
+        if known.startswith(same_key) and len(known) == len(order_id) and known != order_id:
+            raise ApiError(
+                409, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key was used for another order: use a new key",
+                order_id=known,
+            )
+
+
+def _trail(request: OrderRequest) -> TrailSpec | None:
+    trail = request.trail
+    if trail is None:
+        return None
+    return TrailSpec(trail.kind, trail.value / _HUNDRED if trail.kind == "percent" else trail.value)
+
+
+def _accepted(control: Control, order_id: str) -> Response:
+    view = control.read_model.order(order_id)
+    if view is None:
+        raise ControlUnavailableError(f"order {order_id} was sent, but nothing is known of it yet: ask for it again")
+    if view.denial is not None:
+        raise denied(view.denial, order_id)
+    return json_response(view, 202)
+
+
+def _raise_denial(facts: Sequence[Message], order_id: str) -> None:
+    denial = _denial(facts)
+    if denial is not None and denial.client_order_id == order_id:
+        raise denied(denial, order_id)
+
+
+def _denial(facts: Sequence[Message]) -> OrderDenied | None:
+    return next((message.body for message in facts if isinstance(message.body, OrderDenied)), None)
+
+
+def _ended(view: OrderView) -> ApiError:
+    return ApiError(
+        409, "ALREADY_ENDED", f"order {view.id} is {view.state} already: nothing is left to cancel", order_id=view.id
+    )

@@ -1,0 +1,134 @@
+"""What can be looked at: health, status, agents, positions, orders and their traces, trades, performance."""
+
+from dataclasses import asdict
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from tradingd.api.access import ControlOf, Viewer
+from tradingd.api.errors import ApiError, ErrorBody, json_response
+from tradingd.api.models import HealthAnswer, Responses
+from tradingd.control import Control
+from tradingd.read_model_views import (
+    FillView,
+    OrderState,
+    OrderView,
+    PerformanceView,
+    PositionRow,
+    TraceEntry,
+)
+from tradingd.status_view import AgentView, StatusView, agent_view, live_status
+from tradingd.symbols import find_symbol
+
+DAY_NS: Final = 86_400 * 1_000_000_000
+ERRORS: Final[Responses] = {
+    401: {"model": ErrorBody, "description": "No token, or not a valid one"},
+    422: {"model": ErrorBody, "description": "The request is malformed"},
+    503: {"model": ErrorBody, "description": "The daemon cannot answer now"},
+}
+OrderId = Annotated[str, Path(min_length=1, max_length=64)]
+
+open_router = APIRouter(prefix="/api", tags=["health"])
+router = APIRouter(prefix="/api", responses=ERRORS)
+
+
+@open_router.get(
+    "/health", response_model=HealthAnswer,
+    responses={503: {"model": HealthAnswer, "description": "Not ready, and why"}},
+)
+async def health(control: ControlOf) -> Response:
+    """Whether the daemon is ready to trade. Needs no token."""
+    now = control.status()
+    if now.is_ready:
+        return json_response(HealthAnswer("ready", ""))
+    return json_response(
+        HealthAnswer("not_ready", now.not_ready_reason, "NOT_READY", now.not_ready_reason), 503, {"Retry-After": "1"}
+    )
+
+
+@router.get("/status", response_model=StatusView, tags=["status"])
+async def status(control: ControlOf, _: Viewer) -> Response:
+    """Everything at a glance."""
+    return json_response(live_status(control))
+
+
+@router.get("/agents", response_model=list[AgentView], tags=["status"])
+async def agents(control: ControlOf, _: Viewer) -> Response:
+    """The six agents: what they do, how they are."""
+    now = control.now()
+    return json_response([agent_view(agent, now) for agent in control.status().agents])
+
+
+@router.get("/positions", response_model=list[PositionRow], tags=["account"])
+async def positions(control: ControlOf, _: Viewer) -> Response:
+    """What is held, marked to bid."""
+    return json_response(control.read_model.positions())
+
+
+@router.get("/orders", response_model=list[OrderView], tags=["orders"])
+async def orders(
+    control: ControlOf, _: Viewer,
+    state: Annotated[OrderState | None, Query()] = None,
+    symbol: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=1, le=5_000)] = 100,
+) -> Response:
+    """Newest first."""
+    wanted = symbol_of(control, symbol) if symbol else ""
+    return json_response(control.read_model.orders(state=state or "", symbol=wanted, limit=limit))
+
+
+@router.get(
+    "/orders/{order_id}", response_model=OrderView, tags=["orders"],
+    responses={404: {"model": ErrorBody, "description": "No such order"}},
+)
+async def order(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
+    """One order with its history and fires."""
+    view = control.read_model.order(order_id)
+    if view is None:
+        raise unknown_order(order_id)
+    return json_response(view)
+
+
+@router.get(
+    "/orders/{order_id}/trace", response_model=list[TraceEntry], tags=["orders"],
+    responses={404: {"model": ErrorBody, "description": "No such order"}},
+)
+async def trace(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
+    """Why this order exists and what came of it, from candle to fill, in order of time."""
+    entries = control.read_model.trace(order_id)
+    if entries is None:
+        raise unknown_order(order_id)
+    return json_response([asdict(entry) for entry in entries])
+
+
+@router.get("/trades", response_model=list[FillView], tags=["account"])
+async def trades(
+    control: ControlOf, _: Viewer,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    days: Annotated[int, Query(ge=1, le=3_650)] = 30,
+) -> Response:
+    """Fills of the last days (session time), newest first."""
+    return json_response(control.read_model.fills(limit=limit, since_ns=control.now() - days * DAY_NS))
+
+
+@router.get("/performance", response_model=PerformanceView, tags=["account"])
+async def performance(control: ControlOf, _: Viewer) -> Response:
+    """Profit, win rate, profit factor, drawdown, Sharpe, slippage, and the latest round trips."""
+    return json_response(control.read_model.performance())
+
+
+def unknown_order(order_id: str) -> ApiError:
+    """404."""
+    return ApiError(404, "UNKNOWN_ORDER", f"there is no order {order_id[:64]!r}: GET /api/orders lists them")
+
+
+def symbol_of(control: Control, text: str) -> str:
+    """The product's name of a symbol as people write it; 422 when it is none of ours."""
+    known = (*control.settings.symbols, *control.read_model.results.holdings)
+    symbol = find_symbol(text, known)
+    if symbol is None:
+        names = ", ".join(control.settings.symbols[:10])
+        message = f"symbol: not traded here. Use one of {names}, or add it to symbols in config.toml."
+        raise ApiError(422, "UNKNOWN_SYMBOL", message, field="symbol")
+    return symbol

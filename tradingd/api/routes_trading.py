@@ -1,0 +1,105 @@
+"""What can be changed about trading as a whole: the operator's vote, the kill switch, the end of the process."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bus.messages.header import Message
+from bus.messages.orders import (
+    CancelAllOrders,
+    EngageKillSwitch,
+    OrderCancelled,
+    OrderPendingCancel,
+    ReleaseKillSwitch,
+)
+from bus.messages.system import VoteTradingState
+from tradingd.api.access import ControlOf, Operator
+from tradingd.api.errors import ErrorBody, json_response
+from tradingd.api.models import KillAnswer, KillRequest, ReasonRequest, Responses, ShutdownAnswer, TradingAnswer
+from tradingd.api.routes_read import ERRORS
+from tradingd.control import Control
+
+OPERATOR_ERRORS: Final[Responses] = ERRORS | {
+    403: {"model": ErrorBody, "description": "A viewer may not do this, or a page of another origin asked"},
+}
+_SEVERITY: Final = {"halt": 0, "cancel": 1, "flatten": 2}
+
+router = APIRouter(prefix="/api", tags=["trading"], responses=OPERATOR_ERRORS)
+
+
+@router.post("/trading/start", response_model=TradingAnswer)
+async def start(control: ControlOf, who: Operator) -> Response:
+    """The operator votes ACTIVE. Trading begins when the other three voters agree."""
+    await control.execute(VoteTradingState("operator", "ACTIVE", f"started by {who.user}"), by=who.user)
+    return trading_answer(control)
+
+
+@router.post("/trading/resume", response_model=TradingAnswer)
+async def resume(control: ControlOf, who: Operator) -> Response:
+    """After a pause: the operator votes ACTIVE again."""
+    await control.execute(VoteTradingState("operator", "ACTIVE", f"resumed by {who.user}"), by=who.user)
+    return trading_answer(control)
+
+
+@router.post("/trading/pause", response_model=TradingAnswer)
+async def pause(control: ControlOf, who: Operator) -> Response:
+    """No new entries; trailing exits and stops go on."""
+    await control.execute(VoteTradingState("operator", "REDUCING", f"paused by {who.user}"), by=who.user)
+    return trading_answer(control)
+
+
+@router.post("/trading/stop", response_model=TradingAnswer)
+async def stop(control: ControlOf, who: Operator) -> Response:
+    """Pause, and cancel the entries that still wait. Positions keep their exits."""
+    reason = f"stopped by {who.user}"
+    await control.execute(VoteTradingState("operator", "REDUCING", reason), by=who.user)
+    facts = await control.execute(CancelAllOrders("entries", reason=reason), by=who.user)
+    return trading_answer(control, cancelled_ids(facts))
+
+
+@router.post("/trading/kill", response_model=KillAnswer)
+async def kill(control: ControlOf, who: Operator, request: KillRequest) -> Response:
+    """Lock trading until a person unlocks it. An engaged switch can be made stricter, never milder."""
+    latch = control.read_model.kill
+    if latch is not None and _SEVERITY[latch.action] >= _SEVERITY[request.action]:
+        return kill_answer(control, changed=False)
+    await control.execute(EngageKillSwitch(request.action, request.reason, who.user), by=who.user)
+    return kill_answer(control, changed=True)
+
+
+@router.post("/trading/unlock", response_model=KillAnswer)
+async def unlock(control: ControlOf, who: Operator, request: ReasonRequest) -> Response:
+    """Release the kill switch. Trading goes on as the four votes allow."""
+    if control.read_model.kill is None:
+        return kill_answer(control, changed=False)
+    await control.execute(ReleaseKillSwitch(who.user, request.reason), by=who.user)
+    return kill_answer(control, changed=True)
+
+
+@router.post("/shutdown", response_model=ShutdownAnswer, status_code=202)
+async def shutdown(control: ControlOf, who: Operator) -> Response:
+    """End the process in order. Positions and resting stops stay; the next start takes them up again."""
+    control.request_shutdown(f"asked by {who.user}")
+    return json_response(ShutdownAnswer("the daemon is shutting down"), 202)
+
+
+def trading_answer(control: Control, cancelled: tuple[str, ...] = ()) -> Response:
+    """The present state."""
+    trading = control.read_model.trading()
+    return json_response(TradingAnswer(trading.state, trading, control.read_model.kill_view(), cancelled))
+
+
+def kill_answer(control: Control, *, changed: bool) -> Response:
+    """The present latch."""
+    return json_response(KillAnswer(control.read_model.trading().state, control.read_model.kill_view(), changed))
+
+
+def cancelled_ids(facts: Sequence[Message]) -> tuple[str, ...]:
+    """Orders these facts end or are about to end, each once, in order."""
+    found: dict[str, None] = {}
+    for message in facts:
+        if isinstance(message.body, OrderCancelled | OrderPendingCancel):
+            found[message.body.client_order_id] = None
+    return tuple(found)

@@ -1,0 +1,230 @@
+"""Answers for people: aligned tables, colour only on a terminal, nothing that a text could smuggle in."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_PIPE_WIDTH: Final = 200
+_GOOD: Final = frozenset({"ACTIVE", "FILLED", "running", "connected", "ok", "WIN"})
+_BAD: Final = frozenset({"HALTED", "REJECTED", "failed", "lost", "fail", "LOSS", "stale"})
+_MIXED: Final = frozenset({"REDUCING", "STOPPED", "PARTIAL", "warn", "EXPIRED", "connecting"})
+
+
+def console() -> Console:
+    """Of stdout as it is now; wide enough for a pipe when nobody says how wide."""
+    is_terminal = sys.stdout.isatty()
+    width = None if is_terminal or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_json(answer: object) -> None:
+    """One document, readable."""
+    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+
+
+def clean(text: object) -> str:
+    """Without control characters: symbols and reasons come from outside."""
+    return _CONTROL.sub("", "" if text is None else str(text))
+
+
+def cell(text: object) -> Text:
+    """Text, coloured when it is a word for good or bad."""
+    shown = clean(text)
+    style = "green" if shown in _GOOD else "red" if shown in _BAD else "yellow" if shown in _MIXED else ""
+    return Text(shown, style=style)
+
+
+def money(value: str | None, places: int = 2) -> str:
+    """Decimal text rounded for reading, with thousands set apart; "-" for none."""
+    if value is None:
+        return "-"
+    return f"{round(Decimal(value), places):,.{places}f}"
+
+
+def percent(ratio: float | None, places: int = 2) -> str:
+    """A ratio as percent; "-" for none."""
+    return "-" if ratio is None else f"{ratio * 100:.{places}f} %"
+
+
+def clock(iso: str | None) -> str:
+    """Date and time to the second."""
+    return "-" if not iso else iso[:19].replace("T", " ")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
+    """Columns named in `numbers` are aligned to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell(value) for value in row))
+    return made
+
+
+def pairs(rows: Iterable[tuple[str, object]]) -> Table:
+    """Name and value, one a line."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="dim")
+    made.add_column()
+    for name, value in rows:
+        made.add_row(name, cell(value))
+    return made
+
+
+# ---- one function a view -----------------------------------------------------------------------------
+
+
+def status(answer: Mapping[str, Any]) -> None:
+    """`tradingd status`"""
+    out, quote = console(), answer["quote"]
+    started = f", up {answer['uptime_s']:.0f} s" if answer["pid"] else ""
+    rows: list[tuple[str, object]] = [
+        ("state", answer["state"]),
+        ("daemon", f"{answer['mode']} on {answer['venue']}{' (replay)' if answer['is_replay'] else ''}{started}"),
+        ("symbols", ", ".join(answer["symbols"])),
+        ("equity", f"{money(answer['equity'])} {quote}"),
+        ("profit", f"{money(answer['realized_pnl'])} realised, {money(answer['unrealized_pnl'])} unrealised {quote}"),
+        ("positions", f"{answer['open_positions']} open"),
+        ("orders", f"{answer['working_orders']} working, {answer['unknown_orders']} unknown"),
+        ("fills", answer["fills"]),
+    ]
+    if answer["state"] != "STOPPED" and not answer["is_ready"]:
+        rows.insert(1, ("not ready", answer["not_ready_reason"]))
+    kill = answer["kill"]
+    if kill is not None:
+        said = f"ENGAGED ({kill['action']}) by {kill['by']} since {clock(kill['since'])}: {kill['reason']}"
+        rows.insert(1, ("kill switch", said))
+    for vote in answer["votes"]:
+        if vote["state"] != "ACTIVE":
+            rows.append(("vote", f"{vote['voter']}: {vote['state']} ({vote['reason']})"))
+    for feed in answer["feeds"]:
+        age = "-" if feed["age_s"] is None else f"{feed['age_s']:.1f} s"
+        said = f"{feed['name']} {feed['state']}, {feed['messages']} messages, last {age} ago {feed['detail']}"
+        rows.append(("feed", said))
+    rows += [("problem", f"{problem['text']} (since {clock(problem['since'])})") for problem in answer["problems"]]
+    out.print(pairs(rows))
+    if answer["agents"]:
+        out.print()
+        agents(answer["agents"])
+
+
+def agents(answer: Sequence[Mapping[str, Any]]) -> None:
+    """`tradingd agents`"""
+    rows = [
+        (
+            agent["name"], agent["state"], agent["status"], f"{agent['progress']['percent']:.2f} %",
+            agent["restarts"], agent["handled"], agent["emitted"], agent["error"] or agent["progress"]["message"],
+        )
+        for agent in answer
+    ]
+    columns = ("agent", "state", "doing", "progress", "restarts", "heard", "said", "message")
+    console().print(table(columns, rows, ("progress", "restarts", "heard", "said")))
+
+
+def positions(answer: Sequence[Mapping[str, Any]]) -> None:
+    """`tradingd positions`"""
+    rows = [
+        (
+            row["symbol"], row["quantity"], row["average_price"], row["mark"] or "-", money(row["value"]),
+            money(row["unrealized_pnl"]), clock(row["opened"]), len(row["exits"]),
+        )
+        for row in answer
+    ]
+    columns = ("symbol", "quantity", "average", "bid", "value", "profit", "opened (UTC)", "exits")
+    _print_or(rows, columns, ("quantity", "average", "bid", "value", "profit", "exits"), "no open position")
+
+
+def orders(answer: Sequence[Mapping[str, Any]]) -> None:
+    """`tradingd orders`"""
+    rows = [
+        (
+            order["id"], clock(order["created"]), order["symbol"], order["side"], order["type"], order["quantity"],
+            order["filled"], order["average_price"] or order["price"] or order["trigger"] or order["stop_price"] or "-",
+            order["state"], order["detail"], order["lead_alpha"] or order["origin"],
+        )
+        for order in answer
+    ]
+    columns = (
+        "id", "created (UTC)", "symbol", "side", "type", "quantity", "filled", "price", "state", "detail", "from",
+    )
+    _print_or(rows, columns, ("quantity", "filled", "price"), "no orders")
+
+
+def trades(answer: Sequence[Mapping[str, Any]]) -> None:
+    """`tradingd trades`"""
+    rows = [
+        (
+            clock(fill["time"]), fill["symbol"], fill["side"], fill["quantity"], fill["price"], money(fill["value"]),
+            f"{fill['fee']} {fill['fee_asset']}", fill["order_id"],
+        )
+        for fill in answer
+    ]
+    columns = ("time (UTC)", "symbol", "side", "quantity", "price", "value", "fee", "order")
+    _print_or(rows, columns, ("quantity", "price", "value", "fee"), "no fills")
+
+
+def performance(answer: Mapping[str, Any]) -> None:
+    """`tradingd performance`"""
+    quote, sharpe, factor = answer["quote"], answer["sharpe"], answer["profit_factor"]
+    slippage = answer["average_slippage"]
+    console().print(pairs([
+        ("net profit", f"{money(answer['net_pnl'])} {quote}"),
+        ("realised", f"{money(answer['realized_pnl'])} {quote}"),
+        ("unrealised", f"{money(answer['unrealized_pnl'])} {quote}"),
+        ("fees", f"{money(answer['fees'])} {quote}"),
+        ("round trips", f"{answer['round_trips']} ({answer['wins']} won, {answer['losses']} lost)"),
+        ("win rate", percent(answer["win_rate"])),
+        ("profit factor", "-" if factor is None else f"{factor:.2f}"),
+        ("expectancy", f"{money(answer['expectancy'], 4)} {quote}"),
+        ("max drawdown", percent(answer["max_drawdown"])),
+        ("sharpe", "-" if sharpe is None else f"{sharpe:.2f} ({answer['sharpe_basis'].replace('_', ' ')})"),
+        ("slippage", percent(slippage, 4)),
+    ]))
+    trips = answer["latest_round_trips"]
+    if trips:
+        rows = [
+            (
+                clock(trip["closed"]), trip["symbol"], trip["result"], trip["quantity"], trip["entry_price"],
+                trip["exit_price"], money(trip["realized_pnl"], 4), percent(trip["return_ratio"], 3),
+                f"{trip['duration_s']:.0f} s",
+            )
+            for trip in trips
+        ]
+        columns = ("closed (UTC)", "symbol", "result", "quantity", "bought at", "sold at", "profit", "return", "held")
+        console().print()
+        console().print(table(columns, rows, ("quantity", "bought at", "sold at", "profit", "return", "held")))
+
+
+def trace(order_id: str, answer: Sequence[Mapping[str, Any]]) -> None:
+    """`tradingd explain ID`"""
+    out = console()
+    out.print(Text(f"Order {clean(order_id)}, from candle to fill:", style="bold"))
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(style="cyan", no_wrap=True)
+    made.add_column(overflow="fold")
+    for entry in answer:
+        time = clean(entry["time"]).replace("T", " ")[11:23]
+        made.add_row(Text(time), Text(clean(entry["kind"])), Text(clean(entry["text"])))
+    out.print(made)
+
+
+def checks(answer: Sequence[Mapping[str, Any]]) -> None:
+    """`tradingd doctor`"""
+    console().print(table(("check", "", "says"), [(row["name"], row["level"], row["text"]) for row in answer]))
+
+
+def _print_or(rows: Sequence[Sequence[object]], columns: Sequence[str], numbers: Sequence[str], nothing: str) -> None:
+    if rows:
+        console().print(table(columns, rows, numbers))
+    else:
+        console().print(nothing)

@@ -1,0 +1,148 @@
+"""Commands that only look: status, agents, positions, orders, trades, performance, explain.
+
+They ask the running daemon, and the journal when none runs.
+"""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+
+from tradingd import exit_codes
+from tradingd.cli_session import CliError, ConfigOption, DataDirOption, JsonOption, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradingd.read_model import ReadModel
+    from tradingd.settings import Settings
+
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=5000, help="At most this many, newest first.")]
+_DAY_NS = 86_400 * 1_000_000_000
+
+
+def _jsonable(views: "Sequence[Any]") -> list[Any]:
+    return [asdict(view) for view in views]
+
+
+def _show(answer: Any, *, as_json: bool, view: str) -> None:
+    from tradingd import cli_tables
+
+    if as_json:
+        cli_tables.print_json(answer)
+    else:
+        getattr(cli_tables, view)(answer)
+
+
+def status(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+    """Everything at a glance."""
+
+    def offline(model: "ReadModel", settings: "Settings") -> Any:
+        from tradingd.status_view import offline_status
+
+        return asdict(offline_status(model, settings))
+
+    _show(ask(config, data_dir, lambda client: client.get("/api/status"), offline), as_json=json, view="status")
+
+
+def agents(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+    """The six agents: what they do, how they are."""
+
+    def offline(model: "ReadModel", _: "Settings") -> Any:
+        from tradingd.status_view import offline_agents
+
+        return _jsonable(offline_agents(model))
+
+    _show(ask(config, data_dir, lambda client: client.get("/api/agents"), offline), as_json=json, view="agents")
+
+
+def positions(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+    """What is held, marked to bid."""
+    answer = ask(
+        config, data_dir, lambda client: client.get("/api/positions"), lambda model, _: _jsonable(model.positions())
+    )
+    _show(answer, as_json=json, view="positions")
+
+
+def orders(
+    config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
+    everything: Annotated[bool, typer.Option("--all", help="Ended orders too.")] = False,
+    state: Annotated[str, typer.Option("--state", help="PENDING, SUBMITTED, PARTIAL, FILLED, CANCELLED, ...")] = "",
+    symbol: Annotated[str, typer.Option("--symbol", help="Such as BTC/USDT.")] = "",
+    limit: LimitOption = 5000,
+) -> None:
+    """Working orders; with --all also the ended ones."""
+    wanted_state = state.upper()
+    show_ended = everything or bool(wanted_state)
+
+    def offline(model: "ReadModel", settings: "Settings") -> Any:
+        from tradingd.symbols import find_symbol
+
+        known = find_symbol(symbol, settings.symbols) or symbol if symbol else ""
+        return _jsonable(
+            model.orders(state=wanted_state, symbol=known, limit=limit, working_only=not show_ended)
+        )
+
+    def online(client: Any) -> Any:
+        query = {"limit": str(5000 if not show_ended else limit)}
+        if wanted_state:
+            query["state"] = wanted_state
+        if symbol:
+            query["symbol"] = symbol
+        found = client.get(f"/api/orders?{urlencode(query)}")
+        if show_ended:
+            return found
+        return [order for order in found if order["state"] in ("PENDING", "SUBMITTED", "PARTIAL")][:limit]
+
+    _show(ask(config, data_dir, online, offline), as_json=json, view="orders")
+
+
+def trades(
+    config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False, limit: LimitOption = 100,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Not older than this.")] = 30,
+) -> None:
+    """Fills, newest first."""
+    answer = ask(
+        config, data_dir, lambda client: client.get(f"/api/trades?limit={limit}&days={days}"),
+        lambda model, _: _jsonable(model.fills(limit=limit, since_ns=model.last_ts - days * _DAY_NS)),
+    )
+    _show(answer, as_json=json, view="trades")
+
+
+def performance(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
+    """Profit, win rate, drawdown, Sharpe, and the latest round trips."""
+    answer = ask(
+        config, data_dir, lambda client: client.get("/api/performance"), lambda model, _: asdict(model.performance())
+    )
+    _show(answer, as_json=json, view="performance")
+
+
+def explain(
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="Of an order: see `tradingd orders --all`.")],
+    config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
+) -> None:
+    """Why an order exists and what came of it, from candle to fill."""
+    answer = ask(
+        config, data_dir, lambda client: client.get(f"/api/orders/{quote(order_id, safe='')}/trace"),
+        lambda model, _: _offline_trace(model, order_id),
+    )
+    if json:
+        _show(answer, as_json=True, view="")
+    else:
+        from tradingd import cli_tables
+
+        cli_tables.trace(order_id, answer)
+
+
+def _offline_trace(model: "ReadModel", order_id: str) -> Any:
+    entries = model.trace(order_id)
+    if entries is None:
+        raise CliError(exit_codes.NOT_FOUND, f"there is no order {order_id!r}: `tradingd orders --all` lists them.")
+    return _jsonable(entries)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (status, agents, positions, orders, trades, performance, explain):
+        app.command(rich_help_panel="Look")(command)

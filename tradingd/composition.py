@@ -1,0 +1,132 @@
+"""Which parts this product is made of: settings in, wired parts out. No part knows another but through here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+
+from agents.agent import Agent
+from agents.alphas.registry import make_alphas
+from agents.analyst import Analyst, AnalystConfig
+from agents.ceo import Ceo
+from agents.risk_officer import RiskOfficer
+from agents.scanner import Scanner, ScannerConfig
+from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
+from agents.strategy import CouncilConfig, Strategy
+from agents.trader import Trader
+from bus.ids import SessionId
+from bus.messages.header import MessageMaker
+from exchanges.simulated import PaperConfig
+from market.instrument import Instrument
+from market.interval import SECOND_NS
+from orders.engine import Engine, EngineConfig
+from risk.limits import RiskLimits, resolve_limits
+from tradingd.settings import ConfigError, Settings
+
+
+def seconds_to_ns(seconds: float) -> int:
+    """Configured seconds as ns."""
+    return int(seconds * SECOND_NS)
+
+
+def make_limits(settings: Settings) -> RiskLimits:
+    """[risk] over risk_tolerance and preset."""
+    risk = settings.risk
+    overrides: dict[str, object] = {
+        name: value
+        for name, value in risk.model_dump(exclude={"preset", "duplicate_window_s", "stale_after_s"}).items()
+        if value is not None
+    }
+    overrides["duplicate_window_ns"] = int(risk.duplicate_window_s * SECOND_NS)
+    overrides["stale_after_ns"] = int(risk.stale_after_s * SECOND_NS)
+    return resolve_limits(settings.account.risk_tolerance, risk.preset, overrides)
+
+
+def choose_instruments(settings: Settings, offered: Sequence[Instrument], *, take_all: bool) -> list[Instrument]:
+    """The configured symbols, as the venue knows them; raises `ConfigError` naming what it lacks.
+
+    `take_all` (a replay without --symbols): everything the recording holds.
+    """
+    by_name: dict[str, Instrument] = {}
+    for instrument in offered:
+        by_name[instrument.symbol] = instrument
+        by_name.setdefault(instrument.venue_symbol, instrument)
+        by_name.setdefault(f"{instrument.base}-{instrument.quote}", instrument)
+    if take_all:
+        return sorted(offered, key=lambda instrument: instrument.symbol)
+    chosen: list[Instrument] = []
+    for name in settings.symbols:
+        found = by_name.get(name.strip().upper())
+        if found is None:
+            some = ", ".join(sorted(i.symbol for i in offered if i.quote == settings.account.quote)[:8])
+            raise ConfigError(
+                f"{settings.source}: symbols: {settings.venue} does not trade {name!r}. It trades, for example: {some}."
+            )
+        if found not in chosen:
+            chosen.append(found)
+    return chosen
+
+
+def make_engine(
+    settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId
+) -> Engine:
+    """The hands."""
+    config = EngineConfig(
+        quote=settings.account.quote,
+        intervals=settings.candles.intervals,
+        decision_interval=settings.candles.decision,
+        limits=limits,
+        snapshot_ns=settings.journal.snapshot_s * SECOND_NS,
+    )
+    return Engine(config, instruments, MessageMaker("engine", session))
+
+
+def make_agents(
+    settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId
+) -> Mapping[str, Callable[[], Agent]]:
+    """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at."""
+    tradable = [i for i in instruments if i.quote == settings.account.quote]
+    symbols = tuple(sorted(i.symbol for i in tradable))
+    candles, council, scanner = settings.candles, settings.council, settings.scanner
+    council_config = CouncilConfig(
+        decision_interval=candles.decision,
+        threshold=council.threshold,
+        quorum=council.quorum,
+        proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
+        cooldown_ns=seconds_to_ns(council.cooldown_s),
+    )
+    scanner_config = ScannerConfig(
+        scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
+    )
+    analyst_config = AnalystConfig(candles.decision, candles.intervals, council.weights)
+    times_made = count()
+    return {
+        "ceo": lambda: Ceo(limits),
+        "scanner": lambda: Scanner(scanner_config, symbols),
+        "analyst": lambda: Analyst(analyst_config, symbols, make_alphas(council.weights)),
+        # Begun anew, it counts its proposals anew: the restart number keeps their ids unique.
+        "strategy": lambda: Strategy(session, council_config, _rule(settings, limits), tradable, next(times_made)),
+        "risk": lambda: RiskOfficer(limits, tradable),
+        "trader": Trader,
+    }
+
+
+def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:
+    strategy = settings.strategy
+    config = TrailingConsensusConfig(
+        position_size=strategy.position_size,
+        entry_trail_atr=strategy.entry_trail_atr,
+        exit_trail_atr=strategy.exit_trail_atr,
+        trail_min=strategy.trail_min,
+        trail_max=strategy.trail_max,
+        take_profit=strategy.take_profit,
+        entry_expires_ns=strategy.entry_expires_s * SECOND_NS,
+        max_hold_ns=strategy.max_hold_s * SECOND_NS,
+    )
+    return TrailingConsensus(config, limits)
+
+
+def paper_config(settings: Settings) -> PaperConfig:
+    """[paper]"""
+    paper = settings.paper
+    return PaperConfig(
+        slippage=paper.slippage, fee=paper.fee, latency_ns=paper.latency_ms * 1_000_000, use_book=paper.use_book
+    )

@@ -1,0 +1,569 @@
+"""One run of the process: starts every part in order, keeps them going, ends them in order.
+
+Start: data directory and lock -> journal -> practice child (when the venue is practice) -> instruments ->
+engine folded from the journal -> venue -> control API -> agents and bus -> warm-up -> feed.
+End: feed -> council -> journal -> control API -> venue -> practice child -> lock.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Coroutine, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bus.bus import Bus
+from bus.clock import Clock, FeedClock, LiveClock
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
+from bus.memory_bus import MemoryBus
+from bus.messages import orders, system
+from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import FundsChanged
+from bus.redis_bus import RedisBus
+from exchanges.binance.orders import BinanceConfig, BinanceVenue
+from exchanges.binance.rest import VenueError
+from exchanges.binance.stream import BinanceFeed
+from exchanges.simulated import SimulatedVenue, WorkingOrder
+from exchanges.venue import Venue
+from market.instrument import Instrument
+from market.interval import SECOND_NS
+from market.money import ZERO, to_text
+from orders.engine import Engine
+from store.journal import JournalError
+from store.tape import Tape
+from tradingd import composition
+from tradingd.api.app import create_app
+from tradingd.api.server import PortInUseError, serve_api
+from tradingd.auth import Auth
+from tradingd.control import BusStatus, ControlUnavailableError, DaemonStatus, FeedStatus
+from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError, RunInfo
+from tradingd.doctor import PackageOriginError, check_package_origin
+from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE, OK
+from tradingd.feed_driver import FeedDriver
+from tradingd.logs import configure_logging
+from tradingd.message_journal import MessageJournal
+from tradingd.practice_child import PracticeChild, PracticeError, PracticeOptions
+from tradingd.read_model import ReadModel
+from tradingd.run_options import RunOptions
+from tradingd.runtime import Runtime
+from tradingd.session import PastSessions, live_session_id, replay_session_id
+from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
+from tradingd.story import BackgroundWriter, Story, make_writer
+from tradingd.version import VERSION
+
+_log = logging.getLogger(__name__)
+_FEED: Final = "market"
+_VENUE_CLOCK_S: Final = 0.02
+_SHUTDOWN_LIMIT_S: Final = 15.0
+
+
+class Daemon:
+    """The running process as the control plane sees it (`tradingd.control.Control`)."""
+
+    def __init__(self, settings: Settings, options: RunOptions, data_dir: DataDir) -> None:
+        self.settings = settings
+        self.read_model = ReadModel(settings.account.quote)
+        self._options = options
+        self._data_dir = data_dir
+        self._is_replay = bool(options.replay)
+        self._started_ns = time.time_ns()
+        self._started_monotonic = time.monotonic()
+        self._stop = asyncio.Event()
+        self._stop_reason = ""
+        self._fatal: BaseException | None = None
+        self._not_ready = "starting"
+        self._manual_orders = 0
+        self._limits = composition.make_limits(settings)
+        self._writer: BackgroundWriter = make_writer(settings.log.format)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._closers: list[Coroutine[Any, Any, None]] = []
+        self._child: PracticeChild | None = None
+        self._past = PastSessions()
+        # Set while starting; read only when ready.
+        self._journal: MessageJournal
+        self._runtime: Runtime
+        self._driver: FeedDriver
+        self._feed: BinanceFeed
+        self._venue: Venue
+        self._bus: Bus
+        self._clock: Clock
+        self._session: SessionId
+        self._tape: Tape | None = None
+
+    # ---- Control -----------------------------------------------------------------------------------
+
+    def now(self) -> int:
+        return self._clock.now()
+
+    async def execute(self, body: object, *, by: str) -> Sequence[Message]:
+        if self._not_ready == "starting" or self._stop.is_set():
+            doing = "stopping" if self._stop.is_set() else "starting"
+            raise ControlUnavailableError(f"the daemon is {doing}; try again")
+        if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
+            self._runtime.health.clear("crash loop")
+            self._runtime.vote_health()
+        return self._runtime.command(body, by=by)
+
+    def next_manual_order_id(self) -> ClientOrderId:
+        self._manual_orders += 1
+        return ClientOrderId(f"{CLIENT_ID_PREFIX}{self._session}-m{self._manual_orders}")
+
+    def request_shutdown(self, reason: str) -> None:
+        if not self._stop.is_set():
+            self._stop_reason = reason
+            self._stop.set()
+
+    def status(self) -> DaemonStatus:
+        driver, counters = self._driver, self._feed.counters
+        age_s = None
+        if driver.last_ns:
+            age_s = max(0.0, (self._clock.now() - driver.last_ns) / SECOND_NS)
+        bus_counters = self._bus.counters  # type: ignore[attr-defined]
+        feed = FeedStatus(
+            name=self._feed.name, state=driver.state, messages=counters.frames,  # type: ignore[arg-type]
+            reconnects=max(0, driver.reconnects), gaps=counters.trade_gaps + counters.book_gaps, age_s=age_s,
+            detail=driver.detail,
+        )
+        return DaemonStatus(
+            pid=os.getpid(), session=self._session, started_ns=self._started_ns,
+            uptime_s=time.monotonic() - self._started_monotonic, is_ready=not self._not_ready,
+            not_ready_reason=self._not_ready, is_replay=self._is_replay, feeds=(feed,), feed_age_s=age_s,
+            bus=BusStatus(
+                _without_credentials(self.settings.bus.url), self._bus.is_connected, bus_counters.published,
+                bus_counters.dropped, bus_counters.gaps,
+            ),
+            agents=tuple(runner.report() for runner in self._runtime.runners.values()),
+            problems=self._runtime.health.problems, loop_lag_ms=driver.loop_lag_s * 1000, memory_mb=_memory_mb(),
+        )
+
+    # ---- life --------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Until told to stop, or until something fails that must not go on. Returns the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request_shutdown, f"signal {signal.Signals(number).name}")
+        async with contextlib.AsyncExitStack() as stack:
+            starting = asyncio.create_task(self._start(stack), name="start")
+            stopping = asyncio.create_task(self._stop.wait(), name="stop")
+            await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                # Told to stop while a venue or a server keeps us waiting.
+                starting.cancel()
+                await asyncio.wait((starting,))
+                return OK
+            failed = starting.exception()
+            if failed is not None:
+                stopping.cancel()
+                raise failed
+            await stopping
+            await self._end()
+        if self._fatal is not None:
+            raise self._fatal
+        return OK
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        stack.callback(self._writer.close)
+        self._journal = MessageJournal.open(self._data_dir.journal_path)
+        stack.callback(self._journal.close)
+        for message in self._journal.read():
+            self._past.apply(message)
+            self.read_model.apply(message)
+        urls = await self._venue_urls(stack)
+        self._make_clock_and_session()
+        self._feed = BinanceFeed(
+            self.settings.venue, urls.rest_url, urls.ws_url, clock=self._clock, is_replay=self._is_replay,
+            jitter=random.Random(self.settings.seed).random,  # noqa: S311 - spreads reconnects, guards nothing
+        )
+        stack.push_async_callback(self._feed.close)
+        instruments = await self._choose_instruments()
+        await self._make_venue(urls, instruments, stack)
+        self._make_runtime(instruments)
+        self._restore()
+        await self._serve(stack)
+        self._start_council()
+        await self._bus.start()
+        stack.push_async_callback(self._bus.stop)
+        await self._open_account()
+        await self._warm_up(instruments)
+        self._welcome(instruments)
+        self._not_ready = "waiting for market data"
+        self._spawn("feed", self._run_feed(instruments))
+        if not self._is_replay:
+            self._spawn("timer", self._driver.run_timer())
+            self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
+        stack.push_async_callback(self._cancel_tasks)
+        self._not_ready = ""
+        gc.freeze()
+
+    async def _venue_urls(self, stack: contextlib.AsyncExitStack) -> VenueSettings:
+        venue = self.settings.venues.get(self.settings.venue, VenueSettings())
+        needs_child = self._is_replay or (self.settings.venue == "practice" and not venue.rest_url)
+        if self.settings.mode == "live" and self.settings.venue != "practice":
+            _refuse_unfinished_live(venue, self.settings)
+        if not needs_child:
+            return venue
+        self._child = PracticeChild(
+            PracticeOptions(
+                data_dir=self._data_dir.path, seed=self.settings.seed, symbols=self.settings.symbols,
+                port=self.settings.practice.port, volatility=self.settings.practice.volatility,
+                replay=self._options.replay, speed=self._options.speed, not_before_ns=self._past.last_ts,
+            ),
+            self._on_child_death,
+        )
+        urls = await self._child.start()
+        stack.push_async_callback(self._child.stop)
+        return VenueSettings(rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url)
+
+    def _make_clock_and_session(self) -> None:
+        if self._is_replay:
+            self._clock = FeedClock(self._past.last_ts)
+            self._session = replay_session_id(self.settings.seed, self._past.count)
+        else:
+            self._clock = LiveClock()
+            self._session = live_session_id(self._clock.now())
+
+    async def _choose_instruments(self) -> list[Instrument]:
+        offered = await self._feed.instruments()
+        take_all = self._is_replay and not self._options.symbols_given
+        instruments = composition.choose_instruments(self.settings, offered, take_all=take_all)
+        if not any(i.quote == self.settings.account.quote for i in instruments):
+            quotes = ", ".join(sorted({i.quote for i in instruments}))
+            raise ConfigError(
+                f"{self.settings.source}: account.quote is {self.settings.account.quote}, but the symbols are quoted "
+                f"in {quotes}: nothing could be traded. Set account.quote (TRADINGD__ACCOUNT__QUOTE) to one of these."
+            )
+        return instruments
+
+    async def _make_venue(
+        self, urls: VenueSettings, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack
+    ) -> None:
+        if self.settings.mode == "paper":
+            self._venue = SimulatedVenue(
+                composition.paper_config(self.settings), instruments, self._on_report,
+                balances=self._ledger_balances,
+            )
+        else:
+            keys = self.settings.venues.get(self.settings.venue, VenueSettings())
+            config = BinanceConfig(
+                name=self.settings.venue, rest_url=urls.rest_url, ws_api_url=urls.ws_api_url,
+                api_key=keys.api_key.get_secret_value(), api_secret=keys.api_secret.get_secret_value(),
+            )
+            self._venue = BinanceVenue(
+                config, self._on_report, self._clock, instruments, on_problem=self._on_venue_problem,
+                jitter=random.Random(self.settings.seed + 1).random,  # noqa: S311 - spreads retries
+            )
+        await self._venue.start()
+        stack.push_async_callback(self._venue.close)
+
+    def _ledger_balances(self) -> dict[str, Decimal]:
+        accounts = self._runtime.engine.ledger.accounts()
+        return {asset: amount for account, asset, amount in accounts if account == "holdings"}
+
+    def _on_venue_problem(self, text: str) -> None:
+        """What no order can cure (refused keys, a clock that cannot be set): shown, and nothing new is risked."""
+        self._runtime.health.raise_condition("venue", text)
+        self._runtime.record("venue", system.AlertRaised("critical", f"venue {self.settings.venue}", text))
+        self._runtime.vote_health()
+
+    def _on_report(self, report: orders.ExecutionReport) -> None:
+        self._runtime.on_report(report)
+
+    def _make_runtime(self, instruments: Sequence[Instrument]) -> None:
+        tradable = [i for i in instruments if i.quote == self.settings.account.quote]
+        engine = composition.make_engine(self.settings, self._limits, tradable, self._session)
+        maker = MessageMaker("bus", self._session)
+        if self.settings.bus.url == "memory://":
+            self._bus = MemoryBus(maker, self.settings.bus.queue_size)
+        else:
+            self._bus = RedisBus(
+                self.settings.bus.url, self.settings.bus.namespace, self._session, maker, self._clock,
+                self.settings.bus.queue_size, self._on_bus_change,
+            )
+        story = Story(self._writer, self.settings.account.quote)
+        self._runtime = Runtime(
+            session=self._session, engine=engine, venue=self._venue, bus=self._bus, journal=self._journal,
+            read_model=self.read_model, story=story, clock=self._clock, warmup=self.settings.candles.warmup,
+        )
+        self._runtime.on_fatal = self._on_fatal
+        for name, make in composition.make_agents(self.settings, self._limits, tradable, self._session).items():
+            self._runtime.add_agent(name, make)
+        self._driver = FeedDriver(
+            self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
+            replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
+        )
+        if self.settings.bus.url != "memory://":
+            self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")
+        self._runtime.health.raise_condition("feed", "market data has not begun")
+
+    def _restore(self) -> None:
+        engine = self._runtime.engine
+        for message in self._journal.read():
+            engine.restore(message)
+        now = self._clock.now()
+        self._runtime.record(
+            "daemon",
+            system.DaemonStarted(
+                self._session, VERSION, self.settings.mode, self.settings.venue, self.settings.symbols,
+                self.settings.seed, self._is_replay,
+            ),
+        )
+        if isinstance(self._venue, SimulatedVenue):
+            self._venue.restore(_resting_orders(engine))
+        self._runtime.perform(engine.finish_restore(now))
+        if self._past.is_crash_loop(now) and not self._options.no_safe:
+            self._runtime.health.raise_condition(
+                "crash loop", "crash loop: the third start within ten minutes after unclean ends; "
+                "look into the log, then `tradingd start` trades on",
+            )
+
+    async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
+        auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
+        self._auth = auth
+        app = create_app(self, auth)
+        server = await serve_api(app, self.settings.api.host, self.settings.api.port)
+        stack.push_async_callback(server.stop)
+        self._url = server.url
+        self._data_dir.announce(RunInfo(os.getpid(), server.url, self._started_ns))
+
+    def _start_council(self) -> None:
+        self._runtime.subscribe_all()
+        for runner in self._runtime.runners.values():
+            runner.start()
+
+    async def _open_account(self) -> None:
+        """Paper: the configured capital once. Live: what the venue says, differences as events."""
+        engine, quote = self._runtime.engine, self.settings.account.quote
+        is_new = engine.ledger.funds_in == ZERO
+        if self.settings.mode == "paper":
+            if is_new:
+                capital = self.settings.account.capital
+                self._change_funds(FundsChanged(quote, capital, capital, "initial paper capital"))
+            return
+        self._runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
+        await self._wait_for_answers()
+        theirs = (await self._venue.balances()).get(quote, ZERO)
+        known = engine.ledger.cash
+        corrections: list[str] = []
+        if theirs != known:
+            reason = "initial balance at the venue" if is_new else "difference found at the venue"
+            self._change_funds(FundsChanged(quote, theirs - known, theirs, reason))
+            if not is_new:
+                corrections.append(f"{quote}: ours {to_text(known)}, the venue's {to_text(theirs)}")
+        self._runtime.record("daemon", system.ReconciliationCompleted(tuple(corrections)))
+        self._runtime.health.clear("reconciliation")
+
+    def _change_funds(self, fact: FundsChanged) -> None:
+        """The fact is journalled first; the engine folds the same message."""
+        self._runtime.take(self._runtime.record("daemon", fact))
+
+    async def _wait_for_answers(self) -> None:
+        """Give the venue a little time to answer what became of orders that were under way."""
+        for _ in range(50):
+            working = self._runtime.engine.orders.working()
+            if not any(order.is_at_venue and order.detail == "unknown" for order in working):
+                return
+            await asyncio.sleep(0.1)
+
+    async def _warm_up(self, instruments: Sequence[Instrument]) -> None:
+        candles = self.settings.candles
+        if not candles.warmup:
+            return
+        for instrument in instruments:
+            for interval in candles.intervals:
+                try:
+                    history = await self._feed.candles(instrument, interval, candles.warmup)
+                except VenueError as error:
+                    _log.warning("no history for %s %s: %s", instrument.symbol, interval, error)
+                    continue
+                self._runtime.warm_up(history)
+
+    def _welcome(self, instruments: Sequence[Instrument]) -> None:
+        self._auth.show_new_password(sys.stderr)
+        if self.settings.log.format != "console":
+            return
+        where = "a replay" if self._is_replay else f"the {self.settings.venue} market"
+        names = ", ".join(i.symbol for i in instruments[:8])
+        lines = [
+            "",
+            f"tradingd {VERSION}: {self.settings.mode} trading on {where} ({names})",
+            f"  control   {self._url}/docs   (health: {self._url}/api/health)",
+            f"  log in    POST {self._url}/api/auth/login as operator; the command line needs no password:",
+            "            .venv/bin/tradingd status | orders | positions | explain ORDER",
+            "  stop      Ctrl-C, or .venv/bin/tradingd shutdown   (state is kept in "
+            f"{_short(self._data_dir.path)})",
+            "",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    # ---- while running -----------------------------------------------------------------------------
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_task_done)
+        self._tasks.append(task)
+
+    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._on_fatal(task.exception() or RuntimeError(task.get_name()))
+
+    def _on_fatal(self, error: BaseException) -> None:
+        """Engine, gate, ledger or journal failed: nothing goes on from here but a new start."""
+        if self._fatal is None:
+            self._fatal = error
+        self.request_shutdown(f"failure: {error}")
+
+    async def _run_feed(self, instruments: Sequence[Instrument]) -> None:
+        await self._feed.run(instruments, self._driver.sink)
+
+    def _on_second(self) -> None:
+        """Before each timer: the kill file, the data's age, the end of a timed run."""
+        runtime, driver = self._runtime, self._driver
+        if self._data_dir.kill_file.exists() and runtime.engine.kill is None:
+            runtime.command(_read_kill_file(self._data_dir), by="file")
+        if driver.state == "connected" and driver.last_ns:
+            age = self._clock.now() - driver.last_ns
+            if age > self._limits.stale_after_ns:
+                runtime.health.raise_condition("stale", f"market data is {age / SECOND_NS:.1f} s old")
+            else:
+                runtime.health.clear("stale")
+        if self.settings.bus.url != "memory://" and self._bus.is_connected:
+            runtime.health.clear("bus")
+        limit = self._options.for_seconds
+        if limit is not None and driver.first_ns and self._clock.now() - driver.first_ns >= limit * SECOND_NS:
+            self.request_shutdown(f"ran for {limit:g} s of feed time")
+
+    def _on_replay_end(self) -> None:
+        self._runtime.health.raise_condition("replay", "the replay is over", reduces=False)
+        if self._options.for_seconds is not None:
+            self.request_shutdown("the replay is over")
+
+    def _on_bus_change(self, connected: bool) -> None:
+        if connected:
+            self._runtime.health.clear("bus")
+        else:
+            self._runtime.health.raise_condition("bus", "the Redis bus is not connected: no entries until it is back")
+        self._runtime.vote_health()
+
+    def _on_child_death(self, reason: str) -> None:
+        _log.error(reason)
+        if self._not_ready in ("starting", "stopping"):
+            return
+        self._runtime.record("daemon", system.AlertRaised("critical", "practice exchange", reason))
+
+    # ---- the end -----------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        self._not_ready = "stopping"
+        await self._cancel_tasks()
+        if self._fatal is None:
+            self._runtime.record("daemon", system.DaemonStopping(self._stop_reason))
+            self._journal.flush()
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_SHUTDOWN_LIMIT_S)
+        self._tasks.clear()
+
+
+def run_daemon(settings: Settings, options: RunOptions) -> int:
+    """Run until told to stop; returns the exit code. Errors a user can mend become one sentence on stderr."""
+    configure_logging(settings.log)
+    try:
+        data_dir = DataDir.open(settings.data_dir)
+    except AlreadyRunningError as error:
+        return _fail(error, ALREADY_RUNNING)
+    except DataDirError as error:
+        return _fail(error, CONFIGURATION)
+    try:
+        check_package_origin()
+        return _run_loop(Daemon(settings, options, data_dir))
+    except ConfigError as error:
+        return _fail(error, CONFIGURATION)
+    except PortInUseError as error:
+        return _fail(error, ALREADY_RUNNING)
+    except (JournalError, VenueError, PracticeError, PackageOriginError) as error:
+        return _fail(error, FAILURE)
+    except Exception as error:  # noqa: BLE001 - the last line of a crash-only process: say it and end
+        _log.critical("stopped by a failure", exc_info=error)
+        return _fail(f"stopped by a failure: {error}. The journal holds the state; start again to go on.", FAILURE)
+    finally:
+        data_dir.close()
+
+
+def _run_loop(daemon: Daemon) -> int:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(daemon.run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(daemon.run())
+
+
+def _fail(error: object, code: int) -> int:
+    sys.stderr.write(f"tradingd: {error}\n")
+    return code
+
+
+def _refuse_unfinished_live(venue: VenueSettings, settings: Settings) -> None:
+    host = urlsplit(venue.rest_url).hostname
+    if host not in LOOPBACK:
+        raise ConfigError(
+            f'{settings.source}: mode = "live" on {settings.venue}: this version sends orders only to the practice '
+            "venue (or a loopback address): the checks of keys that real money needs are not in it yet. "
+            'Write mode = "paper".'
+        )
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return url if parts.password is None else parts._replace(netloc=f"***@{parts.hostname}:{parts.port}").geturl()
+
+
+def _resting_orders(engine: Engine) -> list[WorkingOrder]:
+    """Limit orders that lay at the paper venue when the last session ended."""
+    return [
+        WorkingOrder(order.client_order_id, order.spec.symbol, order.spec.side, order.spec.price, order.remaining)
+        for order in engine.orders.working()
+        if order.is_at_venue and order.spec.order_type == "limit" and order.spec.price is not None
+        and order.spec.time_in_force == "GTC"
+    ]
+
+
+def _memory_mb() -> float:
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    except OSError:
+        return 0.0
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def _read_kill_file(data_dir: DataDir) -> orders.EngageKillSwitch:
+    """The file's first word may name the action; anything else is the reason."""
+    try:
+        text = data_dir.kill_file.read_text(errors="replace")[:500].strip()
+    except OSError:
+        text = ""
+    first, _, rest = text.partition(" ")
+    if first in ("halt", "cancel", "flatten"):
+        action: orders.KillAction = first  # type: ignore[assignment]
+        return orders.EngageKillSwitch(action, rest.strip() or "kill file found", "file")
+    return orders.EngageKillSwitch("cancel", text or "kill file found", "file")

@@ -1,0 +1,287 @@
+"""Is this machine fit to run the daemon? Each check says ok, warn or fail, and what to do about it."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import ssl
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Final, Literal
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+PACKAGES: Final = ("tradingd", "agents", "bus", "exchanges", "risk", "market", "orders", "store", "research")
+DISTRIBUTION: Final = "tradingd"
+LIBRARIES: Final = (
+    "aiohttp", "argon2-cffi", "ccxt", "fastapi", "numpy", "orjson", "pydantic", "pyjwt", "redis", "structlog", "ta-lib",
+    "typer", "uvicorn", "uvloop", "websockets",
+)
+_OLDEST_PYTHON: Final = (3, 11)
+_LOW_DISK: Final = 1_000_000_000
+_NO_DISK: Final = 100_000_000
+_TIMEOUT_S: Final = 5.0
+_CLOCK_OFF_S: Final = 2.0
+_CLOCK_WRONG_S: Final = 30.0
+_EARLIEST: Final = 1_735_689_600  # 2025-01-01: a clock before it was never set
+
+Level = Literal["ok", "warn", "fail"]
+
+
+class PackageOriginError(RuntimeError):
+    """One of our package names would be imported from somewhere else; the text says from where."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One line of the doctor."""
+
+    name: str
+    level: Level
+    text: str
+
+
+def check_package_origin() -> None:
+    """Each of our top-level names must come from the tree this module lies in, and from no other distribution.
+
+    The names are generic (another distribution also installs `agents`), so a wrong one must stop the start, not
+    trade. Raises `PackageOriginError`.
+    """
+    root = Path(__file__).resolve().parents[1]
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise PackageOriginError(f"package {name} is missing from {root}. Install tradingd again, in its own venv.")
+        found = Path(spec.origin).resolve().parents[1]
+        if found != root:
+            raise PackageOriginError(
+                f"package {name} comes from {found}, but tradingd from {root}. Run tradingd in an environment of its "
+                "own, and not in a folder that holds a package of this name."
+            )
+
+
+def check_package_owners() -> None:
+    """No other installed distribution may bring one of our names; raises `PackageOriginError`. Reads all metadata."""
+    owners = packages_distributions()
+    for name in PACKAGES:
+        others = sorted({owner for owner in owners.get(name, ()) if owner.lower() != DISTRIBUTION})
+        if others:
+            raise PackageOriginError(
+                f"package {name} is also installed by {', '.join(others)}: whichever comes first on the path wins. "
+                f"Uninstall it, or give tradingd an environment of its own (pip uninstall {others[0]})."
+            )
+
+
+def examine(
+    config: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str] | None = None
+) -> list[CheckResult]:
+    """All checks, in order. Those that need valid settings are left out when the settings are not."""
+    from tradingd.settings import ConfigError, Settings, load_settings  # pydantic is slow to import
+
+    env = dict(os.environ if environ is None else environ)
+    results = [_python(), _origin(), _libraries()]
+    try:
+        settings: Settings = load_settings(config, overrides=dict(overrides), environ=env)
+    except ConfigError as error:
+        return [*results, CheckResult("config", "fail", str(error))]
+    results.append(CheckResult("config", "ok", f"{settings.source}: {settings.mode} on {settings.venue}"))
+    venue = settings.venues.get(settings.venue)
+    rest_url = venue.rest_url if venue is not None else ""
+    has_keys = venue is not None and bool(venue.api_key.get_secret_value() and venue.api_secret.get_secret_value())
+    clock_url = rest_url if rest_url else None
+    checks: list[Callable[[], CheckResult]] = [
+        lambda: _data_dir(settings.data_dir),
+        lambda: _credentials(settings.data_dir),
+        lambda: _disk(settings.data_dir),
+        lambda: _port(settings.api.host, settings.api.port, settings.data_dir),
+        lambda: _redis(settings.bus.url),
+    ]
+    results += [check() for check in checks]
+    results += _venue_and_clock(settings.venue, clock_url)
+    results.append(_live(settings.mode, settings.venue, has_keys=has_keys, consent=env.get("TRADINGD_ALLOW_LIVE")))
+    return results
+
+
+def _python() -> CheckResult:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if tuple(sys.version_info[:2]) < _OLDEST_PYTHON:
+        return CheckResult("python", "fail", f"{found}: tradingd needs 3.11 or newer")
+    return CheckResult("python", "ok", found)
+
+
+def _origin() -> CheckResult:
+    try:
+        check_package_origin()
+        check_package_owners()
+    except PackageOriginError as error:
+        return CheckResult("packages", "fail", str(error))
+    return CheckResult("packages", "ok", f"{len(PACKAGES)} packages from {Path(__file__).resolve().parents[1]}")
+
+
+def _libraries() -> CheckResult:
+    found, missing = [], []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return CheckResult("libraries", "fail", f"missing: {', '.join(missing)}. Install tradingd again.")
+    return CheckResult("libraries", "ok", ", ".join(found))
+
+
+def _data_dir(path: Path) -> CheckResult:
+    if not path.exists():
+        parent = next(folder for folder in path.parents if folder.exists())
+        if not os.access(parent, os.W_OK):
+            return CheckResult("data_dir", "fail", f"{path} cannot be made: {parent} is not writable. Use --data-dir.")
+        return CheckResult("data_dir", "ok", f"{path} does not exist yet: the first start makes it")
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        return CheckResult("data_dir", "fail", f"{path} is not a folder you may write to. Use --data-dir.")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return CheckResult("data_dir", "warn", f"{path} can be read by others (mode {mode:o}). Run: chmod 700 {path}")
+    return CheckResult("data_dir", "ok", f"{path} is writable and private")
+
+
+def _credentials(data_dir: Path) -> CheckResult:
+    from tradingd.auth import CREDENTIALS_FILE, CredentialsError, read_credentials
+
+    path = data_dir / CREDENTIALS_FILE
+    if not path.exists():
+        return CheckResult("credentials", "ok", "none yet: the first start makes them and shows the password once")
+    try:
+        users = read_credentials(path).users
+    except CredentialsError as error:
+        return CheckResult("credentials", "fail", str(error))
+    return CheckResult("credentials", "ok", f"users: {', '.join(user.name for user in users)}")
+
+
+def _disk(path: Path) -> CheckResult:
+    folder = next(folder for folder in (path, *path.parents) if folder.exists())
+    free = shutil.disk_usage(folder).free
+    text = f"{free / 1e9:.1f} GB free at {folder}"
+    if free < _NO_DISK:
+        return CheckResult("disk", "fail", f"{text}: the journal needs room. Free some, or move data_dir.")
+    return CheckResult("disk", "warn" if free < _LOW_DISK else "ok", text)
+
+
+def _port(host: str, port: int, data_dir: Path) -> CheckResult:
+    from tradingd.data_dir import read_run_info
+
+    info = read_run_info(data_dir)
+    if info is not None and (port == 0 or urlsplit(info.url).port == port) and _answers(info.url):
+        return CheckResult("port", "ok", f"our daemon (pid {info.pid}) answers at {info.url}")
+    if port == 0:
+        return CheckResult("port", "ok", "0: a free one is picked at start")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return CheckResult(
+                "port", "fail", f"{host}:{port} cannot be used ({error.strerror}). Choose another with --port."
+            )
+    return CheckResult("port", "ok", f"{host}:{port} is free")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(Request(f"{url}/api/health"), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - http URL of run.json
+            return bool(answer.status)
+    except HTTPError:
+        return True  # 503: it answers
+    except (OSError, ValueError):
+        return False
+
+
+def _redis(url: str) -> CheckResult:
+    """One PING by hand: only `bus` may use the redis library."""
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        return CheckResult("redis", "ok", "not configured: the council talks in memory")
+    try:
+        port = parts.port or 6379
+    except ValueError as error:
+        return CheckResult("redis", "fail", f"bus.url: {error}. Write redis://host:port/db.")
+    shown = f"{parts.scheme}://{parts.hostname or parts.path}:{port}"
+    try:
+        with _redis_socket(parts.scheme, parts.hostname or "", port, parts.path) as link:
+            link.sendall(b"PING\r\n")
+            answer = link.recv(64)
+    except OSError as error:
+        return CheckResult(
+            "redis", "fail", f'{shown} does not answer ({error}). Start it, or set bus.url = "memory://".'
+        )
+    if answer.startswith((b"+PONG", b"-NOAUTH", b"-WRONGPASS")):
+        return CheckResult("redis", "ok", f"{shown} answers")
+    return CheckResult("redis", "fail", f"{shown} answers, but not like Redis. Mend bus.url.")
+
+
+def _redis_socket(scheme: str, host: str, port: int, path: str) -> socket.socket:
+    if scheme == "unix":
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        link.settimeout(_TIMEOUT_S)
+        link.connect(path)
+        return link
+    link = socket.create_connection((host, port), timeout=_TIMEOUT_S)
+    if scheme == "rediss":
+        return ssl.create_default_context().wrap_socket(link, server_hostname=host)
+    return link
+
+
+def _venue_and_clock(venue: str, rest_url: str | None) -> Iterator[CheckResult]:
+    now = time.time()
+    if now < _EARLIEST:
+        yield CheckResult("clock", "fail", "the machine's clock was never set. Set it (timedatectl set-ntp true).")
+        return
+    if not rest_url:
+        yield CheckResult("venue", "ok", f"{venue}: the daemon starts its own practice exchange")
+        yield CheckResult("clock", "ok", "not compared: no outside venue")
+        return
+    url = f"{rest_url}/api/v3/ping"
+    try:
+        with urlopen(Request(url), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the configured venue
+            date = answer.headers.get("Date")
+    except HTTPError as error:
+        yield CheckResult("venue", "fail", f"{url} answers HTTP {error.code}. Mend venues.{venue}.rest_url.")
+        return
+    except (URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        yield CheckResult("venue", "fail", f"{url} does not answer ({reason}). Check the network and rest_url.")
+        return
+    yield CheckResult("venue", "ok", f"{venue} answers at {rest_url}")
+    yield _clock(date, (now + time.time()) / 2)
+
+
+def _clock(date: str | None, now: float) -> CheckResult:
+    try:
+        theirs = parsedate_to_datetime(date or "").timestamp() + 0.5  # the header has whole seconds
+    except (ValueError, TypeError):
+        return CheckResult("clock", "warn", "the venue sent no date to compare the clock with")
+    off = now - theirs
+    text = f"{off:+.1f} s against the venue"
+    if abs(off) > _CLOCK_WRONG_S:
+        return CheckResult("clock", "fail", f"{text}: orders would be refused. Run: timedatectl set-ntp true")
+    return CheckResult("clock", "warn" if abs(off) > _CLOCK_OFF_S else "ok", text)
+
+
+def _live(mode: str, venue: str, *, has_keys: bool, consent: str | None) -> CheckResult:
+    if mode != "live":
+        return CheckResult("live", "ok", "paper: no order leaves this machine's simulated venue")
+    if venue == "practice":
+        return CheckResult("live", "ok", "live on the practice venue: no real money")
+    if consent != "yes":
+        return CheckResult("live", "fail", "mode is live without TRADINGD_ALLOW_LIVE=yes in the environment")
+    if not has_keys:
+        prefix = f"TRADINGD__VENUES__{venue.upper()}__"
+        return CheckResult("live", "fail", f"mode is live without keys: set {prefix}API_KEY and {prefix}API_SECRET")
+    return CheckResult("live", "warn", f"orders go to {venue} with real money")

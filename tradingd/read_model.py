@@ -1,0 +1,274 @@
+"""The read model: every fact folded into what people ask for. Live it is fed by the engine loop, offline by
+reading the journal; both give the same views.
+"""
+
+from collections import OrderedDict, deque
+from typing import Any, Final
+
+from bus.messages.header import Message
+from bus.messages.orders import OrderFilled, SubmitOrder
+from bus.messages.system import (
+    AgentFailed,
+    AgentStarted,
+    AgentStopped,
+    AlertRaised,
+    DaemonStarted,
+    DaemonStopping,
+    Heartbeat,
+    KillSwitchEngaged,
+    KillSwitchReleased,
+    LimitBreached,
+    TradingStateChanged,
+)
+from market.money import to_text
+from tradingd.order_trace import trace_order
+from tradingd.read_model_council import CouncilFold
+from tradingd.read_model_orders import OrderFold, OrderRecord
+from tradingd.read_model_results import ResultsFold
+from tradingd.read_model_views import (
+    AgentSeen,
+    CountsView,
+    DenialView,
+    FillView,
+    FireView,
+    HistoryView,
+    KillView,
+    OrderView,
+    PerformanceView,
+    PositionRow,
+    RoundTripView,
+    TraceEntry,
+    TradingView,
+    TrailView,
+    VoteView,
+    iso_or_none,
+    text_or_none,
+    to_iso,
+)
+
+MAX_ORDERS: Final = 5_000
+MAX_FILLS: Final = 10_000
+MAX_ROUND_TRIPS: Final = 5_000
+MAX_CHAINS: Final = 2_000
+MAX_ALERTS: Final = 200
+
+
+class ReadModel:
+    """Views of the account, its orders and their reasons. `apply` takes any message and ignores what it need not know.
+
+    `quote` is the currency results are counted in. Ended orders beyond `max_orders` are forgotten, oldest first;
+    working ones never are. Single-threaded: apply and read from one event loop.
+    """
+
+    def __init__(
+        self, quote: str, *, max_orders: int = MAX_ORDERS, max_fills: int = MAX_FILLS,
+        max_round_trips: int = MAX_ROUND_TRIPS, max_chains: int = MAX_CHAINS,
+    ) -> None:
+        self.quote = quote
+        self.order_fold = OrderFold(max_orders)
+        self.results = ResultsFold(quote, max_fills, max_round_trips)
+        self.council = CouncilFold(max_chains)
+        self.session: DaemonStarted | None = None
+        self.session_started_ns = 0
+        self.stopped: DaemonStopping | None = None
+        self.kill: KillSwitchEngaged | None = None
+        self.last_ts = 0
+        self.alerts: deque[Message] = deque(maxlen=MAX_ALERTS)
+        self._alerts_total = 0
+        self._kill_since = 0
+        self._trading: TradingStateChanged | None = None
+        self._trading_since = 0
+        self._agents: OrderedDict[str, AgentSeen] = OrderedDict()
+        system: dict[type, Any] = {
+            DaemonStarted: self._on_started,
+            DaemonStopping: self._on_stopping,
+            KillSwitchEngaged: self._on_kill,
+            KillSwitchReleased: self._on_release,
+            TradingStateChanged: self._on_trading_state,
+            AlertRaised: self._on_alert,
+            LimitBreached: self._on_alert,
+            AgentStarted: self._on_agent,
+            AgentFailed: self._on_agent,
+            AgentStopped: self._on_agent,
+            Heartbeat: self._on_agent,
+        }
+        self._handlers: dict[type, Any] = (
+            system | self.results.handlers | self.council.handlers | self.order_fold.handlers
+        )
+
+    def apply(self, message: Message) -> None:
+        """Fold one message. Never raises for a message of the vocabulary, in whatever order."""
+        body = message.body
+        handler = self._handlers.get(type(body))
+        if handler is None:
+            return
+        if message.header.ts > self.last_ts:
+            self.last_ts = message.header.ts
+        handler(message, body)
+        if isinstance(body, OrderFilled):
+            self.results.on_filled(message, body, self.order_fold.by_id[body.client_order_id])
+        elif isinstance(body, SubmitOrder):
+            self.council.on_command(body)
+
+    # ---- views -------------------------------------------------------------------------------------
+
+    def orders(
+        self, *, state: str = "", symbol: str = "", limit: int = 100, working_only: bool = False
+    ) -> list[OrderView]:
+        """Newest first. `state` is one of T4's words or "" for all."""
+        views: list[OrderView] = []
+        for record in self.order_fold.newest_first():
+            if len(views) >= limit:
+                break
+            if (state and record.state != state) or (symbol and record.spec.symbol != symbol):
+                continue
+            if not working_only or record.is_working:
+                views.append(order_view(record))
+        return views
+
+    def order(self, order_id: str) -> OrderView | None:
+        record = self.order_fold.by_id.get(order_id)
+        return order_view(record) if record is not None else None
+
+    def trace(self, order_id: str) -> tuple[TraceEntry, ...] | None:
+        """The chain from candle to fill and result, in order of time; None for an unknown order."""
+        record = self.order_fold.by_id.get(order_id)
+        if record is None:
+            return None
+        return trace_order(record, self.order_fold.by_id, self.council, self.results)
+
+    def fills(self, *, limit: int = 100, since_ns: int = 0) -> list[FillView]:
+        """Newest first, not older than `since_ns`."""
+        return self.results.fill_views(limit, since_ns)
+
+    def round_trips(self, *, limit: int = 100) -> list[RoundTripView]:
+        """Newest first."""
+        return self.results.round_trip_views(limit)
+
+    def positions(self) -> list[PositionRow]:
+        exits: dict[str, list[str]] = {}
+        for record in self.order_fold.working():
+            if record.spec.side == "sell":
+                exits.setdefault(record.spec.symbol, []).append(record.id)
+        return self.results.positions(exits)
+
+    def performance(self) -> PerformanceView:
+        return self.results.performance()
+
+    def trading(self) -> TradingView:
+        """The rule of the four votes. Before the first word about it: REDUCING, for nothing is known yet."""
+        known = self._trading
+        if known is None:
+            return TradingView("REDUCING", "no vote has been counted yet", None, ())
+        votes = tuple(VoteView(*vote) for vote in known.votes)
+        return TradingView(known.state, known.reason, iso_or_none(self._trading_since), votes)
+
+    def kill_view(self) -> KillView | None:
+        """The latch, or None when it is released."""
+        kill = self.kill
+        return KillView(kill.action, kill.reason, kill.by, to_iso(self._kill_since)) if kill is not None else None
+
+    def agents(self) -> list[AgentSeen]:
+        return list(self._agents.values())
+
+    def counts(self) -> CountsView:
+        working = self.order_fold.working()
+        ended, council = self.order_fold.ended_total, self.council
+        return CountsView(
+            orders=self.order_fold.total,
+            working=len(working),
+            unknown=sum(1 for record in working if record.detail == "unknown"),
+            filled=ended["FILLED"],
+            cancelled=ended["CANCELLED"],
+            expired=ended["EXPIRED"],
+            rejected=ended["REJECTED"] - self.order_fold.denied_total,
+            denied=self.order_fold.denied_total,
+            fills=self.results.fills_total,
+            proposals=council.proposals,
+            approved=council.approved,
+            vetoed=council.vetoed,
+            alerts=self._alerts_total,
+        )
+
+    # ---- system facts ------------------------------------------------------------------------------
+
+    def _on_started(self, message: Message, body: DaemonStarted) -> None:
+        self.session, self.session_started_ns, self.stopped = body, message.header.ts, None
+        self._agents.clear()
+
+    def _on_stopping(self, _: Message, body: DaemonStopping) -> None:
+        self.stopped = body
+
+    def _on_kill(self, message: Message, body: KillSwitchEngaged) -> None:
+        if self.kill is None:
+            self._kill_since = message.header.ts
+        self.kill = body
+
+    def _on_release(self, _message: Message, _body: KillSwitchReleased) -> None:
+        self.kill = None
+
+    def _on_trading_state(self, message: Message, body: TradingStateChanged) -> None:
+        if self._trading is None or self._trading.state != body.state:
+            self._trading_since = message.header.ts
+        self._trading = body
+
+    def _on_alert(self, message: Message, _: AlertRaised | LimitBreached) -> None:
+        self._alerts_total += 1
+        self.alerts.append(message)
+
+    def _on_agent(self, message: Message, body: AgentStarted | AgentFailed | AgentStopped | Heartbeat) -> None:
+        known = self._agents.get(body.agent, AgentSeen(body.agent, "idle", 0, "", None))
+        heard = to_iso(message.header.ts)
+        state, restarts, error = known.state, known.restarts, known.error
+        if isinstance(body, AgentStarted):
+            state, restarts, error = "running", body.restarts, ""
+        elif isinstance(body, AgentFailed):
+            state, error = "failed", body.error
+        elif isinstance(body, AgentStopped):
+            state = "completed"
+        self._agents[body.agent] = AgentSeen(body.agent, state, restarts, error, heard)
+
+
+def order_view(record: OrderRecord) -> OrderView:
+    """One order for people."""
+    spec, denial, trail = record.spec, record.denial, record.trail
+    return OrderView(
+        id=record.id,
+        symbol=spec.symbol,
+        side=spec.side,
+        type=spec.order_type,
+        quantity=to_text(record.quantity),
+        price=text_or_none(record.price),
+        stop_price=text_or_none(record.stop_price),
+        trail=None if trail is None else TrailView(
+            trail.kind, to_text(trail.distance), text_or_none(trail.activation_price),
+            text_or_none(trail.limit_offset), trail.price_source,
+        ),
+        state=record.state,
+        detail=record.detail,
+        by=record.by,
+        reason=record.reason,
+        filled=to_text(record.filled),
+        average_price=text_or_none(record.average_price),
+        reference_price=text_or_none(record.reference_price),
+        slippage=record.slippage,
+        fees=to_text(record.fees_quote),
+        reduce_only=spec.reduce_only,
+        tag=spec.tag,
+        origin=spec.origin,
+        proposal_id=spec.proposal_id,
+        parent_id=spec.parent_id,
+        venue_order_id=record.venue_order_id,
+        confidence=spec.confidence,
+        lead_alpha=spec.lead_alpha,
+        created=to_iso(record.created_ns),
+        updated=to_iso(record.updated_ns),
+        expires=iso_or_none(spec.expire_at),
+        trigger=text_or_none(record.trigger),
+        best=text_or_none(record.best),
+        denial=None if denial is None else DenialView(
+            denial.code, denial.family, denial.rule, denial.value, denial.limit, denial.message
+        ),
+        fires=tuple(FireView(to_iso(ts), to_text(trigger), to_text(price)) for ts, trigger, price in record.fires),
+        history=tuple(HistoryView(to_iso(ts), state, detail, why) for ts, state, detail, why in record.history),
+    )

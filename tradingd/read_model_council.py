@@ -1,0 +1,114 @@
+"""The council's paper trail: which candle and analysis led to which proposal, verdict and order.
+
+Candles and analyses come many a second, so only the recent ones are kept; a proposal pins the two it
+rests on.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bus.messages.council import (
+    AnalysisCompleted,
+    ProposalApproved,
+    ProposalExpired,
+    ProposalVetoed,
+    TradeProposed,
+)
+from bus.messages.header import Message
+from bus.messages.orders import SubmitOrder
+from market.ticks import Candle
+
+RECENT: Final = 500
+
+
+@dataclass(slots=True)
+class Chain:
+    """What led to one proposal and what became of it, as messages."""
+
+    proposal: Message
+    analysis: Message | None
+    candle: Message | None
+    verdict: Message | None = None
+    order_id: str = ""
+
+
+class CouncilFold:
+    """Chains by proposal id; the last `max_chains` are kept."""
+
+    def __init__(self, max_chains: int) -> None:
+        self.chains: OrderedDict[str, Chain] = OrderedDict()
+        self.proposals = self.approved = self.vetoed = self.expired = 0
+        self._max_chains = max_chains
+        self._analyses: OrderedDict[str, Message] = OrderedDict()
+        self._candles: OrderedDict[str, Message] = OrderedDict()
+        self._candle_by_key: dict[tuple[str, str, int], str] = {}
+        self._early: OrderedDict[str, Message] = OrderedDict()
+        self.handlers: dict[type, Any] = {
+            Candle: self._on_candle,
+            AnalysisCompleted: self._on_analysis,
+            TradeProposed: self._on_proposed,
+            ProposalApproved: self._on_verdict,
+            ProposalVetoed: self._on_verdict,
+            ProposalExpired: self._on_verdict,
+        }
+
+    def on_command(self, body: SubmitOrder) -> None:
+        """The trader turned a proposal into an order."""
+        chain = self.chains.get(body.proposal_id)
+        if chain is not None:
+            chain.order_id = body.client_order_id
+
+    def _on_candle(self, message: Message, body: Candle) -> None:
+        key = (body.symbol, body.interval, body.ts_open)
+        self._candles[message.id] = message
+        self._candle_by_key[key] = message.id
+        if len(self._candles) > RECENT:
+            _, old = self._candles.popitem(last=False)
+            self._candle_by_key.pop((old.body.symbol, old.body.interval, old.body.ts_open), None)
+
+    def _on_analysis(self, message: Message, body: AnalysisCompleted) -> None:
+        self._analyses[message.id] = message
+        if len(self._analyses) > RECENT:
+            self._analyses.popitem(last=False)
+
+    def _on_proposed(self, message: Message, body: TradeProposed) -> None:
+        if body.proposal_id in self.chains:
+            return
+        self.proposals += 1
+        analysis = self._analyses.get(message.header.cause)
+        candle = None
+        if analysis is not None:
+            said = analysis.body
+            by_key = self._candle_by_key.get((said.symbol, said.interval, said.ts_open), "")
+            candle = self._candles.get(analysis.header.cause) or self._candles.get(by_key)
+        chain = Chain(message, analysis, candle)
+        self.chains[body.proposal_id] = chain
+        early = self._early.pop(body.proposal_id, None)  # a verdict may be journalled before its proposal
+        if early is not None:
+            chain.verdict = early
+        if len(self.chains) > self._max_chains:
+            self.chains.popitem(last=False)
+
+    def _on_verdict(self, message: Message, body: ProposalApproved | ProposalVetoed | ProposalExpired) -> None:
+        chain = self.chains.get(body.proposal_id)
+        known = chain.verdict if chain is not None else self._early.get(body.proposal_id)
+        if known is not None and not isinstance(body, ProposalExpired):
+            return  # the same answer again
+        if known is None or isinstance(known.body, ProposalApproved):
+            self._count(body)
+        if chain is not None:
+            # An expiry after a yes says the order was never sent: the verdict itself stays the one that matters.
+            chain.verdict = chain.verdict or message
+            return
+        self._early[body.proposal_id] = message
+        if len(self._early) > RECENT:
+            self._early.popitem(last=False)
+
+    def _count(self, body: ProposalApproved | ProposalVetoed | ProposalExpired) -> None:
+        if isinstance(body, ProposalApproved):
+            self.approved += 1
+        elif isinstance(body, ProposalVetoed):
+            self.vetoed += 1
+        else:
+            self.expired += 1

@@ -1,0 +1,338 @@
+"""The loop around the engine: one input at a time, its effects performed in order, the council until quiet.
+
+There is no queue between a feed and the engine: `take` runs the whole step synchronously, so inputs have
+a total order by construction and a slow step makes the feed wait (its socket is the bounded buffer).
+What a step itself causes (reports of the simulated venue, commands of the council) waits in the control
+lane and is taken before the next market item, most urgent first.
+
+Order within a step: engine -> journal (flushed if anything goes to a venue) -> venue -> read model, story,
+bus. An exception of the engine or the journal is not caught: the process ends and starts anew from the
+journal (crash-only).
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from agents.agent import Agent
+from bus.bus import Bus
+from bus.clock import Clock
+from bus.ids import SessionId
+from bus.messages import council, orders, system
+from bus.messages.header import Message, MessageMaker
+from exchanges.simulated import SimulatedVenue
+from exchanges.venue import Venue
+from market.ticks import Candle, FeedAlive, MarketItem, QuoteTick, TradeTick
+from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
+from orders.engine import Engine
+from tradingd.agent_runner import AgentRunner
+from tradingd.health import Health
+from tradingd.message_journal import MessageJournal
+from tradingd.read_model import ReadModel
+from tradingd.story import Story
+
+ENGINE_COMMANDS: Final = frozenset(
+    {orders.SubmitOrder, orders.ModifyOrder, orders.CancelOrder, orders.CancelAllOrders, orders.ClosePosition}
+)
+"""What the council may ask of the engine over the bus; each passes the gate like everything else."""
+
+_JOURNALLED_FROM_AGENTS: Final = frozenset(
+    {
+        council.TradeProposed, council.ProposalApproved, council.ProposalVetoed, council.ProposalExpired,
+        council.MandateIssued, system.LimitBreached, system.AgentFailed, system.AgentStarted,
+    }
+)
+_STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})
+_NOT_JOURNALLED: Final = frozenset({Candle})
+_MAX_ROUNDS: Final = 10_000
+
+
+class Runtime:
+    """Owns the order of everything. Built by `tradingd.daemon`, driven by its feed and timers."""
+
+    def __init__(
+        self, *, session: SessionId, engine: Engine, venue: Venue, bus: Bus, journal: MessageJournal,
+        read_model: ReadModel, story: Story, clock: Clock, warmup: int,
+    ) -> None:
+        self.engine = engine
+        self.venue = venue
+        self.bus = bus
+        self.journal = journal
+        self.read_model = read_model
+        self.clock = clock
+        self.health = Health(clock.now)
+        self.runners: dict[str, AgentRunner] = {}
+        self.on_fatal: Callable[[BaseException], None] = lambda error: None
+        self.frames = 0
+        self._story = story
+        self._simulated = venue if isinstance(venue, SimulatedVenue) else None
+        self._makers: dict[str, MessageMaker] = {}
+        self._session = session
+        self._lane: list[tuple[int, int, Message]] = []
+        self._lane_count = 0
+        self._is_busy = False
+        self._collect: dict[str, list[Message]] = {}
+        self._history: dict[tuple[str, str], deque[Candle]] = {}
+        self._warmup = max(1, warmup)
+        self._recent: deque[Message] = deque(maxlen=4096)
+        self._health_vote: str | None = None
+        self._journalled_orders: deque[str] = deque(maxlen=4096)
+
+    # ---- inputs ------------------------------------------------------------------------------------
+
+    def take(self, item: MarketItem | Candle | Message) -> None:
+        """One input, and all that follows from it until quiet."""
+        if self._is_busy:
+            if not isinstance(item, Message):
+                raise RuntimeError("a market item arrived inside a step: feeds must call take from outside")
+            self._queue(item)
+            return
+        self._is_busy = True
+        try:
+            self._one(item)
+            self._until_quiet()
+        except BaseException as error:
+            self.on_fatal(error)
+            raise
+        finally:
+            self._is_busy = False
+
+    def settle(self) -> None:
+        """Let the council finish what it has been told."""
+        if self._is_busy:
+            return
+        self._is_busy = True
+        try:
+            self._until_quiet()
+        except BaseException as error:
+            self.on_fatal(error)
+            raise
+        finally:
+            self._is_busy = False
+
+    def make(self, source: str, body: object, *, cause: str = "") -> Message:
+        """A numbered message of this process's own parts (operator, venue, health, daemon, ...)."""
+        maker = self._makers.get(source)
+        if maker is None:
+            maker = self._makers[source] = MessageMaker(source, self._session)
+        return maker.make(body, self.clock.now(), cause=cause)
+
+    def on_report(self, report: orders.ExecutionReport) -> None:
+        """The sink of every venue."""
+        self.take(self.make("venue", report))
+
+    def command(self, body: object, *, by: str) -> list[Message]:
+        """A person's command; returns the facts it caused."""
+        message = self.make(by, body)
+        answers = self._collect[message.id] = []
+        try:
+            self.take(message)
+        finally:
+            del self._collect[message.id]
+        return answers
+
+    def tick(self) -> None:
+        """Once a second of the session's clock: timers for engine and agents, the portfolio, health."""
+        now = self.clock.now()
+        self.advance_venue(now)
+        timer = self.make("timer", system.TimerFired("second"))
+        self.take(timer)
+        self.bus.publish(self.make("portfolio", self.engine.portfolio(now)))
+        self.settle()
+        for runner in list(self.runners.values()):
+            runner.tick(timer)
+        self.settle()
+        self.vote_health()
+
+    def advance_venue(self, now: int) -> None:
+        """Let the simulated venue's answers that are due arrive."""
+        if self._simulated is not None:
+            self._simulated.advance(now)
+
+    def vote_health(self) -> None:
+        """Tell the engine when the process's health changes what may be risked."""
+        reasons = self.health.reasons_to_reduce
+        vote = "; ".join(reasons)
+        if vote == self._health_vote:
+            return
+        self._health_vote = vote
+        state: system.TradingState = "REDUCING" if reasons else "ACTIVE"
+        self.take(self.make("health", system.VoteTradingState("health", state, vote or "all is well")))
+
+    # ---- one step ----------------------------------------------------------------------------------
+
+    def _one(self, item: MarketItem | Candle | Message) -> None:
+        kind = type(item)
+        if self._simulated is not None and kind is not Message and kind is not Candle:
+            self._simulated.on_market(item)  # type: ignore[arg-type]
+            while self._lane:
+                self._engine_step(heapq.heappop(self._lane)[2])
+        if kind is TradeTick or kind is QuoteTick:
+            effects = self.engine.process(item)  # type: ignore[arg-type]
+            if effects:
+                self.perform(effects)
+        elif kind is Message or kind is FeedAlive or kind is Candle:
+            self._engine_step(item)  # type: ignore[arg-type]
+
+    def _engine_step(self, item: Message | FeedAlive | Candle) -> None:
+        effects = self.engine.process(item)
+        if effects:
+            self.perform(effects)
+
+    def _queue(self, message: Message) -> None:
+        self._lane_count += 1
+        heapq.heappush(self._lane, (message.header.priority, self._lane_count, message))
+
+    def _until_quiet(self) -> None:
+        for _ in range(_MAX_ROUNDS):
+            while self._lane:
+                self._engine_step(heapq.heappop(self._lane)[2])
+            if not self.bus.pump(self.clock.now()) and not self._lane:
+                return
+        raise RuntimeError("the council did not come to rest: two parts answer each other for ever")
+
+    # ---- effects -----------------------------------------------------------------------------------
+
+    def perform(self, effects: Sequence[Effect]) -> None:
+        """Carry out what the engine decided, in order; the journal first."""
+        facts = [e for e in effects if type(e) is Message and type(e.body) not in _NOT_JOURNALLED]
+        to_venue = any(type(e) in (SubmitToVenue, CancelAtVenue) for e in effects)
+        latched = any(type(fact.body) is system.KillSwitchEngaged for fact in facts)
+        if facts or to_venue:
+            self.journal.append(facts, sync=to_venue or latched)
+        for effect in effects:
+            match effect:
+                case Message():
+                    self._tell(effect)
+                case SubmitToVenue(approved):
+                    self.venue.submit(approved)
+                case CancelAtVenue(client_order_id, venue_order_id, symbol):
+                    self.venue.cancel(client_order_id, venue_order_id, symbol)
+                case QueryVenue(client_order_id, symbol):
+                    self.venue.query(client_order_id, symbol)
+                case Answer(message):
+                    self._collect_answer(message)
+                    self.bus.publish(message)
+
+    def _tell(self, message: Message) -> None:
+        body = message.body
+        if type(body) is Candle:
+            self._remember(message)
+        self._collect_answer(message)
+        self.read_model.apply(message)
+        self._story.tell(message)
+        self.bus.publish(message)
+
+    def _collect_answer(self, message: Message) -> None:
+        if self._collect:
+            answers = self._collect.get(message.header.cause)
+            if answers is not None:
+                answers.append(message)
+
+    def record(self, source: str, body: object) -> Message:
+        """A fact of the process itself (started, feed lost, ...): journalled, told, published."""
+        message = self.make(source, body)
+        self.journal.append([message], sync=False)
+        self._tell(message)
+        return message
+
+    # ---- the council -------------------------------------------------------------------------------
+
+    def add_agent(self, name: str, make: Callable[[], Agent]) -> None:
+        """One of the six; `make` builds it, now and after each failure."""
+        self.runners[name] = AgentRunner(
+            name, make, self._session, self.clock, self.on_agent_output, self._on_agent_restarted
+        )
+
+    def _on_agent_restarted(self, runner: AgentRunner) -> None:
+        if runner.name in ("scanner", "analyst"):
+            self.give_history(runner)
+
+    def on_agent_output(self, message: Message) -> None:
+        """The sink of every agent: journal what must not be lost, pass on what is for the engine."""
+        body = message.body
+        kind = type(body)
+        if kind in _JOURNALLED_FROM_AGENTS:
+            self._journal_with_causes(message)
+        elif kind is orders.SubmitOrder and body.client_order_id not in self._journalled_orders:
+            self._journalled_orders.append(body.client_order_id)
+            self.journal.append([message], sync=False)
+        if kind is council.AnalysisCompleted:
+            self._recent.append(message)
+        if kind is not system.Heartbeat:
+            self.read_model.apply(message)
+            self._story.tell(message)
+        if kind in _STRAIGHT_TO_ENGINE:
+            self.take(message)
+        elif kind is council.RestartAgent:
+            runner = self.runners.get(body.agent)
+            if runner is not None:
+                runner.restart(body.reason)
+        if kind in (system.Heartbeat, system.AgentFailed, system.AgentStarted):
+            # Supervision must not depend on Redis: the CEO hears of its people directly.
+            ceo = self.runners.get("ceo")
+            if ceo is not None and kind in ceo.subscriptions:
+                ceo.deliver(message)
+        self.bus.publish(message)
+
+    def _journal_with_causes(self, message: Message) -> None:
+        """With the candle and analysis that led to it, so that every order can be explained from disk."""
+        chain = [message]
+        if type(message.body) is council.TradeProposed:
+            cause = message.header.cause
+            for earlier in reversed(self._recent):
+                if earlier.id == cause:
+                    chain.insert(0, earlier)
+                    cause = earlier.header.cause
+        self.journal.append(chain, sync=False)
+
+    def subscribe_all(self) -> None:
+        """Connect agents and engine to the bus."""
+        supervision = frozenset({system.Heartbeat, system.AgentFailed, system.AgentStarted})
+        for runner in self.runners.values():
+            wanted = runner.subscriptions - supervision if runner.name == "ceo" else runner.subscriptions
+            self.bus.subscribe(runner.name, wanted, runner.deliver)
+        self.bus.subscribe("engine", ENGINE_COMMANDS, self.take)
+        self.bus.subscribe("resync", frozenset({system.BusGap}), self._on_gap)
+
+    def _on_gap(self, message: Message) -> None:
+        gap: system.BusGap = message.body
+        self.read_model.apply(message)
+        if gap.missing_source == "engine":
+            for name in ("scanner", "analyst"):
+                if name in self.runners:
+                    self.give_history(self.runners[name])
+
+    # ---- candles -----------------------------------------------------------------------------------
+
+    def warm_up(self, candles: Iterable[Candle]) -> None:
+        """History over REST: for the engine's ATR and for the agents that learn from candles."""
+        for candle in candles:
+            message = self.make("history", candle)
+            self._remember(message)
+            self.take(candle)
+            for name in ("scanner", "analyst"):
+                if name in self.runners:
+                    self.runners[name].deliver(message)
+
+    def _remember(self, message: Message) -> None:
+        candle: Candle = message.body
+        self._recent.append(message)
+        key = (candle.symbol, candle.interval)
+        past = self._history.get(key)
+        if past is None:
+            past = self._history[key] = deque(maxlen=self._warmup)
+        past.append(candle)
+
+    def give_history(self, runner: AgentRunner) -> None:
+        """Everything an agent that begins anew needs to know of the past (repeats are ignored by it)."""
+        for past in self._history.values():
+            for candle in past:
+                runner.deliver(self.make("history", replace(candle, is_warmup=True)))
+
+    @property
+    def history(self) -> Mapping[tuple[str, str], Sequence[Candle]]:
+        """Closed candles by (symbol, interval), oldest first."""
+        return {key: tuple(past) for key, past in self._history.items()}
