@@ -53,6 +53,9 @@ class CouncilConfig:
     quorum: float = 0.25
     proposal_ttl_ns: int = 5 * SECOND_NS
     cooldown_ns: int = 10 * SECOND_NS
+    kelly_memory_ns: int = 0
+    """Round trips older than this no longer count for the Kelly cap (0 = all of the last 100 count): without
+    forgetting, a losing streak would size every entry to nothing and no new round trip could ever lift it."""
 
 
 class Strategy:
@@ -129,13 +132,17 @@ class Strategy:
             self._last = f"{analysis.symbol}: {consensus.reason}, but {obstacle}"
             return []
         situation = Situation(
-            now, desk.instrument, analysis, consensus, self._portfolio, desk.held, tuple(self._round_trips)
+            now, desk.instrument, analysis, consensus, self._portfolio, desk.held, self._remembered_round_trips(now)
         )
         plan = self._rule.plan_entry(situation) if is_entry else self._rule.plan_exit(situation)
         if isinstance(plan, NoPlan):
             self._last = f"{analysis.symbol}: {consensus.reason}, but {plan.reason}"
             return []
         return [self._propose(desk, "buy" if is_entry else "sell", plan, consensus, now)]
+
+    def _remembered_round_trips(self, now: int) -> tuple[PositionClosed, ...]:
+        memory_ns = self._config.kelly_memory_ns
+        return tuple(trip for trip in self._round_trips if not memory_ns or now - trip.closed_ns <= memory_ns)
 
     def _obstacle_to_entry(self, desk: SymbolDesk, now: int) -> str:
         if self._trading_state != "ACTIVE":

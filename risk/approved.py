@@ -1,5 +1,6 @@
 """Approval as a type: the only thing a venue accepts, and only the gate can make one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, final
@@ -39,15 +40,19 @@ class OrderRequest:
 
 @final
 class Approved:
-    """An order with the gate's yes. `risk.gate` holds the key; nobody else can make one."""
+    """An order with the gate's yes. `risk.gate` holds the key; nobody else can make one.
 
-    __slots__ = ("_checks", "_order", "_ts")
+    `tell` puts the checks into words; that happens once, and only if somebody asks for them.
+    """
 
-    def __init__(self, key: object, order: OrderRequest, checks: tuple[Check, ...], ts: int) -> None:
+    __slots__ = ("_checks", "_order", "_tell", "_ts")
+
+    def __init__(self, key: object, order: OrderRequest, tell: Callable[[], tuple[Check, ...]], ts: int) -> None:
         if key is not _GATE_KEY:
             raise NotApprovedError("only risk.gate makes approvals: submit the order to the engine")
         self._order = order
-        self._checks = checks
+        self._tell = tell
+        self._checks: tuple[Check, ...] | None = None
         self._ts = ts
 
     @property
@@ -56,6 +61,9 @@ class Approved:
 
     @property
     def checks(self) -> tuple[Check, ...]:
+        """Every check that was made, in words."""
+        if self._checks is None:
+            self._checks = self._tell()
         return self._checks
 
     @property

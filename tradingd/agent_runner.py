@@ -43,6 +43,11 @@ class AgentRunner:
         self._emitted = 0
 
     @property
+    def has_failed(self) -> bool:
+        """It raised, and hears nothing until `restart`."""
+        return self._has_failed
+
+    @property
     def subscriptions(self) -> frozenset[type]:
         """What this agent wants to hear."""
         return self._agent.subscriptions

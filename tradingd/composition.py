@@ -92,6 +92,7 @@ def make_agents(
         quorum=council.quorum,
         proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
         cooldown_ns=seconds_to_ns(council.cooldown_s),
+        kelly_memory_ns=settings.strategy.kelly_memory_s * SECOND_NS,
     )
     scanner_config = ScannerConfig(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
@@ -117,6 +118,7 @@ def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:
         exit_trail_atr=strategy.exit_trail_atr,
         trail_min=strategy.trail_min,
         trail_max=strategy.trail_max,
+        exit_trail_min=strategy.exit_trail_min,
         take_profit=strategy.take_profit,
         entry_expires_ns=strategy.entry_expires_s * SECOND_NS,
         max_hold_ns=strategy.max_hold_s * SECOND_NS,

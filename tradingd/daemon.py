@@ -14,7 +14,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -96,7 +96,6 @@ class Daemon:
         self._bus: Bus
         self._clock: Clock
         self._session: SessionId
-        self._tape: Tape | None = None
 
     # ---- Control -----------------------------------------------------------------------------------
 
@@ -182,6 +181,7 @@ class Daemon:
         self._feed = BinanceFeed(
             self.settings.venue, urls.rest_url, urls.ws_url, clock=self._clock, is_replay=self._is_replay,
             jitter=random.Random(self.settings.seed).random,  # noqa: S311 - spreads reconnects, guards nothing
+            on_frame=self._open_tape(stack),
         )
         stack.push_async_callback(self._feed.close)
         instruments = await self._choose_instruments()
@@ -223,6 +223,14 @@ class Daemon:
         stack.push_async_callback(self._child.stop)
         return VenueSettings(rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url)
 
+    def _open_tape(self, stack: contextlib.AsyncExitStack) -> Callable[[int, bytes], None] | None:
+        """Raw frames beside the journal; a replay is recorded already."""
+        if not self.settings.tape.enabled or self._is_replay:
+            return None
+        tape = Tape(self._data_dir.path / "tape", self.settings.tape.max_mb)
+        stack.callback(tape.close)
+        return tape.write
+
     def _make_clock_and_session(self) -> None:
         if self._is_replay:
             self._clock = FeedClock(self._past.last_ts)
@@ -253,9 +261,11 @@ class Daemon:
             )
         else:
             keys = self.settings.venues.get(self.settings.venue, VenueSettings())
+            practice_key = "practice" if self.settings.venue == "practice" else ""  # any key opens it
             config = BinanceConfig(
                 name=self.settings.venue, rest_url=urls.rest_url, ws_api_url=urls.ws_api_url,
-                api_key=keys.api_key.get_secret_value(), api_secret=keys.api_secret.get_secret_value(),
+                api_key=keys.api_key.get_secret_value() or practice_key,
+                api_secret=keys.api_secret.get_secret_value() or practice_key,
             )
             self._venue = BinanceVenue(
                 config, self._on_report, self._clock, instruments, on_problem=self._on_venue_problem,

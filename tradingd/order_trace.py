@@ -47,8 +47,9 @@ def trace_order(
         *_council_entries(_root(record, orders), council),
         *_own_entries(record),
         *_children_entries(record, orders),
-        *_result_entries(record, orders, results),
     ]
+    latest_ns = max(entry[0] for entry in entries)
+    entries += _result_entries(record, orders, results, latest_ns)
     entries.sort(key=lambda entry: entry[:2])
     return tuple(entry for _, _, entry in entries)
 
@@ -246,7 +247,7 @@ def _children_entries(record: OrderRecord, orders: Mapping[str, OrderRecord]) ->
 
 
 def _result_entries(
-    record: OrderRecord, orders: Mapping[str, OrderRecord], results: ResultsFold
+    record: OrderRecord, orders: Mapping[str, OrderRecord], results: ResultsFold, latest_ns: int
 ) -> Iterator[_Entry]:
     trip = _round_trip(record, orders, results)
     if trip is not None:
@@ -260,7 +261,7 @@ def _result_entries(
     held = results.holdings.get(record.spec.symbol)
     if held is not None and record.filled and held.opened_ns <= record.updated_ns:
         yield _entry(
-            "result", record.updated_ns, "PositionOpen",
+            "result", latest_ns, "PositionOpen",
             f"The position is still open: {to_text(held.quantity)} {held.symbol} at {to_text(held.average_price)}.",
             {"symbol": held.symbol, "quantity": to_text(held.quantity), "average_price": to_text(held.average_price)},
         )

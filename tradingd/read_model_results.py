@@ -181,7 +181,7 @@ class ResultsFold:
 
     def fill_views(self, limit: int, since_ns: int) -> list[FillView]:
         """Newest first."""
-        views = []
+        views: list[FillView] = []
         for record in reversed(self.fills):
             if len(views) >= limit or record.ts < since_ns:
                 break

@@ -22,6 +22,7 @@ from bus.clock import Clock
 from bus.ids import SessionId
 from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import PortfolioSnapshot
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
 from market.ticks import Candle, FeedAlive, MarketItem, QuoteTick, TradeTick
@@ -45,6 +46,8 @@ _JOURNALLED_FROM_AGENTS: Final = frozenset(
     }
 )
 _STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})
+_STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged, PortfolioSnapshot})
+"""What holds until it is said anew: told again to an agent that begins anew."""
 _NOT_JOURNALLED: Final = frozenset({Candle})
 _MAX_ROUNDS: Final = 10_000
 
@@ -79,6 +82,7 @@ class Runtime:
         self._recent: deque[Message] = deque(maxlen=4096)
         self._health_vote: str | None = None
         self._journalled_orders: deque[str] = deque(maxlen=4096)
+        self._standing: dict[type, Message] = {}
 
     # ---- inputs ------------------------------------------------------------------------------------
 
@@ -139,12 +143,31 @@ class Runtime:
         self.advance_venue(now)
         timer = self.make("timer", system.TimerFired("second"))
         self.take(timer)
-        self.bus.publish(self.make("portfolio", self.engine.portfolio(now)))
+        portfolio = self.make("portfolio", self.engine.portfolio(now))
+        self._note_standing(portfolio)
+        self.bus.publish(portfolio)
         self.settle()
         for runner in list(self.runners.values()):
             runner.tick(timer)
+        self._supervise_ceo()
         self.settle()
         self.vote_health()
+
+    def _supervise_ceo(self) -> None:
+        """The CEO restarts the others; itself it cannot."""
+        ceo = self.runners.get("ceo")
+        if ceo is None:
+            return
+        if ceo.has_failed:
+            self.health.raise_condition("ceo", "the CEO has failed and is begun anew: nobody supervises the agents")
+            self.vote_health()
+            ceo.restart("restarted by the process")
+        else:
+            self.health.clear("ceo")
+
+    def _note_standing(self, message: Message) -> None:
+        if type(message.body) in _STANDING:
+            self._standing[type(message.body)] = message
 
     def advance_venue(self, now: int) -> None:
         """Let the simulated venue's answers that are due arrive."""
@@ -220,6 +243,7 @@ class Runtime:
         body = message.body
         if type(body) is Candle:
             self._remember(message)
+        self._note_standing(message)
         self._collect_answer(message)
         self.read_model.apply(message)
         self._story.tell(message)
@@ -249,6 +273,9 @@ class Runtime:
     def _on_agent_restarted(self, runner: AgentRunner) -> None:
         if runner.name in ("scanner", "analyst"):
             self.give_history(runner)
+        for kind, message in self._standing.items():
+            if kind in runner.subscriptions:
+                runner.deliver(message)
 
     def on_agent_output(self, message: Message) -> None:
         """The sink of every agent: journal what must not be lost, pass on what is for the engine."""
@@ -259,6 +286,7 @@ class Runtime:
         elif kind is orders.SubmitOrder and body.client_order_id not in self._journalled_orders:
             self._journalled_orders.append(body.client_order_id)
             self.journal.append([message], sync=False)
+        self._note_standing(message)
         if kind is council.AnalysisCompleted:
             self._recent.append(message)
         if kind is not system.Heartbeat:

@@ -103,6 +103,8 @@ class StrategySettings(_Section):
     exit_trail_atr: Decimal = Field(default=Decimal(6), gt=0)
     trail_min: Decimal = Field(default=Decimal("0.0003"), gt=0, lt=1)
     trail_max: Decimal = Field(default=Decimal("0.03"), gt=0, lt=1)
+    exit_trail_min: Decimal = Field(default=Decimal("0.0015"), gt=0, lt=1)
+    kelly_memory_s: int = Field(default=900, ge=0)
     take_profit: Decimal = Field(default=Decimal(0), ge=0, lt=10)
     entry_expires_s: int = Field(default=60, ge=1)
     max_hold_s: int = Field(default=0, ge=0)

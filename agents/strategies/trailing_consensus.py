@@ -29,6 +29,7 @@ class TrailingConsensusConfig:
     exit_trail_atr: Decimal = Decimal(6)
     trail_min: Decimal = Decimal("0.0003")
     trail_max: Decimal = Decimal("0.03")
+    exit_trail_min: Decimal = Decimal("0.001")
     take_profit: Decimal = ZERO
     entry_expires_ns: int = 60 * SECOND_NS
     max_hold_ns: int = 0
@@ -52,7 +53,8 @@ class TrailingConsensus:
         atr_ratio = _atr_ratio(situation)
         if atr_ratio is None:
             return NoPlan("the average true range is not known yet")
-        exit_trail = self._distance(config.exit_trail_atr, atr_ratio)
+        # An exit closer than a round trip costs could only lose.
+        exit_trail = max(self._distance(config.exit_trail_atr, atr_ratio), config.exit_trail_min)
         # Never closer than the trail: the stop is the last resort for when the trail cannot do its work.
         stop_ratio = max(self._limits.stop_loss, exit_trail)
         sized = self._size(situation, atr_ratio, stop_ratio)

@@ -1,0 +1,1 @@
+"""Measurements of speed and size, for people and for release notes; never run as tests."""

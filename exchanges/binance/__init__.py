@@ -1,0 +1,1 @@
+"""Binance spot: public stream, REST, and orders, in the venue's own wire formats."""

@@ -1,0 +1,267 @@
+"""Binance's REST door: paced, timed out, retried where that is safe, silent while banned."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from bus.clock import Clock
+from exchanges.backoff import Backoff
+from exchanges.binance.http_line import HttpLine, LineError
+
+READ_ATTEMPTS: Final = 5
+TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 60.0
+"""A Retry-After beyond this is not waited for: the caller is told instead."""
+RECEIVE_WINDOW_MS: Final = 5_000
+TIMESTAMP_REFUSED: Final = -1021
+_WEIGHT_PER_S: Final = 80.0  # of the 6,000 a minute that the venue grants an address
+_WEIGHT_BURST: Final = 1_000.0
+_RETRIED_STATUS: Final = frozenset({418, 429, 500, 502, 503, 504})
+_MAX_BODY: Final = 64_000_000
+
+
+class VenueError(Exception):
+    """The venue cannot be used for this: what happened, where, and what to do."""
+
+
+class TransportError(Exception):
+    """No answer that could be read: the request may or may not have been obeyed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer: status and JSON body (None when it was not JSON).
+
+    `code` and `message` are Binance's error ones, 0 and "" otherwise; `retry_after_s` is 0 when not said.
+    """
+
+    status: int
+    body: Any
+    code: int = 0
+    message: str = ""
+    retry_after_s: float = 0.0
+
+    @property
+    def is_ok(self) -> bool:
+        return 200 <= self.status < 300 and self.body is not None
+
+
+class WeightPacer:
+    """A bucket of request weight that refills with time, so that the venue never has to say 429."""
+
+    __slots__ = ("_level", "_now", "_updated")
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._level = _WEIGHT_BURST
+        self._updated = now()
+
+    def wait_s(self, weight: int) -> float:
+        """Take `weight` and return how long to wait before using it."""
+        now = self._now()
+        self._level = min(_WEIGHT_BURST, self._level + (now - self._updated) * _WEIGHT_PER_S)
+        self._updated = now
+        self._level -= weight
+        return max(0.0, -self._level / _WEIGHT_PER_S)
+
+
+class RestClient:
+    """One venue's REST API. Make it inside a running event loop; `close` it.
+
+    `api_key` and `api_secret` are needed for signed requests only.
+    """
+
+    def __init__(
+        self, rest_url: str, clock: Clock, *, api_key: str = "", api_secret: str = "",
+        jitter: Callable[[], float] | None = None, timeout_s: float = TIMEOUT_S, first_pause_s: float = 0.5,
+    ) -> None:
+        self.rest_url = rest_url.rstrip("/")
+        self._clock = clock
+        self._api_key = api_key
+        self._api_secret = api_secret.encode()
+        # Waits are no part of what is replayed, but tests want them repeatable.
+        self._jitter = jitter if jitter is not None else random.Random(0).random  # noqa: S311
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+        self._first_pause_s = first_pause_s
+        self._session: aiohttp.ClientSession | None = None
+        try:
+            self._line = HttpLine(self.rest_url, timeout_s, min(CONNECT_TIMEOUT_S, timeout_s))
+        except ValueError as error:
+            raise VenueError(f"rest_url {error}: write https://host in [venues] of config.toml.") from error
+        self._pacer: WeightPacer | None = None
+        self._banned_until = 0.0
+        self.clock_offset_ns = 0
+
+    @property
+    def has_keys(self) -> bool:
+        return bool(self._api_key and self._api_secret)
+
+    def banned_for_s(self) -> float:
+        """Seconds for which the venue wants to hear nothing (429 or 418 with Retry-After)."""
+        return max(0.0, self._banned_until - asyncio.get_running_loop().time())
+
+    async def read(
+        self, path: str, parameters: Mapping[str, str | int] | None = None, *,
+        weight: int = 1, signed: bool = False, method: str = "GET",
+    ) -> Answer:
+        """A request that may be repeated: up to five times on network errors, 429, 418 and 5xx.
+
+        Returns the venue's answer, good or a refusal with its code; raises `VenueError` when there is none.
+        """
+        backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
+        problem = ""
+        for attempt in range(READ_ATTEMPTS):
+            await self._wait_out_ban(path)
+            await self._pace(weight)
+            try:
+                answer = await self.once(method, path, parameters, signed=signed)
+            except TransportError as error:
+                problem = str(error)
+            else:
+                if answer.code == TIMESTAMP_REFUSED and attempt == 0:
+                    await self.synchronise_clock()
+                    continue
+                if answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400):
+                    return answer
+                problem = f"HTTP {answer.status} {answer.message}".strip()
+                if answer.status in (418, 429):
+                    continue  # the ban's own length is waited out above
+            if attempt + 1 < READ_ATTEMPTS:
+                await asyncio.sleep(backoff.next_s())
+        raise VenueError(
+            f"{self.rest_url}{path}: no answer after {READ_ATTEMPTS} attempts, last: {problem}. "
+            "Check the network and the rest_url of this venue in config.toml."
+        )
+
+    async def once(
+        self, method: str, path: str, parameters: Mapping[str, str | int] | None = None, *, signed: bool = False,
+    ) -> Answer:
+        """Exactly one request, however it ends; raises `TransportError` when there is no readable answer.
+
+        What is posted takes the bare line, whose connections are kept open: an order is in a hurry.
+        """
+        query = dict(parameters or {})
+        headers = {"X-MBX-APIKEY": self._api_key} if self._api_key else {}
+        text = self.sign(query) if signed else urlencode(query)
+        target = f"{path}?{text}" if text else path
+        try:
+            if method == "POST":
+                answer = await self._on_line(method, target, headers)
+            else:
+                answer = await self._in_session(method, target, headers)
+        except (aiohttp.ClientError, LineError, TimeoutError, OSError) as error:
+            said = str(error) or type(error).__name__
+            raise TransportError(f"{method} {path}: {said[:200]}") from error
+        if answer.status in (418, 429):
+            pause = answer.retry_after_s or 1.0
+            self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + pause)
+        return answer
+
+    async def keep_warm(self) -> None:
+        """Use the orders' line once, so that an order need not wait for a TLS handshake."""
+        with contextlib.suppress(LineError):
+            await self._line.request("GET", "/api/v3/ping", {})
+
+    async def _on_line(self, method: str, target: str, headers: dict[str, str]) -> Answer:
+        answer = await self._line.request(method, target, headers)
+        return _to_answer(answer.status, bytes(answer.body), answer.headers.get("retry-after", ""))
+
+    async def _in_session(self, method: str, target: str, headers: dict[str, str]) -> Answer:
+        # The text was encoded once, for the signature: letting the client encode again would break it.
+        url = URL(self.rest_url + target, encoded=True)
+        async with self._open().request(method, url, headers=headers, allow_redirects=False) as response:
+            raw = await _body(response, target)
+            return _to_answer(response.status, raw, response.headers.get("Retry-After", ""))
+
+    def sign(self, parameters: dict[str, str | int]) -> str:
+        """The query with timestamp, window and HMAC-SHA256 signature ("Signed endpoint security")."""
+        signed = {**parameters, "recvWindow": RECEIVE_WINDOW_MS, "timestamp": self.timestamp_ms()}
+        text = urlencode(signed)
+        signature = hmac.new(self._api_secret, text.encode(), hashlib.sha256).hexdigest()
+        return f"{text}&signature={signature}"
+
+    def signature_parameters(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
+        """The same for the WebSocket API, which signs its parameters in alphabetic order."""
+        full = {**parameters, "apiKey": self._api_key, "timestamp": self.timestamp_ms()}
+        text = "&".join(f"{key}={full[key]}" for key in sorted(full))
+        return {**full, "signature": hmac.new(self._api_secret, text.encode(), hashlib.sha256).hexdigest()}
+
+    def timestamp_ms(self) -> int:
+        """Our time as the venue's clock would show it."""
+        return (self._clock.now() + self.clock_offset_ns) // 1_000_000
+
+    async def synchronise_clock(self) -> None:
+        """Measure how far the venue's clock is from ours, halving the round trip."""
+        before = self._clock.now()
+        answer = await self.once("GET", "/api/v3/time")
+        after = self._clock.now()
+        server_ms = answer.body.get("serverTime") if answer.is_ok and isinstance(answer.body, dict) else None
+        if type(server_ms) is not int:
+            raise TransportError(f"GET /api/v3/time: HTTP {answer.status} without serverTime")
+        self.clock_offset_ns = server_ms * 1_000_000 - (before + after) // 2
+
+    async def close(self) -> None:
+        """Close the connections; the client may be used again after."""
+        self._line.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        return self._session
+
+    async def _wait_out_ban(self, path: str) -> None:
+        pause = self.banned_for_s()
+        if pause > LONGEST_PAUSE_S:
+            raise VenueError(
+                f"{self.rest_url}{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
+                "Wait, and ask less: fewer symbols, or one daemon per address."
+            )
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+    async def _pace(self, weight: int) -> None:
+        if self._pacer is None:
+            self._pacer = WeightPacer(asyncio.get_running_loop().time)
+        pause = self._pacer.wait_s(weight)
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+
+async def _body(response: aiohttp.ClientResponse, path: str) -> bytes:
+    """The whole body, but no more than is sane."""
+    raw = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        raw += chunk
+        if len(raw) > _MAX_BODY:
+            raise TransportError(f"{path.partition('?')[0]}: an answer of more than {_MAX_BODY} bytes")
+    return bytes(raw)
+
+
+def _to_answer(status: int, raw: bytes, retry_after: str) -> Answer:
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return Answer(status, None, message=raw[:100].decode("utf-8", "replace"), retry_after_s=_seconds(retry_after))
+    code, message = 0, ""
+    if status >= 400 and isinstance(body, dict) and type(body.get("code")) is int:
+        code, message = body["code"], str(body.get("msg", ""))[:200]
+    return Answer(status, body, code, message, _seconds(retry_after))
+
+
+def _seconds(retry_after: str) -> float:
+    """Retry-After in seconds; Binance sends whole ones."""
+    return float(retry_after) if retry_after.isdigit() and len(retry_after) < 9 else 0.0

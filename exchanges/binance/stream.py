@@ -1,0 +1,444 @@
+"""Binance's public market stream: connect, subscribe, check, resynchronise, reconnect.
+
+One coroutine reads frames and gives items to the sink, so that their order is the wire's; REST snapshots
+are fetched beside it and joined between two frames. A second task watches for silence.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+from urllib.parse import urlsplit
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from bus.clock import Clock
+from exchanges.backoff import Backoff
+from exchanges.binance.market_client import MarketClient
+from exchanges.binance.market_state import FeedCounters, MarketState
+from exchanges.binance.parser import (
+    MAX_FRAME_BYTES,
+    AliveFrame,
+    AnswerFrame,
+    ClockFrame,
+    EndFrame,
+    Frame,
+    FrameError,
+    FrameParser,
+    QuoteFrame,
+    TradeFrame,
+)
+from exchanges.binance.rest import VenueError
+from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
+from market.instrument import Instrument
+from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, TradeTick
+
+MAX_STREAMS: Final = 1024  # per connection, by the venue's rules
+SUBSCRIBE_CHUNK: Final = 100
+SUBSCRIBE_PAUSE_S: Final = 0.25  # the venue allows five messages a second
+ANSWER_TIMEOUT_S: Final = 10.0
+WATCH_EVERY_S: Final = 0.5
+QUIET_AFTER: Final = 6  # looks without a frame (3 s): ask over REST whether the market is quiet
+MUTE_AFTER: Final = 10  # looks without a frame (5 s): nothing explains the silence
+QUIET_CHECK_TIMEOUT_S: Final = 1.5
+REFUSED_IN_A_ROW: Final = 20
+BACKFILL_TIMEOUT_S: Final = 5.0
+POLL_EVERY_S: Final = 30.0
+"""How often best prices are asked over REST while the stream is away."""
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+
+
+class StreamLostError(Exception):
+    """The connection is of no use any more; the text says why."""
+
+
+class BinanceFeed:
+    """Implements `exchanges.venue.Feed` for Binance, Binance US and the practice exchange.
+
+    `is_replay`: the server plays a recording and owns the time (practiceClock frames); snapshots are then
+    fetched before the first frame, and silence is no fault. `jitter` returns numbers in [0, 1) for the
+    reconnect waits. `on_frame` is shown every frame as it came, before it is believed (the tape).
+    """
+
+    def __init__(
+        self, name: str, rest_url: str, ws_url: str, *, clock: Clock, jitter: Callable[[], float],
+        is_replay: bool = False, first_backoff_s: float = 1.0, watch_every_s: float = WATCH_EVERY_S,
+        poll_every_s: float = POLL_EVERY_S, on_frame: Callable[[int, bytes], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._on_frame = on_frame
+        self.counters = FeedCounters()
+        self._ws_url = ws_url if urlsplit(ws_url).path.strip("/") else ws_url.rstrip("/") + "/stream"
+        self._clock = clock
+        self._jitter = jitter
+        self._is_replay = is_replay
+        self._first_backoff_s = first_backoff_s
+        self._watch_every_s = watch_every_s
+        self._poll_every_s = poll_every_s
+        self._next_poll = 0.0
+        self._rest = MarketClient(name, rest_url, clock, jitter, is_replay=is_replay)
+        self._state = MarketState((), self.counters)
+        self._parser = FrameParser({})
+        self._instruments_by_symbol: dict[str, Instrument] = {}
+        self._fetches: dict[str, asyncio.Task[BookSnapshot | None]] = {}
+        self._fetch_backoff: dict[str, Backoff] = {}
+        self._fetch_not_before: dict[str, float] = {}
+        self._request_ids = count(1)
+        self._replay_ts = 0
+        self._is_up = False
+        self._is_waiting = False
+        self._refused_in_a_row = 0
+        self._silence = ""
+
+    # ---- REST ------------------------------------------------------------------------------------
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """All spot pairs of the venue; raises `VenueError` when it cannot be asked."""
+        return await self._rest.instruments()
+
+    async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
+        """The latest closed candles, oldest first (see `MarketClient.candles`); raises `VenueError`."""
+        return await self._rest.candles(instrument, interval, limit)
+
+    async def clock_offset_ns(self) -> int:
+        """How far the venue's clock is ahead of ours; raises `VenueError`."""
+        return await self._rest.clock_offset_ns()
+
+    # ---- the stream ------------------------------------------------------------------------------
+
+    async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
+        """Stream until cancelled, or until a replay is over. What the sink raises comes out here."""
+        streams = self._streams(instruments)
+        self._instruments_by_symbol = {each.symbol: each for each in instruments}
+        self._parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
+        self._state = MarketState(instruments, self.counters)
+        backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
+        has_connected = False
+        while True:
+            try:
+                await self._connect_and_stream(streams, sink, backoff, is_again=has_connected)
+                return
+            except StreamLostError as error:
+                self.counters.last_problem = str(error)
+                has_connected = has_connected or self._is_up
+                await self._on_lost(str(error), sink)
+            self.counters.reconnects += 1
+            await self._poll_quotes(sink)
+            await asyncio.sleep(backoff.next_s())
+
+    async def close(self) -> None:
+        """Close the REST connections (the stream closes when `run` is cancelled)."""
+        await self._rest.close()
+
+    def _streams(self, instruments: Sequence[Instrument]) -> list[str]:
+        kinds = ["trade", "bookTicker", "depth@100ms"]
+        if self._is_replay:
+            kinds.insert(1, "aggTrade")
+        streams = [f"{each.venue_symbol.lower()}@{kind}" for each in instruments for kind in kinds]
+        if self._is_replay:
+            streams.append("practice@clock")
+        if len(streams) > MAX_STREAMS:
+            raise VenueError(
+                f"{self.name}: {len(instruments)} symbols need {len(streams)} streams, a connection carries "
+                f"{MAX_STREAMS}. Shorten `symbols` in config.toml to {MAX_STREAMS // len(kinds)}."
+            )
+        return streams
+
+    async def _on_lost(self, reason: str, sink: FeedSink) -> None:
+        now = self._now()
+        if self._is_up or self.counters.reconnects == 0:
+            await sink(FeedDown(self.name, reason, now))
+        self._is_up = False
+        for item in self._state.on_connection_lost(now):
+            await sink(item)
+
+    def _now(self) -> int:
+        if self._is_replay and self._replay_ts:
+            return self._replay_ts
+        return self._clock.now()
+
+    async def _connect_and_stream(
+        self, streams: Sequence[str], sink: FeedSink, backoff: Backoff, *, is_again: bool
+    ) -> None:
+        socket = await self._connect()
+        watchdog: asyncio.Task[None] | None = None
+        try:
+            if self._is_replay:
+                await self._fetch_replay_snapshots()
+            early = await self._subscribe(socket, streams)
+            if not self._is_replay:
+                if is_again:
+                    await self._backfill(sink)
+                await self._announce(sink)
+                watchdog = asyncio.create_task(self._watch(socket, sink), name=f"{self.name} silence watchdog")
+                # However the watchdog ends, nobody reads on unwatched.
+                watchdog.add_done_callback(lambda _: socket.transport.abort())
+            backoff.reset()
+            for raw, ts_init in early:
+                if await self._on_raw(raw, self._now() if self._is_replay else ts_init, sink):
+                    return
+            await self._read(socket, sink)
+        finally:
+            await _cancel(watchdog, *self._fetches.values())
+            self._fetches.clear()
+            await socket.close()
+
+    async def _connect(self) -> ClientConnection:
+        is_local = urlsplit(self._ws_url).hostname in _LOOPBACK
+        try:
+            return await connect(
+                self._ws_url, max_size=MAX_FRAME_BYTES, compression=None, open_timeout=10, close_timeout=1,
+                ping_interval=None if self._is_replay else 20, ping_timeout=20, proxy=None if is_local else True,
+            )
+        except (OSError, WebSocketException, TimeoutError) as error:
+            raise StreamLostError(f"cannot connect to {self._ws_url}: {error or type(error).__name__}") from error
+
+    async def _subscribe(self, socket: ClientConnection, streams: Sequence[str]) -> list[tuple[bytes, int]]:
+        """Ask for the streams and wait for every answer; returns the frames that came before the last one."""
+        # A replay begins with the first message, so that one must name everything.
+        size = len(streams) if self._is_replay else SUBSCRIBE_CHUNK
+        waiting: set[int] = set()
+        early: list[tuple[bytes, int]] = []
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S + SUBSCRIBE_PAUSE_S * len(streams) / size):
+                for start in range(0, len(streams), size):
+                    if start:
+                        await asyncio.sleep(SUBSCRIBE_PAUSE_S)
+                    request_id = next(self._request_ids)
+                    waiting.add(request_id)
+                    await socket.send(orjson.dumps({
+                        "method": "SUBSCRIBE", "params": streams[start : start + size], "id": request_id,
+                    }).decode())
+                while waiting:
+                    raw, ts_init = await self._receive(socket), self._now()
+                    answer = self._answer(raw, ts_init)
+                    if answer is None:
+                        early.append((raw, ts_init))
+                    elif answer.error:
+                        raise StreamLostError(f"subscription refused: {answer.error}")
+                    elif answer.request_id is not None:
+                        waiting.discard(answer.request_id)
+        except TimeoutError:
+            raise StreamLostError(f"no answer to {len(waiting)} subscriptions") from None
+        except ConnectionClosed as error:
+            raise StreamLostError(_close_text(error)) from error
+        return early
+
+    def _answer(self, raw: bytes, ts_init: int) -> AnswerFrame | None:
+        try:
+            frame = self._parser.parse_frame(raw, ts_init)
+        except FrameError:
+            return None  # refused and counted when its turn comes
+        return frame if isinstance(frame, AnswerFrame) else None
+
+    async def _receive(self, socket: ClientConnection) -> bytes:
+        self._is_waiting = True
+        try:
+            return await socket.recv(decode=False)
+        except ConnectionClosed as error:
+            if error.sent is not None and error.sent.code == 1009:
+                self.counters.refuse("too_large")
+            raise StreamLostError(self._silence or _close_text(error)) from error
+        finally:
+            self._is_waiting = False
+
+    async def _read(self, socket: ClientConnection, sink: FeedSink) -> None:
+        receive, clock, is_live = self._receive, self._clock, not self._is_replay
+        while True:
+            raw = await receive(socket)
+            if await self._on_raw(raw, clock.now() if is_live else self._now(), sink):
+                return
+            if self._fetches:
+                await self._collect_snapshots(sink)
+
+    async def _on_raw(self, raw: bytes, ts_init: int, sink: FeedSink) -> bool:
+        """Parse one frame and give what it says to the sink; true when a replay is over."""
+        self.counters.frames += 1
+        if self._on_frame is not None:
+            self._on_frame(ts_init, raw)
+        try:
+            frame = self._parser.parse_frame(raw, ts_init)
+        except FrameError as error:
+            await self._on_refused(error, ts_init, sink)
+            return False
+        self._refused_in_a_row = 0
+        if type(frame) is EndFrame:
+            self._replay_ts = max(self._replay_ts, frame.ts)
+            await sink(FeedEnded(self._replay_ts))
+            return True
+        for item in self._items(frame, ts_init):
+            await sink(item)
+        return False
+
+    def _items(self, frame: Frame, ts_init: int) -> Sequence[FeedItem]:
+        kind = type(frame)
+        if kind is QuoteFrame:
+            return self._state.on_quote(frame)  # type: ignore[arg-type]  # narrowed by `kind`, faster
+        if kind is TradeFrame:
+            return self._state.on_trade(frame)  # type: ignore[arg-type]
+        if isinstance(frame, BookDelta):
+            items = self._state.on_delta(frame)
+            if self._state.by_symbol[frame.symbol].depth.wants_snapshot:
+                return [*items, *self._want_snapshot(frame.symbol, ts_init)]
+            return items
+        if isinstance(frame, ClockFrame):
+            return self._on_clock(frame.ts)
+        if isinstance(frame, AliveFrame):
+            return self._state.alive(ts_init)
+        return ()
+
+    def _on_clock(self, ts: int) -> Sequence[FeedItem]:
+        if not self._is_replay or ts <= self._replay_ts:
+            return ()
+        self._replay_ts = ts
+        if self._is_up:
+            return (FeedTime(ts),)
+        self._is_up = True
+        return (FeedTime(ts), FeedUp(self.name, ts))
+
+    async def _announce(self, sink: FeedSink) -> None:
+        self._is_up = True
+        self._refused_in_a_row = 0
+        self._silence = ""
+        await sink(FeedUp(self.name, self._clock.now()))
+
+    async def _on_refused(self, error: FrameError, ts_init: int, sink: FeedSink) -> None:
+        self.counters.refuse(error.reason)
+        self.counters.last_problem = str(error)
+        self._refused_in_a_row += 1
+        if error.symbol:  # a book event that cannot be believed leaves a hole in the book
+            for item in self._state.by_symbol[error.symbol].depth.invalidate(str(error), ts_init):
+                await sink(item)
+        if self._refused_in_a_row >= REFUSED_IN_A_ROW and not self._is_replay:
+            raise StreamLostError(f"{REFUSED_IN_A_ROW} frames in a row were refused, the last: {error}")
+
+    # ---- book snapshots --------------------------------------------------------------------------
+
+    def _want_snapshot(self, symbol: str, ts_init: int) -> Sequence[FeedItem]:
+        if self._is_replay:
+            # The server is ahead of what was read, by chance: asking it now would differ from run to run.
+            return self._state.by_symbol[symbol].depth.start_empty(ts_init)
+        now = asyncio.get_running_loop().time()
+        if symbol not in self._fetches and now >= self._fetch_not_before.get(symbol, 0.0):
+            self._fetches[symbol] = asyncio.create_task(self._fetch_snapshot(symbol), name=f"snapshot {symbol}")
+        return ()
+
+    async def _fetch_snapshot(self, symbol: str) -> BookSnapshot | None:
+        """None when the venue does not give one that can be believed."""
+        try:
+            return await self._rest.snapshot(self._instruments_by_symbol[symbol])
+        except VenueError as error:
+            self.counters.last_problem = str(error)
+            return None
+
+    async def _collect_snapshots(self, sink: FeedSink) -> None:
+        """Join the snapshots that have come, between two frames."""
+        for symbol in [each for each, task in self._fetches.items() if task.done()]:
+            snapshot = self._fetches.pop(symbol).result()
+            depth = self._state.by_symbol[symbol].depth
+            if snapshot is not None:
+                for item in self._state.on_snapshot(snapshot):
+                    await sink(item)
+            backoff = self._fetch_backoff.setdefault(symbol, Backoff(self._jitter, self._first_backoff_s, 30.0))
+            if depth.is_synced:
+                backoff.reset()
+            else:
+                self._fetch_not_before[symbol] = asyncio.get_running_loop().time() + backoff.next_s()
+
+    async def _fetch_replay_snapshots(self) -> None:
+        for symbol in self._instruments_by_symbol:
+            snapshot = await self._fetch_snapshot(symbol)
+            if snapshot is None:
+                raise StreamLostError(f"no book snapshot of {symbol}: {self.counters.last_problem}")
+            self._state.on_snapshot(snapshot)
+
+    # ---- gaps and silence ------------------------------------------------------------------------
+
+    async def _backfill(self, sink: FeedSink) -> None:
+        """Trades missed while the connection was away, as far as the venue still tells them."""
+        known = [each for each, state in self._state.by_symbol.items() if state.trades.last >= 0]
+        try:
+            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
+                answers = await asyncio.gather(*map(self._recent_trades, known))
+        except TimeoutError:
+            self.counters.last_problem = "trades were not backfilled in time"
+            return
+        missed = [
+            tick for symbol, trades in zip(known, answers, strict=True) for tick in self._state.backfill(symbol, trades)
+        ]
+        for tick in sorted(missed, key=lambda each: each.ts_event):
+            await sink(tick)
+
+    async def _recent_trades(self, symbol: str) -> list[tuple[int, TradeTick]]:
+        try:
+            return await self._rest.recent_trades(self._instruments_by_symbol[symbol])
+        except VenueError as error:
+            # Not fatal: the hole shows up in the counters as missed trades.
+            self.counters.last_problem = f"trades were not backfilled: {error}"
+            return []
+
+    async def _watch(self, socket: ClientConnection, sink: FeedSink) -> None:
+        """End a connection that is mute. A market that is merely quiet says so over REST.
+
+        Looks are counted, not seconds: a blocked loop or a slow reader is not the venue's silence.
+        """
+        looks, frames = 0, self.counters.frames
+        while True:
+            await asyncio.sleep(self._watch_every_s)
+            if self.counters.frames != frames or not self._is_waiting:
+                looks, frames = 0, self.counters.frames
+                continue
+            looks += 1
+            if looks == QUIET_AFTER and await self._is_quiet() and self.counters.frames == frames:
+                self.counters.quiet_checks += 1
+                looks = 0
+                await sink(FeedAlive(self._now()))
+            elif looks >= MUTE_AFTER:
+                self._silence = f"mute: no frame for {looks * self._watch_every_s:.0f} s"
+                return  # which ends the connection
+
+    async def _is_quiet(self) -> bool:
+        """Whether the venue's best prices over REST are those that the stream said last."""
+        known = self._state.quotes()
+        if not known:
+            return False
+        try:
+            async with asyncio.timeout(QUIET_CHECK_TIMEOUT_S):
+                told = await self._rest.quotes([self._instruments_by_symbol[symbol] for symbol in known])
+        except (TimeoutError, VenueError):
+            return False
+        return {each.symbol: (each.bid, each.ask) for each in told} == known
+
+    async def _poll_quotes(self, sink: FeedSink) -> None:
+        """Best prices over REST while the stream is away, so that exits are not blind."""
+        now = asyncio.get_running_loop().time()
+        if self._is_replay or now < self._next_poll:
+            return
+        self._next_poll = now + self._poll_every_s
+        try:
+            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
+                quotes = await self._rest.quotes(list(self._instruments_by_symbol.values()))
+        except (TimeoutError, VenueError):
+            return  # the venue is away altogether: the reconnect's own problem says so
+        for quote in quotes:
+            for item in self._state.on_polled_quote(quote):
+                await sink(item)
+
+
+async def _cancel(*tasks: "asyncio.Task[None] | asyncio.Task[BookSnapshot | None] | None") -> None:
+    """End the tasks; what one of them raised by mistake is raised here, not lost."""
+    live = [task for task in tasks if task is not None]
+    for task in live:
+        task.cancel()
+    for outcome in await asyncio.gather(*live, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _close_text(error: ConnectionClosed) -> str:
+    received = error.rcvd
+    if received is None:
+        return "the connection broke"
+    return f"closed by the venue: {received.code} {received.reason[:100]}".rstrip()

@@ -1,0 +1,122 @@
+"""Our own orders' events over Binance's WebSocket API (`userDataStream.subscribe.signature`)."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from itertools import count
+from typing import Final
+from urllib.parse import urlsplit
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from bus.clock import Clock
+from bus.messages.orders import ExecutionReport
+from exchanges.backoff import Backoff
+from exchanges.binance.parser import MAX_FRAME_BYTES, AnswerFrame, FrameError, FrameParser, UserFrame
+from exchanges.binance.rest import RestClient
+
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+ANSWER_TIMEOUT_S: Final = 10.0
+
+
+class UserStreamError(Exception):
+    """The stream cannot go on; the text says why."""
+
+
+class UserStream:
+    """Keeps one subscription alive for good and gives each report to `on_report`, in order.
+
+    `on_up` is called after each (re)subscription: what happened before must be asked over REST.
+    `symbols` maps wire names to the product's.
+    """
+
+    def __init__(
+        self, ws_api_url: str, rest: RestClient, clock: Clock, symbols: Mapping[str, str], *,
+        jitter: Callable[[], float], on_report: Callable[[ExecutionReport], None], on_up: Callable[[], None],
+        first_backoff_s: float = 1.0,
+    ) -> None:
+        self._url = ws_api_url
+        self._rest = rest
+        self._clock = clock
+        self._parser = FrameParser(symbols)
+        self._jitter = jitter
+        self._on_report = on_report
+        self._on_up = on_up
+        self._first_backoff_s = first_backoff_s
+        self._ids = count(1)
+        self.is_up = False
+        self.reconnects = 0
+        self.refused = 0
+        self.last_problem = ""
+
+    async def run(self) -> None:
+        """Until cancelled: connect, subscribe, read, reconnect with backoff."""
+        backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
+        while True:
+            try:
+                await self._session(backoff)
+            except UserStreamError as error:
+                self.last_problem = str(error)
+            finally:
+                self.is_up = False
+            self.reconnects += 1
+            await asyncio.sleep(backoff.next_s())
+
+    async def _session(self, backoff: Backoff) -> None:
+        is_local = urlsplit(self._url).hostname in _LOOPBACK
+        try:
+            socket = await connect(
+                self._url, max_size=MAX_FRAME_BYTES, compression=None, open_timeout=10, close_timeout=1,
+                ping_interval=5, ping_timeout=5, proxy=None if is_local else True,
+            )
+        except (OSError, WebSocketException, TimeoutError) as error:
+            raise UserStreamError(f"cannot connect to {self._url}: {error or type(error).__name__}") from error
+        try:
+            await self._subscribe(socket)
+            backoff.reset()
+            self.is_up = True
+            self._on_up()
+            while True:
+                self._take(await _receive(socket))
+        finally:
+            await socket.close()
+
+    async def _subscribe(self, socket: ClientConnection) -> None:
+        request_id = next(self._ids)
+        request = {
+            "id": request_id, "method": "userDataStream.subscribe.signature",
+            "params": self._rest.signature_parameters({}),
+        }
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await socket.send(orjson.dumps(request).decode())
+                while True:
+                    answer = self._take(await _receive(socket))
+                    if answer is not None and answer.request_id in (request_id, None):
+                        break
+        except TimeoutError:
+            raise UserStreamError("no answer to the subscription") from None
+        except WebSocketException as error:
+            raise UserStreamError(f"the connection broke: {error}") from error
+        if answer.error:
+            raise UserStreamError(f"subscription refused: {answer.error}")
+
+    def _take(self, raw: bytes) -> AnswerFrame | None:
+        try:
+            frame = self._parser.parse_frame(raw, self._clock.now())
+        except FrameError as error:
+            # A fill may hide in it: only a new subscription, with its REST queries, brings certainty back.
+            self.refused += 1
+            raise UserStreamError(f"a frame was refused: {error}") from error
+        if isinstance(frame, UserFrame):
+            for report in frame.reports:
+                self._on_report(report)
+        return frame if isinstance(frame, AnswerFrame) else None
+
+
+async def _receive(socket: ClientConnection) -> bytes:
+    try:
+        return await socket.recv(decode=False)
+    except WebSocketException as error:
+        raise UserStreamError(f"the connection broke: {error}") from error

@@ -1,0 +1,156 @@
+import asyncio
+import hashlib
+import hmac
+from decimal import Decimal
+
+import pytest
+from aiohttp import web
+
+from bus.clock import FeedClock, LiveClock
+from exchanges.binance.rest import RestClient, TransportError, VenueError, WeightPacer
+from tests.exchanges.binance.loopback import Loopback
+
+NOW_NS = 1_723_161_255_000_000_000
+
+
+def client(server: Loopback, **options) -> RestClient:
+    return RestClient(
+        server.rest_url, options.pop("clock", LiveClock()), jitter=lambda: 0.5,
+        **{"first_pause_s": 0.001, "timeout_s": 2.0, **options},
+    )
+
+
+def answers(server: Loopback, path: str, *statuses: tuple[int, dict[str, str]]) -> None:
+    """One status after the other, then 200."""
+    left = list(statuses)
+
+    async def handler(request: web.Request) -> web.Response:
+        status, headers = left.pop(0) if left else (200, {})
+        return web.json_response({"fine": True}, status=status, headers=headers)
+
+    server.handlers[("GET", path)] = handler
+
+
+async def test_a_read_is_repeated_until_it_works(loopback: Loopback):
+    answers(loopback, "/x", (503, {}), (502, {}), (500, {}), (504, {}))
+    rest = client(loopback)
+    assert (await rest.read("/x")).body == {"fine": True}
+    assert len(loopback.requests) == 5
+    await rest.close()
+
+
+async def test_a_read_gives_up_after_five_attempts_and_says_what_to_do(loopback: Loopback):
+    answers(loopback, "/x", *[(503, {})] * 9)
+    rest = client(loopback)
+    with pytest.raises(VenueError, match=r"after 5 attempts, last: HTTP 503.*config\.toml"):
+        await rest.read("/x")
+    assert len(loopback.requests) == 5
+    await rest.close()
+
+
+async def test_nobody_listening_is_a_venue_error_in_the_end():
+    rest = RestClient("http://127.0.0.1:1", LiveClock(), jitter=lambda: 0.5, first_pause_s=0.001)
+    with pytest.raises(VenueError, match=r"127\.0\.0\.1:1"):
+        await rest.read("/x")
+    with pytest.raises(TransportError):
+        await rest.once("GET", "/x")
+    await rest.close()
+
+
+def test_an_empty_address_is_explained():
+    with pytest.raises(VenueError, match="rest_url '' is not an http"):
+        RestClient("", LiveClock())
+
+
+async def test_retry_after_is_obeyed(loopback: Loopback):
+    answers(loopback, "/x", (429, {"Retry-After": "1"}))
+    rest = client(loopback)
+    started = asyncio.get_running_loop().time()
+    assert (await rest.read("/x")).is_ok
+    assert asyncio.get_running_loop().time() - started >= 0.99
+    await rest.close()
+
+
+async def test_a_long_ban_is_told_and_nothing_is_sent_meanwhile(loopback: Loopback):
+    answers(loopback, "/x", (418, {"Retry-After": "7200"}))
+    rest = client(loopback)
+    with pytest.raises(VenueError, match="no requests for another 7"):
+        await rest.read("/x")
+    assert rest.banned_for_s() > 7000
+    with pytest.raises(VenueError):
+        await rest.read("/x")
+    assert len(loopback.requests) == 1
+    await rest.close()
+
+
+async def test_a_refusal_is_an_answer_and_not_repeated(loopback: Loopback):
+    loopback.answer("GET", "/x", {"code": -1121, "msg": "Invalid symbol."}, status=400)
+    rest = client(loopback)
+    answer = await rest.read("/x")
+    assert (answer.status, answer.code, answer.message, answer.is_ok) == (400, -1121, "Invalid symbol.", False)
+    assert len(loopback.requests) == 1
+    await rest.close()
+
+
+async def test_a_signature_covers_exactly_what_is_sent(loopback: Loopback):
+    seen: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request.rel_url.raw_query_string)
+        assert request.headers["X-MBX-APIKEY"] == "key"
+        return web.json_response({})
+
+    loopback.handlers[("GET", "/signed")] = handler
+    rest = client(loopback, clock=FeedClock(NOW_NS), api_key="key", api_secret="secret")
+    await rest.once("GET", "/signed", {"symbol": "BTCUSDT", "note": "a b&c/ü"}, signed=True)
+    text, signature = seen[0].split("&signature=")
+    assert signature == hmac.new(b"secret", text.encode(), hashlib.sha256).hexdigest()
+    assert f"timestamp={NOW_NS // 1_000_000}" in text
+    await rest.close()
+
+
+async def test_the_documented_signature_example_is_reproduced():
+    # developers.binance.com, "SIGNED Endpoint Examples for POST /api/v3/order", HMAC keys
+    secret = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
+    text = (
+        "symbol=LTCBTC&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&price=0.1&recvWindow=5000&timestamp=1499827319559"
+    )
+    rest = RestClient("http://127.0.0.1:1", FeedClock(1499827319559 * 1_000_000), api_key="k", api_secret=secret)
+    signed = rest.sign({
+        "symbol": "LTCBTC", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "1", "price": "0.1",
+    })
+    assert signed == f"{text}&signature=c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
+
+
+async def test_the_clock_offset_is_the_servers_time_minus_ours(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/time", {"serverTime": NOW_NS // 1_000_000 + 1500})
+    rest = client(loopback, clock=FeedClock(NOW_NS))
+    await rest.synchronise_clock()
+    assert rest.clock_offset_ns == 1_500_000_000
+    assert rest.timestamp_ms() == NOW_NS // 1_000_000 + 1500
+    await rest.close()
+
+
+async def test_a_refused_timestamp_leads_to_one_new_measurement(loopback: Loopback):
+    left = [(400, {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}), (200, {"ok": 1})]
+
+    async def handler(request: web.Request) -> web.Response:
+        status, body = left.pop(0)
+        return web.json_response(body, status=status)
+
+    loopback.handlers[("GET", "/x")] = handler
+    loopback.answer("GET", "/api/v3/time", {"serverTime": NOW_NS // 1_000_000 + 9000})
+    rest = client(loopback, clock=FeedClock(NOW_NS), api_key="k", api_secret="s")
+    assert (await rest.read("/x", signed=True)).is_ok
+    assert rest.clock_offset_ns == 9_000_000_000
+    await rest.close()
+
+
+def test_request_weight_is_spread_over_time():
+    now = 0.0
+    pacer = WeightPacer(lambda: now)
+    assert [pacer.wait_s(250) for _ in range(4)] == [0.0] * 4
+    assert pacer.wait_s(80) == pytest.approx(1.0)
+    now = 14.5  # a thousand units have come back at 80 a second, and no more
+    assert pacer.wait_s(1000) == 0.0
+    assert Decimal(str(round(pacer.wait_s(40), 6))) == Decimal("0.5") + Decimal(0)

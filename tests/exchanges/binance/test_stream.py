@@ -1,0 +1,461 @@
+import asyncio
+import contextlib
+from decimal import Decimal
+
+import orjson
+import pytest
+
+from bus.clock import FeedClock, LiveClock
+from exchanges.binance.rest import VenueError
+from exchanges.binance.stream import REFUSED_IN_A_ROW, BinanceFeed
+from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedTime, FeedUp
+from market.instrument import Instrument
+from market.ticks import BookDelta, BookInvalid, BookSnapshot, FeedAlive, QuoteTick, TradeTick
+from tests.exchanges.binance import recordings
+from tests.exchanges.binance.loopback import Loopback, sends, until
+
+T0 = 1_723_161_255_000
+BTC = Instrument(
+    "BTC/USDT", "BTCUSDT", "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"), Decimal("0.00001"), Decimal(9000),
+    Decimal(5),
+)
+DEPTH_PATH = "/api/v3/depth"
+TOP = {"symbol": "BTCUSDT", "bidPrice": "99.00", "bidQty": "1", "askPrice": "101", "askQty": "2"}
+
+
+def trade(number: int, price: str = "100", kind: str = "trade") -> dict:
+    key = "t" if kind == "trade" else "a"
+    return {"stream": f"btcusdt@{kind}", "data": {
+        "e": kind, "E": T0 + number, "s": "BTCUSDT", key: number, "p": price, "q": "1", "T": T0 + number, "m": False,
+    }}
+
+
+def quote(update: int, bid: str = "99", ask: str = "101") -> dict:
+    return {"stream": "btcusdt@bookTicker",
+            "data": {"u": update, "s": "BTCUSDT", "b": bid, "B": "1", "a": ask, "A": "1"}}
+
+
+def depth(first: int, last: int, bid: str = "99") -> dict:
+    return {"stream": "btcusdt@depth@100ms", "data": {
+        "e": "depthUpdate", "E": T0, "s": "BTCUSDT", "U": first, "u": last, "b": [[bid, "2"]], "a": [],
+    }}
+
+
+def clock_frame(offset_ms: int) -> dict:
+    return {"stream": "practice@clock", "data": {"e": "practiceClock", "N": (T0 + offset_ms) * 1_000_000}}
+
+
+def end_frame(offset_ms: int) -> dict:
+    return {"stream": "practice@clock", "data": {"e": "practiceEnd", "N": (T0 + offset_ms) * 1_000_000}}
+
+
+def book(last: int) -> dict:
+    return {"lastUpdateId": last, "bids": [["99", "1"]], "asks": [["101", "1"]]}
+
+
+class Watcher:
+    """Runs a feed and keeps what it gave."""
+
+    def __init__(self, server: Loopback, **options) -> None:
+        clock = FeedClock() if options.get("is_replay") else LiveClock()
+        self.items: list[FeedItem] = []
+        self.feed = BinanceFeed(
+            "binance", server.rest_url, server.ws_url,
+            **{"clock": clock, "jitter": lambda: 0.5, "first_backoff_s": 0.01, **options},
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Watcher":
+        async def sink(item: FeedItem) -> None:
+            self.items.append(item)
+
+        self.task = asyncio.create_task(self.feed.run([BTC], sink))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self.task is not None
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+        await self.feed.close()
+
+    def of(self, *kinds: type) -> list:
+        return [item for item in self.items if isinstance(item, kinds)]
+
+
+async def test_frames_become_items_in_order_after_the_subscription_is_confirmed(loopback: Loopback):
+    loopback.scripts.append(sends(trade(1), quote(5), trade(2, "100.5")))
+    async with Watcher(loopback) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert [type(item) for item in watcher.items] == [FeedUp, TradeTick, QuoteTick, TradeTick]
+    assert loopback.subscriptions == [["btcusdt@trade", "btcusdt@bookTicker", "btcusdt@depth@100ms"]]
+    stamps = [item.ts_init for item in watcher.items]
+    assert stamps == sorted(stamps)
+
+
+async def test_frames_that_overtake_the_answer_are_kept_until_it_is_there(loopback: Loopback):
+    loopback.sent_before_the_answer = [trade(1), quote(5)]
+    loopback.scripts.append(sends(trade(2)))
+    async with Watcher(loopback) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert [type(item) for item in watcher.items] == [FeedUp, TradeTick, QuoteTick, TradeTick]
+
+
+async def test_duplicates_and_older_frames_are_ignored_and_gaps_counted(loopback: Loopback):
+    loopback.scripts.append(sends(
+        trade(10), trade(10), trade(9), trade(11), trade(15), quote(5), quote(5), quote(4, bid="98"), quote(6, bid="97")
+    ))
+    async with Watcher(loopback) as watcher:
+        await until(lambda: len(watcher.of(QuoteTick)) == 2)
+    assert [tick.trade_id for tick in watcher.of(TradeTick)] == ["10", "11", "15"]
+    assert [tick.bid for tick in watcher.of(QuoteTick)] == [99, 97]
+    counters = watcher.feed.counters
+    assert (counters.duplicates, counters.trade_gaps, counters.missed_trades) == (4, 1, 3)
+
+
+async def test_bad_frames_are_counted_and_nothing_of_them_is_told(loopback: Loopback):
+    loopback.scripts.append(sends(
+        trade(1), "{broken", trade(2, "NaN"), trade(3, "-5"), quote(1, bid="102"), trade(4, "10000"), {"e": "what"},
+        trade(5, "100.1"),
+    ))
+    async with Watcher(loopback) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert [tick.price for tick in watcher.of(TradeTick)] == [100, Decimal("100.1")]
+    assert watcher.of(QuoteTick) == []
+    assert watcher.feed.counters.refused_by_reason == {
+        "malformed": 1, "money": 2, "crossed": 1, "jump": 1, "unknown_shape": 1
+    }
+
+
+async def test_the_book_joins_a_snapshot_fetched_while_frames_flow(loopback: Loopback):
+    release = asyncio.Event()
+
+    async def script(socket) -> None:
+        await sends(depth(5, 8), depth(9, 11))(socket)
+        await release.wait()
+        await sends(depth(12, 12), trade(1))(socket)
+
+    loopback.scripts.append(script)
+    loopback.answer("GET", DEPTH_PATH, book(9))
+    async with Watcher(loopback) as watcher:
+        await until(lambda: loopback.calls("GET", DEPTH_PATH))
+        release.set()
+        await until(lambda: watcher.of(BookSnapshot))
+    assert loopback.calls("GET", DEPTH_PATH) == [{"symbol": "BTCUSDT", "limit": "1000"}]
+    deltas = watcher.of(BookDelta)
+    assert [(each.first_sequence, each.last_sequence) for each in deltas][:2] == [(9, 11), (12, 12)]
+
+
+async def test_a_book_gap_is_told_at_once_and_healed_by_a_new_snapshot(loopback: Loopback):
+    gapped = asyncio.Event()
+
+    async def script(socket) -> None:
+        await sends(depth(10, 11))(socket)
+        await until(lambda: watcher.feed.counters.snapshots == 0 and loopback.calls("GET", DEPTH_PATH))
+        number = 12
+        while not watcher.of(BookDelta):
+            await sends(depth(number, number))(socket)
+            number += 1
+            await asyncio.sleep(0.005)
+        loopback.answer("GET", DEPTH_PATH, book(number + 50))
+        await sends(depth(number + 50, number + 51))(socket)
+        gapped.set()
+        number += 52
+        while len(watcher.of(BookSnapshot)) < 2:
+            await sends(depth(number, number))(socket)
+            number += 1
+            await asyncio.sleep(0.005)
+
+    loopback.scripts.append(script)
+    loopback.answer("GET", DEPTH_PATH, book(10))
+    async with Watcher(loopback) as watcher:
+        await until(lambda: len(watcher.of(BookSnapshot)) == 2)
+    kinds = [type(item) for item in watcher.of(BookSnapshot, BookInvalid)]
+    assert kinds == [BookSnapshot, BookInvalid, BookSnapshot]
+    assert watcher.feed.counters.book_gaps == 1
+
+
+async def test_a_closed_socket_is_told_and_reconnected_and_missed_trades_are_fetched(loopback: Loopback):
+    loopback.scripts.append(sends(trade(1), trade(2), then_close=True))
+    loopback.scripts.append(sends(trade(5), trade(6)))
+    loopback.answer("GET", "/api/v3/trades", [
+        {"id": number, "price": "100", "qty": "1", "time": T0 + number, "isBuyerMaker": True} for number in (2, 3, 4, 5)
+    ])
+    async with Watcher(loopback) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 6)
+    assert [tick.trade_id for tick in watcher.of(TradeTick)] == ["1", "2", "3", "4", "5", "6"]
+    down = watcher.of(FeedDown)
+    assert len(down) == 1
+    assert "closed by the venue" in down[0].reason
+    # What was missed comes before the feed is called up again; trade 5, seen already, only proves life.
+    assert [type(item) for item in watcher.items] == [
+        FeedUp, TradeTick, TradeTick, FeedDown, TradeTick, TradeTick, TradeTick, FeedUp, FeedAlive, TradeTick
+    ]
+    assert watcher.feed.counters.reconnects == 1
+    assert watcher.feed.counters.backfilled_trades == 3
+    assert watcher.feed.counters.missed_trades == 0
+
+
+async def test_a_lost_connection_voids_the_books(loopback: Loopback):
+    async def script(socket) -> None:
+        number = 11
+        while not watcher.of(BookSnapshot):
+            await sends(depth(number, number))(socket)
+            number += 1
+            await asyncio.sleep(0.005)
+        await socket.close()
+
+    loopback.answer("GET", DEPTH_PATH, book(10))
+    loopback.scripts.append(script)
+    async with Watcher(loopback) as watcher:
+        await until(lambda: loopback.connections == 2)
+    after_down = watcher.items[[type(item) for item in watcher.items].index(FeedDown) + 1]
+    assert isinstance(after_down, BookInvalid)
+
+
+async def test_a_mute_connection_is_noticed_and_replaced(loopback: Loopback):
+    loopback.scripts += [sends(trade(1)), sends(trade(2))]
+    async with Watcher(loopback, watch_every_s=0.01) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert watcher.of(FeedDown)[0].reason.startswith("mute")
+
+
+async def test_a_quiet_market_is_no_fault(loopback: Loopback):
+    loopback.scripts.append(sends(quote(1)))
+    loopback.answer("GET", "/api/v3/ticker/bookTicker", [TOP])
+    async with Watcher(loopback, watch_every_s=0.01) as watcher:
+        await until(lambda: watcher.feed.counters.quiet_checks >= 2)
+    assert watcher.of(FeedDown) == []
+    assert watcher.of(FeedAlive)
+    assert loopback.connections == 1
+
+
+async def test_a_stream_that_stands_while_prices_move_is_mute(loopback: Loopback):
+    loopback.scripts.append(sends(quote(1)))
+    loopback.answer("GET", "/api/v3/ticker/bookTicker", [{**TOP, "bidPrice": "98"}])
+    async with Watcher(loopback, watch_every_s=0.01) as watcher:
+        await until(lambda: watcher.of(FeedDown))
+    assert watcher.feed.counters.quiet_checks == 0
+
+
+async def test_while_the_stream_is_away_prices_are_asked_over_rest(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/ticker/bookTicker", [TOP])
+    loopback.subscribe_error = {"error": {"code": 1, "msg": "maintenance"}}
+    async with Watcher(loopback, poll_every_s=60.0) as watcher:
+        await until(lambda: loopback.connections == 4)
+    (quote_tick,) = watcher.of(QuoteTick)  # not more often than asked for
+    assert (quote_tick.bid, quote_tick.ask) == (99, 101)
+    assert watcher.feed.counters.polled_quotes == 1
+
+
+async def test_a_slow_reader_is_not_taken_for_silence(loopback: Loopback):
+    loopback.scripts.append(sends(trade(1), trade(2)))
+    watcher = Watcher(loopback, watch_every_s=0.005)
+    release = asyncio.Event()
+    got: list[FeedItem] = []
+
+    async def slow(item: FeedItem) -> None:
+        got.append(item)
+        if isinstance(item, TradeTick) and item.trade_id == "1":
+            await release.wait()
+
+    task = asyncio.create_task(watcher.feed.run([BTC], slow))
+    await until(lambda: len(got) == 2)
+    for _ in range(30):
+        await asyncio.sleep(0.005)
+    assert not any(isinstance(item, FeedDown) for item in got)
+    release.set()
+    await until(lambda: len(got) == 3)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await watcher.feed.close()
+
+
+async def test_a_frame_above_five_megabytes_ends_the_connection_and_is_counted(loopback: Loopback):
+    loopback.scripts += [sends("[" + " " * 5_000_001 + "]"), sends(trade(1))]
+    async with Watcher(loopback) as watcher:
+        await until(lambda: watcher.of(TradeTick))
+    assert watcher.feed.counters.refused_by_reason == {"too_large": 1}
+
+
+async def test_only_nonsense_leads_to_a_new_subscription(loopback: Loopback):
+    loopback.scripts += [sends(*["{nonsense"] * REFUSED_IN_A_ROW), sends(trade(1))]
+    async with Watcher(loopback) as watcher:
+        await until(lambda: watcher.of(TradeTick))
+    assert "refused" in watcher.of(FeedDown)[0].reason
+    assert watcher.feed.counters.reconnects == 1
+
+
+async def test_a_refused_subscription_is_told_once_with_the_venues_words(loopback: Loopback):
+    loopback.subscribe_error = {"error": {"code": 2, "msg": "Invalid request: unknown stream"}}
+    async with Watcher(loopback) as watcher:
+        await until(lambda: loopback.connections == 3)
+    (down,) = watcher.items
+    assert isinstance(down, FeedDown)
+    assert "unknown stream" in down.reason
+
+
+async def test_what_the_sink_raises_ends_the_feed(loopback: Loopback):
+    loopback.scripts.append(sends(trade(1)))
+    feed = Watcher(loopback).feed
+
+    async def broken(item: FeedItem) -> None:
+        raise OSError("the journal's disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        await feed.run([BTC], broken)
+    await feed.close()
+
+
+async def test_too_many_symbols_are_refused_with_the_remedy(loopback: Loopback):
+    feed = Watcher(loopback).feed
+    with pytest.raises(VenueError, match="Shorten `symbols`"):
+        await feed.run([BTC] * 400, lambda item: asyncio.sleep(0))
+    await feed.close()
+
+
+# ---- replay ----------------------------------------------------------------------------------------
+
+
+async def replay(server: Loopback, *frames: dict, snapshot: int = 10) -> list[FeedItem]:
+    server.scripts.append(sends(*frames))
+    server.answer("GET", DEPTH_PATH, book(snapshot))
+    async with Watcher(server, is_replay=True) as watcher:
+        assert watcher.task is not None
+        await asyncio.wait_for(watcher.task, 5)
+    return watcher.items
+
+
+async def test_a_replay_owns_the_time_and_ends_for_good(loopback: Loopback):
+    items = await replay(loopback, clock_frame(1), trade(1), clock_frame(7), quote(1), trade(2), end_frame(9))
+    at = [(T0 + offset) * 1_000_000 for offset in (1, 7, 9)]
+    assert [type(item) for item in items] == [
+        FeedTime, FeedUp, TradeTick, FeedTime, QuoteTick, TradeTick, FeedEnded
+    ]
+    assert [item.ts_init for item in items] == [at[0], at[0], at[0], at[1], at[1], at[1], at[2]]
+
+
+async def test_a_replay_subscribes_everything_in_one_message(loopback: Loopback):
+    await replay(loopback, end_frame(1))
+    assert loopback.subscriptions == [
+        ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth@100ms", "practice@clock"]
+    ]
+
+
+async def test_a_replay_fetches_its_snapshot_before_the_first_frame_and_joins_at_the_bridge(loopback: Loopback):
+    items = await replay(
+        loopback, clock_frame(1), depth(8, 9), clock_frame(2), depth(10, 12), depth(13, 13), end_frame(3)
+    )
+    assert [type(item) for item in items if not isinstance(item, FeedAlive)] == [
+        FeedTime, FeedUp, FeedTime, BookSnapshot, BookDelta, BookDelta, FeedEnded
+    ]
+    assert len(loopback.calls("GET", DEPTH_PATH)) == 1
+
+
+async def test_a_gap_in_a_recording_is_healed_without_asking_the_server(loopback: Loopback):
+    items = await replay(loopback, clock_frame(1), depth(11, 12), depth(20, 22), depth(23, 23), end_frame(3))
+    kinds = [type(item) for item in items if isinstance(item, BookSnapshot | BookDelta | BookInvalid)]
+    assert kinds == [BookSnapshot, BookDelta, BookInvalid, BookSnapshot, BookDelta, BookDelta]
+    assert len(loopback.calls("GET", DEPTH_PATH)) == 1
+
+
+async def test_aggregated_trades_count_only_until_the_first_trade(loopback: Loopback):
+    items = await replay(
+        loopback, clock_frame(1), trade(5, kind="aggTrade"), trade(6, kind="aggTrade"), trade(100),
+        trade(7, kind="aggTrade"), trade(101), end_frame(3),
+    )
+    assert [item.trade_id for item in items if isinstance(item, TradeTick)] == ["agg-5", "agg-6", "100", "101"]
+
+
+async def test_the_same_recording_gives_the_same_items_twice(loopback: Loopback):
+    frames = [clock_frame(1), depth(8, 11), trade(1), quote(3), clock_frame(2), depth(14, 15), trade(1), trade(9),
+              clock_frame(300), quote(2), end_frame(400)]
+    first = await replay(loopback, *frames)
+    assert await replay(loopback, *frames) == first
+
+
+def recorded_script(limit: int) -> tuple[list[dict | str], dict]:
+    """The first frames of a recording as the practice exchange replays them, and its book snapshot."""
+    frames: list[dict | str] = []
+    snapshot, last_ms = {}, 0
+    for received, direction, text in recordings.lines("ws_spot_btcusdt_20240808.tsv.gz"):
+        if direction == "=":
+            snapshot = orjson.loads(text.split(" ", 1)[1])
+        elif direction == "<" and len(frames) < limit:
+            if received // 1_000_000 > last_ms:
+                last_ms = received // 1_000_000
+                frames.append({"stream": "practice@clock", "data": {"e": "practiceClock", "N": received}})
+            frames.append(text)
+    frames.append({"stream": "practice@clock", "data": {"e": "practiceEnd", "N": received}})
+    return frames, snapshot
+
+
+@pytest.mark.shared
+async def test_a_recorded_market_replays_whole_in_time_order_and_the_same_twice(loopback: Loopback):
+    frames, snapshot = recorded_script(6000)
+    runs: list[list[FeedItem]] = []
+    for _ in range(2):
+        loopback.scripts.append(sends(*frames))
+        loopback.answer("GET", DEPTH_PATH, snapshot)
+        async with Watcher(loopback, is_replay=True) as watcher:
+            assert watcher.task is not None
+            await asyncio.wait_for(watcher.task, 30)
+        runs.append(watcher.items)
+        counters = watcher.feed.counters
+        assert counters.refused_by_reason == {}
+        assert (counters.duplicates, counters.trade_gaps, counters.book_gaps) == (0, 0, 0)
+    assert runs[0] == runs[1]
+    stamps = [item.ts_init for item in runs[0]]
+    assert stamps == sorted(stamps)
+    sent = [frame for frame in frames if isinstance(frame, str)]
+    assert sum(isinstance(item, QuoteTick) for item in runs[0]) == sum("bookTicker" in frame for frame in sent)
+    assert sum(isinstance(item, TradeTick) for item in runs[0]) == sum("@trade" in frame for frame in sent)
+    assert [type(item) for item in runs[0]].count(BookSnapshot) == 1
+    assert not [item for item in runs[0] if isinstance(item, BookInvalid)]
+
+
+# ---- REST ------------------------------------------------------------------------------------------
+
+
+async def test_candles_leave_out_the_one_still_open(loopback: Loopback):
+    now_ms = LiveClock().now() // 1_000_000
+    opened = now_ms - now_ms % 60_000
+    rows = [
+        [opened - 60_000 * back, "10", "12", "9", "11", "5", 0, "50", 7, "1", "1", "0"] for back in (2, 1, 0)
+    ]
+    loopback.answer("GET", "/api/v3/klines", rows)
+    loopback.answer("GET", "/api/v3/time", {"serverTime": now_ms})
+    feed = Watcher(loopback).feed
+    candles = await feed.candles(BTC, "1m", 10)
+    await feed.close()
+    assert [candle.ts_open // 1_000_000 for candle in candles] == [opened - 120_000, opened - 60_000]
+    assert all(candle.is_warmup and candle.ts_init == candle.ts_open + 60_000_000_000 for candle in candles)
+    assert (candles[0].open, candles[0].high, candles[0].low, candles[0].close) == (10, 12, 9, 11)
+    assert loopback.calls("GET", "/api/v3/klines") == [{"symbol": "BTCUSDT", "interval": "1m", "limit": "11"}]
+
+
+async def test_candles_of_a_replay_end_where_the_recording_begins(loopback: Loopback):
+    rows = [[T0 - T0 % 1000 + 1000 * number, "10", "12", "9", "11", "5", 0, "50", 7] for number in range(5)]
+    loopback.answer("GET", "/api/v3/klines", rows)
+    loopback.answer("GET", "/practice/v1/info", {"first_ns": (rows[2][0] + 500) * 1_000_000})
+    feed = Watcher(loopback, is_replay=True).feed
+    candles = await feed.candles(BTC, "1s", 100)
+    await feed.close()
+    assert len(candles) == 2
+
+
+async def test_an_interval_the_venue_lacks_gives_no_candles(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/time", {"serverTime": T0})
+    loopback.answer("GET", "/api/v3/klines", {"code": -1120, "msg": "Invalid interval."}, status=400)
+    feed = Watcher(loopback).feed
+    assert await feed.candles(BTC, "5s", 10) == []
+    await feed.close()
+
+
+async def test_an_address_that_is_no_binance_is_explained(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/exchangeInfo", {"hello": 1})
+    feed = Watcher(loopback).feed
+    with pytest.raises(VenueError, match="rest_url"):
+        await feed.instruments()
+    await feed.close()

@@ -1,0 +1,109 @@
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from market.candles import CandleBuilder
+from market.interval import SECOND_NS, interval_ns, open_time
+
+D = Decimal
+T0 = 1_700_000_040 * SECOND_NS  # a whole minute
+MS = 1_000_000
+
+
+def trade(builder, price, at_ms, quantity="1"):
+    return list(builder.on_trade(D(price), D(quantity), T0 + at_ms * MS, T0 + at_ms * MS + 5))
+
+
+def test_a_candle_closes_when_a_later_trade_arrives():
+    builder = CandleBuilder("BTC/USDT", ["1s"])
+    assert trade(builder, "10", 0) == []
+    assert trade(builder, "12", 300) == []
+    assert trade(builder, "9", 600, "2") == []
+    assert trade(builder, "11", 999) == []
+    (candle,) = trade(builder, "20", 1000)
+    assert (candle.open, candle.high, candle.low, candle.close) == (10, 12, 9, 11)
+    assert (candle.volume, candle.trades, candle.ts_open, candle.interval) == (5, 4, T0, "1s")
+    assert candle.ts_init == T0 + 1000 * MS + 5
+
+
+def test_a_candle_closes_by_the_timer_a_grace_after_its_end():
+    builder = CandleBuilder("BTC/USDT", ["1s"])
+    trade(builder, "10", 0)
+    assert list(builder.on_time(T0 + 1400 * MS, 500 * MS)) == []
+    (candle,) = builder.on_time(T0 + 1500 * MS, 500 * MS)
+    assert candle.close == 10
+    assert list(builder.on_time(T0 + 9000 * MS, 500 * MS)) == []
+
+
+def test_a_trade_after_its_candle_closed_counts_in_the_next():
+    builder = CandleBuilder("BTC/USDT", ["1s"])
+    trade(builder, "10", 0)
+    list(builder.on_time(T0 + 1500 * MS, 500 * MS))
+    assert trade(builder, "99", 900) == []
+    (candle,) = trade(builder, "10", 2000)
+    assert (candle.ts_open, candle.high, candle.trades) == (T0 + SECOND_NS, 99, 1)
+
+
+def test_a_trade_that_is_a_little_out_of_order_counts_in_the_open_candle():
+    builder = CandleBuilder("BTC/USDT", ["1s"])
+    trade(builder, "10", 0)
+    trade(builder, "11", 1001)
+    assert trade(builder, "12", 990) == []
+    (candle,) = trade(builder, "10", 2000)
+    assert (candle.trades, candle.high) == (2, 12)
+
+
+def test_several_intervals_close_shortest_first():
+    builder = CandleBuilder("BTC/USDT", ["5s", "1s", "1m"])
+    trade(builder, "10", 0)
+    trade(builder, "14", 4000)
+    closed = trade(builder, "11", 60_000)
+    assert [candle.interval for candle in closed] == ["1s", "5s", "1m"]
+    assert [(candle.open, candle.close) for candle in closed] == [(14, 14), (10, 14), (10, 14)]
+
+
+def test_intervals_that_do_not_divide_each_other_work_too():
+    builder = CandleBuilder("BTC/USDT", ["2s", "3s"])
+    for at in range(0, 6000, 500):
+        trade(builder, "10", at)
+    closed = trade(builder, "10", 6000)
+    assert [(candle.interval, candle.trades) for candle in closed] == [("2s", 4), ("3s", 6)]
+
+
+def test_time_without_trades_yields_no_candle():
+    builder = CandleBuilder("BTC/USDT", ["1s"])
+    trade(builder, "10", 0)
+    closed = trade(builder, "11", 10_000)
+    assert [candle.ts_open for candle in closed] == [T0]
+
+
+steps = st.lists(
+    st.tuples(st.integers(0, 4000), st.decimals("1", "2", places=2), st.decimals("0.1", "3", places=1)),
+    min_size=1, max_size=80,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps, st.permutations(["1s", "2s", "3s", "5s"]))
+def test_candles_are_what_a_plain_grouping_of_the_trades_gives(steps, intervals):
+    builder = CandleBuilder("BTC/USDT", intervals)
+    now, trades, candles = T0, [], []
+    for pause, price, quantity in steps:
+        now += pause * MS
+        trades.append((now, price, quantity))
+        candles += builder.on_trade(price, quantity, now, now)
+    candles += builder.on_time(now + 60 * SECOND_NS, 0)
+    for interval in intervals:
+        groups: dict[int, list] = {}
+        for ts, price, quantity in trades:
+            groups.setdefault(open_time(ts, interval_ns(interval)), []).append((price, quantity))
+        expected = [
+            (start, rows[0][0], max(row[0] for row in rows), min(row[0] for row in rows), rows[-1][0],
+             sum(row[1] for row in rows), len(rows))
+            for start, rows in groups.items()
+        ]
+        assert expected == [
+            (candle.ts_open, candle.open, candle.high, candle.low, candle.close, candle.volume, candle.trades)
+            for candle in candles if candle.interval == interval
+        ]
