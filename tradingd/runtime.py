@@ -129,7 +129,8 @@ class Runtime:
 
     def command(self, body: object, *, by: str) -> list[Message]:
         """A person's command; returns the facts it caused."""
-        message = self.make(by, body)
+        # A prefix of its own: a person named "engine" must not share the engine's numbers.
+        message = self.make(f"person-{by}", body)
         answers = self._collect[message.id] = []
         try:
             self.take(message)
@@ -145,6 +146,7 @@ class Runtime:
         self.take(timer)
         portfolio = self.make("portfolio", self.engine.portfolio(now))
         self._note_standing(portfolio)
+        self.read_model.apply(portfolio)
         self.bus.publish(portfolio)
         self.settle()
         for runner in list(self.runners.values()):

@@ -130,7 +130,11 @@ async def test_a_lost_number_is_told_as_a_gap(bus: Bus, clock: FeedClock) -> Non
 async def test_what_a_handler_publishes_is_delivered_too(bus: Bus, clock: FeedClock) -> None:
     heard: list[Message] = []
     maker = MessageMaker("a", SESSION)
-    bus.subscribe("a", frozenset({ClosePosition}), lambda m: bus.publish(maker.make(Heartbeat("answer"), 1, cause=m.id)))
+
+    def answer(question: Message) -> None:
+        bus.publish(maker.make(Heartbeat("answer"), 1, cause=question.id))
+
+    bus.subscribe("a", frozenset({ClosePosition}), answer)
     bus.subscribe("b", frozenset({Heartbeat}), heard.append)
     await bus.start()
     question = MessageMaker("b", SESSION).make(ClosePosition("BTC/USDT"), 1)

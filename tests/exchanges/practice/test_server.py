@@ -217,7 +217,7 @@ async def test_a_killed_exchange_goes_on_where_it_was(tmp_path: Path) -> None:
 
 async def test_a_child_ends_when_its_parents_pipe_does(tmp_path: Path) -> None:
     process, _ = await child(tmp_path, "--symbols", "BTC/USDT", "--child")
-    await asyncio.wait_for(process.communicate(), 10)  # closes its standard input
+    await asyncio.wait_for(process.communicate(b""), 10)  # closes its standard input
     assert process.returncode == 0
     assert orjson.loads((tmp_path / "practice" / "market-7.json").read_bytes())["version"] == 1
 

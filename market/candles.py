@@ -1,0 +1,107 @@
+"""Trades folded into closed candles of several intervals at once.
+
+A trade costs one comparison with the end of the current *segment*, the stretch of time in which none of
+the intervals turns over; only at a segment's end are the intervals themselves touched. So the price of a
+tick does not grow with the number of intervals.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from market.interval import interval_ns, open_time
+from market.money import ZERO
+from market.ticks import Candle
+
+
+class _Bucket:
+    """What one interval has gathered since its last close; `trades` 0 means nothing."""
+
+    __slots__ = ("close", "end", "high", "interval", "length", "low", "open", "trades", "ts_open", "volume")
+
+    def __init__(self, interval: str) -> None:
+        self.interval = interval
+        self.length = interval_ns(interval)
+        self.ts_open = self.end = 0
+        self.open = self.high = self.low = self.close = self.volume = ZERO
+        self.trades = 0
+
+
+class CandleBuilder:
+    """Candles of one symbol. A trade belongs to the bucket of its `ts_event` (the venue's time).
+
+    A bucket closes when a later trade arrives, or by `on_time` a grace after its end. A trade that comes
+    after its bucket was closed counts in the bucket that is open now: a closed candle never changes. A
+    stretch without trades yields no candle.
+    """
+
+    __slots__ = (
+        "_buckets", "_close", "_end", "_floor", "_high", "_low", "_open", "_start", "_trades", "_volume", "symbol",
+    )
+
+    def __init__(self, symbol: str, intervals: Sequence[str]) -> None:
+        """Raises `market.interval.IntervalError` for a name that is no interval."""
+        self.symbol = symbol
+        self._buckets = sorted((_Bucket(name) for name in dict.fromkeys(intervals)), key=lambda bucket: bucket.length)
+        self._start = self._end = self._floor = 0
+        self._open = self._high = self._low = self._close = self._volume = ZERO
+        self._trades = 0
+
+    def on_trade(self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int) -> Sequence[Candle]:
+        """Count one trade; returns the candles it closed, shortest interval first (almost always none)."""
+        if ts_event < self._end:
+            if price > self._high:
+                self._high = price
+            elif price < self._low:
+                self._low = price
+            self._close = price
+            self._volume += quantity
+            self._trades += 1
+            return ()
+        return self._turn_over(price, quantity, ts_event, ts_init)
+
+    def on_time(self, now: int, grace_ns: int) -> Sequence[Candle]:
+        """Close every bucket that ended at least `grace_ns` before `now`."""
+        deadline = now - grace_ns
+        if self._trades and self._end <= deadline:
+            self._floor = self._end
+            self._end_segment()
+        return self._close_buckets(deadline, now)
+
+    def _turn_over(self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int) -> Sequence[Candle]:
+        ts_event = max(ts_event, self._floor)
+        if self._trades:
+            self._end_segment()
+        closed = self._close_buckets(ts_event, ts_init)
+        self._start = ts_event
+        self._end = min((open_time(ts_event, each.length) + each.length for each in self._buckets), default=0)
+        self._open = self._high = self._low = self._close = price
+        self._volume = quantity
+        self._trades = 1
+        return closed
+
+    def _end_segment(self) -> None:
+        for bucket in self._buckets:
+            if not bucket.trades:
+                bucket.ts_open = open_time(self._start, bucket.length)
+                bucket.end = bucket.ts_open + bucket.length
+                bucket.open, bucket.high, bucket.low, bucket.volume = self._open, self._high, self._low, ZERO
+            bucket.high = max(bucket.high, self._high)
+            bucket.low = min(bucket.low, self._low)
+            bucket.close = self._close
+            bucket.volume += self._volume
+            bucket.trades += self._trades
+        self._trades = 0
+        self._end = 0
+
+    def _close_buckets(self, deadline: int, ts_init: int) -> Sequence[Candle]:
+        if self._trades:
+            return ()
+        closed = []
+        for bucket in self._buckets:
+            if bucket.trades and bucket.end <= deadline:
+                closed.append(Candle(
+                    self.symbol, bucket.interval, bucket.ts_open, bucket.open, bucket.high, bucket.low, bucket.close,
+                    bucket.volume, bucket.trades, ts_init,
+                ))
+                bucket.trades = 0
+        return closed

@@ -1,0 +1,128 @@
+"""The account, valued: equity, what entries hold, exposure per asset, and the snapshot of it all.
+
+Everything here is computed from the state and the last prices when somebody asks; nothing is kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from bus.messages.ledger import PortfolioSnapshot, PositionView
+from market.money import ONE, ZERO
+from orders.ledger import Position
+from orders.market_state import MarketState
+from orders.order_table import Order
+from orders.state import EngineState
+from risk.drawdown import EquityTracker
+
+Markets = Mapping[str, MarketState]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What is at stake apart from one order under review, in quote."""
+
+    asset: Decimal
+    total: Decimal
+    held_by_entries: Decimal
+    open_positions: int
+
+
+def position_value(position: Position, market: MarketState) -> Decimal:
+    """Marked to bid; at cost while no price is known."""
+    return market.value(position.quantity) if market.mark is not None else position.cost
+
+
+def equity(state: EngineState, markets: Markets) -> Decimal:
+    """Cash and positions, in quote."""
+    positions = state.ledger.positions
+    return state.ledger.cash + sum(
+        (position_value(positions[symbol], markets[symbol]) for symbol in sorted(positions)), ZERO,
+    )
+
+
+def entry_price(order: Order, market: MarketState) -> Decimal:
+    """The price at which a working entry is counted: its own, or the market's."""
+    price = order.wire_price if order.wire_type else order.spec.price
+    if price is not None:
+        return price
+    if not order.wire_type and order.spec.stop_price is not None:
+        return order.spec.stop_price
+    return order.reference_price or market.touch("buy") or ZERO
+
+
+def entry_notional(order: Order, market: MarketState) -> Decimal:
+    """Quote value of what a working entry may still buy."""
+    return order.remaining * entry_price(order, market)
+
+
+def has_position(position: Position | None, market: MarketState) -> bool:
+    """Is there anything that could be sold? A remainder below the quantity step is dust."""
+    return position is not None and abs(position.quantity) >= market.instrument.quantity_step
+
+
+def held_quantity(state: EngineState, market: MarketState) -> Decimal:
+    """Base held of the symbol, rounded down to what can be sold; never negative."""
+    return max(market.instrument.round_quantity(state.ledger.quantity(market.symbol)), ZERO)
+
+
+def selling_quantity(state: EngineState, symbol: str, apart_from: Order | None = None) -> Decimal:
+    """What exits at the venue may still sell of the symbol."""
+    own = apart_from.reserved if apart_from is not None else ZERO
+    return state.orders.selling(symbol) - own
+
+
+def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from: str = "") -> Exposure:
+    """Positions at mark plus working entries; `symbol` and `apart_from` describe the order under review."""
+    asset = total = held = ZERO
+    occupied = set()
+    for name, position in sorted(state.ledger.positions.items()):
+        market = markets[name]
+        value = max(position_value(position, market), ZERO)
+        total += value
+        if name == symbol:
+            asset += value
+        if has_position(position, market):
+            occupied.add(name)
+    for order in state.orders.entries():
+        if order.client_order_id == apart_from:
+            continue
+        market = markets[order.spec.symbol]
+        notional = entry_notional(order, market)
+        total += notional
+        held += notional * (ONE + market.instrument.taker_fee)
+        if order.spec.symbol == symbol:
+            asset += notional
+        occupied.add(order.spec.symbol)
+    occupied.discard(symbol)
+    return Exposure(asset, total, held, len(occupied))
+
+
+def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> PortfolioSnapshot:
+    """The whole account as a fact."""
+    views = tuple(
+        _view(state.ledger.positions[symbol], markets[symbol]) for symbol in sorted(state.ledger.positions)
+        if state.ledger.positions[symbol].quantity
+    )
+    entries = tuple(
+        (order.spec.symbol, entry_notional(order, markets[order.spec.symbol]))
+        for order in state.orders.entries()
+    )
+    stake = exposure(state, markets)
+    return PortfolioSnapshot(
+        quote=state.ledger.quote, equity=equity(state, markets), cash=state.ledger.cash,
+        available=state.ledger.cash - stake.held_by_entries, exposure=stake.total,
+        realized_pnl=state.ledger.realized_pnl, unrealized_pnl=sum((view.unrealized_pnl for view in views), ZERO),
+        fees=state.ledger.fees, positions=views, working_entries=entries,
+        peak_equity=tracker.peak_equity, day_open_equity=tracker.day_open_equity,
+        day_peak_equity=tracker.day_peak_equity, week_peak_equity=tracker.week_peak_equity,
+        daily_drawdown=float(tracker.daily_drawdown), weekly_drawdown=float(tracker.weekly_drawdown),
+        max_drawdown=float(tracker.max_drawdown), daily_loss=float(tracker.daily_loss),
+        initial_capital=tracker.initial_capital,
+    )
+
+
+def _view(position: Position, market: MarketState) -> PositionView:
+    value = position_value(position, market)
+    mark = market.mark if market.mark is not None else position.average_price
+    return PositionView(position.symbol, position.quantity, position.average_price, mark, value, value - position.cost)

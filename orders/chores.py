@@ -1,0 +1,193 @@
+"""What is due once a second: candles, expiries, unanswered orders, exits that wait, losses, the snapshot."""
+
+from decimal import Decimal
+from typing import Final
+
+from bus.ids import ClientOrderId
+from bus.messages.orders import KillAction
+from bus.messages.system import KillSwitchEngaged, LimitBreached, TradingStateChanged
+from market.interval import SECOND_NS
+from market.money import ZERO
+from market.ticks import Candle
+from orders import account, exits, placing
+from orders.cancelling import ESCALATE, expire, request_cancel
+from orders.desk import Desk
+from orders.market_state import MarketState
+from orders.order_table import Order
+
+QUERY_FIRST_NS: Final = 2 * SECOND_NS
+QUERY_SLOWEST_NS: Final = 30 * SECOND_NS
+UNANSWERED_NS: Final = 10 * SECOND_NS
+"""An order that was sent so long ago without any word from the venue is asked about."""
+
+LIMIT_EXIT_NS: Final = 5 * SECOND_NS
+"""A fired exit that went out as a limit is taken back after this, and goes at market (F30)."""
+
+KILL_TAG: Final = "kill"
+MAX_FLATTEN_ORDERS: Final = 10
+"""Orders per symbol that one engagement of the kill switch may spend on flattening."""
+
+
+class Chores:
+    """The timers between which the engine sleeps. Its own memory is about asking again, nothing else."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._ask_again: dict[ClientOrderId, tuple[int, int]] = {}
+        self._last_snapshot_ns = 0
+        self._breached: set[str] = set()
+
+    def run(self) -> None:
+        """All that is due at `desk.now`."""
+        desk = self._desk
+        for symbol in sorted(desk.markets):
+            self._close_candles(desk.markets[symbol])
+        self._tighten_trails()
+        self._visit_orders()
+        exits.release_waiting(desk)
+        self._flatten_leftovers()
+        self._watch_losses()
+        if desk.now - self._last_snapshot_ns >= desk.config.snapshot_ns and desk.tracker.initial_capital:
+            desk.wants_snapshot = True
+
+    def snapshot(self) -> None:
+        """Write the portfolio down."""
+        desk = self._desk
+        desk.wants_snapshot = False
+        self._last_snapshot_ns = desk.now
+        desk.mark_equity()
+        desk.emit(desk.snapshot())
+
+    # ---- market ------------------------------------------------------------------------------------
+
+    def _close_candles(self, market: MarketState) -> None:
+        for candle in market.builder.on_time(self._desk.now, self._desk.config.candle_grace_ns):
+            emit_candle(self._desk, market, candle)
+
+    def _tighten_trails(self) -> None:
+        """Time-decay; a trigger that came to the price by it fires now."""
+        desk = self._desk
+        for symbol in sorted(desk.markets):
+            market = desk.markets[symbol]
+            middle = None if market.bid is None or market.ask is None else (market.bid + market.ask) / 2
+            placing.on_trail_events(desk, market, "last", market.lasts.on_time(desk.now, market.last))
+            placing.on_trail_events(desk, market, "mid", market.mids.on_time(desk.now, middle))
+            placing.on_trail_events(desk, market, "bid_ask", market.bids.on_time(desk.now, market.bid))
+            placing.on_trail_events(desk, market, "bid_ask", market.asks.on_time(desk.now, market.ask))
+
+    # ---- orders ------------------------------------------------------------------------------------
+
+    def _visit_orders(self) -> None:
+        desk = self._desk
+        alive = set()
+        for order in desk.state.orders.working():
+            alive.add(order.client_order_id)
+            if order.spec.expire_at and desk.now >= order.spec.expire_at and order.detail != "pending_cancel":
+                expire(desk, order)
+            if order.is_at_venue:
+                self._press_venue(order)
+        self._ask_again = {each: due for each, due in self._ask_again.items() if each in alive}
+        desk.blocked = {each: tries for each, tries in desk.blocked.items() if each in alive}
+        desk.attempts = {each: tries for each, tries in desk.attempts.items() if each in alive}
+
+    def _press_venue(self, order: Order) -> None:
+        """Ask again for what the venue owes us: an answer, an end, a fate."""
+        desk = self._desk
+        if (
+            order.fires and order.is_exit and order.wire_type == "limit" and order.detail == "accepted"
+            and desk.now - order.submitted_ns >= LIMIT_EXIT_NS
+        ):
+            request_cancel(desk, order, ESCALATE)
+            return
+        is_silent = order.detail == "sent" and desk.now - order.submitted_ns >= UNANSWERED_NS
+        if not (is_silent or order.detail in ("unknown", "pending_cancel")):
+            self._ask_again.pop(order.client_order_id, None)
+            return
+        first = desk.now if is_silent else order.history[-1].ts + QUERY_FIRST_NS
+        due, pause = self._ask_again.get(order.client_order_id, (first, QUERY_FIRST_NS))
+        if desk.now < due:
+            return
+        self._ask_again[order.client_order_id] = (desk.now + pause, min(2 * pause, QUERY_SLOWEST_NS))
+        if order.detail == "pending_cancel":
+            desk.ask_cancel(order)
+        desk.ask_venue(order)
+
+    # ---- protection of the account -----------------------------------------------------------------
+
+    def _flatten_leftovers(self) -> None:
+        """After a kill with flatten nothing stays open, whatever was filled late."""
+        desk = self._desk
+        kill = desk.state.kill
+        if kill is not None and kill.action == "flatten":
+            flatten(desk)
+
+    def _watch_losses(self) -> None:
+        desk = self._desk
+        if not desk.state.ledger.funds_in and not desk.tracker.initial_capital:
+            return
+        desk.mark_equity()
+        limits, tracker = desk.config.limits, desk.tracker
+        if desk.state.kill is None and tracker.capital_loss >= limits.kill_loss:
+            engage_kill(
+                desk, "cancel", f"{_percent(tracker.capital_loss)} of the initial capital is lost; the limit is "
+                f"{_percent(limits.kill_loss)}.", "rule",
+            )
+        for rule, value, limit in (
+            ("daily_drawdown", tracker.daily_drawdown, limits.daily_drawdown),
+            ("weekly_drawdown", tracker.weekly_drawdown, limits.weekly_drawdown),
+            ("max_drawdown", tracker.max_drawdown, limits.max_drawdown),
+            ("daily_loss", tracker.daily_loss, limits.daily_loss),
+            ("runaway_loss", tracker.runaway_loss, limits.runaway_loss),
+        ):
+            self._tell_breach(rule, value, limit)
+
+    def _tell_breach(self, rule: str, value: Decimal, limit: Decimal) -> None:
+        """Once when a limit is reached, and again only after it was left."""
+        if value < limit:
+            self._breached.discard(rule)
+        elif rule not in self._breached:
+            self._breached.add(rule)
+            self._desk.emit(LimitBreached(
+                rule, str(value), str(limit),
+                f"{rule.replace('_', ' ').capitalize()} is {_percent(value)}; the limit is {_percent(limit)}.",
+            ))
+
+
+def emit_candle(desk: Desk, market: MarketState, candle: Candle) -> None:
+    """A closed candle: learnt from (ATR), and told to the council."""
+    if candle.interval == desk.config.decision_interval:
+        market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
+    desk.emit(candle)
+
+
+def engage_kill(desk: Desk, action: KillAction, reason: str, by: str) -> None:
+    """Latch first, then act: cancel ends the entries, flatten ends everything and sells what is held."""
+    desk.emit(KillSwitchEngaged(action, reason, by))
+    desk.emit(TradingStateChanged(desk.state.trading_state, desk.state.votes.votes, desk.state.votes.reason))
+    if action == "halt":
+        return
+    for order in desk.state.orders.working():
+        if action == "flatten" or not order.is_exit:
+            request_cancel(desk, order, f"kill switch: {action}")
+    if action == "flatten":
+        flatten(desk)
+
+
+def flatten(desk: Desk) -> None:
+    """Sell every position for which no exit of the kill switch is working yet."""
+    for symbol in sorted(desk.state.ledger.positions):
+        market = desk.markets[symbol]
+        if account.held_quantity(desk.state, market) <= ZERO:
+            continue
+        own = [
+            order for order in desk.state.orders
+            if order.spec.symbol == symbol and order.spec.origin == "kill" and order.created_ns >= desk.state.kill_ns
+        ]
+        is_hopeless = any(order.detail == "denied" for order in own) or len(own) >= MAX_FLATTEN_ORDERS
+        if is_hopeless or any(order.is_working for order in own):
+            continue
+        exits.close_position(desk, symbol, origin="kill", tag=KILL_TAG, reason="kill switch: flatten")
+
+
+def _percent(ratio: Decimal) -> str:
+    return f"{(ratio * 100).quantize(Decimal('0.1'))} %"

@@ -1,0 +1,222 @@
+"""The desk every decision is made at: the state, the markets, the gate, and the effects of the input at hand.
+
+`emit` is the only way by which anything changes: it makes a fact, folds it and lists it for the runtime.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
+from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import PortfolioSnapshot
+from bus.messages.orders import OrderDenied, OrderSubmitted, SubmitOrder
+from bus.messages.system import AlertRaised, LimitBreached
+from market.instrument import Instrument
+from market.interval import SECOND_NS, interval_ns
+from market.money import ZERO
+from orders import account
+from orders.admission import Refusal
+from orders.effects import CancelAtVenue, Effect, QueryVenue, SubmitToVenue
+from orders.market_state import MarketState
+from orders.order_table import Order
+from orders.state import SYMBOL_HALT, Content, EngineState
+from risk.approved import Approved, Denied, OrderRequest
+from risk.codes import DENIAL_CODES
+from risk.drawdown import EquityTracker
+from risk.gate import GateView, RiskGate
+from risk.limits import RiskLimits
+
+_MINUTE_NS: Final = 60 * SECOND_NS
+_DUST_STEP: Final = Decimal("1e-8")
+_SESSION_LETTERS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What the engine is told once. Windows in ns, ratios 0-1."""
+
+    quote: str
+    limits: RiskLimits = field(default_factory=RiskLimits)
+    intervals: tuple[str, ...] = ("1s", "5s", "1m")
+    decision_interval: str = "1s"
+    snapshot_ns: int = 60 * SECOND_NS
+    candle_grace_ns: int = SECOND_NS // 2
+    slippage_ratio: Decimal = Decimal("0.001")
+    """Expected cost of a market order beyond the quote, held ready beside the fee when funds are checked."""
+
+    def __post_init__(self) -> None:
+        for interval in (*self.intervals, self.decision_interval):
+            interval_ns(interval)
+        if self.decision_interval not in self.intervals:
+            raise ValueError(f"decision interval {self.decision_interval!r} is not among {list(self.intervals)}")
+
+
+class Desk:
+    """State, markets and gate, plus `now` (UTC ns) and `cause` (message id) of the input being processed."""
+
+    def __init__(self, config: EngineConfig, instruments: Sequence[Instrument], maker: MessageMaker) -> None:
+        self.config = config
+        self.maker = maker
+        self._instruments = {each.symbol: each for each in instruments}
+        self.state = EngineState(config.quote, self._instruments)
+        self.markets = {
+            each.symbol: MarketState(each, config.intervals, self.state.watch) for each in instruments
+        }
+        self.gate = RiskGate(config.limits)
+        self.tracker = EquityTracker()
+        self.now = 0
+        self.cause = ""
+        self.heard_ns: int | None = None
+        self.attempts: dict[ClientOrderId, int] = {}
+        """Denials in a row per exit that is ready to leave."""
+        self.blocked: dict[ClientOrderId, int] = {}
+        """Tries in vain per exit that waits for another one to end at the venue."""
+        self.strangers: dict[ClientOrderId, None] = {}
+        """Orders with our mark that the journal does not hold, and that a person was told of."""
+        self.wants_snapshot = False
+        self.out: list[Effect] = []
+
+    # ---- saying and doing --------------------------------------------------------------------------
+
+    def emit(self, body: Any) -> Message:
+        """Make a fact of it: folded at once, listed for the journal."""
+        message = self.maker.make(body, self.now, cause=self.cause)
+        self.state.apply(message)
+        self.out.append(message)
+        return message
+
+    def alert(self, level: str, title: str, message: str) -> None:
+        self.emit(AlertRaised(level, title, message))  # type: ignore[arg-type]
+
+    def halt_symbol(self, symbol: str, message: str) -> None:
+        """No entries on the symbol until it is flat, or a person releases the kill switch."""
+        if symbol not in self.state.halted_symbols:
+            self.emit(LimitBreached(SYMBOL_HALT, symbol, "3", message))
+
+    def deny(self, order: SubmitOrder, why: Refusal | Denied) -> None:
+        """The order is refused and ends, REJECTED by us."""
+        self.emit(_denial(order.client_order_id, order.symbol, why, order))
+
+    def deny_command(self, client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied) -> None:
+        """Only the command is refused; the order it names, if any, goes on."""
+        self.emit(_denial(client_order_id, symbol, why, None))
+
+    def send(self, order: Order, approved: Approved) -> None:
+        """On disk first, then to the venue: the fact stands before the call."""
+        request = approved.order
+        self.emit(OrderSubmitted(
+            request.client_order_id, request.symbol, request.wire_type, request.quantity, request.price,
+            request.reference_price,
+        ))
+        self.out.append(SubmitToVenue(approved))
+
+    def snapshot(self) -> PortfolioSnapshot:
+        """The account as it stands now."""
+        return account.snapshot(self.state, self.markets, self.tracker)
+
+    def mark_equity(self, net_flow: Decimal = ZERO) -> None:
+        """Bring peaks, drawdowns and losses up to date; not while a held symbol has no price (no false losses)."""
+        positions = self.state.ledger.positions
+        if net_flow or all(self.markets[symbol].mark is not None for symbol in positions):
+            self.tracker.update(self.now, account.equity(self.state, self.markets), net_flow)
+
+    def ask_cancel(self, order: Order) -> None:
+        self.out.append(CancelAtVenue(order.client_order_id, VenueOrderId(order.venue_order_id), order.spec.symbol))
+
+    def ask_venue(self, order: Order) -> None:
+        self.out.append(QueryVenue(order.client_order_id, order.spec.symbol))
+
+    def next_id(self) -> ClientOrderId:
+        """An id for an order the engine gives by itself: session and a number that is folded from the journal."""
+        number = self.state.born + 1
+        while True:
+            made = ClientOrderId(f"{CLIENT_ID_PREFIX}{self.maker.session[-_SESSION_LETTERS:]}-e{number}")
+            if made not in self.state.orders:
+                return made
+            number += 1
+
+    def know(self, symbol: str) -> None:
+        """A journalled symbol that is no longer configured stays in the books, closed for trading."""
+        if symbol in self.markets:
+            return
+        base, _, quote = symbol.partition("/")
+        instrument = Instrument(
+            symbol, base + quote, base, quote, _DUST_STEP, _DUST_STEP, _DUST_STEP, Decimal(10**12), ZERO,
+            is_trading=False,
+        )
+        self._instruments[symbol] = instrument
+        self.markets[symbol] = MarketState(instrument, self.config.intervals, self.state.watch)
+
+    # ---- the gate ----------------------------------------------------------------------------------
+
+    def review(
+        self, request: OrderRequest, *, content: Content | None = None, sellable: Decimal | None = None,
+    ) -> Approved | Denied:
+        """The gate's word on an order, now.
+
+        `content`: of an order just asked for, to be looked up among the recent ones. `sellable` overrides
+        what other sells at the venue leave over.
+        """
+        return self.gate.review(request, self._view(request, content, sellable))
+
+    def _view(self, request: OrderRequest, content: Content | None, sellable: Decimal | None) -> GateView:
+        market = self.markets[request.symbol]
+        state, tracker = self.state, self.tracker
+        own_id = request.client_order_id
+        stake = account.exposure(state, self.markets, request.symbol, own_id)
+        held = max(state.ledger.quantity(request.symbol), ZERO)
+        if sellable is None:
+            sellable = max(held - account.selling_quantity(state, request.symbol, state.orders.get(own_id)), ZERO)
+        second, minute = self._orders_lately()
+        return GateView(
+            now=self.now, trading_state=state.trading_state, kill_engaged=state.kill is not None,
+            instrument=market.instrument, bid=market.bid, ask=market.ask, last=market.last,
+            feed_age_ns=None if self.heard_ns is None else max(self.now - self.heard_ns, 0),
+            equity=account.equity(state, self.markets), available=state.ledger.cash - stake.held_by_entries,
+            position_quantity=held, sellable_quantity=sellable, open_positions=stake.open_positions,
+            asset_exposure=stake.asset, total_exposure=stake.total,
+            daily_drawdown=tracker.daily_drawdown, weekly_drawdown=tracker.weekly_drawdown,
+            max_drawdown=tracker.max_drawdown, daily_loss=tracker.daily_loss, runaway_loss=tracker.runaway_loss,
+            orders_last_second=second, orders_last_minute=minute, duplicate_of=self._duplicate_of(content),
+            unknown_on_symbol=any(
+                order.detail == "unknown" and order.client_order_id != own_id
+                for order in state.orders.at_venue(request.symbol)
+            ),
+            symbol_halted=request.symbol in state.halted_symbols,
+            approved_quantity=state.verdicts.get(request.proposal_id),  # type: ignore[call-overload]
+            taker_fee_ratio=market.instrument.taker_fee + self.config.slippage_ratio,
+            capital_loss=tracker.capital_loss,
+        )
+
+    def _orders_lately(self) -> tuple[int, int]:
+        """How many orders left in the last second and minute."""
+        second = minute = 0
+        for ts in reversed(self.state.sent_ns):
+            age = self.now - ts
+            if age >= _MINUTE_NS:
+                break
+            minute += 1
+            second += age < SECOND_NS
+        return second, minute
+
+    def _duplicate_of(self, content: Content | None) -> str:
+        """The id of an order with this content, born within the window."""
+        if content is not None:
+            for ts, seen, known_id in reversed(self.state.recent):
+                if self.now - ts >= self.config.limits.duplicate_window_ns:
+                    break
+                if seen == content:
+                    return known_id
+        return ""
+
+
+def _denial(
+    client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied, order: SubmitOrder | None,
+) -> OrderDenied:
+    family = why.family if isinstance(why, Denied) else DENIAL_CODES[why.code].family
+    return OrderDenied(
+        client_order_id, symbol, why.code, family, why.rule, why.value, why.limit, why.message, order,
+    )
+

@@ -1,0 +1,246 @@
+"""The order engine: one input in, the facts and venue calls that follow out. No clock, no waiting, no chance.
+
+    process(input) = decide -> facts -> fold the facts -> effects
+
+Everything it knows of its own doing is a fold over its facts (`orders.state`), so a restart feeds the
+journalled facts to `restore` and arrives at the same state. Market prices, candles and ATR are heard
+again, not journalled.
+
+Under HALTED nothing new is sent except cancels and the kill switch's own exits. Held exits stay armed and
+may fire, but wait; when a person allows trading again they are sent if the price is still through their
+trigger, else armed anew.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from bus.messages.council import ProposalApproved
+from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import FundsChanged, PortfolioSnapshot
+from bus.messages.orders import ExecutionReport, OrderFilled, OrderInitialized, SubmitOrder
+from bus.messages.system import KillSwitchEngaged, TimerFired, TradingState
+from market.instrument import Instrument
+from market.money import ZERO
+from market.ticks import Candle, FeedAlive, QuoteTick, TradeTick
+from orders import exits, placing, protection, reports
+from orders.cancelling import request_cancel
+from orders.chores import Chores, emit_candle
+from orders.commands import HANDLERS
+from orders.desk import Desk, EngineConfig
+from orders.effects import Effect
+from orders.ledger import Ledger
+from orders.order_table import OrderTable
+from orders.trailing import TrailEvent
+
+__all__ = ["Engine", "EngineConfig"]
+
+_QUIET: Final[Sequence[Effect]] = ()
+
+
+class Engine:
+    """The hands. One instance per account; inputs one at a time, in the order in which they were taken."""
+
+    __slots__ = ("_chores", "_desk", "_markets")
+
+    def __init__(self, config: EngineConfig, instruments: Sequence[Instrument], maker: MessageMaker) -> None:
+        self._desk = Desk(config, instruments, maker)
+        self._markets = self._desk.markets
+        self._chores = Chores(self._desk)
+
+    # ---- inputs ------------------------------------------------------------------------------------
+
+    def process(self, item: TradeTick | QuoteTick | Candle | FeedAlive | Message) -> Sequence[Effect]:
+        """What follows from one input; () when nothing does. Raises only on a defect (ledger, state table)."""
+        kind = type(item)
+        if kind is TradeTick:
+            symbol, price, quantity, _, _, ts_event, ts_init = item  # type: ignore[misc]
+            market = self._markets.get(symbol)
+            if market is None:
+                return _QUIET
+            market.last = price
+            self._desk.heard_ns = ts_init
+            events = market.on_last(price)
+            closed = market.on_trade(price, quantity, ts_event, ts_init)
+            if events or closed:
+                return self._on_eventful_trade(symbol, events, closed, ts_init)
+            return _QUIET
+        if kind is QuoteTick:
+            return self._on_quote(item)  # type: ignore[arg-type]
+        if kind is FeedAlive:
+            self._desk.heard_ns = item.ts_init  # type: ignore[union-attr]
+            return _QUIET
+        if kind is Candle:
+            return self._on_warmup(item)  # type: ignore[arg-type]
+        return self._on_message(item)  # type: ignore[arg-type]
+
+    def _on_eventful_trade(
+        self, symbol: str, events: Sequence[TrailEvent], closed: Sequence[Candle], ts_init: int,
+    ) -> Sequence[Effect]:
+        """Held orders first, candles after them."""
+        desk, market = self._desk, self._markets[symbol]
+        self._begin(ts_init, "")
+        placing.on_trail_events(desk, market, "last", events)
+        for candle in closed:
+            emit_candle(desk, market, candle)
+        return self._end()
+
+    def _on_quote(self, quote: QuoteTick) -> Sequence[Effect]:
+        symbol, bid, _, ask, _, _, ts_init = quote
+        market = self._markets.get(symbol)
+        if market is None:
+            return _QUIET
+        market.bid, market.ask, market.quote_ts = bid, ask, ts_init
+        self._desk.heard_ns = ts_init
+        if not (len(market.mids) or len(market.bids) or len(market.asks)):
+            return _QUIET
+        by_mid = market.mids.on_price((bid + ask) / 2)
+        by_bid = market.bids.on_price(bid)
+        by_ask = market.asks.on_price(ask)
+        if not (by_mid or by_bid or by_ask):
+            return _QUIET
+        self._begin(ts_init, "")
+        placing.on_trail_events(self._desk, market, "mid", by_mid)
+        placing.on_trail_events(self._desk, market, "bid_ask", by_bid)
+        placing.on_trail_events(self._desk, market, "bid_ask", by_ask)
+        return self._end()
+
+    def _on_warmup(self, candle: Candle) -> Sequence[Effect]:
+        """History teaches the ATR; it is never traded on, and no fact follows from it."""
+        market = self._markets.get(candle.symbol)
+        if market is not None and candle.interval == self._desk.config.decision_interval:
+            market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
+        return _QUIET
+
+    def _on_message(self, message: Message) -> Sequence[Effect]:
+        desk, body = self._desk, message.body
+        self._begin(message.header.ts, message.id)
+        kind = type(body)
+        if kind is SubmitOrder:
+            placing.submit(desk, message)
+        elif kind is ExecutionReport:
+            reports.on_report(desk, body)
+        elif kind is TimerFired:
+            self._chores.run()
+        elif kind is ProposalApproved:
+            desk.state.apply(message)
+        elif kind is FundsChanged:
+            self._on_funds(message)
+        elif kind in HANDLERS:
+            HANDLERS[kind](desk, body)
+        return self._end()
+
+    def _on_funds(self, message: Message) -> None:
+        """The input is itself the journalled fact; what follows is the new picture of the account."""
+        desk, fact = self._desk, message.body
+        desk.state.apply(message)
+        desk.state.ledger.check()
+        desk.mark_equity(fact.delta if fact.asset == desk.config.quote else ZERO)
+        for market in desk.markets.values():
+            if market.instrument.base == fact.asset:
+                protection.fit_to_position(desk, market.symbol)
+        desk.wants_snapshot = True
+
+    def _begin(self, ts: int, cause: str) -> None:
+        """Time never goes back, whoever stamped the input."""
+        desk = self._desk
+        desk.now = max(desk.now, ts, desk.heard_ns or 0)
+        desk.cause = cause
+        desk.out = []
+
+    def _end(self) -> Sequence[Effect]:
+        if self._desk.wants_snapshot:
+            self._chores.snapshot()
+        return self._desk.out
+
+    # ---- restart -----------------------------------------------------------------------------------
+
+    def restore(self, message: Message) -> None:
+        """Fold one journalled message, in the journal's order. Commands and reports are skipped: their facts follow."""
+        desk, body = self._desk, message.body
+        desk.now = max(desk.now, message.header.ts)
+        symbol = body.order.symbol if isinstance(body, OrderInitialized) else getattr(body, "symbol", "")
+        if isinstance(body, OrderInitialized | OrderFilled):
+            desk.know(symbol)
+        if isinstance(body, PortfolioSnapshot):
+            desk.tracker.restore(
+                message.header.ts, equity=body.equity, peak_equity=body.peak_equity,
+                day_open_equity=body.day_open_equity, day_peak_equity=body.day_peak_equity,
+                week_peak_equity=body.week_peak_equity, initial_capital=body.initial_capital,
+            )
+        desk.state.apply(message)
+
+    def finish_restore(self, now: int) -> Sequence[Effect]:
+        """After the last journalled fact: protection first, then what must be asked of the venue.
+
+        Every order that may be at the venue is asked about; cancels that were under way are repeated; entries
+        that were filled but not yet protected are protected now; a half-done send (journalled as initialized
+        or triggered, never submitted) ends as an entry and goes on as an exit.
+        """
+        desk = self._desk
+        self._begin(now, "")
+        desk.state.ledger.check()
+        for order in desk.state.orders.working():
+            if order.is_waiting and (not order.is_exit or (order.is_held_kind and order.detail == "initialized")):
+                request_cancel(desk, order, "the process stopped before it was sent or armed")
+        for order in tuple(desk.state.orders):
+            if order.spec.side == "buy" and order.filled:
+                protection.protect(desk, order)
+        for symbol in sorted(desk.state.ledger.positions):
+            protection.fit_to_position(desk, symbol)
+        for order in desk.state.orders.working():
+            if order.is_at_venue:
+                if order.detail == "pending_cancel":
+                    desk.ask_cancel(order)
+                desk.ask_venue(order)
+        exits.release_waiting(desk)
+        return self._end()
+
+    # ---- what is known -----------------------------------------------------------------------------
+
+    @property
+    def trading_state(self) -> TradingState:
+        """ACTIVE, REDUCING or HALTED."""
+        return self._desk.state.trading_state
+
+    @property
+    def kill(self) -> KillSwitchEngaged | None:
+        """The latched kill switch, None when trading is not locked."""
+        return self._desk.state.kill
+
+    @property
+    def votes(self) -> tuple[tuple[str, str, str], ...]:
+        """(voter, state, reason) of the four voters."""
+        return self._desk.state.votes.votes
+
+    @property
+    def orders(self) -> OrderTable:
+        return self._desk.state.orders
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._desk.state.ledger
+
+    @property
+    def halted_symbols(self) -> frozenset[str]:
+        """Symbols on which entries were stopped after repeated faults."""
+        return frozenset(self._desk.state.halted_symbols)
+
+    def portfolio(self, now: int) -> PortfolioSnapshot:
+        """The account as it stands, without making a fact of it."""
+        self._desk.now = max(self._desk.now, now)
+        self._desk.mark_equity()
+        return self._desk.snapshot()
+
+    def atr(self, symbol: str) -> Decimal | None:
+        """ATR(14) of the decision candles in quote, None until 15 were seen or for an unknown symbol."""
+        market = self._markets.get(symbol)
+        return market.atr.value if market else None
+
+    def trigger_of(self, client_order_id: str) -> Decimal | None:
+        """Where a held order would fire now; None when it is not watched."""
+        return self._desk.state.watch.trigger_of(client_order_id)  # type: ignore[arg-type]
+
+    def best_of(self, client_order_id: str) -> Decimal | None:
+        """The best price a held trail has seen; None when it is not watched."""
+        return self._desk.state.watch.best_of(client_order_id)  # type: ignore[arg-type]

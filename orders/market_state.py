@@ -1,0 +1,62 @@
+"""What the engine remembers of one symbol's market: prices, candles in the making, ATR, its triggers."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from bus.messages.orders import PriceSource, Side
+from market.candles import CandleBuilder
+from market.instrument import Instrument
+from market.money import ZERO
+from orders.average_true_range import AverageTrueRange
+from orders.watch import Watch
+
+
+class MarketState:
+    """Prices are None until heard. The trails are those of the watch, kept here to be one step away."""
+
+    __slots__ = (
+        "ask", "asks", "atr", "bid", "bids", "builder", "instrument", "last", "lasts", "mids", "on_last", "on_trade",
+        "quote_ts", "symbol",
+    )
+
+    def __init__(self, instrument: Instrument, intervals: Sequence[str], watch: Watch) -> None:
+        self.instrument = instrument
+        self.symbol = instrument.symbol
+        self.last: Decimal | None = None
+        self.bid: Decimal | None = None
+        self.ask: Decimal | None = None
+        self.quote_ts = 0
+        self.atr = AverageTrueRange()
+        self.builder = CandleBuilder(self.symbol, intervals)
+        self.lasts = watch.trails(self.symbol, "last")
+        self.mids = watch.trails(self.symbol, "mid")
+        self.bids = watch.trails(self.symbol, "bid")
+        self.asks = watch.trails(self.symbol, "ask")
+        # bound methods, looked up once: these two are called on every trade
+        self.on_trade = self.builder.on_trade
+        self.on_last = self.lasts.on_price
+
+    @property
+    def mark(self) -> Decimal | None:
+        """What one unit is worth to its holder: the bid, or the last trade where no quote was heard."""
+        return self.bid if self.bid is not None else self.last
+
+    def touch(self, side: Side) -> Decimal | None:
+        """The price a market order of this side meets: the other side's quote, or the last trade."""
+        quote = self.ask if side == "buy" else self.bid
+        return quote if quote is not None else self.last
+
+    def watched_price(self, source: PriceSource, side: Side) -> Decimal | None:
+        """The price a trigger of this source and side looks at; falls back on what is known."""
+        if source == "last":
+            return self.last if self.last is not None else self.touch(side)
+        if self.bid is None or self.ask is None:
+            return self.last
+        if source == "mid":
+            return (self.bid + self.ask) / 2
+        return self.bid if side == "sell" else self.ask
+
+    def value(self, quantity: Decimal) -> Decimal:
+        """Marked to bid, in quote; 0 when no price is known."""
+        mark = self.mark
+        return quantity * mark if mark is not None else ZERO

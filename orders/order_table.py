@@ -1,0 +1,271 @@
+"""The orders and the only moves their state may make (T4), as a table whose odd rows say why."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final, Literal
+
+from bus.ids import ClientOrderId, VenueOrderId
+from bus.messages.orders import OrderDenied, SubmitOrder
+from market.money import ZERO
+
+OrderState = Literal["PENDING", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "EXPIRED"]
+By = Literal["", "us", "venue"]
+
+STATES: Final[tuple[OrderState, ...]] = (
+    "PENDING", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "EXPIRED",
+)
+WORKING: Final[frozenset[OrderState]] = frozenset({"PENDING", "SUBMITTED", "PARTIAL"})
+AT_VENUE: Final[frozenset[OrderState]] = frozenset({"SUBMITTED", "PARTIAL"})
+
+_LATE_FILL: Final = "filled wins: the venue executed before its end became known (F25)"
+
+MOVES: Final[Mapping[tuple[OrderState, OrderState], str]] = {
+    ("PENDING", "SUBMITTED"): "",
+    ("PENDING", "REJECTED"): "denied by us: at birth, or when a held order fired",
+    ("PENDING", "EXPIRED"): "a held order's time was over before it fired",
+    ("PENDING", "CANCELLED"): "a held order is ours alone to end",
+    ("SUBMITTED", "PARTIAL"): "also without an acceptance before it: fills may overtake it (F22)",
+    ("SUBMITTED", "FILLED"): "also without an acceptance before it: fills may overtake it (F22)",
+    ("SUBMITTED", "CANCELLED"): "",
+    ("SUBMITTED", "REJECTED"): "",
+    ("SUBMITTED", "EXPIRED"): "",
+    ("PARTIAL", "PARTIAL"): "one more execution",
+    ("PARTIAL", "FILLED"): "",
+    ("PARTIAL", "CANCELLED"): "",
+    ("PARTIAL", "EXPIRED"): "",
+    ("FILLED", "FILLED"): "overfill: more than we asked for is the truth all the same (F28)",
+    ("CANCELLED", "CANCELLED"): _LATE_FILL + "; the rest stays cancelled",
+    ("CANCELLED", "FILLED"): _LATE_FILL,
+    ("EXPIRED", "EXPIRED"): _LATE_FILL + "; the rest stays expired",
+    ("EXPIRED", "FILLED"): _LATE_FILL,
+    ("REJECTED", "PARTIAL"): "held for never arrived, yet the venue executes it: it lives",
+    ("REJECTED", "FILLED"): "held for never arrived, yet the venue executed it",
+}
+"""(from, to) -> why, where it is not plain. A pair that is not here is refused."""
+
+KEEP_ENDED: Final = 20_000
+"""Ended orders kept in memory; older ones live in the journal and the store only."""
+
+KEEP_HISTORY: Final = 200
+"""Lines of history kept per order in memory (first ones fall out; the journal has all)."""
+
+
+class OrderStateError(RuntimeError):
+    """An order was to make a move its state does not allow: a defect, not a market event."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """One moment in an order's life (UTC ns)."""
+
+    ts: int
+    state: OrderState
+    detail: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FireRecord:
+    """A held order's trigger was reached at `price`."""
+
+    ts: int
+    trigger: Decimal
+    price: Decimal
+
+
+@dataclass(slots=True)
+class Order:
+    """One order and what became of it. `spec.quantity` and prices are those in force now.
+
+    `detail` is the finer state: initialized, armed, triggered, denied, sent, accepted, pending_cancel,
+    unknown, late_fill, or "". `cancel_reason` says why we asked the venue to end it. `fees` by asset. The
+    `wire_` fields are what left for the venue; `reserved` is what an exit there may still sell. `arming_price`
+    is the market price a held order was first armed from. Live triggers are in the engine's watch.
+    """
+
+    spec: SubmitOrder
+    created_ns: int
+    state: OrderState = "PENDING"
+    detail: str = "initialized"
+    by: By = ""
+    reason: str = ""
+    cancel_reason: str = ""
+    filled: Decimal = ZERO
+    average_price: Decimal = ZERO
+    fees: dict[str, Decimal] = field(default_factory=dict)
+    venue_order_id: VenueOrderId = VenueOrderId("")
+    reserved: Decimal = ZERO
+    wire_type: Literal["", "market", "limit"] = ""
+    wire_quantity: Decimal = ZERO
+    wire_price: Decimal | None = None
+    reference_price: Decimal = ZERO
+    arming_price: Decimal = ZERO
+    submitted_ns: int = 0
+    ended_ns: int = 0
+    denial: OrderDenied | None = None
+    history: tuple[HistoryLine, ...] = ()
+    fires: tuple[FireRecord, ...] = ()
+
+    @property
+    def client_order_id(self) -> ClientOrderId:
+        return self.spec.client_order_id
+
+    @property
+    def is_working(self) -> bool:
+        """Not ended: held by us or at the venue."""
+        return self.state in WORKING
+
+    @property
+    def is_at_venue(self) -> bool:
+        """May be working at the venue, as far as anybody knows."""
+        return self.state in AT_VENUE
+
+    @property
+    def is_armed(self) -> bool:
+        """Held by the engine, waiting for its trigger."""
+        return self.state == "PENDING" and self.detail == "armed"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Ready to leave (fired, or never held), but not yet sent: another exit must end first."""
+        return self.state == "PENDING" and self.detail in ("triggered", "initialized")
+
+    @property
+    def is_held_kind(self) -> bool:
+        """A stop or trailing order: the engine holds it until it fires."""
+        return self.spec.order_type in ("stop", "trailing")
+
+    @property
+    def is_exit(self) -> bool:
+        return self.spec.side == "sell"
+
+    @property
+    def total(self) -> Decimal:
+        """What was sent, or is to be."""
+        return self.wire_quantity if self.wire_type else self.spec.quantity
+
+    @property
+    def remaining(self) -> Decimal:
+        """What may still be executed; never negative."""
+        return max(self.total - self.filled, ZERO)
+
+    def move(self, to: OrderState, detail: str, ts: int, why: str, by: By = "") -> None:
+        """Change state; raises `OrderStateError` for a pair that `MOVES` does not hold."""
+        if (self.state, to) not in MOVES:
+            raise OrderStateError(f"{self.client_order_id}: {self.state} -> {to} is not allowed ({why or 'no reason'})")
+        self.state = to
+        if to not in WORKING:
+            self.ended_ns = ts
+        elif self.ended_ns:
+            self.ended_ns = 0
+        if by or to not in WORKING:
+            self.by = by
+        self.note(detail, ts, why)
+
+    def note(self, detail: str, ts: int, why: str) -> None:
+        """Record a finer state without a move."""
+        self.detail = detail
+        self.reason = why
+        self.history = (*self.history[-KEEP_HISTORY + 1 :], HistoryLine(ts, self.state, detail, why))
+
+
+class OrderTable:
+    """All orders by client id; the working ones are at hand by symbol, by side and by parent, in order of birth."""
+
+    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_entries", "_selling", "_working")
+
+    def __init__(self) -> None:
+        self._by_id: dict[ClientOrderId, Order] = {}
+        self._working: dict[ClientOrderId, Order] = {}
+        self._entries: dict[ClientOrderId, Order] = {}
+        self._at_venue: dict[str, dict[ClientOrderId, Order]] = {}
+        self._by_parent: dict[ClientOrderId, dict[ClientOrderId, Order]] = {}
+        self._selling: dict[str, Decimal] = {}
+        self._ended: dict[ClientOrderId, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Order]:
+        return iter(self._by_id.values())
+
+    def __contains__(self, client_order_id: object) -> bool:
+        return client_order_id in self._by_id
+
+    def get(self, client_order_id: ClientOrderId) -> Order | None:
+        return self._by_id.get(client_order_id)
+
+    def add(self, order: Order) -> None:
+        """Raises `OrderStateError` when the id is taken."""
+        if order.client_order_id in self._by_id:
+            raise OrderStateError(f"{order.client_order_id} exists already")
+        self._by_id[order.client_order_id] = order
+        if order.spec.parent_id:
+            self._by_parent.setdefault(order.spec.parent_id, {})[order.client_order_id] = order
+        self.settle(order)
+
+    def settle(self, order: Order) -> None:
+        """Put the order where its state belongs, after each move and fill.
+
+        Forgets the oldest ended orders beyond `KEEP_ENDED`.
+        """
+        client_order_id = order.client_order_id
+        self._reserve(order)
+        at_venue = self._at_venue.setdefault(order.spec.symbol, {})
+        if order.is_at_venue:
+            at_venue[client_order_id] = order
+        else:
+            at_venue.pop(client_order_id, None)
+        if order.is_working:
+            self._ended.pop(client_order_id, None)
+            self._working[client_order_id] = order
+            if not order.is_exit:
+                self._entries[client_order_id] = order
+            return
+        self._working.pop(client_order_id, None)
+        self._entries.pop(client_order_id, None)
+        self._ended[client_order_id] = None
+        while len(self._ended) > KEEP_ENDED:
+            self._forget(next(iter(self._ended)))
+
+    def _reserve(self, order: Order) -> None:
+        """Keep the sum of what exits at the venue may still sell, so that nobody has to add it up."""
+        if order.is_exit:
+            symbol = order.spec.symbol
+            reserved = order.remaining if order.is_at_venue else ZERO
+            self._selling[symbol] = self._selling.get(symbol, ZERO) + reserved - order.reserved
+            order.reserved = reserved
+
+    def _forget(self, client_order_id: ClientOrderId) -> None:
+        del self._ended[client_order_id]
+        parent_id = self._by_id.pop(client_order_id).spec.parent_id
+        family = self._by_parent.get(parent_id)
+        if family is not None:
+            family.pop(client_order_id, None)
+            if not family:
+                del self._by_parent[parent_id]
+
+    def working(self, symbol: str = "") -> tuple[Order, ...]:
+        """Not ended; of one symbol, or of all with ""."""
+        return tuple(order for order in self._working.values() if symbol in ("", order.spec.symbol))
+
+    def entries(self) -> tuple[Order, ...]:
+        """Working buys of all symbols."""
+        return tuple(self._entries.values())
+
+    def at_venue(self, symbol: str) -> tuple[Order, ...]:
+        """Orders of the symbol that may be working at the venue."""
+        return tuple(self._at_venue.get(symbol, {}).values())
+
+    def selling(self, symbol: str) -> Decimal:
+        """Base quantity that exits at the venue may still sell."""
+        return self._selling.get(symbol, ZERO)
+
+    def family(self, parent_id: ClientOrderId) -> tuple[Order, ...]:
+        """All exits an entry ever had, ended ones too."""
+        return tuple(self._by_parent.get(parent_id, {}).values())
+
+    def children(self, parent_id: ClientOrderId) -> tuple[Order, ...]:
+        """Working exits of an entry."""
+        return tuple(order for order in self.family(parent_id) if order.is_working)

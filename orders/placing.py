@@ -1,0 +1,235 @@
+"""From a wish to an order: known ids answered, wishes checked and rounded, held orders armed and fired."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from bus.messages.header import Message
+from bus.messages.orders import (
+    OrderInitialized,
+    OrderTriggered,
+    PriceSource,
+    Side,
+    SubmitOrder,
+    TrailingAdvanced,
+    TrailingArmed,
+    TrailSpec,
+)
+from market.money import ONE, ZERO
+from orders import exits
+from orders.admission import Refusal, admit, refuse
+from orders.desk import Desk
+from orders.effects import Answer
+from orders.market_state import MarketState
+from orders.state import content_of
+from orders.trailing import Activated, Fire, TrailEvent
+from risk.approved import Denied, OrderRequest
+
+
+def submit(desk: Desk, message: Message) -> None:
+    """A SubmitOrder: the same answer again for a known id, else a denial or a new order."""
+    wish: SubmitOrder = message.body
+    if wish.client_order_id in desk.state.orders:
+        answer_again(desk, wish)
+        return
+    market = desk.markets.get(wish.symbol)
+    order = admit(wish, market.instrument if market else None, desk.config.quote)
+    if isinstance(order, Refusal) or market is None:
+        if isinstance(order, Refusal):
+            desk.deny(wish, order)
+        return
+    late = _lateness(desk, message, order)
+    if late is not None:
+        desk.deny(order, late)
+    elif order.order_type in ("stop", "trailing"):
+        _submit_held(desk, order, market)
+    elif order.side == "sell":
+        exits.begin_exit(desk, order)
+    else:
+        _submit_entry(desk, order)
+
+
+def answer_again(desk: Desk, wish: SubmitOrder) -> None:
+    """Repeat what became of this id at its birth, with the new cause; nothing is done twice."""
+    order = desk.state.orders.get(wish.client_order_id)
+    if order is None:
+        return
+    body = order.denial if order.denial is not None and not order.submitted_ns else OrderInitialized(order.spec)
+    desk.out.append(Answer(desk.maker.make(body, desk.now, cause=desk.cause)))
+
+
+def _lateness(desk: Desk, message: Message, order: SubmitOrder) -> Refusal | None:
+    expires = message.header.expires
+    if expires and desk.now > expires:
+        return refuse(
+            "INVALID_ORDER", "expires", f"The command came too late: it was valid until {expires}, now is {desk.now}.",
+            desk.now, expires,
+        )
+    if order.expire_at and desk.now >= order.expire_at:
+        return refuse(
+            "INVALID_ORDER", "expire_at", f"The order's time is over: expire_at {order.expire_at}, now is {desk.now}.",
+            desk.now, order.expire_at,
+        )
+    return None
+
+
+def _submit_entry(desk: Desk, order: SubmitOrder) -> None:
+    verdict = desk.review(exits.wire_request(desk, order, order.quantity), content=content_of(order))
+    if isinstance(verdict, Denied):
+        desk.deny(order, verdict)
+        return
+    desk.emit(OrderInitialized(order))
+    initialized = desk.state.orders.get(order.client_order_id)
+    if initialized is not None:
+        desk.send(initialized, verdict)
+
+
+def _submit_held(desk: Desk, order: SubmitOrder, market: MarketState) -> None:
+    watch = first_watch(desk, order, market)
+    if isinstance(watch, Refusal):
+        desk.deny(order, watch)
+        return
+    verdict = desk.review(arming_request(order, watch), content=content_of(order))
+    if isinstance(verdict, Denied):
+        desk.deny(order, verdict)
+        return
+    desk.emit(OrderInitialized(order))
+    desk.emit(watch)
+
+
+def arming_request(order: SubmitOrder, watch: TrailingArmed) -> OrderRequest:
+    """What the gate reviews when an order is to be held: its content at today's price."""
+    return OrderRequest(
+        order.client_order_id, order.symbol, order.side, "market", order.quantity, None, order.time_in_force,
+        watch.best, order.reduce_only, order.origin, order.proposal_id, is_arming=True,
+    )
+
+
+def first_watch(
+    desk: Desk, order: SubmitOrder, market: MarketState, reference: Decimal | None = None,
+) -> TrailingArmed | Refusal:
+    """How a held order is armed now: from `reference`, else from the price its trigger will look at."""
+    source: PriceSource = order.trail.price_source if order.trail is not None else "last"
+    price = market.watched_price(source, order.side)
+    best = price if reference is None else reference
+    if best is None:
+        return refuse(
+            "PRICE_UNKNOWN", "price", f"No price of {order.symbol} was heard yet, so no trigger can be set.",
+        )
+    if order.order_type == "stop":
+        stop = order.stop_price if order.stop_price is not None else best
+        return TrailingArmed(order.client_order_id, order.symbol, order.side, best, stop)
+    trail = order.trail
+    if trail is None:
+        return refuse("INVALID_ORDER", "trail", "A trailing order needs a trail, and there is none.")
+    distance = resolve_distance(trail, market, best)
+    if isinstance(distance, Refusal):
+        return distance
+    if reference is not None and price is not None:
+        best = max(best, price) if order.side == "sell" else min(best, price)
+    trigger = trigger_from(order.side, best, distance, is_ratio=trail.kind == "percent")
+    start = trail.activation_price
+    is_active = start is None or (best >= start if order.side == "sell" else best <= start)
+    return TrailingArmed(
+        order.client_order_id, order.symbol, order.side, best, trigger, distance, source, is_active,
+    )
+
+
+def resolve_distance(trail: TrailSpec, market: MarketState, price: Decimal) -> Decimal | Refusal:
+    """A ratio for percent trails, else quote currency (a multiple of the ATR as it stands now)."""
+    distance = trail.distance
+    if trail.kind == "atr":
+        atr = market.atr.value
+        if atr is None or atr <= ZERO:
+            return refuse(
+                "INVALID_ORDER", "trail.distance",
+                f"The ATR of {market.symbol} is not known yet: wait for 15 candles, or use a percent trail.",
+            )
+        distance = distance * atr
+    if trail.kind != "percent" and distance >= price:
+        return refuse(
+            "INVALID_ORDER", "trail.distance",
+            f"The trail's distance {distance} is not below the price {price}.", distance, price,
+        )
+    if trail.decay_floor is not None and trail.decay_floor > distance:
+        return refuse(
+            "INVALID_ORDER", "trail.decay_floor",
+            f"The trail's decay_floor {trail.decay_floor} is above its distance {distance}.",
+            trail.decay_floor, distance,
+        )
+    return distance
+
+
+def trigger_from(side: Side, best: Decimal, distance: Decimal, *, is_ratio: bool) -> Decimal:
+    """SELL best*(1-ratio) or best-distance; BUY best*(1+ratio) or best+distance (T3)."""
+    if side == "sell":
+        return best * (ONE - distance) if is_ratio else best - distance
+    return best * (ONE + distance) if is_ratio else best + distance
+
+
+def on_trail_events(
+    desk: Desk, market: MarketState, source: PriceSource, events: Sequence[TrailEvent],
+) -> None:
+    """What a price did to the held orders, in the order in which it happened."""
+    for event in events:
+        if isinstance(event, Fire):
+            _fire(desk, event)
+        elif isinstance(event, Activated):
+            order = desk.state.orders.get(event.client_order_id)
+            if order is not None:
+                desk.emit(TrailingArmed(
+                    event.client_order_id, market.symbol, event.side, event.best, event.trigger,
+                    desk.state.watch.distance_of(event.client_order_id), source,
+                ))
+        else:
+            desk.emit(TrailingAdvanced(
+                market.symbol, event.side, source, event.best, event.count, event.client_order_id, event.trigger,
+            ))
+
+
+def _fire(desk: Desk, fire: Fire) -> None:
+    """A trigger was reached: judged again as things are now, then sent. A sibling that ended meanwhile is left."""
+    order = desk.state.orders.get(fire.client_order_id)
+    if order is None or not order.is_armed:
+        return
+    spec = order.spec
+    desk.emit(OrderTriggered(spec.client_order_id, spec.symbol, fire.trigger, fire.price))
+    if order.is_exit:
+        exits.release_fired(desk, order)
+        return
+    verdict = desk.review(exits.wire_request(desk, spec, spec.quantity, fire.trigger))
+    if isinstance(verdict, Denied):
+        desk.deny(spec, verdict)
+    else:
+        desk.send(order, verdict)
+
+
+def resume_after_halt(desk: Desk) -> None:
+    """Trading is allowed again. Exits that fired meanwhile are sent if the price is still through their trigger,
+    else armed anew: nobody wants a position sold because of a dip that was over long ago.
+    """
+    for order in desk.state.orders.working():
+        if not (order.is_exit and order.state == "PENDING" and order.detail == "triggered"):
+            continue
+        watch = _recovered(desk, order.spec, order.fires[-1].trigger)
+        if watch is None:
+            exits.try_send(desk, order)
+        else:
+            desk.emit(watch)
+
+
+def _recovered(desk: Desk, spec: SubmitOrder, trigger: Decimal) -> TrailingArmed | None:
+    """The watch of an exit whose trigger lies away from the market again, None when it does not."""
+    market = desk.markets[spec.symbol]
+    order = desk.state.orders.get(spec.client_order_id)
+    source: PriceSource = spec.trail.price_source if spec.trail is not None else "last"
+    price = market.watched_price(source, spec.side)
+    if price is None or order is None:
+        return None
+    if spec.order_type == "trailing" and spec.trail is not None:
+        watch = first_watch(desk, replace(spec, trail=replace(spec.trail, activation_price=None)), market)
+        return watch if price > trigger and isinstance(watch, TrailingArmed) else None
+    fired_below = order.fires[-1].price <= trigger and order.arming_price > trigger
+    if (price > trigger) if fired_below else (price < trigger):
+        return TrailingArmed(spec.client_order_id, spec.symbol, spec.side, price, trigger)
+    return None

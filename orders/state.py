@@ -1,0 +1,261 @@
+"""All that the engine knows of its own doing, as a fold over facts: live and after a restart the same code."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, Final
+
+from bus.ids import ClientOrderId, ProposalId, TradeId
+from bus.messages.council import ProposalApproved
+from bus.messages.header import Message
+from bus.messages.ledger import FundsChanged, PositionClosed
+from bus.messages.orders import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderDenied,
+    OrderExpired,
+    OrderFilled,
+    OrderInitialized,
+    OrderPendingCancel,
+    OrderRejected,
+    OrderSubmitted,
+    OrderTriggered,
+    OrderUnknown,
+    OrderUpdated,
+    SubmitOrder,
+    TrailingAdvanced,
+    TrailingArmed,
+    TrailingDisarmed,
+)
+from bus.messages.system import KillSwitchEngaged, KillSwitchReleased, LimitBreached, TradingState, TradingStateChanged
+from market.instrument import Instrument
+from market.money import ZERO
+from orders.ledger import Booking, Ledger
+from orders.order_table import FireRecord, Order, OrderStateError, OrderTable
+from orders.watch import Watch
+from risk.trading_state import TradingStateVotes
+
+KEEP_TRADE_IDS: Final = 200_000
+KEEP_VERDICTS: Final = 10_000
+KEEP_RECENT: Final = 10_000
+SYMBOL_HALT: Final = "symbol_halt"
+"""`LimitBreached.rule` that stops entries on the symbol named by `value` until it is flat or the kill is released."""
+
+Content = tuple[object, ...]
+
+
+def content_of(order: SubmitOrder) -> Content:
+    """What makes two orders "the same order", whatever their ids."""
+    return (
+        order.symbol, order.side, order.order_type, order.quantity, order.price, order.stop_price, order.trail,
+        order.origin,
+    )
+
+
+class EngineState:
+    """Orders, books, watches, votes and latches. Only `apply` changes them."""
+
+    def __init__(self, quote: str, instruments: dict[str, Instrument]) -> None:
+        self._instruments = instruments
+        self._symbols_by_base = {each.base: each.symbol for each in instruments.values() if each.quote == quote}
+        self.orders = OrderTable()
+        self.ledger = Ledger(quote)
+        self.watch = Watch()
+        self.votes = TradingStateVotes()
+        self.kill: KillSwitchEngaged | None = None
+        self.kill_ns = 0
+        self.halted_symbols: set[str] = set()
+        self.verdicts: dict[ProposalId, Decimal] = {}
+        self.sent_ns: deque[int] = deque(maxlen=KEEP_RECENT)
+        self.recent: deque[tuple[int, Content, ClientOrderId]] = deque(maxlen=KEEP_RECENT)
+        self.born = 0
+        self.last_booking = Booking(ZERO, ZERO)
+        self._trade_ids: dict[tuple[str, TradeId], None] = {}
+
+    @property
+    def trading_state(self) -> TradingState:
+        """The lowest of the four votes; HALTED while the kill switch is engaged."""
+        return self.votes.state
+
+    def has_trade(self, symbol: str, trade_id: TradeId) -> bool:
+        """Was this execution booked already?"""
+        return (symbol, trade_id) in self._trade_ids
+
+    def apply(self, message: Message) -> None:
+        """Fold one fact; a message that is no fact of ours changes nothing. Raises on an impossible move."""
+        handler = _FOLDS.get(type(message.body))
+        if handler is not None:
+            handler(self, message.body, message.header.ts)
+
+    # ---- orders ------------------------------------------------------------------------------------
+
+    def _order(self, client_order_id: ClientOrderId) -> Order:
+        order = self.orders.get(client_order_id)
+        if order is None:
+            raise OrderStateError(f"a fact names the order {client_order_id}, which does not exist")
+        return order
+
+    def _on_initialized(self, fact: OrderInitialized, ts: int) -> None:
+        order = Order(fact.order, ts)
+        order.note("initialized", ts, fact.order.reason)
+        self.orders.add(order)
+        self.born += 1
+        if fact.order.origin in ("council", "manual"):
+            self.recent.append((ts, content_of(fact.order), fact.order.client_order_id))
+
+    def _on_denied(self, fact: OrderDenied, ts: int) -> None:
+        if fact.order is None:
+            return
+        order = self.orders.get(fact.client_order_id)
+        if order is None:
+            order = Order(fact.order, ts)
+            self.orders.add(order)
+        order.denial = fact
+        self.watch.disarm(fact.client_order_id)
+        order.move("REJECTED", "denied", ts, fact.message, "us")
+        self.orders.settle(order)
+
+    def _on_submitted(self, fact: OrderSubmitted, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        order.wire_type, order.wire_quantity, order.wire_price = fact.wire_type, fact.quantity, fact.price
+        order.reference_price = fact.reference_price
+        order.submitted_ns = ts
+        order.move("SUBMITTED", "sent", ts, "")
+        self.orders.settle(order)
+        if order.spec.origin in ("council", "manual"):
+            self.sent_ns.append(ts)
+
+    def _on_accepted(self, fact: OrderAccepted, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        order.venue_order_id = fact.venue_order_id or order.venue_order_id
+        order.note("pending_cancel" if order.detail == "pending_cancel" else "accepted", ts, "")
+
+    def _on_rejected(self, fact: OrderRejected, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        order.move("REJECTED", "", ts, fact.reason, "venue")
+        self.orders.settle(order)
+
+    def _on_triggered(self, fact: OrderTriggered, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        self.watch.disarm(fact.client_order_id)
+        order.fires = (*order.fires, FireRecord(ts, fact.trigger, fact.price))
+        order.note("triggered", ts, f"the price {fact.price} reached the trigger {fact.trigger}")
+
+    def _on_updated(self, fact: OrderUpdated, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        order.spec = replace(
+            order.spec, quantity=fact.quantity, price=fact.price, stop_price=fact.stop_price, trail=fact.trail,
+        )
+        order.note(order.detail, ts, fact.reason)
+
+    def _on_pending_cancel(self, fact: OrderPendingCancel, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        order.cancel_reason = fact.reason
+        order.note("pending_cancel", ts, fact.reason)
+
+    def _on_ended(self, fact: OrderCancelled | OrderExpired, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        self.watch.disarm(fact.client_order_id)
+        order.move("EXPIRED" if isinstance(fact, OrderExpired) else "CANCELLED", "", ts, fact.reason, fact.by)
+        self.orders.settle(order)
+
+    def _on_unknown(self, fact: OrderUnknown, ts: int) -> None:
+        self._order(fact.client_order_id).note("unknown", ts, fact.reason)
+
+    def _on_filled(self, fact: OrderFilled, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        self._trade_ids[(fact.symbol, fact.trade_id)] = None
+        while len(self._trade_ids) > KEEP_TRADE_IDS:
+            del self._trade_ids[next(iter(self._trade_ids))]
+        before = order.filled
+        order.filled = before + fact.quantity
+        order.average_price = (order.average_price * before + fact.price * fact.quantity) / order.filled
+        if fact.fee:
+            order.fees[fact.fee_asset] = order.fees.get(fact.fee_asset, ZERO) + fact.fee
+        why = f"{fact.quantity} at {fact.price}"
+        if fact.is_complete:
+            order.move("FILLED", "", ts, why)
+        elif order.state in ("CANCELLED", "EXPIRED"):
+            order.move(order.state, "late_fill", ts, why, order.by)
+        else:
+            detail = "pending_cancel" if order.detail == "pending_cancel" else "accepted"
+            order.move("PARTIAL", detail, ts, why)
+        self.orders.settle(order)
+        base = self._instruments[fact.symbol].base
+        self.last_booking = self.ledger.book_fill(
+            fact.symbol, base, fact.side, fact.quantity, fact.price, fact.fee, fact.fee_asset or self.ledger.quote, ts,
+        )
+
+    # ---- trailing ----------------------------------------------------------------------------------
+
+    def _on_armed(self, fact: TrailingArmed, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        if not order.arming_price:
+            order.arming_price = fact.best
+        self.watch.arm(fact, order.spec, order.arming_price, ts)
+        if order.detail != "armed":
+            order.note("armed", ts, f"trigger {fact.trigger}, best price {fact.best}")
+
+    def _on_advanced(self, fact: TrailingAdvanced, _ts: int) -> None:
+        self.watch.advance(fact)
+
+    def _on_disarmed(self, fact: TrailingDisarmed, _ts: int) -> None:
+        self.watch.disarm(fact.client_order_id)
+
+    # ---- money, permission -------------------------------------------------------------------------
+
+    def _on_position_closed(self, fact: PositionClosed, _ts: int) -> None:
+        self.ledger.end_round_trip(fact.symbol)
+        self.halted_symbols.discard(fact.symbol)
+
+    def _on_funds(self, fact: FundsChanged, _ts: int) -> None:
+        self.ledger.change_funds(fact.asset, fact.delta, self._symbols_by_base.get(fact.asset, ""))
+
+    def _on_verdict(self, fact: ProposalApproved, _ts: int) -> None:
+        self.verdicts[fact.proposal_id] = fact.quantity
+        while len(self.verdicts) > KEEP_VERDICTS:
+            del self.verdicts[next(iter(self.verdicts))]
+
+    def _on_trading_state(self, fact: TradingStateChanged, _ts: int) -> None:
+        self.votes.restore(fact.votes)
+
+    def _on_kill(self, fact: KillSwitchEngaged, ts: int) -> None:
+        self.kill = fact
+        self.kill_ns = ts
+        self.votes.engage_kill(fact.reason)
+
+    def _on_release(self, _fact: KillSwitchReleased, _ts: int) -> None:
+        self.kill = None
+        self.votes.release_kill()
+        self.halted_symbols.clear()
+
+    def _on_breach(self, fact: LimitBreached, _ts: int) -> None:
+        if fact.rule == SYMBOL_HALT:
+            self.halted_symbols.add(fact.value)
+
+
+_FOLDS: Final[dict[type, Callable[[EngineState, Any, int], None]]] = {
+    OrderInitialized: EngineState._on_initialized,
+    OrderDenied: EngineState._on_denied,
+    OrderSubmitted: EngineState._on_submitted,
+    OrderAccepted: EngineState._on_accepted,
+    OrderRejected: EngineState._on_rejected,
+    OrderTriggered: EngineState._on_triggered,
+    OrderUpdated: EngineState._on_updated,
+    OrderPendingCancel: EngineState._on_pending_cancel,
+    OrderCancelled: EngineState._on_ended,
+    OrderExpired: EngineState._on_ended,
+    OrderUnknown: EngineState._on_unknown,
+    OrderFilled: EngineState._on_filled,
+    TrailingArmed: EngineState._on_armed,
+    TrailingAdvanced: EngineState._on_advanced,
+    TrailingDisarmed: EngineState._on_disarmed,
+    PositionClosed: EngineState._on_position_closed,
+    FundsChanged: EngineState._on_funds,
+    ProposalApproved: EngineState._on_verdict,
+    TradingStateChanged: EngineState._on_trading_state,
+    KillSwitchEngaged: EngineState._on_kill,
+    KillSwitchReleased: EngineState._on_release,
+    LimitBreached: EngineState._on_breach,
+}

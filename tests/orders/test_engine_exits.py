@@ -1,0 +1,317 @@
+"""Protection around an entry, one owner of the exit, and exits that must not fail."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from bus.messages.ledger import PositionClosed
+from bus.messages.orders import (
+    ClosePosition,
+    OrderCancelled,
+    OrderDenied,
+    OrderInitialized,
+    OrderPendingCancel,
+    OrderTriggered,
+    OrderUpdated,
+    Protection,
+    TrailSpec,
+)
+from bus.messages.system import AlertRaised, LimitBreached, VoteTradingState
+from tests.orders.trading import BTC, WIDE, Bench, answers, bodies, cancels, of_type, sent
+
+D = Decimal
+STOP = Protection(stop_ratio=D("0.02"))
+ALL = Protection(stop_ratio=D("0.02"), trail=TrailSpec("percent", D("0.03")), take_profit_ratio=D("0.1"))
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+# ---- protection
+
+
+def test_a_filled_entry_is_protected_at_once(bench):
+    bench.hold("1", "100", protection=ALL)
+    children = {order.spec.tag: order for order in bench.engine.orders.children("td-entry")}
+    assert {tag: order.client_order_id for tag, order in children.items()} == {
+        "stop": "td-entry-s", "trail": "td-entry-x", "target": "td-entry-t"}
+    assert all(order.is_armed and order.spec.reduce_only and order.spec.origin == "protective"
+               for order in children.values())
+    assert bench.engine.trigger_of("td-entry-s") == 98
+    assert bench.engine.trigger_of("td-entry-x") == 97
+    assert bench.engine.trigger_of("td-entry-t") == 110
+
+
+def test_protection_grows_with_each_partial_fill_and_its_stop_follows_the_average(bench):
+    bench.trade("100")
+    bench.submit("td-e", "buy", "market", "3", protection=STOP)
+    bench.fill("td-e", "1", "100")
+    assert bench.order("td-e-s").spec.quantity == 1
+    (updated,) = of_type(bench.fill("td-e", "1", "102"), OrderUpdated)
+    assert (updated.quantity, updated.stop_price) == (2, D("98.98"))
+    assert bench.engine.trigger_of("td-e-s") == D("98.98")
+    bench.fill("td-e", "1", "101")
+    assert bench.order("td-e-s").spec.quantity == 3
+    assert bench.engine.ledger.quantity(BTC) == 3
+
+
+def test_protection_covers_what_is_left_after_a_fee_in_base(bench):
+    bench.trade("100")
+    bench.submit("td-e", "buy", "market", "1", protection=STOP)
+    bench.fill("td-e", "1", "100", fee="0.00055", fee_asset="BTC")
+    assert bench.order("td-e-s").spec.quantity == D("0.9994")
+    (call,) = sent(bench.trade("97"))
+    assert call.approved.order.quantity == D("0.9994")
+    assert of_type(bench.fill("td-e-s", "0.9994", "97"), PositionClosed)
+
+
+@pytest.mark.parametrize(("price", "fires"), [("97", "td-entry-s"), ("110", "td-entry-t")])
+def test_one_leg_firing_ends_the_others(bench, price, fires):
+    bench.hold("1", "100", protection=ALL)
+    effects = bench.trade(price)
+    assert [call.approved.order.client_order_id for call in sent(effects)] == [fires]
+    assert {fact.client_order_id for fact in of_type(effects, OrderCancelled)} == (
+        {"td-entry-s", "td-entry-x", "td-entry-t"} - {fires})
+
+
+def test_stop_and_trail_reached_by_the_same_tick_sell_once(bench):
+    bench.hold("1", "100", protection=ALL)
+    effects = bench.trade("90")
+    assert len(sent(effects)) == 1
+    assert len(of_type(effects, OrderTriggered)) == 1
+
+
+def test_an_exit_ends_its_entrys_remainder_and_a_late_fill_is_protected_anew(bench):
+    bench.trade("100")
+    bench.submit("td-e", "buy", "limit", "2", price="100", protection=STOP)
+    bench.accept("td-e")
+    bench.fill("td-e", "1", "100")
+    effects = bench.trade("97")
+    assert cancels(effects)[0].client_order_id == "td-e"
+    bench.fill("td-e-s", "1", "97")
+    bench.fill("td-e", "0.5", "97.5")
+    assert bench.order("td-e-s2").is_armed
+    assert bench.order("td-e-s2").spec.quantity == D("0.5")
+
+
+def test_a_child_sells_what_its_entry_brought_not_what_others_did(bench):
+    bench.hold("1", "100", "td-a", protection=STOP)
+    bench.hold("2", "101", "td-b", protection=STOP)
+    (first,) = sent(bench.trade("98.9"))
+    assert (first.approved.order.client_order_id, first.approved.order.quantity) == ("td-b-s", 2)
+    (second,) = sent(bench.trade("98"))
+    assert (second.approved.order.client_order_id, second.approved.order.quantity) == ("td-a-s", 1)
+
+
+def test_protection_ends_with_the_position(bench):
+    bench.hold("1", "100", protection=STOP)
+    bench.submit("td-l", "sell", "limit", "1", price="105")
+    bench.accept("td-l")
+    assert bench.order("td-entry-s").is_armed  # a resting limit does not leave the position unprotected
+    effects = bench.fill("td-l", "1", "105")
+    assert of_type(effects, PositionClosed)
+    assert bench.order("td-entry-s").state == "CANCELLED"
+    assert bodies(bench.trade("50")) == []
+
+
+def test_protection_shrinks_with_the_position(bench):
+    bench.hold("2", "100", protection=STOP)
+    bench.submit("td-l", "sell", "market", "1.5")
+    bench.fill("td-l", "1.5", "100")
+    assert bench.order("td-entry-s").spec.quantity == D("0.5")
+
+
+# ---- one owner
+
+
+def test_close_sells_all_and_ends_the_armed_exits(bench):
+    bench.hold("1", "100", protection=ALL)
+    effects = bench.say(ClosePosition(BTC, "enough"))
+    (call,) = sent(effects)
+    assert (call.approved.order.quantity, call.approved.order.reduce_only) == (1, True)
+    assert len(of_type(effects, OrderCancelled)) == 3
+    (again,) = answers(bench.say(ClosePosition(BTC)))
+    assert isinstance(again.message.body, OrderInitialized)
+
+
+def test_close_without_a_position_is_denied(bench):
+    (denial,) = of_type(bench.say(ClosePosition(BTC)), OrderDenied)
+    assert denial.code == "NOTHING_TO_SELL"
+
+
+def test_an_exit_at_the_venue_is_asked_back_before_another_takes_the_remainder(bench):
+    bench.hold("2", "100", protection=STOP)
+    bench.submit("td-l", "sell", "limit", "2", price="120")
+    bench.accept("td-l")
+    effects = bench.trade("97")
+    assert of_type(effects, OrderTriggered)
+    assert of_type(effects, OrderPendingCancel)[0].client_order_id == "td-l"
+    assert sent(effects) == []
+    bench.fill("td-l", "0.5", "120")
+    (call,) = sent(bench.report("td-l", "cancelled"))
+    assert (call.approved.order.client_order_id, call.approved.order.quantity) == ("td-entry-s", D("1.5"))
+
+
+def test_an_exit_that_finds_everything_sold_ends_quietly(bench):
+    bench.hold("2", "100", protection=STOP)
+    bench.submit("td-l", "sell", "limit", "2", price="120")
+    bench.accept("td-l")
+    bench.trade("97")
+    effects = bench.fill("td-l", "2", "120")
+    assert sent(effects) == []
+    assert bench.order("td-entry-s").state == "CANCELLED"
+
+
+def test_sells_never_exceed_what_is_held(bench):
+    bench.hold("2", "100")
+    bench.submit("td-1", "sell", "limit", "1.5", price="110")
+    (denial,) = of_type(bench.submit("td-2", "sell", "limit", "1", price="111"), OrderDenied)
+    assert denial.code == "EXCEEDS_POSITION"
+    assert sent(bench.submit("td-3", "sell", "limit", "0.5", price="111"))
+
+
+# ---- exits that must not fail
+
+
+def test_a_refused_exit_is_replaced_three_times_then_a_person_is_called(bench):
+    bench.hold("1", "100", protection=STOP)
+    effects = bench.trade("97")
+    for _ in range(3):
+        (call,) = sent(effects)
+        assert call.approved.order.wire_type == "market"
+        effects = bench.report(call.approved.order.client_order_id, "rejected", reason="insufficient balance")
+    (call,) = sent(effects)
+    effects = bench.report(call.approved.order.client_order_id, "rejected", reason="insufficient balance")
+    assert sent(effects) == []
+    assert of_type(effects, AlertRaised)[0].level == "critical"
+    assert of_type(effects, LimitBreached)[0].value == BTC
+    (denial,) = of_type(bench.submit("td-new", "buy", "market", "1"), OrderDenied)
+    assert denial.code == "SYMBOL_HALTED"
+
+
+def test_the_halt_of_a_symbol_ends_when_it_is_flat(bench):
+    test_a_refused_exit_is_replaced_three_times_then_a_person_is_called(bench)
+    (call,) = sent(bench.say(ClosePosition(BTC)))
+    bench.fill(call.approved.order.client_order_id, "1", "97")
+    assert bench.engine.halted_symbols == frozenset()
+    assert sent(bench.submit("td-new2", "buy", "market", "1"))
+
+
+def test_a_partly_executed_exit_that_the_venue_ends_goes_on_with_the_rest(bench):
+    bench.hold("1", "100", protection=STOP)
+    bench.trade("97")
+    bench.fill("td-entry-s", "0.4", "97")
+    (call,) = sent(bench.report("td-entry-s", "expired"))
+    assert call.approved.order.quantity == D("0.6")
+
+
+def test_a_limit_exit_that_nobody_takes_goes_at_market_in_time(bench):
+    trail = TrailSpec("percent", D("0.02"), limit_offset=D(0))
+    bench.hold("1", "100", protection=Protection(trail=trail))
+    bench.trade("97.5")
+    bench.accept("td-entry-x")
+    effects = bench.second(5)
+    assert cancels(effects)[0].client_order_id == "td-entry-x"
+    (call,) = sent(bench.report("td-entry-x", "cancelled"))
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("market", 1)
+
+
+def test_an_exit_goes_out_on_stale_data_and_when_only_reducing(bench):
+    bench.hold("1", "100", protection=STOP)
+    bench.say(VoteTradingState("health", "REDUCING", "clock"))
+    assert of_type(bench.submit("td-2", "buy", "market", "1"), OrderDenied)[0].code == "TRADING_REDUCING"
+    bench.second(60)
+    assert sent(bench.say(ClosePosition(BTC)))
+
+
+def test_an_exit_that_fires_while_halted_waits_and_goes_when_the_price_is_still_there(bench):
+    bench.hold("1", "100", protection=STOP)
+    bench.say(VoteTradingState("operator", "HALTED", "look at the books"))
+    effects = bench.trade("97")
+    assert sent(effects) == []
+    assert of_type(effects, AlertRaised)[0].level == "critical"
+    assert sent(bench.second()) == []
+    bench.trade("96")
+    assert len(sent(bench.say(VoteTradingState("operator", "ACTIVE", "fine")))) == 1
+
+
+def test_an_exit_that_fired_while_halted_is_armed_anew_when_the_price_came_back(bench):
+    bench.hold("1", "100", protection=ALL)
+    bench.say(VoteTradingState("operator", "HALTED", "look at the books"))
+    bench.trade("96")
+    bench.trade("101")
+    assert sent(bench.say(VoteTradingState("operator", "ACTIVE", "fine"))) == []
+    assert bench.order("td-entry-s").is_armed
+    assert bench.engine.trigger_of("td-entry-s") == 98
+    assert bench.order("td-entry-x").is_armed
+    assert len(sent(bench.trade("97"))) == 1
+
+
+def test_dust_is_told_as_closed_and_not_sold_again_and_again(bench):
+    bench.trade("100")
+    bench.submit("td-e", "buy", "market", "1", protection=STOP)
+    bench.fill("td-e", "1", "100", fee="0.00001", fee_asset="BTC")
+    bench.trade("97")
+    effects = bench.fill("td-e-s", "0.9999", "97")
+    assert of_type(effects, PositionClosed)
+    assert bench.engine.ledger.quantity(BTC) == D("0.00009")
+    assert sent(bench.second()) == []
+    assert of_type(bench.say(ClosePosition(BTC)), OrderDenied)
+
+
+def test_a_person_is_told_when_the_venue_does_not_give_an_exit_back(bench):
+    bench.hold("2", "100", protection=STOP)
+    bench.submit("td-l", "sell", "limit", "2", price="120")
+    bench.accept("td-l")
+    bench.trade("97")
+    alerts = [of_type(bench.second(), AlertRaised) for _ in range(20)]
+    assert [second for second, told in enumerate(alerts) if told] == [8]
+    assert alerts[8][0].title == "BTC/USDT: exit waits for the venue"
+    assert len(sent(bench.report("td-l", "cancelled"))) == 1
+
+
+def test_an_exit_that_is_held_back_by_the_gate_goes_on_trying(bench):
+    bench.hold("1", "100", protection=STOP)
+    bench.quote("97", "96")  # crossed: no price can be trusted
+    bench.say(VoteTradingState("operator", "HALTED", "books"))
+    bench.trade("97")
+    for _ in range(5):
+        assert sent(bench.second()) == []
+    assert bench.order("td-entry-s").is_waiting
+    assert len(sent(bench.say(VoteTradingState("operator", "REDUCING", "books are fine")))) == 1
+
+
+def test_a_remainder_too_small_for_the_venue_is_refused_once_with_an_alert_and_not_tried_again():
+    bench = Bench(replace(WIDE, min_notional=D(0)))
+    bench.hold("0.06", "100", protection=STOP)
+    effects = bench.trade("70")  # worth 4.20, the venue wants 5
+    assert sent(effects) == []
+    assert of_type(effects, OrderDenied)[0].order.client_order_id == "td-entry-s"
+    assert of_type(effects, AlertRaised)[0].title == "BTC/USDT: exit refused"
+    assert bodies(bench.second()) == []
+
+
+def test_a_denial_that_may_pass_keeps_the_exit_alive_and_is_told_after_three_tries(bench):
+    bench.hold("1", "100", protection=STOP)
+    market = bench.engine._desk.markets[BTC]
+    market.instrument = replace(market.instrument, max_quantity=D("0.5"))
+    assert sent(bench.trade("97")) == []
+    assert of_type(bench.second(), AlertRaised) == []
+    told = bench.second()
+    assert of_type(told, AlertRaised)[0].title == "BTC/USDT: exit held back"
+    assert of_type(told, LimitBreached)[0].value == BTC
+    assert bench.order("td-entry-s").is_waiting
+    assert of_type(bench.second(), AlertRaised) == []
+    market.instrument = replace(market.instrument, max_quantity=D(10))
+    assert len(sent(bench.second())) == 1
+
+
+def test_protection_whose_trail_cannot_be_armed_is_told_and_the_stop_is_armed_all_the_same(bench):
+    bench.trade("100")
+    bench.submit("td-e", "buy", "market", "1", protection=Protection(D("0.02"), TrailSpec("atr", D(2))))
+    effects = bench.fill("td-e", "1", "100")
+    assert of_type(effects, AlertRaised)[0].level == "critical"
+    assert [order.client_order_id for order in bench.engine.orders.children("td-e")] == ["td-e-s"]
