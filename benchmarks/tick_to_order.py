@@ -3,7 +3,9 @@
 A loopback exchange (websocket frames out, REST orders in) stands in this process, the real daemon in
 another, live on it: frame -> parse -> engine -> trigger -> gate -> journal with fsync -> HTTP request. Both
 time stamps are taken here. On the same exchange the common asyncio stack (websockets, json, aiohttp; no
-checks, no journal) does the same work as the peer. The journal's flush alone is reported apart.
+checks, no journal) does the same work as the peer.
+
+The disk's flush is reported apart: the same daemon with its journal in memory (/dev/shm) shows what is ours.
 """
 
 import asyncio
@@ -16,218 +18,173 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from aiohttp import WSMsgType, web
+import uvloop
 
+from benchmarks.loopback_exchange import LoopbackExchange
 from benchmarks.result import BenchSkipped, Result, percentile
 from bus.ids import SessionId
 from bus.messages.header import MessageMaker
 from bus.messages.system import Heartbeat
 from tradingd.message_journal import MessageJournal
 
-ORDERS = 300
-SYMBOL = {
-    "symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "baseAssetPrecision": 8, "quoteAsset": "USDT",
-    "quotePrecision": 8, "quoteAssetPrecision": 8, "isSpotTradingAllowed": True, "permissions": ["SPOT"],
-    "orderTypes": ["LIMIT", "MARKET"],
-    "filters": [
-        {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "10000000.00", "tickSize": "0.01"},
-        {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000", "stepSize": "0.00001"},
-        {"filterType": "NOTIONAL", "minNotional": "1.00"},
-    ],
-}
-
-
-class LoopbackExchange:
-    """Speaks as much of Binance's spot protocol as the two clients need, and takes the times."""
-
-    def __init__(self) -> None:
-        self.sockets: list[web.WebSocketResponse] = []
-        self.arrived: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
-        self.connected = asyncio.Event()
-        self.price = 50_000.0
-        self._trade = 1
-        self._order = 0
-        self.url = ""
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_get("/stream", self._socket)
-        app.router.add_get("/ws-api/v3", self._user_socket)
-        app.router.add_get("/api/v3/exchangeInfo", lambda r: self._json({"symbols": [SYMBOL], "timezone": "UTC"}))
-        app.router.add_get("/api/v3/time", lambda r: self._json({"serverTime": time.time_ns() // 1_000_000}))
-        app.router.add_get("/api/v3/account", lambda r: self._json(
-            {"balances": [{"asset": "USDT", "free": "100000000.00", "locked": "0.00"}]}))
-        app.router.add_get("/api/v3/depth", lambda r: self._json({"lastUpdateId": 1, "bids": [], "asks": []}))
-        app.router.add_get("/api/v3/{anything:klines|openOrders|myTrades|trades}", lambda r: self._json([]))
-        app.router.add_post("/api/v3/order", self._new_order)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        assert site._server is not None
-        self.url = f"127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[attr-defined]
-
-    async def stop(self) -> None:
-        for socket in self.sockets:
-            with suppress(Exception):
-                await socket.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
-
-    async def _json(self, data: object) -> web.Response:
-        return web.json_response(data)
-
-    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        self.sockets.append(socket)
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                asked = json.loads(message.data)
-                await socket.send_json({"result": None, "id": asked.get("id")})
-                self.connected.set()
-        self.sockets.remove(socket)
-        return socket
-
-    async def _user_socket(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                asked = json.loads(message.data)
-                await socket.send_json({"id": asked["id"], "status": 200, "result": {"subscriptionId": 0}})
-        return socket
-
-    async def _new_order(self, request: web.Request) -> web.Response:
-        arrived = time.perf_counter()
-        form: dict[str, Any] = dict(request.query) | dict(await request.post())
-        self._order += 1
-        client_id = str(form.get("newClientOrderId", ""))
-        self.arrived.put_nowait((arrived, client_id))
-        return web.json_response({
-            "symbol": "BTCUSDT", "orderId": self._order, "orderListId": -1, "clientOrderId": client_id,
-            "transactTime": time.time_ns() // 1_000_000, "price": "0.00", "origQty": form.get("quantity", "0"),
-            "executedQty": "0.00000000", "cummulativeQuoteQty": "0.00", "status": "NEW", "timeInForce": "GTC",
-            "type": "MARKET", "side": form.get("side", "BUY"), "fills": [],
-        })
-
-    def frame(self, price: float) -> str:
-        """A public trade at this price."""
-        now = time.time_ns() // 1_000_000
-        self._trade += 1
-        return json.dumps({"stream": "btcusdt@trade", "data": {
-            "e": "trade", "E": now, "s": "BTCUSDT", "t": self._trade, "p": f"{price:.2f}", "q": "0.01000000", "T": now,
-            "m": False, "M": True}})
-
-    def quote(self, bid: float) -> str:
-        """A best quote around this price."""
-        self._trade += 1
-        return json.dumps({"stream": "btcusdt@bookTicker", "data": {
-            "u": self._trade, "s": "BTCUSDT", "b": f"{bid:.2f}", "B": "5.0", "a": f"{bid + 0.01:.2f}", "A": "5.0"}})
-
-    async def send(self, text: str) -> None:
-        for socket in self.sockets:
-            await socket.send_str(text)
-
-    async def time_orders(self, count: int, step: float) -> list[float]:
-        """Seconds from each frame that must trigger to its order's arrival; orders wait `step` apart."""
-        times: list[float] = []
-        for _ in range(count):
-            self.price += step
-            text = self.frame(self.price)
-            begin = time.perf_counter()
-            await self.send(text)
-            arrived, _ = await asyncio.wait_for(self.arrived.get(), 5)
-            times.append(arrived - begin)
-            await asyncio.sleep(0.004)
-        return times
+ORDERS: Final = 300
+STEP: Final = 0.5
+PAUSE_S: Final = 0.004
+FLOOD_PER_S: Final = 5_000
+QUIET_FRAMES: Final = 25_000
+MEMORY: Final = Path("/dev/shm")
+NAME: Final = "tick_to_order"
 
 
 def run() -> list[Result]:
-    return asyncio.run(_measure())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure())
 
 
 async def _measure() -> list[Result]:
-    flush_us = _journal_flush_us()
     exchange = LoopbackExchange()
     await exchange.start()
     try:
-        ours = await _daemon(exchange)
-        peer = await _peer(exchange)
+        results = await _ours(exchange, "disk", None)
+        if MEMORY.is_dir():
+            results += await _ours(exchange, "memory", MEMORY)
+        peer, peer_cpu = await _peer(exchange, is_flooded=False)
+        flooded, flooded_cpu = await _peer(exchange, is_flooded=True)
     finally:
         await exchange.stop()
-    results = []
-    for name, times, who in ((*ours, "tradingd"), ("tick_to_order", peer, "websockets + json + aiohttp")):
-        for percent in (50, 99):
-            value = percentile(times, percent / 100) * 1e6
-            results.append(Result(name, value, "us", {"percentile": percent, "who": who}))
-    results.append(Result("journal_flush", flush_us, "us", {"percentile": 50}))
-    ours_p50 = percentile(ours[1], 0.5) * 1e6
-    unflushed = ours_p50 - flush_us
-    results.append(Result("tick_to_order", unflushed, "us", {"percentile": 50, "who": "tradingd less the flush"}))
-    ratio = unflushed / (percentile(peer, 0.5) * 1e6)
-    results.append(Result("tick_to_order_ratio", ratio, "x", {"percentile": 50}))
+    results += _percentiles(peer, {"peer": "websockets + json + aiohttp", "frames_per_s": 0})
+    results += _percentiles(flooded, {"peer": "websockets + json + aiohttp", "frames_per_s": FLOOD_PER_S})
+    results.append(Result("quiet_frame_cpu", flooded_cpu, "us", {"peer": "websockets + json + aiohttp"}))
+    results.append(Result("journal_flush", _journal_flush_us(), "us", {"percentile": 50}))
+    mine = [r.value for r in results if r.params == {
+        "percentile": 50, "journal": "memory" if MEMORY.is_dir() else "disk", "frames_per_s": 0}]
+    results.append(Result("tick_to_order_ratio", mine[0] / (percentile(peer, 0.5) * 1e6), "x peer", {"percentile": 50}))
     return results
 
 
+async def _ours(exchange: LoopbackExchange, journal: str, folder: Path | None) -> list[Result]:
+    async with _daemon(exchange, folder) as (pid, url, token):
+        await _place_all(exchange, url, token)
+        alone = await _time_orders(exchange, is_flooded=False)
+        await _place_all(exchange, url, token)
+        flooded = await _time_orders(exchange, is_flooded=True)
+        cpu = await _quiet_frame_cpu_us(exchange, pid)
+    results = _percentiles(alone, {"journal": journal, "frames_per_s": 0})
+    results += _percentiles(flooded, {"journal": journal, "frames_per_s": FLOOD_PER_S})
+    results.append(Result("quiet_frame_cpu", cpu, "us", {"journal": journal}))
+    return results
+
+
+def _percentiles(times: list[float], params: dict[str, str | int | float | bool]) -> list[Result]:
+    return [
+        Result(NAME, percentile(times, percent / 100) * 1e6, "us", {"percentile": percent} | params)
+        for percent in (50, 99)
+    ]
+
+
+async def _time_orders(exchange: LoopbackExchange, *, is_flooded: bool) -> list[float]:
+    """Seconds from each frame that must trigger to its order's arrival; orders wait `STEP` apart."""
+    times: list[float] = []
+    flood = asyncio.create_task(_flood(exchange, None)) if is_flooded else None
+    try:
+        for _ in range(ORDERS):
+            exchange.price += STEP
+            frame = exchange.trade(exchange.price)
+            begin = time.perf_counter()
+            exchange.send(frame)
+            arrived, _ = await asyncio.wait_for(exchange.arrived.get(), 5)
+            times.append(arrived - begin)
+            await asyncio.sleep(PAUSE_S)
+    finally:
+        if flood is not None:
+            flood.cancel()
+    return times
+
+
+async def _flood(exchange: LoopbackExchange, count: int | None) -> None:
+    """Quotes that trigger nothing, evenly spaced: the loop is kept spinning, for timers are too coarse."""
+    begin, sent = time.perf_counter(), 0
+    while count is None or sent < count:
+        if time.perf_counter() - begin >= sent / FLOOD_PER_S:
+            exchange.send(exchange.quote(exchange.price - sent % 7 / 100))
+            sent += 1
+        await asyncio.sleep(0)
+
+
+async def _quiet_frame_cpu_us(exchange: LoopbackExchange, pid: int) -> float:
+    """CPU time of the whole process (all threads, timers and API included) per quiet frame."""
+    before = _cpu_ns(pid)
+    await _flood(exchange, QUIET_FRAMES)
+    await asyncio.sleep(0.05)
+    return (_cpu_ns(pid) - before) / QUIET_FRAMES / 1e3
+
+
+def _cpu_ns(pid: int) -> int:
+    """Time on a processor of all threads of a process (Linux)."""
+    return sum(int(task.read_text().split()[0]) for task in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
 def _journal_flush_us() -> float:
+    """What the disk takes of a synced append: the same append without the flush is subtracted."""
+    maker = MessageMaker("bench", SessionId("s"))
+    message = maker.make(Heartbeat("x"), 1)
+    times: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
         journal = MessageJournal.open(Path(folder) / "j.sqlite")
-        maker = MessageMaker("bench", SessionId("s"))
-        times = []
-        for _ in range(200):
-            message = maker.make(Heartbeat("x"), 1)
-            begin = time.perf_counter()
-            journal.append([message, message, message], sync=True)
-            times.append(time.perf_counter() - begin)
+        for is_synced in (True, False):
+            for _ in range(200):
+                begin = time.perf_counter()
+                journal.append([message, message, message], sync=is_synced)
+                times[is_synced].append(time.perf_counter() - begin)
         journal.close()
-        return statistics.median(times) * 1e6
+    return (statistics.median(times[True]) - statistics.median(times[False])) * 1e6
 
 
-async def _daemon(exchange: LoopbackExchange) -> tuple[str, list[float]]:
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {
-            "TRADINGD__MODE": "live", "TRADINGD__VENUE": "practice", "TRADINGD__DATA_DIR": folder,
-            "TRADINGD__VENUES__PRACTICE__REST_URL": f"http://{exchange.url}",
-            "TRADINGD__VENUES__PRACTICE__WS_URL": f"ws://{exchange.url}/stream",
-            "TRADINGD__VENUES__PRACTICE__WS_API_URL": f"ws://{exchange.url}/ws-api/v3",
-            "TRADINGD__SYMBOLS": "BTC/USDT", "TRADINGD__API__PORT": "0", "TRADINGD__LOG__FORMAT": "json",
-            "TRADINGD__TAPE__ENABLED": "false", "TRADINGD__COUNCIL__THRESHOLD": "1",
-            "TRADINGD__RISK__ORDERS_PER_SECOND": "1000000", "TRADINGD__RISK__ORDERS_PER_MINUTE": "1000000",
-            "TRADINGD__RISK__MAX_POSITIONS": "1000", "TRADINGD__RISK__EXPOSURE_PER_ASSET": "1",
-            "TRADINGD__RISK__EXPOSURE_TOTAL": "1", "TRADINGD__RISK__DUPLICATE_WINDOW_S": "0",
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tradingd", "run"], env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )
+@asynccontextmanager
+async def _daemon(exchange: LoopbackExchange, parent: Path | None) -> AsyncIterator[tuple[int, str, str]]:
+    """The real daemon, live on the loopback exchange: (process id, address of its API, token)."""
+    with tempfile.TemporaryDirectory(prefix="tradingd-bench-", dir=parent) as folder:
+        environment = _environment(exchange, folder)
+        with (Path(folder) / "output.txt").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tradingd", "run"], env=environment, stdout=output, stderr=output,
+            )
         try:
             await asyncio.wait_for(exchange.connected.wait(), 20)
             url, token = await asyncio.to_thread(_control, Path(folder), environment)
-            await exchange.send(exchange.quote(exchange.price))
-            await exchange.send(exchange.frame(exchange.price))
+            exchange.send(exchange.quote(exchange.price))
+            exchange.send(exchange.trade(exchange.price))
             await asyncio.sleep(0.3)
-            step = 0.5
-            for number in range(ORDERS):
-                await asyncio.to_thread(_place, url, token, exchange.price + step * (number + 1) - step / 2)
-                if number % 50 == 0:
-                    await exchange.send(exchange.quote(exchange.price))
-            times = await exchange.time_orders(ORDERS, step)
-            return "tick_to_order", times
+            yield process.pid, url, token
         except TimeoutError as error:
-            process.kill()
-            said = process.stderr.read().decode(errors="replace")[-800:] if process.stderr else ""
+            said = (Path(folder) / "output.txt").read_text(errors="replace")[-800:]
             raise BenchSkipped(f"the daemon did not trade on the loopback exchange: {said}") from error
         finally:
             process.terminate()
+            # Not `process.wait` here: the daemon's last requests are answered by this very loop.
             with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+                await asyncio.to_thread(process.wait, 20)
             process.kill()
+            process.wait()
+
+
+def _environment(exchange: LoopbackExchange, folder: str) -> dict[str, str]:
+    return os.environ | {
+        "TRADINGD__MODE": "live", "TRADINGD__VENUE": "practice", "TRADINGD__DATA_DIR": folder,
+        "TRADINGD__VENUES__PRACTICE__REST_URL": f"http://{exchange.address}",
+        "TRADINGD__VENUES__PRACTICE__WS_URL": f"ws://{exchange.address}/stream",
+        "TRADINGD__VENUES__PRACTICE__WS_API_URL": f"ws://{exchange.address}/ws-api/v3",
+        "TRADINGD__SYMBOLS": "BTC/USDT", "TRADINGD__API__PORT": "0", "TRADINGD__LOG__FORMAT": "json",
+        "TRADINGD__COUNCIL__THRESHOLD": "1",
+        "TRADINGD__RISK__ORDERS_PER_SECOND": "1000000", "TRADINGD__RISK__ORDERS_PER_MINUTE": "1000000",
+        "TRADINGD__RISK__MAX_POSITIONS": "1000", "TRADINGD__RISK__EXPOSURE_PER_ASSET": "1",
+        "TRADINGD__RISK__EXPOSURE_TOTAL": "1", "TRADINGD__RISK__DUPLICATE_WINDOW_S": "0",
+    }
 
 
 def _control(folder: Path, environment: dict[str, str]) -> tuple[str, str]:
@@ -246,6 +203,13 @@ def _control(folder: Path, environment: dict[str, str]) -> tuple[str, str]:
     raise TimeoutError("no run.json")
 
 
+async def _place_all(exchange: LoopbackExchange, url: str, token: str) -> None:
+    for number in range(ORDERS):
+        if number % 50 == 0:
+            exchange.send(exchange.quote(exchange.price))
+        await asyncio.to_thread(_place, url, token, exchange.price + STEP * (number + 0.5))
+
+
 def _place(url: str, token: str, stop_price: float) -> None:
     body = {
         "symbol": "BTC/USDT", "side": "buy", "type": "stop", "quantity": "0.00100", "stop_price": f"{stop_price:.2f}",
@@ -260,20 +224,21 @@ def _place(url: str, token: str, stop_price: float) -> None:
         raise BenchSkipped(f"an order for the measurement was refused: {error.read().decode()[:300]}") from error
 
 
-async def _peer(exchange: LoopbackExchange) -> list[float]:
-    exchange.connected.clear()
-    script = _PEER.replace("URL", exchange.url)
-    process = subprocess.Popen([sys.executable, "-c", script])
+async def _peer(exchange: LoopbackExchange, *, is_flooded: bool) -> tuple[list[float], float]:
+    process = subprocess.Popen([sys.executable, "-c", _PEER.replace("URL", exchange.address)])
     try:
         await asyncio.wait_for(exchange.connected.wait(), 20)
         await asyncio.sleep(0.2)
-        return await exchange.time_orders(ORDERS, 0.5)
+        times = await _time_orders(exchange, is_flooded=is_flooded)
+        return times, await _quiet_frame_cpu_us(exchange, process.pid) if is_flooded else 0.0
     finally:
         process.kill()
         process.wait()
+        while exchange.market_sockets:
+            await asyncio.sleep(0.01)
 
 
-_PEER = '''
+_PEER: Final = '''
 import asyncio, json, aiohttp, websockets
 
 async def main():
@@ -282,7 +247,7 @@ async def main():
         best = 0.0
         async for text in socket:
             data = json.loads(text).get("data")
-            if data and data["e"] == "trade" and float(data["p"]) > best:
+            if data and data.get("e") == "trade" and float(data["p"]) > best:
                 best = float(data["p"])
                 async with http.post("http://URL/api/v3/order", data={
                     "symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.001",

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import groupby
 from typing import Any, Final
 
 from rich.console import Console
@@ -212,10 +213,23 @@ def trace(order_id: str, answer: Sequence[Mapping[str, Any]]) -> None:
     made.add_column(style="dim", no_wrap=True)
     made.add_column(style="cyan", no_wrap=True)
     made.add_column(overflow="fold")
-    for entry in answer:
+    for entry in _without_middle_steps(answer):
         time = clean(entry["time"]).replace("T", " ")[11:23]
         made.add_row(Text(time), Text(clean(entry["kind"])), Text(clean(entry["text"])))
     out.print(made)
+
+
+def _without_middle_steps(answer: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """A trail's steps follow each other by the dozen: first and last say it, the rest is counted (--json has all)."""
+    kept: list[Mapping[str, Any]] = []
+    for is_step, run in groupby(answer, key=lambda entry: entry["kind"] == "TrailingAdvanced"):
+        steps = list(run)
+        if is_step and len(steps) > 3:
+            left_out = {**steps[1], "text": f"... {len(steps) - 2} more steps (all of them: --json) ..."}
+            kept += [steps[0], left_out, steps[-1]]
+        else:
+            kept += steps
+    return kept
 
 
 def checks(answer: Sequence[Mapping[str, Any]]) -> None:

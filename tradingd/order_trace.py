@@ -96,9 +96,15 @@ def _candle_text(candle: Candle) -> str:
     )
 
 
+_REGIMES: Final = {
+    "trending": "a trending market", "ranging": "a ranging market", "volatile": "a volatile market",
+    "calm": "a calm market", "unknown": "a market of unknown regime",
+}
+
+
 def _analysis_text(analysis: AnalysisCompleted) -> str:
     return (
-        f"The analyst saw a {analysis.regime} market in {analysis.symbol} at {to_text(analysis.close)} and asked "
+        f"The analyst saw {_REGIMES[analysis.regime]} in {analysis.symbol} at {to_text(analysis.close)} and asked "
         f"{len(analysis.signals)} alphas."
     )
 

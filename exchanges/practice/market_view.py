@@ -13,7 +13,8 @@ Level = tuple[Decimal, Decimal]
 class MarketView(Protocol):
     """Questions about the present; names are the wire's ("BTCUSDT"). The pair is known to exist."""
 
-    pairs: Mapping[str, Pair]
+    @property
+    def pairs(self) -> Mapping[str, Pair]: ...
 
     def now_ms(self) -> int:
         """The venue's clock: the wall's, or in a replay the recording's."""

@@ -39,8 +39,8 @@ class PairStep:
 class SyntheticPair:
     """One pair: path, ladder, candles and the latest public trades."""
 
-    __slots__ = ("_past_rng_key", "anchor_ms", "candles", "has_history", "is_joined", "key", "ladder", "pair", "past",
-                 "path", "trades")
+    __slots__ = ("_past_rng_key", "anchor_level", "anchor_ms", "candles", "has_history", "is_joined", "key",
+                 "ladder", "pair", "past", "path", "trades")
 
     def __init__(self, pair: Pair, seed: int, volatility: float, start_ms: int) -> None:
         self.pair = pair
@@ -56,6 +56,7 @@ class SyntheticPair:
         self.trades: deque[Print] = deque(maxlen=_KEPT_TRADES)
         self.past = PastOf(self._ticks, max(1.0, lots * 0.35), 10 * _TRADES_PER_STEP, volatility)
         self.anchor_ms = start_ms
+        self.anchor_level = 0.0
         self.has_history = False
         self.is_joined = False  # the bars in which the live path began hold their part of the past
         self._past_rng_key = f"{seed}/{pair.name}/past"
@@ -91,11 +92,17 @@ class SyntheticPair:
         return bid, max(bid + 1, math.ceil(price * (1 + spread / 2)))
 
     def ensure_history(self) -> None:
-        """Generate the past before the first start, once; it ends where the path began (log level 0)."""
+        """Generate the past before the first start, once; it ends where the path began."""
         if self.has_history:
             return
         self.has_history = True
-        self._put(build(self.past, Random(self._past_rng_key), 0.0, self.anchor_ms))  # noqa: S311
+        self._put(build(self.past, Random(self._past_rng_key), self.anchor_level, self.anchor_ms))  # noqa: S311
+
+    def begin_at(self, anchor_ms: int, market_level: float) -> None:
+        """Start, or start anew after the pair was not listed for a while: ids leap, candles begin here."""
+        self.anchor_ms, self.anchor_level = anchor_ms, self.level(market_level)
+        self.ladder.update_id += _ID_LEAP
+        self.ladder.trade_id += _ID_LEAP
 
     def bridge(self, since_ms: int, level: float, until_ms: int, step: int) -> None:
         """Fill the candles of a pause between two runs, and leap the ids over whatever was not saved."""
@@ -124,7 +131,7 @@ class SyntheticPair:
 class SyntheticMarket:
     """All pairs. `position` is the number of the last step made; step n ends at n * 100 ms UTC."""
 
-    __slots__ = ("_market", "_rng", "_seed", "pairs", "position")
+    __slots__ = ("_absent", "_market", "_rng", "_seed", "pairs", "position")
 
     def __init__(self, pairs: Sequence[Pair], seed: int, volatility: float, start_ms: int) -> None:
         start_ms -= start_ms % 1000
@@ -132,6 +139,7 @@ class SyntheticMarket:
         self._seed = seed
         self._rng = Random(0)  # noqa: S311 - a market's chance, seeded anew for each step
         self._market = PricePath(volatility)
+        self._absent: dict[str, Any] = {}  # saved states of pairs that are not listed now
         self.pairs = {pair.name: SyntheticPair(pair, seed, volatility, start_ms) for pair in pairs}
 
     @property
@@ -164,9 +172,11 @@ class SyntheticMarket:
         """Everything the next step depends on, and the forming candles."""
         return {
             "position": self.position, "market": self._market.to_state(),
+            "absent": self._absent,
             "pairs": {
                 name: {
-                    "anchor_ms": one.anchor_ms, "is_joined": one.is_joined, "path": one.path.to_state(),
+                    "anchor_ms": one.anchor_ms, "anchor_level": one.anchor_level, "is_joined": one.is_joined,
+                    "path": one.path.to_state(), "ids": [one.ladder.update_id, one.ladder.trade_id],
                     "ladder": one.ladder.to_state(),
                     "forming": [bar.to_list() if bar else None for bar in one.candles.forming],
                     "trades": [list(trade) for trade in list(one.trades)[-50:]],
@@ -176,16 +186,27 @@ class SyntheticMarket:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from `to_state`; a pair the state does not know starts anew at the same position."""
+        """Continue from `to_state`; a pair that was not listed then starts anew at the same position."""
         self.position = state["position"]
         self._market.load_state(state["market"])
         for name, one in self.pairs.items():
             saved = state["pairs"].get(name)
             if saved is None:
-                one.anchor_ms = self.now_ms - self.now_ms % 1000
+                before = state["absent"].get(name)
+                if before is not None:
+                    one.path.load_state(before["path"])
+                    one.ladder.update_id, one.ladder.trade_id = before["ids"]
+                one.begin_at(self.now_ms - self.now_ms % 1000, self._market.level)
                 continue
-            one.anchor_ms, one.is_joined = saved["anchor_ms"], saved["is_joined"]
+            one.anchor_ms, one.anchor_level, one.is_joined = (
+                saved["anchor_ms"], saved["anchor_level"], saved["is_joined"],
+            )
             one.path.load_state(saved["path"])
             one.ladder.load_state(saved["ladder"])
             one.candles.forming = [Bar(*bar) if bar else None for bar in saved["forming"]]
             one.trades.extend(Print(*trade) for trade in saved["trades"])
+        known = {**state["absent"], **state["pairs"]}
+        self._absent = {
+            name: {"path": saved["path"], "ids": saved["ids"]}
+            for name, saved in known.items() if name not in self.pairs
+        }

@@ -21,8 +21,9 @@ class ChildFailed(Exception):
 @contextlib.asynccontextmanager
 async def running(config: PracticeConfig) -> AsyncIterator[PracticeUrls]:
     ready: asyncio.Future[PracticeUrls] = asyncio.get_running_loop().create_future()
-    serving = asyncio.ensure_future(serve(config, ready.set_result))
-    await asyncio.wait({ready, serving}, return_when=asyncio.FIRST_COMPLETED)
+    serving: asyncio.Future[None] = asyncio.ensure_future(serve(config, ready.set_result))
+    both: list[asyncio.Future[Any]] = [ready, serving]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
     try:

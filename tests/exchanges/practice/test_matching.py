@@ -149,7 +149,8 @@ def test_a_marketable_limit_gets_the_better_price_and_the_difference_back(desk: 
 
 @pytest.mark.parametrize(
     ("force", "quantity", "status", "executed"),
-    [("IOC", "1.5", "EXPIRED", "1.00000000"), ("FOK", "1.5", "EXPIRED", "0.00000000"), ("FOK", "1", "FILLED", "1.00000000")],
+    [("IOC", "1.5", "EXPIRED", "1.00000000"), ("FOK", "1.5", "EXPIRED", "0.00000000"),
+     ("FOK", "1", "FILLED", "1.00000000")],
 )
 def test_immediate_orders_leave_nothing_behind(
     desk: Trading, force: str, quantity: str, status: str, executed: str
@@ -195,8 +196,10 @@ def test_a_take_profit_limit_buy_triggers_on_the_way_down(desk: Trading) -> None
          "Account has insufficient balance for requested action."),
         ({"side": "BUY", "type": "MARKET", "quoteOrderQty": "1000.01"}, -2010, "insufficient balance"),
         ({"side": "SELL", "type": "MARKET", "quantity": "5.00001"}, -2010, "insufficient balance"),
-        ({"side": "BUY", "type": "LIMIT", "price": "99.001", "quantity": "1", "timeInForce": "GTC"}, -1013, "PRICE_FILTER"),
-        ({"side": "BUY", "type": "LIMIT", "price": "99", "quantity": "0.000001", "timeInForce": "GTC"}, -1013, "LOT_SIZE"),
+        ({"side": "BUY", "type": "LIMIT", "price": "99.001", "quantity": "1", "timeInForce": "GTC"}, -1013,
+         "PRICE_FILTER"),
+        ({"side": "BUY", "type": "LIMIT", "price": "99", "quantity": "0.000001", "timeInForce": "GTC"}, -1013,
+         "LOT_SIZE"),
         ({"side": "BUY", "type": "LIMIT", "price": "99", "quantity": "0.01", "timeInForce": "GTC"}, -1013, "NOTIONAL"),
         ({"side": "BUY", "type": "MARKET", "quantity": "0.01"}, -1013, "NOTIONAL"),
         ({"side": "BUY", "type": "LIMIT_MAKER", "price": "100", "quantity": "1"}, -2010, "immediately match"),
@@ -208,7 +211,8 @@ def test_a_take_profit_limit_buy_triggers_on_the_way_down(desk: Trading) -> None
         ({"side": "HOLD", "type": "MARKET", "quantity": "1"}, -1117, "side"),
         ({"side": "BUY", "type": "ICEBERG", "quantity": "1"}, -1116, "orderType"),
         ({"side": "BUY", "type": "MARKET", "quantity": "1", "price": "5"}, -1106, "price"),
-        ({"side": "BUY", "type": "MARKET", "quantity": "1", "newClientOrderId": "with blank"}, -1100, "newClientOrderId"),
+        ({"side": "BUY", "type": "MARKET", "quantity": "1", "newClientOrderId": "with blank"}, -1100,
+         "newClientOrderId"),
     ],
 )
 def test_a_bad_order_is_refused_in_the_venues_words_and_changes_nothing(
@@ -243,7 +247,8 @@ def test_reports_follow_an_orders_life(desk: Trading) -> None:
     desk.desk.cancel({"symbol": "BTCUSDT", "origClientOrderId": "mine", "newClientOrderId": "stop it"})
     reports = [e for e in desk.events if e["e"] == "executionReport"]
     assert [(r["x"], r["X"], r["c"], r["C"]) for r in reports] == [
-        ("NEW", "NEW", "mine", ""), ("TRADE", "PARTIALLY_FILLED", "mine", ""), ("CANCELED", "CANCELED", "stop it", "mine"),
+        ("NEW", "NEW", "mine", ""), ("TRADE", "PARTIALLY_FILLED", "mine", ""),
+        ("CANCELED", "CANCELED", "stop it", "mine"),
     ]
     assert (reports[1]["l"], reports[1]["L"], reports[1]["n"], reports[1]["N"]) == (
         "1.00000000", "100.00000000", "0.00100000", "BTC",

@@ -83,7 +83,9 @@ def market_frames(texts: list[str]) -> list[str]:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["ws1", "ws_spot_btcusdt_20240808", "ws_spot_btcusdt_20240809", "ws_spot_ethusdt_20240808"])
+@pytest.mark.parametrize(
+    "name", ["ws1", "ws_spot_btcusdt_20240808", "ws_spot_btcusdt_20240809", "ws_spot_ethusdt_20240808"]
+)
 async def test_every_recorded_frame_is_sent_exactly_but_for_the_days(tmp_path: Path, name: str) -> None:
     path = shared_file(f"messages/binance/{name}.tsv.gz")
     with gzip.open(path, "rt") as lines:
@@ -131,14 +133,16 @@ async def test_speed_changes_nothing_but_the_pace(tmp_path: Path) -> None:
 
 async def test_several_subscribe_messages_all_count_before_the_first_frame(tmp_path: Path) -> None:
     path = recording(tmp_path, SMALL)
-    async with running(config(tmp_path, path)) as urls, aiohttp.ClientSession() as session:
-        async with session.ws_connect(urls.ws_url) as ws:
-            for number, stream in enumerate(("btcusdt@depth@100ms", "btcusdt@trade", "btcusdt@bookTicker")):
-                await ws.send_json({"method": "SUBSCRIBE", "params": [stream], "id": number})
-                assert await receive(ws) == {"result": None, "id": number}
-            assert [(await receive(ws))["stream"] for _ in range(5)] == [
-                "btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@depth@100ms", "btcusdt@trade",
-            ]
+    async with (
+        running(config(tmp_path, path)) as urls, aiohttp.ClientSession() as session,
+        session.ws_connect(urls.ws_url) as ws,
+    ):
+        for number, stream in enumerate(("btcusdt@depth@100ms", "btcusdt@trade", "btcusdt@bookTicker")):
+            await ws.send_json({"method": "SUBSCRIBE", "params": [stream], "id": number})
+            assert await receive(ws) == {"result": None, "id": number}
+        assert [(await receive(ws))["stream"] for _ in range(5)] == [
+            "btcusdt@depth@100ms", "btcusdt@bookTicker", "btcusdt@trade", "btcusdt@depth@100ms", "btcusdt@trade",
+        ]
 
 
 async def test_the_rest_book_is_the_recorded_snapshot_first_and_what_was_sent_later(tmp_path: Path) -> None:
@@ -175,7 +179,8 @@ async def test_orders_match_against_the_replayed_market(tmp_path: Path) -> None:
     async with running(config(tmp_path, path)) as urls, aiohttp.ClientSession() as session:
         rest = Rest(session, urls)
         _, resting = await rest.signed(
-            "POST", "order", symbol="BTCUSDT", side="BUY", type="LIMIT", timeInForce="GTC", price="99.50", quantity="0.3"
+            "POST", "order", symbol="BTCUSDT", side="BUY", type="LIMIT", timeInForce="GTC", price="99.50",
+            quantity="0.3",
         )
         assert resting["status"] == "NEW"
         await play(urls, ["btcusdt@trade"])
@@ -187,7 +192,8 @@ async def test_orders_match_against_the_replayed_market(tmp_path: Path) -> None:
 
 async def test_a_replay_pauses_while_nobody_listens_and_goes_on_where_it_was(tmp_path: Path) -> None:
     lines = [line(BASE_MS + 400 * n, trade(n, "100.00", BASE_MS)) for n in range(1, 5)]
-    async with running(config(tmp_path, recording(tmp_path, lines), speed=4.0)) as urls, aiohttp.ClientSession() as session:
+    slowly = config(tmp_path, recording(tmp_path, lines), speed=4.0)
+    async with running(slowly) as urls, aiohttp.ClientSession() as session:
         url = f"{urls.ws_url}?streams=btcusdt@trade"
         async with session.ws_connect(url) as ws:
             first = [(await receive(ws))["data"]["t"] for _ in range(2)]
@@ -276,7 +282,8 @@ def test_recorded_trades_and_their_table_are_the_same_frames() -> None:
 
 @pytest.mark.shared
 def test_a_recorded_listing_is_used_where_it_is_there() -> None:
-    session = open_session((shared_file("messages/binance/ws1.tsv.gz"), shared_file("messages/binance/rest_instruments.tsv.gz")))
+    names = ("messages/binance/ws1.tsv.gz", "messages/binance/rest_instruments.tsv.gz")
+    session = open_session([shared_file(name) for name in names])
     assert sorted(session.pairs) == ["BLZETH", "LRCBTC", "NKNUSDT", "RUNEEUR"]
     assert all(pair.raw is not None and pair.tick > 0 for pair in session.pairs.values())
 
@@ -308,8 +315,10 @@ def test_shifting_moves_times_and_never_ids() -> None:
     [
         ([SMALL[0], "no tabs here\n"], r"x\.tsv:2: expected three tab-separated fields"),
         ([SMALL[0], "5\t?\t{}\n"], r"x\.tsv:2: the second field is '\?'"),
-        ([SMALL[0], line(BASE_MS, '{"stream":"btcusdt@trade","data":{"e":"trade"')], r"x\.tsv:2: the frame is not JSON"),
-        ([SMALL[0], line(BASE_MS, '{"stream":"a@trade","data":{"e":"trade"}}')], r"x\.tsv:2: not a Binance market frame"),
+        ([SMALL[0], line(BASE_MS, '{"stream":"btcusdt@trade","data":{"e":"trade"')],
+         r"x\.tsv:2: the frame is not JSON"),
+        ([SMALL[0], line(BASE_MS, '{"stream":"a@trade","data":{"e":"trade"}}')],
+         r"x\.tsv:2: not a Binance market frame"),
         ([SMALL[0], line(BASE_MS, "https://x/depth broken", "=")], r"x\.tsv:2: the recorded REST answer is not JSON"),
         ([], r"x\.tsv: no Binance market frame in it"),
     ],

@@ -1,11 +1,14 @@
 """The running exchange over real sockets: formats, errors, streams, state."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +16,23 @@ import aiohttp
 import orjson
 import pytest
 
-from exchanges.practice.config import PracticeConfig, PracticeError
+from exchanges.practice.config import PracticeConfig, PracticeError, PracticeUrls
 from tests.exchanges.practice.running import Rest, child, receive, running
-
-BTC = PracticeConfig(Path(), symbols=("BTC/USDT",))
 
 
 def config(tmp_path: Path, **changes: Any) -> PracticeConfig:
     return PracticeConfig(tmp_path, **{"symbols": ("BTC/USDT",), **changes})
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    tmp_path: Path, path: str = "/stream"
+) -> AsyncIterator[tuple[PracticeUrls, aiohttp.ClientSession, aiohttp.ClientWebSocketResponse]]:
+    async with (
+        running(config(tmp_path)) as urls, aiohttp.ClientSession() as session,
+        session.ws_connect(urls.ws_url.replace("/stream", path)) as ws,
+    ):
+        yield urls, session, ws
 
 
 async def test_rest_answers_in_the_venues_formats(tmp_path: Path) -> None:
@@ -62,17 +74,16 @@ async def test_errors_are_the_venues(tmp_path: Path, path: str, params: dict[str
 
 
 async def test_streams_chain_from_the_rest_book_by_the_documented_rule(tmp_path: Path) -> None:
-    async with running(config(tmp_path)) as urls, aiohttp.ClientSession() as session:
-        async with session.ws_connect(urls.ws_url) as ws:
-            await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 1})
-            assert await receive(ws) == {"result": None, "id": 1}
-            events = [(await receive(ws))["data"]]
-            snapshot = await Rest(session, urls).get("/api/v3/depth", symbol="BTCUSDT", limit=1000)
-            while len(events) < 6 or events[-1]["u"] <= snapshot["lastUpdateId"]:
-                events.append((await receive(ws))["data"])
-            later = [event for event in events if event["u"] > snapshot["lastUpdateId"]]
-            assert later[0]["U"] <= snapshot["lastUpdateId"] + 1 <= later[0]["u"]
-            assert all(b["U"] == a["u"] + 1 for a, b in zip(events, events[1:], strict=False))
+    async with connected(tmp_path) as (urls, session, ws):
+        await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 1})
+        assert await receive(ws) == {"result": None, "id": 1}
+        events = [(await receive(ws))["data"]]
+        snapshot = await Rest(session, urls).get("/api/v3/depth", symbol="BTCUSDT", limit=1000)
+        while len(events) < 6 or events[-1]["u"] <= snapshot["lastUpdateId"]:
+            events.append((await receive(ws))["data"])
+        later = [event for event in events if event["u"] > snapshot["lastUpdateId"]]
+        assert later[0]["U"] <= snapshot["lastUpdateId"] + 1 <= later[0]["u"]
+        assert all(after["U"] == before["u"] + 1 for before, after in pairwise(events))
 
 
 async def test_raw_and_wrapped_paths_send_every_kind_of_frame(tmp_path: Path) -> None:
@@ -100,19 +111,19 @@ async def test_raw_and_wrapped_paths_send_every_kind_of_frame(tmp_path: Path) ->
     [
         ("junk{", 3), ("[1]", 3), ("5", 3), ('{"method":"FLY","id":1}', 2), ('{"method":"SUBSCRIBE","id":1}', 2),
         ('{"method":"SUBSCRIBE","params":[5],"id":1}', 2), ('{"method":"SUBSCRIBE","params":{},"id":[]}', 2),
-        ('{"method":"SET_PROPERTY","params":["x",1],"id":1}', 0), ('{"method":"SET_PROPERTY","params":["combined",1]}', 1),
+        ('{"method":"SET_PROPERTY","params":["x",1],"id":1}', 0),
+        ('{"method":"SET_PROPERTY","params":["combined",1]}', 1),
         ('{"method":"SUBSCRIBE","params":["' + "a" * 101 + '"]}', 2),
     ],
 )
 async def test_a_malformed_frame_is_answered_and_the_connection_lives_on(tmp_path: Path, frame: str, code: int) -> None:
-    async with running(config(tmp_path)) as urls, aiohttp.ClientSession() as session:
-        async with session.ws_connect(urls.ws_url) as ws:
-            await ws.send_str(frame)
-            assert (await receive(ws))["code"] == code
-            await ws.send_bytes(b"\xff\xfe")
-            assert (await receive(ws))["code"] == 3
-            await ws.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 2})
-            assert await receive(ws) == {"result": [], "id": 2}
+    async with connected(tmp_path) as (_, _, ws):
+        await ws.send_str(frame)
+        assert (await receive(ws))["code"] == code
+        await ws.send_bytes(b"\xff\xfe")
+        assert (await receive(ws))["code"] == 3
+        await ws.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 2})
+        assert await receive(ws) == {"result": [], "id": 2}
 
 
 async def test_the_user_stream_tells_what_rest_orders_do(tmp_path: Path) -> None:
@@ -136,26 +147,24 @@ async def test_the_user_stream_tells_what_rest_orders_do(tmp_path: Path) -> None
 
 
 async def test_the_websocket_api_places_queries_and_cancels(tmp_path: Path) -> None:
-    async with running(config(tmp_path)) as urls, aiohttp.ClientSession() as session:
-        async with session.ws_connect(urls.ws_api_url) as ws:
+    async with connected(tmp_path, "/ws-api/v3") as (_, _, ws):
+        async def call(method: str, **params: Any) -> dict[str, Any]:
+            params = {**params, "timestamp": time.time_ns() // 1_000_000, "apiKey": "k", "signature": "s"}
+            await ws.send_json({"id": 1, "method": method, "params": params})
+            answer: dict[str, Any] = await receive(ws)
+            return answer
 
-            async def call(method: str, **params: Any) -> dict[str, Any]:
-                params = {**params, "timestamp": time.time_ns() // 1_000_000, "apiKey": "k", "signature": "s"}
-                await ws.send_json({"id": 1, "method": method, "params": params})
-                answer: dict[str, Any] = await receive(ws)
-                return answer
-
-            placed = await call("order.place", symbol="BTCUSDT", side="BUY", type="LIMIT", timeInForce="GTC",
-                                price="50000.00", quantity="0.01", newClientOrderId="far")
-            assert placed["result"]["status"] == "NEW"
-            assert (await call("order.status", symbol="BTCUSDT", origClientOrderId="far"))["result"]["status"] == "NEW"
-            cancelled = await call("order.cancel", symbol="BTCUSDT", orderId=placed["result"]["orderId"])
-            assert cancelled["result"]["status"] == "CANCELED"
-            unknown = await call("order.cancel", symbol="BTCUSDT", origClientOrderId="far")
-            assert (unknown["status"], unknown["error"]["code"]) == (400, -2011)
-            assert (await call("no.such"))["error"]["code"] == -1000
-            await ws.send_str("nonsense")
-            assert (await receive(ws))["status"] == 400
+        placed = await call("order.place", symbol="BTCUSDT", side="BUY", type="LIMIT", timeInForce="GTC",
+                            price="50000.00", quantity="0.01", newClientOrderId="far")
+        assert placed["result"]["status"] == "NEW"
+        assert (await call("order.status", symbol="BTCUSDT", origClientOrderId="far"))["result"]["status"] == "NEW"
+        cancelled = await call("order.cancel", symbol="BTCUSDT", orderId=placed["result"]["orderId"])
+        assert cancelled["result"]["status"] == "CANCELED"
+        unknown = await call("order.cancel", symbol="BTCUSDT", origClientOrderId="far")
+        assert (unknown["status"], unknown["error"]["code"]) == (400, -2011)
+        assert (await call("no.such"))["error"]["code"] == -1000
+        await ws.send_str("nonsense")
+        assert (await receive(ws))["status"] == 400
 
 
 async def test_configured_keys_are_checked(tmp_path: Path) -> None:
@@ -202,7 +211,7 @@ async def test_a_killed_exchange_goes_on_where_it_was(tmp_path: Path) -> None:
         assert abs(float(trades[-1]["price"]) / last_price - 1) < 0.02
         assert last_update <= (await rest.get("/api/v3/depth", symbol="BTCUSDT"))["lastUpdateId"] < last_update + 10_000
         rows = await rest.get("/api/v3/klines", symbol="BTCUSDT", interval="1s", limit=60)
-        assert all(b[0] - a[0] == 1_000 for a, b in zip(rows, rows[1:], strict=False))
+        assert all(b[0] - a[0] == 1_000 for a, b in pairwise(rows))
         _, there = await rest.signed("GET", "openOrders", symbol="BTCUSDT")
         assert [row["orderId"] for row in there] == [order["orderId"]]
         _, account = await rest.signed("GET", "account")
@@ -224,6 +233,7 @@ async def test_a_child_ends_when_its_parents_pipe_does(tmp_path: Path) -> None:
 
 async def test_a_slow_client_is_dropped_and_others_live_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("exchanges.practice.hub.SLOW_LIMIT", 20)
+    monkeypatch.setattr("exchanges.practice.hub.PRESSURE_LIMIT", 20)
     streams = "btcusdt@trade/btcusdt@bookTicker/btcusdt@depth@100ms"
     async with running(config(tmp_path, volatility=3.0)) as urls, aiohttp.ClientSession() as session:
         from exchanges.practice.hub import Client

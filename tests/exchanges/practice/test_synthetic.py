@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -20,7 +21,10 @@ from exchanges.practice.synthetic_view import merged
 START_MS = 1_760_000_000_000
 
 
-def market(seed: int = 7, symbols: tuple[str, ...] = ("BTC/USDT", "DOGE/USDT"), start: int = START_MS) -> SyntheticMarket:
+TWO = ("BTC/USDT", "DOGE/USDT")
+
+
+def market(seed: int = 7, symbols: tuple[str, ...] = TWO, start: int = START_MS) -> SyntheticMarket:
     return SyntheticMarket([synthetic_pair(symbol) for symbol in symbols], seed, 1.0, start)
 
 
@@ -77,7 +81,7 @@ def test_differences_chain_and_rebuild_the_book_and_quotes_never_cross() -> None
             ladder = one.pairs[name].ladder
             assert (bids, asks, last) == (ladder.bids, ladder.asks, ladder.update_id)
             assert max(bids) == ladder.bid < ladder.ask == min(asks)
-            assert 20 <= len(bids) <= 30 and 20 <= len(asks) <= 30
+            assert {20 <= len(bids) <= 30, 20 <= len(asks) <= 30} == {True}
             books[name] = (bids, asks, last)
 
 
@@ -118,7 +122,7 @@ def test_a_thousand_klines_of_each_interval_are_there_at_once_and_join_the_live_
     assert len(bars) == 1_000
     assert is_seamless(bars, length_ms)
     assert bars[-1].close == pair.trades[-1].price
-    for before, after in zip(bars, bars[1:], strict=False):
+    for before, after in pairwise(bars):
         assert after.low <= min(after.open, after.close) <= max(after.open, after.close) <= after.high
         assert abs(after.open / before.close - 1) < 0.003
 
@@ -241,3 +245,27 @@ def test_compose_aligns_to_the_epoch() -> None:
 def test_a_symbol_that_is_no_pair_is_refused(symbol: str) -> None:
     with pytest.raises(PracticeError, match="write it like BTC/USDT"):
         synthetic_pair(symbol)
+
+
+def test_a_pair_listed_later_or_again_has_a_seamless_past_and_higher_ids(tmp_path: Path) -> None:
+    def run(symbols: tuple[str, ...], steps: int) -> SyntheticMarket:
+        one = market(symbols=symbols)
+        file = MarketFile(tmp_path, one, 7)
+        file.restore()
+        file.save_all()
+        for _ in range(steps):
+            one.step()
+        file.close()
+        return one
+
+    first = run(("BTC/USDT", "ETH/USDT"), 900)
+    run(("BTC/USDT",), 305)
+    again = run(("BTC/USDT", "ETH/USDT", "SOL/USDT"), 25)
+    eth = again.pairs["ETHUSDT"]
+    assert eth.ladder.trade_id > first.pairs["ETHUSDT"].ladder.trade_id
+    assert eth.ladder.update_id > first.pairs["ETHUSDT"].ladder.update_id
+    for pair in (eth, again.pairs["SOLUSDT"]):
+        pair.ensure_history()
+        bars = pair.candles.bars(1_000, 300, None, None)
+        assert is_seamless(bars, 1_000)
+        assert all(abs(after.open / before.close - 1) < 0.003 for before, after in pairwise(bars))
