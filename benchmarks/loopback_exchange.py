@@ -125,11 +125,14 @@ class LoopbackExchange:
         self._orders += 1
         client_id = form.get("newClientOrderId", "")
         self.arrived.put_nowait((arrived, client_id))
+        quantity, price = form.get("quantity", "0"), f"{self.price:.2f}"
         return {
             "symbol": "BTCUSDT", "orderId": self._orders, "orderListId": -1, "clientOrderId": client_id,
-            "transactTime": time.time_ns() // 1_000_000, "price": "0.00", "origQty": form.get("quantity", "0"),
-            "executedQty": "0.00000000", "cummulativeQuoteQty": "0.00", "status": "NEW", "timeInForce": "GTC",
-            "type": "MARKET", "side": form.get("side", "BUY"), "fills": [],
+            "transactTime": time.time_ns() // 1_000_000, "price": "0.00", "origQty": quantity,
+            "executedQty": quantity, "cummulativeQuoteQty": f"{float(quantity) * self.price:.8f}", "status": "FILLED",
+            "timeInForce": "GTC", "type": "MARKET", "side": form.get("side", "BUY"),
+            "fills": [{"price": price, "qty": quantity, "commission": "0.00000000", "commissionAsset": "USDT",
+                       "tradeId": self._orders}],
         }
 
 

@@ -33,6 +33,7 @@ from bus.messages.system import Heartbeat
 from tradingd.message_journal import MessageJournal
 
 ORDERS: Final = 300
+ARMED: Final = 10
 STEP: Final = 0.5
 PAUSE_S: Final = 0.004
 FLOOD_PER_S: Final = 5_000
@@ -69,10 +70,8 @@ async def _measure() -> list[Result]:
 
 async def _ours(exchange: LoopbackExchange, journal: str, folder: Path | None) -> list[Result]:
     async with _daemon(exchange, folder) as (pid, url, token):
-        await _place_all(exchange, url, token)
-        alone = await _time_orders(exchange, is_flooded=False)
-        await _place_all(exchange, url, token)
-        flooded = await _time_orders(exchange, is_flooded=True)
+        alone = await _time_held_orders(exchange, url, token, is_flooded=False)
+        flooded = await _time_held_orders(exchange, url, token, is_flooded=True)
         cpu = await _quiet_frame_cpu_us(exchange, pid)
     results = _percentiles(alone, {"journal": journal, "frames_per_s": 0})
     results += _percentiles(flooded, {"journal": journal, "frames_per_s": FLOOD_PER_S})
@@ -87,12 +86,23 @@ def _percentiles(times: list[float], params: dict[str, str | int | float | bool]
     ]
 
 
-async def _time_orders(exchange: LoopbackExchange, *, is_flooded: bool) -> list[float]:
+async def _time_held_orders(exchange: LoopbackExchange, url: str, token: str, *, is_flooded: bool) -> list[float]:
+    """A few orders are armed at a time, as a person would have; each fires, is filled, and ends."""
+    times: list[float] = []
+    for _ in range(ORDERS // ARMED):
+        exchange.send(exchange.quote(exchange.price))
+        for number in range(ARMED):
+            await asyncio.to_thread(_place, url, token, exchange.price + STEP * (number + 0.5))
+        times += await _time_orders(exchange, ARMED, is_flooded=is_flooded)
+    return times
+
+
+async def _time_orders(exchange: LoopbackExchange, count: int, *, is_flooded: bool) -> list[float]:
     """Seconds from each frame that must trigger to its order's arrival; orders wait `STEP` apart."""
     times: list[float] = []
     flood = asyncio.create_task(_flood(exchange, None)) if is_flooded else None
     try:
-        for _ in range(ORDERS):
+        for _ in range(count):
             exchange.price += STEP
             frame = exchange.trade(exchange.price)
             begin = time.perf_counter()
@@ -203,13 +213,6 @@ def _control(folder: Path, environment: dict[str, str]) -> tuple[str, str]:
     raise TimeoutError("no run.json")
 
 
-async def _place_all(exchange: LoopbackExchange, url: str, token: str) -> None:
-    for number in range(ORDERS):
-        if number % 50 == 0:
-            exchange.send(exchange.quote(exchange.price))
-        await asyncio.to_thread(_place, url, token, exchange.price + STEP * (number + 0.5))
-
-
 def _place(url: str, token: str, stop_price: float) -> None:
     body = {
         "symbol": "BTC/USDT", "side": "buy", "type": "stop", "quantity": "0.00100", "stop_price": f"{stop_price:.2f}",
@@ -229,7 +232,7 @@ async def _peer(exchange: LoopbackExchange, *, is_flooded: bool) -> tuple[list[f
     try:
         await asyncio.wait_for(exchange.connected.wait(), 20)
         await asyncio.sleep(0.2)
-        times = await _time_orders(exchange, is_flooded=is_flooded)
+        times = await _time_orders(exchange, ORDERS, is_flooded=is_flooded)
         return times, await _quiet_frame_cpu_us(exchange, process.pid) if is_flooded else 0.0
     finally:
         process.kill()

@@ -28,6 +28,7 @@ from bus.messages import orders, system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
 from bus.redis_bus import RedisBus
+from exchanges.binance.market_client import MarketClient, RecordingInfo
 from exchanges.binance.orders import BinanceConfig, BinanceVenue
 from exchanges.binance.rest import VenueError
 from exchanges.binance.stream import BinanceFeed
@@ -177,7 +178,7 @@ class Daemon:
             self._past.apply(message)
             self.read_model.apply(message)
         urls = await self._venue_urls(stack)
-        self._make_clock_and_session()
+        await self._make_clock_and_session(urls)
         self._feed = BinanceFeed(
             self.settings.venue, urls.rest_url, urls.ws_url, clock=self._clock, is_replay=self._is_replay,
             jitter=random.Random(self.settings.seed).random,  # noqa: S311 - spreads reconnects, guards nothing
@@ -231,9 +232,21 @@ class Daemon:
         stack.callback(tape.close)
         return tape.write
 
-    def _make_clock_and_session(self) -> None:
+    async def _ask_recording(self, urls: VenueSettings) -> RecordingInfo:
+        """A practice exchange, ours or one that somebody else started, may be playing a recording."""
+        if self.settings.venue != "practice" and not self._is_replay:
+            return RecordingInfo(is_replay=False, first_ns=0, has_candles=False)
+        client = MarketClient("practice", urls.rest_url, LiveClock(), random.random, is_replay=True)
+        try:
+            return await client.recording()
+        finally:
+            await client.close()
+
+    async def _make_clock_and_session(self, urls: VenueSettings) -> None:
+        self._recording = await self._ask_recording(urls)
+        self._is_replay = self._is_replay or self._recording.is_replay
         if self._is_replay:
-            self._clock = FeedClock(self._past.last_ts)
+            self._clock = FeedClock(max(self._past.last_ts, self._recording.first_ns))
             self._session = replay_session_id(self.settings.seed, self._past.count)
         else:
             self._clock = LiveClock()
@@ -309,6 +322,7 @@ class Daemon:
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
             replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
+            silence_is_normal=self._recording.has_candles,
         )
         if self.settings.bus.url != "memory://":
             self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")

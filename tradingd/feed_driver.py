@@ -14,6 +14,7 @@ from bus.clock import FeedClock
 from bus.messages.system import FeedConnected, FeedLost
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedTime, FeedUp
 from market.interval import SECOND_NS
+from market.ticks import FeedAlive
 from tradingd.runtime import Runtime
 
 _YIELD_AFTER: Final = 64
@@ -27,8 +28,10 @@ class FeedDriver:
 
     def __init__(
         self, runtime: Runtime, *, on_second: Callable[[], None], on_end: Callable[[], None],
-        replay_clock: FeedClock | None,
+        replay_clock: FeedClock | None, silence_is_normal: bool = False,
     ) -> None:
+        """`silence_is_normal`: the replay is made of candles, whose few ticks say nothing about a live line."""
+        self._silence_is_normal = silence_is_normal
         self._runtime = runtime
         self._on_second = on_second
         self._on_end = on_end
@@ -98,6 +101,9 @@ class FeedDriver:
             return
         while self._next_second <= ts:
             clock.advance(self._next_second)
+            if self._silence_is_normal:
+                self.last_ns = self._next_second
+                self._runtime.take(FeedAlive(self._next_second))
             self._on_second()
             self._runtime.tick()
             # Over a long silence of the recording a minute of seconds, evenly spread, says as much.

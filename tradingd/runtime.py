@@ -221,25 +221,38 @@ class Runtime:
     # ---- effects -----------------------------------------------------------------------------------
 
     def perform(self, effects: Sequence[Effect]) -> None:
-        """Carry out what the engine decided, in order; the journal first."""
-        facts = [e for e in effects if type(e) is Message and type(e.body) not in _NOT_JOURNALLED]
-        to_venue = any(type(e) in (SubmitToVenue, CancelAtVenue) for e in effects)
-        latched = any(type(fact.body) is system.KillSwitchEngaged for fact in facts)
-        if facts or to_venue:
-            self.journal.append(facts, sync=to_venue or latched)
+        """Carry out what the engine decided: the journal first, then the venue, then those who listen."""
+        facts: list[Message] = []
+        for_venue: list[Effect] = []
+        is_latched = False
         for effect in effects:
-            match effect:
-                case Message():
-                    self._tell(effect)
-                case SubmitToVenue(approved):
-                    self.venue.submit(approved)
-                case CancelAtVenue(client_order_id, venue_order_id, symbol):
-                    self.venue.cancel(client_order_id, venue_order_id, symbol)
-                case QueryVenue(client_order_id, symbol):
-                    self.venue.query(client_order_id, symbol)
-                case Answer(message):
-                    self._collect_answer(message)
-                    self.bus.publish(message)
+            if type(effect) is Message:
+                kind = type(effect.body)
+                if kind not in _NOT_JOURNALLED:
+                    facts.append(effect)
+                    is_latched = is_latched or kind is system.KillSwitchEngaged
+            elif type(effect) is not Answer:
+                for_venue.append(effect)
+        changes_venue = any(type(effect) is not QueryVenue for effect in for_venue)
+        if facts or changes_venue:
+            self.journal.append(facts, sync=changes_venue or is_latched)
+        for effect in for_venue:
+            self._ask_venue(effect)
+        for effect in effects:
+            if type(effect) is Message:
+                self._tell(effect)
+            elif type(effect) is Answer:
+                self._collect_answer(effect.message)
+                self.bus.publish(effect.message)
+
+    def _ask_venue(self, effect: Effect) -> None:
+        match effect:
+            case SubmitToVenue(approved):
+                self.venue.submit(approved)
+            case CancelAtVenue(client_order_id, venue_order_id, symbol):
+                self.venue.cancel(client_order_id, venue_order_id, symbol)
+            case QueryVenue(client_order_id, symbol):
+                self.venue.query(client_order_id, symbol)
 
     def _tell(self, message: Message) -> None:
         body = message.body

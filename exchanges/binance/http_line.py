@@ -59,6 +59,8 @@ class _Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # TCP and TLS transports are both
+        # Without a buffer to fill, a write goes to the socket at once instead of at the end of the loop's round.
+        self._transport.set_write_buffer_limits(high=0)
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
@@ -129,39 +131,62 @@ class HttpLine:
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[_Line] = []
+        self._busy: set[_Line] = set()
 
     async def request(self, method: str, target: str, headers: dict[str, str]) -> LineAnswer:
         """One request without a body, sent once; raises `LineError` when no whole answer comes in time."""
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        text = f"{method} {self._prefix}{target} HTTP/1.1\r\nHost: {self._netloc}\r\n{lines}Content-Length: 0\r\n\r\n"
-        if text.count("\r\n") != len(headers) + 4 or not text.isascii():
-            raise ValueError("a line break or a foreign letter in a request")  # nobody adds a header of his own
+        data = self._bytes(method, target, headers)
         line = self._take() or await self._connect()
+        return await self.answer(line, line.send(data))
+
+    def send_now(self, method: str, target: str, headers: dict[str, str]) -> "SentRequest | None":
+        """As `request`, but written before it returns, on a connection that is open; None when there is none."""
+        data = self._bytes(method, target, headers)
+        line = self._take()
+        if line is None:
+            return None
+        waiter = line.send(data)
+        waiter.add_done_callback(_look)
+        return SentRequest(self, line, waiter)
+
+    async def answer(self, line: _Line, waiter: "asyncio.Future[LineAnswer]") -> LineAnswer:
+        """Wait for what `line` was asked; raises `LineError` when no whole answer comes in time."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await line.send(text.encode("ascii"))
+                answer = await waiter
         except TimeoutError:
             line.close()
             raise LineError(f"no answer within {self._timeout_s:g} s") from None
         except BaseException:
             line.close()  # a cancelled request's answer must not be read as the next one's
             raise
+        finally:
+            self._busy.discard(line)
         if line.is_open and len(self._idle) < IDLE_LINES:
             self._idle.append(line)
         else:
             line.close()
         return answer
 
+    def _bytes(self, method: str, target: str, headers: dict[str, str]) -> bytes:
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        text = f"{method} {self._prefix}{target} HTTP/1.1\r\nHost: {self._netloc}\r\n{lines}Content-Length: 0\r\n\r\n"
+        if text.count("\r\n") != len(headers) + 4 or not text.isascii():
+            raise ValueError("a line break or a foreign letter in a request")  # nobody adds a header of his own
+        return text.encode("ascii")
+
     def close(self) -> None:
-        """Close every idle connection."""
-        for line in self._idle:
+        """Close every connection, those with a request under way too."""
+        for line in (*self._idle, *self._busy):
             line.close()
         self._idle.clear()
+        self._busy.clear()
 
     def _take(self) -> _Line | None:
         while self._idle:
             line = self._idle.pop()
             if line.is_open:
+                self._busy.add(line)
                 return line
         return None
 
@@ -172,4 +197,24 @@ class HttpLine:
                 _, line = await loop.create_connection(_Line, self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             raise LineError(f"cannot connect to {self._host}:{self._port}: {error or 'timeout'}") from error
+        self._busy.add(line)
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request on its way; `answer` waits for what comes back."""
+
+    _http: HttpLine
+    _line: _Line
+    _waiter: "asyncio.Future[LineAnswer]"
+
+    async def answer(self) -> LineAnswer:
+        """Raises `LineError` when no whole answer comes in time."""
+        return await self._http.answer(self._line, self._waiter)
+
+
+def _look(waiter: "asyncio.Future[LineAnswer]") -> None:
+    """An answer that a shutdown leaves unread is no defect to be logged."""
+    if not waiter.cancelled():
+        waiter.exception()

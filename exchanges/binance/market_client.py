@@ -1,6 +1,7 @@
 """Public REST of Binance as typed facts: asks, checks the answer, and explains what goes wrong."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -21,6 +22,15 @@ from market.ticks import BookSnapshot, Candle, QuoteTick, TradeTick
 MOST_CANDLES: Final = 1000
 _INVALID_INTERVAL: Final = -1120
 _Parsed = TypeVar("_Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingInfo:
+    """Is it a replay, when does it begin (UTC ns, shifted), and were its ticks made from candles?"""
+
+    is_replay: bool
+    first_ns: int
+    has_candles: bool
 
 
 class MarketClient:
@@ -46,7 +56,7 @@ class MarketClient:
         """
         if limit <= 0:
             return []
-        closed_before = await self._recording_start() if self._is_replay else await self._venue_time()
+        closed_before = (await self.recording()).first_ns if self._is_replay else await self._venue_time()
         answer = await self._rest.read(
             "/api/v3/klines",
             {"symbol": instrument.venue_symbol, "interval": interval, "limit": min(limit + 1, MOST_CANDLES)}, weight=2,
@@ -99,10 +109,14 @@ class MarketClient:
             await self.clock_offset_ns()
         return self._clock.now() + self._rest.clock_offset_ns
 
-    async def _recording_start(self) -> int:
+    async def recording(self) -> RecordingInfo:
+        """What the practice exchange plays; zeros for a venue that plays nothing."""
         answer = await self._rest.read("/practice/v1/info")
-        first = answer.body.get("first_ns") if answer.is_ok and isinstance(answer.body, dict) else None
-        return first if type(first) is int else 0
+        body = answer.body if answer.is_ok and isinstance(answer.body, dict) else {}
+        first = body.get("first_ns")
+        return RecordingInfo(
+            body.get("mode") == "replay", first if type(first) is int else 0, body.get("has_candles") is True
+        )
 
     def _checked(self, what: str, answer: Answer, parse: Callable[[Any], _Parsed]) -> _Parsed:
         if not answer.is_ok:

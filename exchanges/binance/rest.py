@@ -16,7 +16,7 @@ from yarl import URL
 
 from bus.clock import Clock
 from exchanges.backoff import Backoff
-from exchanges.binance.http_line import HttpLine, LineError
+from exchanges.binance.http_line import HttpLine, LineAnswer, LineError, SentRequest
 
 READ_ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 10.0
@@ -157,12 +157,29 @@ class RestClient:
         target = f"{path}?{text}" if text else path
         try:
             if method == "POST":
-                answer = await self._on_line(method, target, headers)
-            else:
-                answer = await self._in_session(method, target, headers)
+                return self._from_line(await self._line.request(method, target, headers))
+            answer = await self._in_session(method, target, headers)
         except (aiohttp.ClientError, LineError, TimeoutError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise TransportError(f"{method} {path}: {said[:200]}") from error
+            raise _lost(method, path, error) from error
+        return self._noted(answer)
+
+    def post_now(self, path: str, parameters: Mapping[str, str | int]) -> SentRequest | None:
+        """A signed POST, written to an open connection before this returns; None when none is open (use `once`).
+
+        Raises `ValueError` before anything is sent. `answer_to` waits for the answer.
+        """
+        target = f"{path}?{self.sign(dict(parameters))}"
+        return self._line.send_now("POST", target, {"X-MBX-APIKEY": self._api_key})
+
+    async def answer_to(self, sent: SentRequest, path: str) -> Answer:
+        """The answer to what `post_now` sent; raises `TransportError` as `once` does."""
+        try:
+            return self._from_line(await sent.answer())
+        except (LineError, OSError) as error:
+            raise _lost("POST", path, error) from error
+
+    def _noted(self, answer: Answer) -> Answer:
+        """Remembers for how long the venue wants to hear nothing."""
         if answer.status in (418, 429):
             pause = answer.retry_after_s or 1.0
             self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + pause)
@@ -173,9 +190,8 @@ class RestClient:
         with contextlib.suppress(LineError):
             await self._line.request("GET", "/api/v3/ping", {})
 
-    async def _on_line(self, method: str, target: str, headers: dict[str, str]) -> Answer:
-        answer = await self._line.request(method, target, headers)
-        return _to_answer(answer.status, bytes(answer.body), answer.headers.get("retry-after", ""))
+    def _from_line(self, answer: LineAnswer) -> Answer:
+        return self._noted(_to_answer(answer.status, bytes(answer.body), answer.headers.get("retry-after", "")))
 
     async def _in_session(self, method: str, target: str, headers: dict[str, str]) -> Answer:
         # The text was encoded once, for the signature: letting the client encode again would break it.
@@ -239,6 +255,10 @@ class RestClient:
         pause = self._pacer.wait_s(weight)
         if pause > 0:
             await asyncio.sleep(pause)
+
+
+def _lost(method: str, path: str, error: Exception) -> TransportError:
+    return TransportError(f"{method} {path}: {(str(error) or type(error).__name__)[:200]}")
 
 
 async def _body(response: aiohttp.ClientResponse, path: str) -> bytes:

@@ -23,7 +23,10 @@ _PR_SET_PDEATHSIG: Final = 1
 def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[PracticeConfig, bool]:
     """The configuration, and whether it ends with its parent; exits 2 with the reason on a bad option."""
     parser = argparse.ArgumentParser(prog="python -m exchanges.practice", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help="state goes to DIR/practice")
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(os.environ.get("TRADINGD__DATA_DIR", "data")),
+        help="state goes to DIR/practice (default: TRADINGD__DATA_DIR, else ./data)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="of the synthetic price path")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--symbols", nargs="+", default=list(DEFAULT_SYMBOLS), metavar="BASE/QUOTE")

@@ -49,13 +49,17 @@ class SymbolFacts:
 
 @dataclass(slots=True)
 class Facts:
-    """What is in a recording, by wire symbol; `listed` are recorded exchangeInfo entries."""
+    """What is in a recording, by wire symbol; `listed` are recorded exchangeInfo entries.
+
+    `has_candles`: some of its ticks were made from bars, so silence between them says nothing.
+    """
 
     symbols: dict[str, SymbolFacts] = field(default_factory=dict)
     listed: dict[str, dict[str, Any]] = field(default_factory=dict)
     first_ns: int = 0
     last_ns: int = 0
     frames: int = 0
+    has_candles: bool = False
 
     def see_time(self, ns: int) -> None:
         if self.frames == 0:

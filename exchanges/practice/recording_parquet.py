@@ -92,7 +92,7 @@ class ParquetRecording:
             import pyarrow
             from pyarrow import compute, parquet
         except ImportError as error:
-            raise PracticeError(f"{self.path}: needs pyarrow: pip install 'tradingd[replay]'") from error
+            raise PracticeError(f"{self.path}: needs pyarrow: install requirements/run.txt") from error
         try:
             self._table = parquet.read_table(self.path)
         except (OSError, pyarrow.ArrowException) as error:
@@ -119,6 +119,7 @@ class ParquetRecording:
         return (found[1] or found[2] + found[3]).upper()
 
     def _scan_candles(self, facts: Facts) -> None:
+        facts.has_candles = True
         symbols = self._table.column("symbol").to_pylist()
         first = 0
         for row_number in range(1, len(symbols) + 1):

@@ -22,6 +22,7 @@ _QUIET_S: Final = 0.1
 """A replay begins when its listeners have not changed their subscriptions for this long: so that several
 SUBSCRIBE messages in a row all count before the first frame."""
 _KLINE_ROW: Final = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
+_LONGEST_WAIT_S: Final = 5.0
 _TURN: Final = 128  # frames sent before other tasks get a turn
 
 
@@ -120,7 +121,7 @@ class ReplayView:
         return {
             "mode": "replay", "seed": self._seed, "symbols": [pair.symbol for pair in self.pairs.values()],
             "shift_days": self.days, "first_ns": self.facts.first_ns + shift, "last_ns": self.facts.last_ns + shift,
-            "speed": self._speed, "position": self.position,
+            "speed": self._speed, "position": self.position, "has_candles": self.facts.has_candles,
         }
 
 
@@ -146,7 +147,7 @@ class Replay:
                 await self._until_listened()
                 base = self._rebased(frame.ns)
             if self._speed > 0:
-                await self._until_due(base, frame.ns)
+                base = await self._until_due(base, frame.ns)
             await self._hub.relieved()
             self._send(frame)
             if count % _TURN == 0:
@@ -178,12 +179,17 @@ class Replay:
         if not kind.startswith("kline"):
             self._listener.on_book(name)
 
-    async def _until_due(self, base: tuple[float, int], ns: int) -> None:
+    async def _until_due(self, base: tuple[float, int], ns: int) -> tuple[float, int]:
+        """Wait for the frame's time; a hole in the recording is not waited out for longer than a few seconds."""
         due = base[0] + (ns - base[1]) / 1e9 / self._speed
+        now = time.monotonic()
+        if due - now > _LONGEST_WAIT_S:
+            due, base = now + _LONGEST_WAIT_S, (now + _LONGEST_WAIT_S, ns)
         while (ahead := due - time.monotonic()) > 0.0005:
             await asyncio.sleep(min(ahead, 0.5))
             if not self._is_listened():
-                return
+                break
+        return base
 
     def _rebased(self, ns: int) -> tuple[float, int]:
         return time.monotonic(), ns
