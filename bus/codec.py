@@ -1,10 +1,12 @@
 """Messages to bytes and back: one JSON object with type, version, session, header and fields.
 
 Strict on the way in: unknown type, version or field, a missing field, a number where money is expected,
-NaN, infinity or oversize text is a `CodecError` that names the place. Plans are compiled once per type.
+NaN, infinity or oversize text is a `CodecError` that names the place.
+
+What is good takes the compiled functions of `bus.codec_plans`; what they doubt is read again here, slowly and
+with the place in hand, and this module's word is final.
 """
 
-import dataclasses
 import math
 import types
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any, Final, Literal, NewType, Union, get_args, get_origin, ge
 
 import orjson
 
+from bus.codec_plans import Doubt, field_names, is_body, packer, unpacker
 from bus.ids import SessionId
 from bus.messages import council, ledger, orders, system
 from bus.messages.header import Header, Message
@@ -29,35 +32,34 @@ class CodecError(ValueError):
     """Bytes that are not a message of the vocabulary; the text names the field."""
 
 
-def _is_body(kind: object) -> bool:
-    return isinstance(kind, type) and (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"))
-
-
 BODY_TYPES: Final[dict[str, type]] = {
     name: kind
     for module in (orders, ledger, council, system, ticks)
     for name, kind in sorted(vars(module).items())
-    if _is_body(kind) and kind.__module__ == module.__name__
+    if is_body(kind) and kind.__module__ == module.__name__
 }
 """Every type that may be a message's body, by its wire name."""
 
 
 def encode(message: Message) -> bytes:
-    """The wire form of a message."""
+    """The wire form of a message; raises `CodecError` for a body that cannot travel (NaN, a foreign type)."""
     header = message.header
     body = message.body
-    name = type(body).__name__
-    return orjson.dumps(
-        {
-            "type": name,
-            "version": VERSION,
-            "session": header.session,
-            "header": [
-                header.source, header.seq, header.ts, header.cause, header.expires, header.priority, header.target
-            ],
-            "fields": _to_plain(body),
-        }
-    )
+    kind = type(body)
+    try:
+        return orjson.dumps(
+            {
+                "type": kind.__name__,
+                "version": VERSION,
+                "session": header.session,
+                "header": (
+                    header.source, header.seq, header.ts, header.cause, header.expires, header.priority, header.target
+                ),
+                "fields": packer(kind)(body),
+            }
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CodecError(f"a {kind.__name__} cannot travel: {error}") from error
 
 
 def decode(data: bytes | str) -> Message:
@@ -68,60 +70,46 @@ def decode(data: bytes | str) -> Message:
         outer = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise CodecError(f"not JSON: {error}") from error
-    if not isinstance(outer, dict) or outer.keys() != {"type", "version", "session", "header", "fields"}:
+    if type(outer) is not dict or outer.keys() != _OUTER:
         raise CodecError("expected exactly type, version, session, header and fields")
     name = outer["type"]
-    kind = BODY_TYPES.get(name) if isinstance(name, str) else None
+    kind = BODY_TYPES.get(name) if type(name) is str else None
     if kind is None:
         raise CodecError(f"type: {str(name)[:60]!r} is not in the vocabulary")
     if outer["version"] != VERSION:
         raise CodecError(f"version: {outer['version']!r} is not {VERSION}: another version of the product wrote this")
-    return Message(_header(outer["session"], outer["header"]), _decoder(kind)(outer["fields"], name))
+    header = _header(outer["session"], outer["header"])
+    fields = outer["fields"]
+    try:
+        return Message(header, unpacker(kind)(fields))
+    except (Doubt, KeyError, TypeError):
+        return Message(header, _decoder(kind)(fields, name))
 
 
+def prepare() -> None:
+    """Compile the functions of every type now, not when the first message of it is in a hurry."""
+    for kind in BODY_TYPES.values():
+        packer(kind)
+        unpacker(kind)
+
+
+_OUTER: Final = {"type", "version", "session", "header", "fields"}
 _HEADER_TYPES: Final = (str, int, int, str, int, int, str)
 
 
 def _header(session: object, values: object) -> Header:
-    if not isinstance(session, str) or not isinstance(values, list) or len(values) != len(_HEADER_TYPES):
+    if type(session) is not str or type(values) is not list or len(values) != len(_HEADER_TYPES):
         raise CodecError("header: expected a session and [source, seq, ts, cause, expires, priority, target]")
+    source, seq, ts, cause, expires, priority, target = values
+    if (
+        type(source) is type(cause) is type(target) is str
+        and type(seq) is type(ts) is type(expires) is type(priority) is int
+    ):
+        return Header(source, SessionId(session), seq, ts, cause, expires, priority, target)
     for value, kind in zip(values, _HEADER_TYPES, strict=True):
         if type(value) is not kind:
-            raise CodecError(f"header: {value!r} is not {kind.__name__}")
-    return Header(values[0], SessionId(session), *values[1:])
-
-
-# ---- out -----------------------------------------------------------------------------------------------
-
-_plain_plans: dict[type, tuple[str, ...]] = {}
-
-
-def _to_plain(value: Any) -> Any:
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return value
-    if kind is Decimal:
-        if not value.is_finite():
-            raise CodecError(f"{value} is not a number that can be sent")
-        return format(value, "f")
-    if kind is float:
-        if not math.isfinite(value):
-            raise CodecError(f"{value} is not a number that can be sent")
-        return value
-    if kind is tuple:
-        return [_to_plain(item) for item in value]
-    names = _plain_plans.get(kind)
-    if names is None:
-        if not _is_body(kind):
-            raise CodecError(f"a {kind.__name__} cannot travel")
-        names = _plain_plans[kind] = _field_names(kind)
-    return {name: _to_plain(getattr(value, name)) for name in names}
-
-
-def _field_names(kind: Any) -> tuple[str, ...]:
-    if dataclasses.is_dataclass(kind):
-        return tuple(field.name for field in dataclasses.fields(kind))
-    return tuple(kind._fields)
+            raise CodecError(f"header: {str(value)[:60]!r} is not {kind.__name__}")
+    raise CodecError("header: not what it should be")
 
 
 # ---- in ------------------------------------------------------------------------------------------------
@@ -133,7 +121,7 @@ def _decoder(kind: Any) -> Converter:
     made = _decoders.get(kind)
     if made is None:
         hints = get_type_hints(kind)
-        plan = tuple((name, _converter(hints[name])) for name in _field_names(kind))
+        plan = tuple((name, _converter(hints[name])) for name in field_names(kind))
         expected = frozenset(name for name, _ in plan)
 
         def made(value: Any, where: str) -> Any:
@@ -164,7 +152,7 @@ def _converter(hint: Any) -> Converter:
         return _float
     if hint in (str, int, bool):
         return _exact(hint)
-    if _is_body(hint):
+    if is_body(hint):
         return lambda value, where: _decoder(hint)(value, where)
     raise TypeError(f"the codec has no rule for {hint!r}")
 

@@ -145,7 +145,8 @@ def resolve_distance(trail: TrailSpec, market: MarketState, price: Decimal) -> D
                 "INVALID_ORDER", "trail.distance",
                 f"The ATR of {market.symbol} is not known yet: wait for 15 candles, or use a percent trail.",
             )
-        distance = distance * atr
+        # A tenth of a tick is finer than any price; the digits of an average mean nothing.
+        distance = round_distance(distance * atr, market.instrument.price_tick / 10)
     if trail.kind != "percent" and distance >= price:
         return refuse(
             "INVALID_ORDER", "trail.distance",
@@ -158,6 +159,13 @@ def resolve_distance(trail: TrailSpec, market: MarketState, price: Decimal) -> D
             trail.decay_floor, distance,
         )
     return distance
+
+
+def round_distance(distance: Decimal, step: Decimal) -> Decimal:
+    """To the nearest multiple of `step` (quote currency), at least one."""
+    if step <= ZERO:
+        return distance
+    return max(ONE, (distance / step).to_integral_value()) * step
 
 
 def trigger_from(side: Side, best: Decimal, distance: Decimal, *, is_ratio: bool) -> Decimal:

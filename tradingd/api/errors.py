@@ -62,6 +62,8 @@ def denied(denial: OrderDenied | DenialView, order_id: str = "") -> ApiError:
     return error
 
 
+INVALID_FAMILY = "E004"
+"""Invalid request: the family of everything that was refused before the rules were asked."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 _WORDS = {
     404: "there is nothing at this path: see /docs for the list",
@@ -80,7 +82,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
         if error.status_code == 400:  # FastAPI's word for a body that is not UTF-8: malformed like any other
             problem = {"field": "body", "message": "the body is not valid JSON in UTF-8: mend it"}
-            body = {"code": "INVALID_REQUEST", "message": f"body: {problem['message']}", "field": "body"}
+            body = {
+                "code": "INVALID_REQUEST", "family": INVALID_FAMILY, "rule": "body", "value": "",
+                "limit": problem["message"], "message": f"body: {problem['message']}", "field": "body",
+            }
             return json_response({**body, "errors": [problem]}, 422)
         code = _CODES.get(error.status_code, f"HTTP_{error.status_code}")
         answer = {"code": code, "message": _WORDS.get(error.status_code, str(error.detail))}
@@ -105,7 +110,10 @@ def install(app: FastAPI) -> None:
 
 
 def invalid_body(error: RequestValidationError) -> dict[str, Any]:
-    """{code, message, field, errors}: names each field and the remedy, never echoes what was sent."""
+    """{code, family, rule, value, limit, message, field, errors}: the same keys as a refusal by the rules.
+
+    Names each field and the remedy; `value` stays empty: what was sent is never echoed.
+    """
     errors = []
     for problem in error.errors():
         field = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path", "header"))
@@ -113,7 +121,8 @@ def invalid_body(error: RequestValidationError) -> dict[str, Any]:
     errors = errors[:20]
     first = errors[0] if errors else {"field": "body", "message": "the request could not be read"}
     return {
-        "code": "INVALID_REQUEST", "message": f"{first['field']}: {first['message']}", "field": first["field"],
+        "code": "INVALID_REQUEST", "family": INVALID_FAMILY, "rule": first["field"], "value": "",
+        "limit": first["message"], "message": f"{first['field']}: {first['message']}", "field": first["field"],
         "errors": errors,
     }
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from tradingd.api.access import ControlOf, Viewer
-from tradingd.api.errors import ApiError, ErrorBody, json_response
+from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response
 from tradingd.api.models import HealthAnswer, Responses
 from tradingd.control import Control
 from tradingd.read_model_views import (
@@ -130,5 +130,7 @@ def symbol_of(control: Control, text: str) -> str:
     if symbol is None:
         names = ", ".join(control.settings.symbols[:10])
         message = f"symbol: not traded here. Use one of {names}, or add it to symbols in config.toml."
-        raise ApiError(422, "UNKNOWN_SYMBOL", message, field="symbol")
+        raise ApiError(
+            422, "UNKNOWN_SYMBOL", message, field="symbol", family=INVALID_FAMILY, rule="symbol", value="", limit=names
+        )
     return symbol
