@@ -196,7 +196,7 @@ class _Connection(asyncio.Protocol):
         )
 
     def _upgrade(self) -> None:
-        accept = base64.b64encode(hashlib.sha1(self._key + _WS_GUID).digest())  # noqa: S324 - the protocol's own
+        accept = base64.b64encode(hashlib.sha1(self._key + _WS_GUID).digest())
         self._is_websocket = True
         self.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

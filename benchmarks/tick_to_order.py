@@ -54,7 +54,7 @@ async def _measure() -> list[Result]:
         results = await _ours(exchange, "disk", None)
         if MEMORY.is_dir():
             results += await _ours(exchange, "memory", MEMORY)
-        peer, peer_cpu = await _peer(exchange, is_flooded=False)
+        peer, _ = await _peer(exchange, is_flooded=False)
         flooded, flooded_cpu = await _peer(exchange, is_flooded=True)
     finally:
         await exchange.stop()

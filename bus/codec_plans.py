@@ -45,7 +45,8 @@ def packer(kind: type) -> Packer:
         scope = _Scope()
         hints = get_type_hints(kind)
         items = ", ".join(f'"{name}": {_packed(hints[name], f"body.{name}", scope)}' for name in field_names(kind))
-        made = _packers[kind] = scope.function(f"def function(body):\n    return {{{items}}}\n", f"pack {kind.__name__}")
+        source = f"def function(body):\n    return {{{items}}}\n"
+        made = _packers[kind] = scope.function(source, f"pack {kind.__name__}")
     return made
 
 

@@ -30,7 +30,7 @@ from bus.messages.orders import (
 )
 from bus.messages.system import KillSwitchEngaged, KillSwitchReleased, LimitBreached, TradingState, TradingStateChanged
 from market.instrument import Instrument
-from market.money import ZERO
+from market.money import ZERO, to_text
 from orders.ledger import Booking, Ledger
 from orders.order_table import FireRecord, Order, OrderStateError, OrderTable
 from orders.watch import Watch
@@ -140,7 +140,7 @@ class EngineState:
         order = self._order(fact.client_order_id)
         self.watch.disarm(fact.client_order_id)
         order.fires = (*order.fires, FireRecord(ts, fact.trigger, fact.price))
-        order.note("triggered", ts, f"the price {fact.price} reached the trigger {fact.trigger}")
+        order.note("triggered", ts, f"the price {to_text(fact.price)} reached the trigger {to_text(fact.trigger)}")
 
     def _on_updated(self, fact: OrderUpdated, ts: int) -> None:
         order = self._order(fact.client_order_id)
@@ -195,7 +195,7 @@ class EngineState:
             order.arming_price = fact.best
         self.watch.arm(fact, order.spec, order.arming_price, ts)
         if order.detail != "armed":
-            order.note("armed", ts, f"trigger {fact.trigger}, best price {fact.best}")
+            order.note("armed", ts, f"trigger {to_text(fact.trigger)}, best price {to_text(fact.best)}")
 
     def _on_advanced(self, fact: TrailingAdvanced, _ts: int) -> None:
         self.watch.advance(fact)

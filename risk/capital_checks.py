@@ -74,7 +74,7 @@ def check_positions(case: Case) -> Judgement:
     others, limit = case.view.open_positions, case.limits.max_positions
     return judged("max_positions", others + 1 <= limit, "MAX_POSITIONS", lambda: (
         str(others + 1), str(limit),
-        f"{others} other positions are open or pending; with this one it would be {others + 1} of {limit}.",
+        f"{others} other positions are open or pending, and {limit} is the most there may be.",
     ))
 
 

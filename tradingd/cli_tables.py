@@ -5,7 +5,8 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from typing import Any, Final
 
@@ -61,11 +62,33 @@ def clock(iso: str | None) -> str:
     return "-" if not iso else iso[:19].replace("T", " ")
 
 
+_PROSE: Final = ("message", "says")
+"""Columns that may be broken into lines; ids and numbers must stay whole."""
+
+
+def rounded(text: str) -> str:
+    """A price with as many digits as one reads: the digits of an average or a trigger help nobody here."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        return text
+    size = abs(value)
+    return f"{value:.2f}" if size >= 1000 else f"{value:.4f}" if size >= 1 else f"{value:.6f}"
+
+
+def moment(iso: str | None) -> str:
+    """The time of day, with the date in front when it was not today (UTC)."""
+    full = clock(iso)
+    return full[11:] if full[:10] == datetime.now(UTC).date().isoformat() else full
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
     """Columns named in `numbers` are aligned to the right."""
     made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        made.add_column(
+            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column not in _PROSE
+        )
     for row in rows:
         made.add_row(*(cell(value) for value in row))
     return made
@@ -135,8 +158,8 @@ def positions(answer: Sequence[Mapping[str, Any]]) -> None:
     """`tradingd positions`"""
     rows = [
         (
-            row["symbol"], row["quantity"], row["average_price"], row["mark"] or "-", money(row["value"]),
-            money(row["unrealized_pnl"]), clock(row["opened"]), len(row["exits"]),
+            row["symbol"], row["quantity"], rounded(row["average_price"]), rounded(row["mark"] or "-"),
+            money(row["value"]), money(row["unrealized_pnl"]), moment(row["opened"]), len(row["exits"]),
         )
         for row in answer
     ]
@@ -148,8 +171,9 @@ def orders(answer: Sequence[Mapping[str, Any]]) -> None:
     """`tradingd orders`"""
     rows = [
         (
-            order["id"], clock(order["created"]), order["symbol"], order["side"], order["type"], order["quantity"],
-            order["filled"], order["average_price"] or order["price"] or order["trigger"] or order["stop_price"] or "-",
+            order["id"], moment(order["created"]), order["symbol"], order["side"], order["type"], order["quantity"],
+            order["filled"],
+            rounded(order["average_price"] or order["price"] or order["trigger"] or order["stop_price"] or "-"),
             order["state"], order["detail"], order["lead_alpha"] or order["origin"],
         )
         for order in answer
@@ -164,8 +188,8 @@ def trades(answer: Sequence[Mapping[str, Any]]) -> None:
     """`tradingd trades`"""
     rows = [
         (
-            clock(fill["time"]), fill["symbol"], fill["side"], fill["quantity"], fill["price"], money(fill["value"]),
-            f"{fill['fee']} {fill['fee_asset']}", fill["order_id"],
+            moment(fill["time"]), fill["symbol"], fill["side"], fill["quantity"], rounded(fill["price"]),
+            money(fill["value"]), f"{fill['fee'][:10]} {fill['fee_asset']}", fill["order_id"],
         )
         for fill in answer
     ]
@@ -185,7 +209,7 @@ def performance(answer: Mapping[str, Any]) -> None:
         ("round trips", f"{answer['round_trips']} ({answer['wins']} won, {answer['losses']} lost)"),
         ("win rate", percent(answer["win_rate"])),
         ("profit factor", "-" if factor is None else f"{factor:.2f}"),
-        ("expectancy", f"{money(answer['expectancy'], 4)} {quote}"),
+        ("expectancy", "-" if answer["expectancy"] is None else f"{money(answer['expectancy'], 4)} {quote}"),
         ("max drawdown", percent(answer["max_drawdown"])),
         ("sharpe", "-" if sharpe is None else f"{sharpe:.2f} ({answer['sharpe_basis'].replace('_', ' ')})"),
         ("slippage", percent(slippage, 4)),
@@ -194,8 +218,8 @@ def performance(answer: Mapping[str, Any]) -> None:
     if trips:
         rows = [
             (
-                clock(trip["closed"]), trip["symbol"], trip["result"], trip["quantity"], trip["entry_price"],
-                trip["exit_price"], money(trip["realized_pnl"], 4), percent(trip["return_ratio"], 3),
+                moment(trip["closed"]), trip["symbol"], trip["result"], trip["quantity"], rounded(trip["entry_price"]),
+                rounded(trip["exit_price"]), money(trip["realized_pnl"], 4), percent(trip["return_ratio"], 3),
                 f"{trip['duration_s']:.0f} s",
             )
             for trip in trips

@@ -65,6 +65,21 @@ def choose_instruments(settings: Settings, offered: Sequence[Instrument], *, tak
     return chosen
 
 
+def practice_symbols(settings: Settings, *, is_replay: bool) -> tuple[str, ...]:
+    """The symbols for the practice exchange, which makes any pair up; raises `ConfigError` for what is no pair.
+
+    A replay has the recording's own symbols and needs none.
+    """
+    for name in () if is_replay else settings.symbols:
+        base, _, quote = name.strip().partition("/")
+        if not base or not quote:
+            raise ConfigError(
+                f"{settings.source}: symbols: {name!r} is not a pair. The practice market wants BASE/QUOTE, such as "
+                "BTC/USDT."
+            )
+    return settings.symbols
+
+
 def make_engine(
     settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId
 ) -> Engine:

@@ -11,11 +11,19 @@ from tradingd.settings import Settings
 
 
 class ControlUnavailableError(RuntimeError):
-    """The engine cannot take a command now (starting, stopping, inbox full, no answer in time).
+    """The engine cannot take a command now (starting, stopping, no answer in time).
 
     The text is for a person. It does not mean that the command was not carried out: ask before repeating it
     without an Idempotency-Key.
     """
+
+
+class ControlConflictError(RuntimeError):
+    """The command makes no sense while something else stands; the text says what to do first."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +102,6 @@ class DaemonStatus:
     bus: BusStatus
     agents: tuple[AgentReport, ...]
     problems: tuple[Problem, ...]
-    inbox_depth: int = 0
-    inbox_capacity: int = 0
     loop_lag_ms: float = 0.0
     memory_mb: float = 0.0
 
@@ -111,7 +117,7 @@ class Control(Protocol):
         ...
 
     async def execute(self, body: object, *, by: str) -> Sequence[Message]:
-        """Put a command into the engine's inbox; the facts it caused, journalled and applied to `read_model`.
+        """Give a command to the engine; the facts it caused, journalled and applied to `read_model`.
 
         Raises `ControlUnavailableError` when it cannot be taken or is not answered in time. `by` names the
         person, for the journal.

@@ -1,7 +1,8 @@
 """One run of the process: starts every part in order, keeps them going, ends them in order.
 
-Start: data directory and lock -> journal -> practice child (when the venue is practice) -> instruments ->
-engine folded from the journal -> venue -> control API -> agents and bus -> warm-up -> feed.
+Start: data directory and lock -> journal -> practice child (when the venue is practice; while it boots, the
+control API is loaded) -> instruments -> engine folded from the journal -> venue -> control API -> agents and
+bus -> warm-up -> feed.
 End: feed -> council -> journal -> control API -> venue -> practice child -> lock.
 """
 
@@ -17,9 +18,10 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from bus import codec
 from bus.bus import Bus
 from bus.clock import Clock, FeedClock, LiveClock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
@@ -27,7 +29,6 @@ from bus.memory_bus import MemoryBus
 from bus.messages import orders, system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
-from bus.redis_bus import RedisBus
 from exchanges.binance.market_client import MarketClient, RecordingInfo
 from exchanges.binance.orders import BinanceConfig, BinanceVenue
 from exchanges.binance.rest import VenueError
@@ -37,14 +38,13 @@ from exchanges.venue import Venue
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from market.ticks import Candle
 from orders.engine import Engine
 from store.journal import JournalError
 from store.tape import Tape
 from tradingd import composition
-from tradingd.api.app import create_app
-from tradingd.api.server import PortInUseError, serve_api
 from tradingd.auth import Auth
-from tradingd.control import BusStatus, ControlUnavailableError, DaemonStatus, FeedStatus
+from tradingd.control import BusStatus, ControlConflictError, ControlUnavailableError, DaemonStatus, FeedStatus
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError, RunInfo
 from tradingd.doctor import PackageOriginError, check_package_origin
 from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE, OK
@@ -60,10 +60,19 @@ from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
 from tradingd.story import BackgroundWriter, Story, make_writer
 from tradingd.version import VERSION
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 _log = logging.getLogger(__name__)
 _FEED: Final = "market"
 _VENUE_CLOCK_S: Final = 0.02
 _SHUTDOWN_LIMIT_S: Final = 15.0
+_FETCHES_AT_ONCE: Final = 8
+_YOUNG_OBJECTS: Final = 20_000
+
+
+class _PortTakenError(Exception):
+    """The control API cannot listen: somebody else does."""
 
 
 class Daemon:
@@ -107,6 +116,12 @@ class Daemon:
         if self._not_ready == "starting" or self._stop.is_set():
             doing = "stopping" if self._stop.is_set() else "starting"
             raise ControlUnavailableError(f"the daemon is {doing}; try again")
+        if isinstance(body, orders.ReleaseKillSwitch) and self._data_dir.kill_file.exists():
+            raise ControlConflictError(
+                "KILL_FILE_PRESENT",
+                f"the kill file {self._data_dir.kill_file} is still there and would lock trading again at once: "
+                "delete it, then unlock",
+            )
         if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
             self._runtime.health.clear("crash loop")
             self._runtime.vote_health()
@@ -172,12 +187,11 @@ class Daemon:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self._writer.close)
-        self._journal = MessageJournal.open(self._data_dir.journal_path)
-        stack.callback(self._journal.close)
-        for message in self._journal.read():
-            self._past.apply(message)
-            self.read_model.apply(message)
-        urls = await self._venue_urls(stack)
+        await self._learn_of_recording()
+        self._open_journal(stack)
+        await self._launch_practice(stack)
+        app = self._load_api()
+        urls = await self._venue_urls()
         await self._make_clock_and_session(urls)
         self._feed = BinanceFeed(
             self.settings.venue, urls.rest_url, urls.ws_url, clock=self._clock, is_replay=self._is_replay,
@@ -189,13 +203,13 @@ class Daemon:
         await self._make_venue(urls, instruments, stack)
         self._make_runtime(instruments)
         self._restore()
-        await self._serve(stack)
+        await self._serve(app, stack)
         self._start_council()
         await self._bus.start()
         stack.push_async_callback(self._bus.stop)
+        self._welcome(instruments)
         await self._open_account()
         await self._warm_up(instruments)
-        self._welcome(instruments)
         self._not_ready = "waiting for market data"
         self._spawn("feed", self._run_feed(instruments))
         if not self._is_replay:
@@ -203,25 +217,61 @@ class Daemon:
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
         stack.push_async_callback(self._cancel_tasks)
         self._not_ready = ""
+        codec.prepare()
+        gc.collect()
         gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
 
-    async def _venue_urls(self, stack: contextlib.AsyncExitStack) -> VenueSettings:
-        venue = self.settings.venues.get(self.settings.venue, VenueSettings())
-        needs_child = self._is_replay or (self.settings.venue == "practice" and not venue.rest_url)
+    async def _learn_of_recording(self) -> None:
+        """A practice exchange that somebody else started may be playing a recording: then we are in a replay."""
+        if self.settings.venue == "practice" and self._venue_settings.rest_url and not self._is_replay:
+            self._is_replay = (await self._ask_recording(self._venue_settings)).is_replay
+
+    def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
+        """Open and fold it. A replay begins with a fresh account, unless the last one was cut off."""
+        path = self._data_dir.use_journal(self.settings.venue, self.settings.mode, is_replay=self._is_replay)
+        self._journal = MessageJournal.open(path)
+        self._fold_journal()
+        if self._is_replay and self._past.count and not self._past.ended_unclean and self.read_model.kill is None:
+            self._journal.close()
+            self._data_dir.set_aside(path)
+            self._past = PastSessions()
+            self.read_model = ReadModel(self.settings.account.quote)
+            self._journal = MessageJournal.open(path)
+        stack.callback(self._journal.close)
+
+    def _fold_journal(self) -> None:
+        for message in self._journal.read():
+            self._past.apply(message)
+            self.read_model.apply(message)
+
+    async def _launch_practice(self, stack: contextlib.AsyncExitStack) -> None:
+        """The practice exchange, when it is needed; it boots beside us."""
+        venue = self._venue_settings
         if self.settings.mode == "live" and self.settings.venue != "practice":
             _refuse_unfinished_live(venue, self.settings)
-        if not needs_child:
-            return venue
+        if not self._is_replay and (self.settings.venue != "practice" or venue.rest_url):
+            return
         self._child = PracticeChild(
             PracticeOptions(
-                data_dir=self._data_dir.path, seed=self.settings.seed, symbols=self.settings.symbols,
+                data_dir=self._data_dir.path, seed=self.settings.seed,
+                symbols=composition.practice_symbols(self.settings, is_replay=self._is_replay),
                 port=self.settings.practice.port, volatility=self.settings.practice.volatility,
                 replay=self._options.replay, speed=self._options.speed, not_before_ns=self._past.last_ts,
             ),
             self._on_child_death,
         )
-        urls = await self._child.start()
         stack.push_async_callback(self._child.stop)
+        await self._child.launch()
+
+    @property
+    def _venue_settings(self) -> VenueSettings:
+        return self.settings.venues.get(self.settings.venue, VenueSettings())
+
+    async def _venue_urls(self) -> VenueSettings:
+        if self._child is None:
+            return self._venue_settings
+        urls = await self._child.start()
         return VenueSettings(rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url)
 
     def _open_tape(self, stack: contextlib.AsyncExitStack) -> Callable[[int, bytes], None] | None:
@@ -273,7 +323,7 @@ class Daemon:
                 balances=self._ledger_balances,
             )
         else:
-            keys = self.settings.venues.get(self.settings.venue, VenueSettings())
+            keys = self._venue_settings
             practice_key = "practice" if self.settings.venue == "practice" else ""  # any key opens it
             config = BinanceConfig(
                 name=self.settings.venue, rest_url=urls.rest_url, ws_api_url=urls.ws_api_url,
@@ -307,6 +357,8 @@ class Daemon:
         if self.settings.bus.url == "memory://":
             self._bus = MemoryBus(maker, self.settings.bus.queue_size)
         else:
+            from bus.redis_bus import RedisBus  # only those who use Redis pay for its library
+
             self._bus = RedisBus(
                 self.settings.bus.url, self.settings.bus.namespace, self._session, maker, self._clock,
                 self.settings.bus.queue_size, self._on_bus_change,
@@ -349,11 +401,20 @@ class Daemon:
                 "look into the log, then `tradingd start` trades on",
             )
 
-    async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
-        auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
-        self._auth = auth
-        app = create_app(self, auth)
-        server = await serve_api(app, self.settings.api.host, self.settings.api.port)
+    def _load_api(self) -> "FastAPI":
+        """The heaviest part to import: done while the practice exchange boots on another core."""
+        from tradingd.api.app import create_app
+
+        self._auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
+        return create_app(self, self._auth)
+
+    async def _serve(self, app: "FastAPI", stack: contextlib.AsyncExitStack) -> None:
+        from tradingd.api.server import PortInUseError, serve_api
+
+        try:
+            server = await serve_api(app, self.settings.api.host, self.settings.api.port)
+        except PortInUseError as error:
+            raise _PortTakenError(str(error)) from error
         stack.push_async_callback(server.stop)
         self._url = server.url
         self._data_dir.announce(RunInfo(os.getpid(), server.url, self._started_ns))
@@ -362,6 +423,11 @@ class Daemon:
         self._runtime.subscribe_all()
         for runner in self._runtime.runners.values():
             runner.start()
+        # Orders of earlier sessions that still work: who proposes must know that they are there.
+        for order in self._runtime.engine.orders.working():
+            self._runtime.runners["strategy"].deliver(
+                self._runtime.make("history", orders.OrderInitialized(order.spec))
+            )
 
     async def _open_account(self) -> None:
         """Paper: the configured capital once. Live: what the venue says, differences as events."""
@@ -401,18 +467,24 @@ class Daemon:
         candles = self.settings.candles
         if not candles.warmup:
             return
-        for instrument in instruments:
-            for interval in candles.intervals:
+        at_once = asyncio.Semaphore(_FETCHES_AT_ONCE)
+
+        async def fetch(instrument: Instrument, interval: str) -> Sequence[Candle]:
+            async with at_once:
                 try:
-                    history = await self._feed.candles(instrument, interval, candles.warmup)
+                    return await self._feed.candles(instrument, interval, candles.warmup)
                 except VenueError as error:
                     _log.warning("no history for %s %s: %s", instrument.symbol, interval, error)
-                    continue
-                self._runtime.warm_up(history)
+                    return ()
+
+        fetches = [fetch(instrument, interval) for instrument in instruments for interval in candles.intervals]
+        # Asked for together, taken in a fixed order: symbol, then interval.
+        for history in await asyncio.gather(*fetches):
+            self._runtime.warm_up(history)
 
     def _welcome(self, instruments: Sequence[Instrument]) -> None:
-        self._auth.show_new_password(sys.stderr)
         if self.settings.log.format != "console":
+            self._auth.show_new_password(sys.stderr)
             return
         where = "a replay" if self._is_replay else f"the {self.settings.venue} market"
         names = ", ".join(i.symbol for i in instruments[:8])
@@ -428,6 +500,7 @@ class Daemon:
         ]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
+        self._auth.show_new_password(sys.stderr)
 
     # ---- while running -----------------------------------------------------------------------------
 
@@ -472,6 +545,8 @@ class Daemon:
             self.request_shutdown("the replay is over")
 
     def _on_bus_change(self, connected: bool) -> None:
+        if self._not_ready == "stopping":
+            return  # we hung up ourselves: no fault, and the journal has its last word already
         if connected:
             self._runtime.health.clear("bus")
         else:
@@ -492,6 +567,20 @@ class Daemon:
         if self._fatal is None:
             self._runtime.record("daemon", system.DaemonStopping(self._stop_reason))
             self._journal.flush()
+            self._say_farewell()
+
+    def _say_farewell(self) -> None:
+        engine = self._runtime.engine
+        held = [position.symbol for position in self._runtime.engine.portfolio(self._clock.now()).positions]
+        armed = sum(1 for order in engine.orders.working() if order.is_armed)
+        unwatched = ""
+        if held:
+            unwatched = (
+                f"; {len(held)} positions stay open ({', '.join(held)}) and {armed} stops and trails of theirs are "
+                "watched by nobody until the next start"
+            )
+        where = _short(self._data_dir.path)
+        self._runtime.tell_story("STOPPED", f"{self._stop_reason}; state is kept in {where}{unwatched}")
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -504,6 +593,7 @@ class Daemon:
 def run_daemon(settings: Settings, options: RunOptions) -> int:
     """Run until told to stop; returns the exit code. Errors a user can mend become one sentence on stderr."""
     configure_logging(settings.log)
+    os.umask(0o077)  # journal, tape and credentials are nobody else's
     try:
         data_dir = DataDir.open(settings.data_dir)
     except AlreadyRunningError as error:
@@ -515,7 +605,7 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
         return _run_loop(Daemon(settings, options, data_dir))
     except ConfigError as error:
         return _fail(error, CONFIGURATION)
-    except PortInUseError as error:
+    except _PortTakenError as error:
         return _fail(error, ALREADY_RUNNING)
     except (JournalError, VenueError, PracticeError, PackageOriginError) as error:
         return _fail(error, FAILURE)

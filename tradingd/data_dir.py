@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-JOURNAL: Final = "journal.sqlite"
+JOURNAL: Final = "journal-practice-paper.sqlite"
+"""The journal of paper trading on the practice market; see `journal_name` for the others."""
+_ACCOUNT: Final = "account.json"
+_OLD_REPLAYS: Final = 5
 _LOCK: Final = "lock"
 _RUN: Final = "run.json"
 KILL_FILE: Final = "KILL"
@@ -58,9 +61,23 @@ class DataDir:
             ) from error
         return cls(path, lock)
 
-    @property
-    def journal_path(self) -> Path:
-        return self.path / JOURNAL
+    def use_journal(self, venue: str, mode: str, *, is_replay: bool) -> Path:
+        """The journal of this venue and mode, noted as the one the command line reads while nothing runs."""
+        name = journal_name(venue, mode, is_replay=is_replay)
+        temporary = self.path / f"{_ACCOUNT}.new"
+        temporary.write_text(json.dumps({"journal": name}) + "\n")
+        temporary.replace(self.path / _ACCOUNT)
+        return self.path / name
+
+    def set_aside(self, journal: Path) -> None:
+        """A finished replay's journal makes way for the next one's; the last five are kept."""
+        old = sorted(self.path.glob(f"{journal.stem}-*.sqlite"))
+        number = int(old[-1].stem.rsplit("-", 1)[1]) + 1 if old else 1
+        for path in old[: max(0, len(old) - _OLD_REPLAYS + 1)]:
+            path.unlink()
+        journal.replace(journal.with_name(f"{journal.stem}-{number:06d}.sqlite"))
+        for suffix in ("-wal", "-shm"):  # emptied when the journal was closed; a reader may have left them
+            journal.with_name(journal.name + suffix).unlink(missing_ok=True)
 
     @property
     def kill_file(self) -> Path:
@@ -77,6 +94,21 @@ class DataDir:
         """Withdraw the announcement and the lock."""
         (self.path / _RUN).unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def journal_name(venue: str, mode: str, *, is_replay: bool) -> str:
+    """Ledger and journal are per venue and mode; a replay's account is nobody else's either."""
+    return f"journal-{venue}-{mode}{'-replay' if is_replay else ''}.sqlite"
+
+
+def current_journal(path: Path) -> Path:
+    """The journal of the last session on this data directory (whether it exists or not)."""
+    try:
+        data: Any = json.loads((path / _ACCOUNT).read_text())
+        name = str(data["journal"])
+    except (OSError, ValueError, KeyError, TypeError):
+        name = JOURNAL
+    return path / (name if "/" not in name else JOURNAL)
 
 
 def read_run_info(path: Path) -> RunInfo | None:

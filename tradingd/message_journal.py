@@ -10,7 +10,7 @@ from store.journal import Journal, JournalError, Record
 
 
 class MessageJournal:
-    """`DATA_DIR/journal.sqlite` as messages. See `store.journal.Journal` for what `sync` promises."""
+    """A journal of the data directory as messages. See `store.journal.Journal` for what `sync` promises."""
 
     def __init__(self, journal: Journal, path: Path) -> None:
         self._journal = journal

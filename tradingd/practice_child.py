@@ -41,7 +41,7 @@ class PracticeOptions:
 
 
 class PracticeChild:
-    """`start` returns its addresses; `on_death(reason)` is called when it ends by itself."""
+    """`launch` it early, `start` returns its addresses; `on_death(reason)` is called when it ends by itself."""
 
     def __init__(self, options: PracticeOptions, on_death: Callable[[str], None]) -> None:
         self._options = options
@@ -50,13 +50,19 @@ class PracticeChild:
         self._urls: PracticeUrls | None = None
         self._watcher: asyncio.Task[None] | None = None
 
+    async def launch(self) -> None:
+        """Start the process without waiting for it: it boots while the caller does other things."""
+        self._process = await self._launch(self._options.port)
+
     async def start(self) -> PracticeUrls:
-        """Start it and wait until it listens; raises `PracticeError` with what it said."""
-        self._urls = await self._spawn(self._options.port)
+        """Wait until it listens, launched before or now; raises `PracticeError` with what it said."""
+        if self._process is None:
+            await self.launch()
+        self._urls = await self._listening()
         self._watcher = asyncio.create_task(self._watch())
         return self._urls
 
-    async def _spawn(self, port: int) -> PracticeUrls:
+    async def _launch(self, port: int) -> asyncio.subprocess.Process:
         options = self._options
         arguments = [
             "--data-dir", str(options.data_dir), "--seed", str(options.seed), "--port", str(port),
@@ -67,12 +73,15 @@ class PracticeChild:
             arguments += ["--replay", *(str(path) for path in options.replay)]
             index = arguments.index("--symbols")
             del arguments[index : index + 2]
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "exchanges.practice", *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        self._process = process
+
+    async def _listening(self) -> PracticeUrls:
+        process = self._process
+        assert process is not None  # noqa: S101 - launched by the caller
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             line = await asyncio.wait_for(process.stdout.readline(), _READY_TIMEOUT_S)
@@ -100,7 +109,8 @@ class PracticeChild:
             if self._urls is not None:
                 port = int(self._urls.rest_url.rsplit(":", 1)[1].split("/")[0])
                 with suppress(PracticeError):
-                    await self._spawn(port)
+                    self._process = await self._launch(port)
+                    await self._listening()
 
     async def _end(self, process: asyncio.subprocess.Process) -> bytes:
         if process.stdin is not None:

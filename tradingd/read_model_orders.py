@@ -28,12 +28,12 @@ from bus.messages.orders import (
     TrailingDisarmed,
     TrailSpec,
 )
-from market.money import ONE, ZERO
+from market.money import ONE, ZERO, to_text
 from tradingd.read_model_views import WORKING_STATES, OrderState
 
 MAX_FACTS: Final = 300
 MAX_STEPS: Final = 200
-_PRICE_PLACES: Final = 12
+PRICE_PLACES: Final = 12
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class OrderRecord:
     @property
     def average_price(self) -> Decimal | None:
         """Volume-weighted price of the fills, in quote."""
-        return round(self.paid / self.filled, _PRICE_PLACES) if self.filled else None
+        return round(self.paid / self.filled, PRICE_PLACES) if self.filled else None
 
     @property
     def slippage(self) -> float | None:
@@ -209,7 +209,7 @@ class OrderFold:
         record.filled += body.quantity
         record.paid += body.quantity * body.price
         record.fees_quote += fee_in_quote(body)
-        why = f"{body.quantity} filled at {body.price}"
+        why = f"{to_text(body.quantity)} filled at {to_text(body.price)}"
         if body.is_complete:
             self._move(record, message, "FILLED", "filled", "venue", why)
         elif record.state in ("CANCELLED", "EXPIRED"):

@@ -11,7 +11,7 @@ from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged, PortfolioSnapshot, PositionChanged, PositionClosed, PositionOpened
 from bus.messages.orders import OrderFilled, Origin
 from market.money import ZERO, to_text
-from tradingd.read_model_orders import OrderRecord
+from tradingd.read_model_orders import PRICE_PLACES, OrderRecord
 from tradingd.read_model_views import (
     FillView,
     PerformanceView,
@@ -168,7 +168,7 @@ class ResultsFold:
                 PositionRow(
                     symbol=symbol,
                     quantity=to_text(held.quantity),
-                    average_price=to_text(held.average_price),
+                    average_price=to_text(round(held.average_price, PRICE_PLACES)),
                     mark=text_or_none(mark),
                     value=None if mark is None else to_text(mark * held.quantity),
                     unrealized_pnl=None if mark is None else to_text((mark - held.average_price) * held.quantity),
@@ -272,8 +272,8 @@ def round_trip_view(trip: PositionClosed) -> RoundTripView:
         symbol=trip.symbol,
         result="WIN" if pnl > ZERO else "LOSS" if pnl < ZERO else "BREAKEVEN",
         quantity=to_text(trip.quantity),
-        entry_price=to_text(trip.entry_price),
-        exit_price=to_text(trip.exit_price),
+        entry_price=to_text(round(trip.entry_price, PRICE_PLACES)),
+        exit_price=to_text(round(trip.exit_price, PRICE_PLACES)),
         realized_pnl=to_text(pnl),
         return_ratio=return_ratio(trip),
         fees=to_text(trip.fees),

@@ -46,6 +46,7 @@ _JOURNALLED_FROM_AGENTS: Final = frozenset(
     }
 )
 _STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})
+_RISK_OFFICER: Final = "risk"
 _STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged, PortfolioSnapshot})
 """What holds until it is said anew: told again to an agent that begins anew."""
 _NOT_JOURNALLED: Final = frozenset({Candle})
@@ -270,6 +271,10 @@ class Runtime:
             if answers is not None:
                 answers.append(message)
 
+    def tell_story(self, kind: str, text: str) -> None:
+        """A line of the process's own."""
+        self._story.say(self.clock.now(), "daemon", kind, text)
+
     def record(self, source: str, body: object) -> Message:
         """A fact of the process itself (started, feed lost, ...): journalled, told, published."""
         message = self.make(source, body)
@@ -296,6 +301,10 @@ class Runtime:
         """The sink of every agent: journal what must not be lost, pass on what is for the engine."""
         body = message.body
         kind = type(body)
+        if not _may_say(message):
+            what = f"said {kind.__name__}, which is not its to say: it is ignored. Mend the agent."
+            self.record("daemon", system.AlertRaised("critical", f"agent {message.header.source}", what))
+            return
         if kind in _JOURNALLED_FROM_AGENTS:
             self._journal_with_causes(message)
         elif kind is orders.SubmitOrder and body.client_order_id not in self._journalled_orders:
@@ -337,8 +346,15 @@ class Runtime:
         for runner in self.runners.values():
             wanted = runner.subscriptions - supervision if runner.name == "ceo" else runner.subscriptions
             self.bus.subscribe(runner.name, wanted, runner.deliver)
-        self.bus.subscribe("engine", ENGINE_COMMANDS, self.take)
+        self.bus.subscribe("engine", ENGINE_COMMANDS, self._on_council_command)
         self.bus.subscribe("resync", frozenset({system.BusGap}), self._on_gap)
+
+    def _on_council_command(self, message: Message) -> None:
+        """What comes over the bus is the council's, whatever it calls itself: a person's orders do not come here."""
+        body = message.body
+        if type(body) is orders.SubmitOrder and body.origin != "council":
+            message = replace(message, body=replace(body, origin="council"))
+        self.take(message)
 
     def _on_gap(self, message: Message) -> None:
         gap: system.BusGap = message.body
@@ -379,3 +395,14 @@ class Runtime:
     def history(self) -> Mapping[tuple[str, str], Sequence[Candle]]:
         """Closed candles by (symbol, interval), oldest first."""
         return {key: tuple(past) for key, past in self._history.items()}
+
+
+def _may_say(message: Message) -> bool:
+    """Only the risk officer approves and vetoes, and an agent votes for itself alone."""
+    kind, source = type(message.body), message.header.source
+    if kind in (council.ProposalApproved, council.ProposalVetoed):
+        return source == _RISK_OFFICER
+    if kind is system.VoteTradingState:
+        voter: system.Voter = message.body.voter
+        return voter == source
+    return True

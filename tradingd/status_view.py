@@ -109,8 +109,6 @@ class StatusView:
     bus: BusView | None
     counts: CountsView
     problems: tuple[ProblemView, ...]
-    inbox_depth: int
-    inbox_capacity: int
     loop_lag_ms: float
     memory_mb: float
 
@@ -153,8 +151,6 @@ def live_status(control: Control) -> StatusView:
         bus=BusView(bus.url, bus.is_connected, bus.published, bus.dropped, bus.gaps),
         counts=counts,
         problems=tuple(ProblemView(problem.text, to_iso(problem.since_ns)) for problem in now.problems),
-        inbox_depth=now.inbox_depth,
-        inbox_capacity=now.inbox_capacity,
         loop_lag_ms=now.loop_lag_ms,
         memory_mb=now.memory_mb,
     )
@@ -196,8 +192,6 @@ def offline_status(model: ReadModel, settings: Settings) -> StatusView:
         bus=None,
         counts=counts,
         problems=(),
-        inbox_depth=0,
-        inbox_capacity=0,
         loop_lag_ms=0.0,
         memory_mb=0.0,
     )

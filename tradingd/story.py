@@ -109,6 +109,10 @@ class Story:
             kind, symbol, text = told
             self._write(StoryLine(message.header.ts, message.header.source, kind, symbol, text, message.id))
 
+    def say(self, ts: int, who: str, kind: str, text: str) -> None:
+        """A line that no message stands for."""
+        self._write(StoryLine(ts, who, kind, "", text, ""))
+
     def _signal(self, body: council.AlphaSignal, message: Message) -> tuple[str, str, str] | None:
         if body.action == "hold" or body.confidence < _SIGNAL_CONFIDENCE or body.weight <= 0:
             return None
@@ -208,6 +212,7 @@ _COLOURS: Final = {
     "VETO": "33", "DENIED": "33", "REJECTED": "33", "LIMIT": "33", "EXPIRED": "2", "CANCELLED": "2", "APPROVED": "32",
     "FILL": "1;36", "FIRED": "36", "PROFIT": "1;32", "LOSS": "1;31", "KILL": "1;31", "FAILED": "31", "ALERT": "31",
     "UNKNOWN": "31", "SIGNAL": "2", "TRAIL": "34", "ARMED": "34", "PROPOSAL": "1", "STATE": "35", "FEED": "35",
+    "STOPPED": "1",
 }
 
 

@@ -60,7 +60,7 @@ class _Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # TCP and TLS transports are both
         # Without a buffer to fill, a write goes to the socket at once instead of at the end of the loop's round.
-        self._transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=0)  # type: ignore[union-attr]
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +30,7 @@ _WEIGHT_PER_S: Final = 80.0  # of the 6,000 a minute that the venue grants an ad
 _WEIGHT_BURST: Final = 1_000.0
 _RETRIED_STATUS: Final = frozenset({418, 429, 500, 502, 503, 504})
 _MAX_BODY: Final = 64_000_000
+_PLAIN_QUERY: Final = re.compile(r"[A-Za-z0-9_.~=&-]+")
 
 
 class VenueError(Exception):
@@ -153,7 +155,7 @@ class RestClient:
         """
         query = dict(parameters or {})
         headers = {"X-MBX-APIKEY": self._api_key} if self._api_key else {}
-        text = self.sign(query) if signed else urlencode(query)
+        text = self.sign(query) if signed else _query(query)
         target = f"{path}?{text}" if text else path
         try:
             if method == "POST":
@@ -203,9 +205,8 @@ class RestClient:
     def sign(self, parameters: dict[str, str | int]) -> str:
         """The query with timestamp, window and HMAC-SHA256 signature ("Signed endpoint security")."""
         signed = {**parameters, "recvWindow": RECEIVE_WINDOW_MS, "timestamp": self.timestamp_ms()}
-        text = urlencode(signed)
-        signature = hmac.new(self._api_secret, text.encode(), hashlib.sha256).hexdigest()
-        return f"{text}&signature={signature}"
+        text = _query(signed)
+        return f"{text}&signature={hmac.digest(self._api_secret, text.encode(), 'sha256').hex()}"
 
     def signature_parameters(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
         """The same for the WebSocket API, which signs its parameters in alphabetic order."""
@@ -255,6 +256,14 @@ class RestClient:
         pause = self._pacer.wait_s(weight)
         if pause > 0:
             await asyncio.sleep(pause)
+
+
+def _query(parameters: Mapping[str, str | int]) -> str:
+    """As `urlencode`, ten times faster for what needs no quoting, which an order never does."""
+    text = "&".join([f"{name}={value}" for name, value in parameters.items()])
+    if _PLAIN_QUERY.fullmatch(text) and text.count("=") == len(parameters) == text.count("&") + 1:
+        return text
+    return urlencode(parameters)
 
 
 def _lost(method: str, path: str, error: Exception) -> TransportError:

@@ -1,11 +1,12 @@
 """What both carriers promise, tested on both: the memory bus and Redis (a real server)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from bus import redis_bus
 from bus.bus import Bus
 from bus.clock import FeedClock
 from bus.ids import SessionId
@@ -20,10 +21,10 @@ SESSION = SessionId("s1")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> RedisServer:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
-    yield server  # type: ignore[misc]
+    yield server
     server.kill()
 
 
@@ -182,6 +183,90 @@ async def test_redis_may_die_and_come_back(tmp_path: Path, clock: FeedClock) -> 
     finally:
         await bus.stop()
         server.kill()
+
+
+async def test_a_mute_redis_is_a_lost_redis(
+    tmp_path: Path, clock: FeedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_bus, "_LOOK_S", 0.02)
+    monkeypatch.setattr(redis_bus, "_SILENCE_S", 0.3)
+    server = RedisServer(tmp_path)
+    server.start()
+    bus = RedisBus(server.url, "test", SESSION, MessageMaker("bus", SESSION), clock)
+    try:
+        await bus.start()
+        assert bus.is_connected
+        server.freeze()
+        await until(lambda: not bus.is_connected, bus, clock)
+        server.thaw()
+        await until(lambda: bus.is_connected, bus, clock)
+    finally:
+        await bus.stop()
+        server.kill()
+
+
+async def test_redis_is_asked_for_its_password(tmp_path: Path, clock: FeedClock) -> None:
+    import redis.asyncio as redis
+
+    server = RedisServer(tmp_path)
+    server.start()
+    client = redis.Redis.from_url(server.url)
+    heard: list[Message] = []
+    bus = RedisBus(
+        server.url.replace("://", "://:secret@"), "test", SESSION, MessageMaker("bus", SESSION), clock
+    )
+    bus.subscribe("a", frozenset({Heartbeat}), heard.append)
+    try:
+        await client.config_set("requirepass", "another")
+        await bus.start()
+        assert not bus.is_connected
+        await client.config_set("requirepass", "secret")
+        await until(lambda: bus.is_connected, bus, clock)
+        bus.publish(MessageMaker("ceo", SESSION).make(Heartbeat("inside"), 1))
+        await until(lambda: beats(heard) == ["inside"], bus, clock)
+    finally:
+        await bus.stop()
+        await client.aclose()
+        server.kill()
+
+
+async def test_what_redis_does_not_let_us_publish_ends_the_link(tmp_path: Path, clock: FeedClock) -> None:
+    import redis.asyncio as redis
+
+    server = RedisServer(tmp_path)
+    server.start()
+    client = redis.Redis.from_url(server.url)
+    bus = RedisBus(server.url.replace("://", "://reader:x@"), "test", SESSION, MessageMaker("bus", SESSION), clock)
+    changes: list[bool] = []
+    bus._on_change = changes.append
+    try:
+        await client.acl_setuser(
+            "reader", enabled=True, passwords=["+x"], channels=["*"], categories=["+@all"], commands=["-publish"]
+        )
+        await bus.start()
+        assert bus.is_connected
+        bus.publish(MessageMaker("ceo", SESSION).make(Heartbeat("ceo"), 1))
+        await until(lambda: False in changes, bus, clock)
+        assert bus.counters.reconnects >= 1
+    finally:
+        await bus.stop()
+        await client.aclose()
+        server.kill()
+
+
+async def test_a_burst_larger_than_the_socket_arrives_whole(server: RedisServer, clock: FeedClock) -> None:
+    heard: list[Message] = []
+    bus = RedisBus(server.url, "burst", SESSION, MessageMaker("bus", SESSION), clock)
+    bus.subscribe("a", frozenset({AlertRaised, BusGap}), heard.append)
+    maker = MessageMaker("ceo", SESSION)
+    try:
+        await bus.start()
+        for number in range(1_000):
+            bus.publish(maker.make(AlertRaised("info", str(number), "x" * 2_000), 1))
+        await until(lambda: len(heard) >= 1_000, bus, clock)
+        assert [m.body.title for m in heard] == [str(number) for number in range(1_000)]
+    finally:
+        await bus.stop()
 
 
 async def test_redis_refuses_forged_and_malformed_messages(server: RedisServer, clock: FeedClock) -> None:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from bus.messages.header import Message
 from tradingd.auth import mint_token
 from tradingd.client import AnswerError, Client, NotReachableError
-from tradingd.data_dir import read_run_info
+from tradingd.data_dir import current_journal, read_run_info
 from tradingd.message_journal import MessageJournal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +70,7 @@ def children_of(pid: int) -> list[int]:
 
 def journal_of(data_dir: Path) -> list[Message]:
     """Every journalled message, in order."""
-    journal = MessageJournal.open(data_dir / "journal.sqlite", read_only=True)
+    journal = MessageJournal.open(current_journal(data_dir), read_only=True)
     try:
         return list(journal.read())
     finally:

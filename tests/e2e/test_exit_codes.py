@@ -37,7 +37,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
     [
         ("[risk]\nmax_positions = 0\n", ("risk.max_positions", "greater than or equal to 1")),
         ("[council]\nthreshhold = 0.5\n", ("council.threshhold", "unknown key", "Remove it or mend its spelling")),
-        ('symbols = ["BTC/USDT", "NOPE/USDT"]\n', ("symbols", "NOPE/USDT", "It trades, for example")),
+        ('symbols = ["BTC/USDT", "NOPE"]\n', ("symbols", "'NOPE' is not a pair", "such as BTC/USDT")),
         ('[candles]\ndecision = "7x"\n', ("candles.decision", "7x")),
         ("[account\n", ("not valid TOML", "line 1")),
         ('[venues.binance]\napi_key = "abc"\n', ("venues.binance.api_key", "TRADINGD__VENUES__BINANCE__API_KEY")),

@@ -255,7 +255,7 @@ def test_an_order_can_be_given_watched_explained_and_cancelled(small: tuple[Smal
 def test_a_refused_order_says_why_and_ends_with_its_code(small: tuple[SmallDaemon, Run]) -> None:
     told = small[1]("order", "buy", "BTC/USDT", "5")
     assert told.code == exit_codes.REFUSED
-    assert told.error == "tradingd: 5 is above the limit of 1: order less\n"
+    assert told.error == "tradingd: 5 is above the limit of 1: order less [MAX_ORDER]\n"
 
 
 @pytest.mark.parametrize(("arguments", "code"), [

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from bus.messages.orders import OrderDenied
 from tradingd.auth import CredentialsError
-from tradingd.control import ControlUnavailableError
+from tradingd.control import ControlConflictError, ControlUnavailableError
 from tradingd.read_model_views import DenialView
 
 
@@ -105,6 +105,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, on_api_error)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
+    async def on_conflict(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ControlConflictError)  # noqa: S101 - registered for this type
+        return json_response({"code": error.code, "message": str(error)}, 409)
+
+    app.add_exception_handler(ControlConflictError, on_conflict)
     app.add_exception_handler(ControlUnavailableError, on_unavailable)
     app.add_exception_handler(CredentialsError, on_credentials)
 
@@ -116,7 +121,8 @@ def invalid_body(error: RequestValidationError) -> dict[str, Any]:
     """
     errors = []
     for problem in error.errors():
-        field = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path", "header"))
+        places = () if problem["type"] == "json_invalid" else problem["loc"]  # there it is an offset, no field
+        field = ".".join(str(part) for part in places if part not in ("body", "query", "path", "header"))
         errors.append({"field": field or "body", "message": _remedy(problem)})
     errors = errors[:20]
     first = errors[0] if errors else {"field": "body", "message": "the request could not be read"}

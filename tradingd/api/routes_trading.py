@@ -69,9 +69,12 @@ async def kill(control: ControlOf, who: Operator, request: KillRequest) -> Respo
     return kill_answer(control, changed=True)
 
 
-@router.post("/trading/unlock", response_model=KillAnswer)
+@router.post(
+    "/trading/unlock", response_model=KillAnswer,
+    responses={409: {"model": ErrorBody, "description": "The KILL file is still there"}},
+)
 async def unlock(control: ControlOf, who: Operator, request: ReasonRequest) -> Response:
-    """Release the kill switch. Trading goes on as the four votes allow."""
+    """Release the kill switch. Trading goes on as the four votes allow. 409 while the KILL file is there."""
     if control.read_model.kill is None:
         return kill_answer(control, changed=False)
     await control.execute(ReleaseKillSwitch(who.user, request.reason), by=who.user)
@@ -80,7 +83,8 @@ async def unlock(control: ControlOf, who: Operator, request: ReasonRequest) -> R
 
 @router.post("/shutdown", response_model=ShutdownAnswer, status_code=202)
 async def shutdown(control: ControlOf, who: Operator) -> Response:
-    """End the process in order. Positions and resting stops stay; the next start takes them up again."""
+    """End the process in order. Positions stay open, and the stops and trails that the engine holds are watched by
+    nobody until the next start takes them up again."""
     control.request_shutdown(f"asked by {who.user}")
     return json_response(ShutdownAnswer("the daemon is shutting down"), 202)
 

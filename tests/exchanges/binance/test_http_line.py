@@ -151,3 +151,47 @@ async def test_nobody_listening_is_an_error():
 def test_only_http_addresses_are_taken():
     with pytest.raises(ValueError, match="not an http"):
         HttpLine("ftp://x", 1.0, 1.0)
+
+
+async def test_nothing_is_sent_at_once_without_an_open_connection(wire: Wire):
+    line = line_to(wire)
+    assert line.send_now("POST", "/order", {}) is None
+    assert wire.requests == []
+    line.close()
+
+
+async def test_on_an_open_connection_the_bytes_leave_before_the_answer_is_waited_for(wire: Wire):
+    wire.replies = [[OK], [OK]]
+    line = line_to(wire)
+    await line.request("GET", "/ping", {})
+    sent = line.send_now("POST", "/order", {"X-Key": "k"})
+    assert sent is not None
+    await until(lambda: len(wire.requests) == 2)
+    assert wire.requests[1].startswith(b"POST /order HTTP/1.1\r\n")
+    assert (await sent.answer()).status == 200
+    assert wire.connections == 1
+    line.close()
+
+
+async def test_a_connection_with_an_answer_outstanding_is_not_used_for_the_next_request(wire: Wire):
+    wire.replies = [[OK], [], [OK]]
+    line = line_to(wire)
+    await line.request("GET", "/ping", {})
+    first = line.send_now("POST", "/first", {})
+    assert first is not None
+    assert line.send_now("POST", "/second", {}) is None
+    assert (await line.request("POST", "/second", {})).status == 200
+    assert wire.connections == 2
+    line.close()
+    with pytest.raises(LineError):
+        await first.answer()
+
+
+async def test_a_foreign_header_line_is_refused_before_anything_is_sent(wire: Wire):
+    wire.replies = [[OK]]
+    line = line_to(wire)
+    await line.request("GET", "/ping", {})
+    with pytest.raises(ValueError, match="line break"):
+        line.send_now("POST", "/order", {"X-Key": "k\r\nX-Evil: 1"})
+    assert len(wire.requests) == 1
+    line.close()

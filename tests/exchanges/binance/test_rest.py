@@ -2,12 +2,15 @@ import asyncio
 import hashlib
 import hmac
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bus.clock import FeedClock, LiveClock
-from exchanges.binance.rest import RestClient, TransportError, VenueError, WeightPacer
+from exchanges.binance.rest import RestClient, TransportError, VenueError, WeightPacer, _query
 from tests.exchanges.binance.loopback import Loopback
 
 NOW_NS = 1_723_161_255_000_000_000
@@ -154,3 +157,8 @@ def test_request_weight_is_spread_over_time():
     now = 14.5  # a thousand units have come back at 80 a second, and no more
     assert pacer.wait_s(1000) == 0.0
     assert Decimal(str(round(pacer.wait_s(40), 6))) == Decimal("0.5") + Decimal(0)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=12)), max_size=6))
+def test_the_quick_query_is_the_standard_librarys(parameters: dict[str, str | int]):
+    assert _query(parameters) == urlencode(parameters)

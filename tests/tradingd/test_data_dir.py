@@ -1,0 +1,129 @@
+"""The data directory: private, locked by one daemon, and where the running one is found."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tradingd.data_dir import (
+    JOURNAL,
+    AlreadyRunningError,
+    DataDir,
+    DataDirError,
+    RunInfo,
+    current_journal,
+    journal_name,
+    read_run_info,
+)
+
+
+def test_it_is_made_with_its_parents_and_for_its_owner_alone(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path / "a" / "b")
+    try:
+        assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "a" / "b" / "lock").stat().st_mode) == 0o600
+    finally:
+        directory.close()
+
+
+def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    first = DataDir.open(tmp_path)
+    first.announce(RunInfo(4711, "http://127.0.0.1:9", 1))
+    with pytest.raises(AlreadyRunningError, match=r"pid 4711, http://127.0.0.1:9.*--data-dir"):
+        DataDir.open(tmp_path)
+    first.close()
+    DataDir.open(tmp_path).close()
+
+
+def test_the_refused_one_leaves_the_first_ones_announcement_alone(tmp_path: Path) -> None:
+    first = DataDir.open(tmp_path)
+    first.announce(RunInfo(1, "http://x", 2))
+    with pytest.raises(AlreadyRunningError):
+        DataDir.open(tmp_path)
+    assert read_run_info(tmp_path) == RunInfo(1, "http://x", 2)
+    first.close()
+
+
+def test_the_announcement_is_read_back_and_withdrawn_at_the_end(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    info = RunInfo(os.getpid(), "http://127.0.0.1:8080", 123)
+    directory.announce(info)
+    assert read_run_info(tmp_path) == info
+    directory.close()
+    assert read_run_info(tmp_path) is None
+
+
+def test_a_newer_announcement_replaces_the_older(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    directory.announce(RunInfo(1, "http://a", 1))
+    directory.announce(RunInfo(2, "http://b", 2))
+    assert read_run_info(tmp_path) == RunInfo(2, "http://b", 2)
+    assert not list(tmp_path.glob("*.new"))
+    directory.close()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"pid": "x", "url": "u", "started": 1}', "null"])
+def test_a_damaged_announcement_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    assert read_run_info(tmp_path) is None
+
+
+def test_a_file_in_the_way_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataDirError, match=r"file.*--data-dir"):
+        DataDir.open(tmp_path / "file" / "data")
+
+
+def test_the_lock_is_not_passed_on_to_children(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    try:
+        held = [
+            int(name) for name in os.listdir("/proc/self/fd")
+            if os.path.realpath(f"/proc/self/fd/{name}") == str((tmp_path / "lock").resolve())
+        ]
+        assert held
+        assert not any(os.get_inheritable(descriptor) for descriptor in held)
+    finally:
+        directory.close()
+
+
+def test_each_venue_and_mode_and_each_replay_has_a_journal_of_its_own(tmp_path: Path) -> None:
+    names = {
+        journal_name(venue, mode, is_replay=is_replay)
+        for venue in ("practice", "binance") for mode in ("paper", "live") for is_replay in (False, True)
+    }
+    assert len(names) == 8
+    assert journal_name("practice", "paper", is_replay=False) == JOURNAL
+
+
+def test_the_journal_of_the_last_session_is_found_again(tmp_path: Path) -> None:
+    assert current_journal(tmp_path) == tmp_path / JOURNAL
+    directory = DataDir.open(tmp_path)
+    used = directory.use_journal("binance", "paper", is_replay=False)
+    directory.close()
+    assert current_journal(tmp_path) == used == tmp_path / "journal-binance-paper.sqlite"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"journal": "../elsewhere.sqlite"}', '{"journal": "/etc/passwd"}'])
+def test_a_damaged_note_of_the_journal_never_leads_out_of_the_folder(tmp_path: Path, text: str) -> None:
+    (tmp_path / "account.json").write_text(text)
+    assert current_journal(tmp_path) == tmp_path / JOURNAL
+
+
+def test_of_the_journals_of_old_replays_the_last_five_are_kept(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    path = directory.use_journal("practice", "paper", is_replay=True)
+    for number in range(1, 9):
+        path.write_text(str(number))
+        directory.set_aside(path)
+    directory.close()
+    kept = [old.read_text() for old in sorted(tmp_path.glob("journal-practice-paper-replay-*.sqlite"))]
+    assert kept == ["4", "5", "6", "7", "8"]
+    assert not path.exists()
+
+
+def test_the_kill_file_has_a_fixed_name(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    assert directory.kill_file == tmp_path / "KILL"
+    directory.close()

@@ -1,0 +1,239 @@
+"""config.toml and environment: the shipped file and the defaults agree, and every error names place and remedy."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from tests.e2e.process import ROOT
+from tradingd.settings import ConfigError, Settings, VenueSettings, load_settings
+
+SHIPPED = ROOT / "config.toml"
+COMMENTED = re.compile(r"^# ([a-z_]+) = ")
+
+
+def shipped() -> dict[str, Any]:
+    return tomllib.loads(SHIPPED.read_text())
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    return file
+
+
+def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
+    return load_settings(written(tmp_path, text), environ=environ)
+
+
+def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
+    found: dict[tuple[str, ...], object] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        found.update(leaves(value, (*path, name)) if isinstance(value, BaseModel) else {(*path, name): value})
+    return found
+
+
+# ---- the shipped file -------------------------------------------------------------------------------
+
+
+def test_the_shipped_file_says_the_built_in_defaults() -> None:
+    from_file, built_in = leaves(load_settings(SHIPPED, environ={})), leaves(Settings())
+    for key in (("source",), ("data_dir",), ("venues",), ("council", "weights")):
+        del from_file[key], built_in[key]
+    assert from_file == built_in
+
+
+def test_the_shipped_file_names_every_setting() -> None:
+    known = {path for path in leaves(Settings()) if path[0] not in ("source", "venues")}
+    data = shipped()
+    named = {
+        (section, key) for section, value in data.items() if isinstance(value, dict) and section != "venues"
+        for key in value
+    } | {(key,) for key, value in data.items() if not isinstance(value, dict)}
+    commented = {("risk", found[1]) for line in SHIPPED.read_text().splitlines() if (found := COMMENTED.match(line))}
+    assert commented
+    assert known - named - commented == set()
+    assert commented - known == set()
+
+
+def test_a_commented_limit_can_be_uncommented(tmp_path: Path) -> None:
+    text = re.sub(r"^# ([a-z_]+ = )", r"\1", SHIPPED.read_text(), flags=re.MULTILINE)
+    settings = load(tmp_path, text)
+    assert settings.risk.max_positions == 3
+    assert str(settings.risk.stop_loss) == "0.02"
+
+
+def test_every_line_of_the_shipped_file_says_why() -> None:
+    lines = SHIPPED.read_text().splitlines()
+    bare = [
+        line for line, before in zip(lines, ["", *lines], strict=False)
+        if re.match(r"[a-z_]+ =", line) and "#" not in line
+        and not line.startswith(("trail_m", "rest_url", "ws_url", "ws_api_url")) and "#" not in before
+    ]
+    assert bare == []
+
+
+def test_the_shipped_file_trades_on_paper_on_this_machine() -> None:
+    settings = load_settings(SHIPPED, environ={})
+    assert (settings.mode, settings.venue, settings.api.host) == ("paper", "practice", "127.0.0.1")
+    assert set(settings.council.weights) == {"momentum", "mean_reversion", "structure", "volatility", "technical"}
+
+
+# ---- environment and command line -------------------------------------------------------------------
+
+OTHER_VALUES = {
+    "TRADINGD__MODE": ("mode", "paper"), "TRADINGD__SEED": ("seed", "11"),
+    "TRADINGD__ACCOUNT__CAPITAL": ("account.capital", "500"), "TRADINGD__API__PORT": ("api.port", "9000"),
+    "TRADINGD__BUS__URL": ("bus.url", "redis://127.0.0.1:6379/0"),
+    "TRADINGD__CANDLES__WARMUP": ("candles.warmup", "60"), "TRADINGD__SCANNER__TOP": ("scanner.top", "2"),
+    "TRADINGD__COUNCIL__THRESHOLD": ("council.threshold", "0.7"),
+    "TRADINGD__STRATEGY__POSITION_SIZE": ("strategy.position_size", "0.01"),
+    "TRADINGD__RISK__MAX_POSITIONS": ("risk.max_positions", "1"),
+    "TRADINGD__PAPER__LATENCY_MS": ("paper.latency_ms", "5"),
+    "TRADINGD__JOURNAL__SNAPSHOT_S": ("journal.snapshot_s", "30"), "TRADINGD__TAPE__ENABLED": ("tape.enabled", "False"),
+    "TRADINGD__LOG__LEVEL": ("log.level", "debug"), "TRADINGD__PRACTICE__VOLATILITY": ("practice.volatility", "2.0"),
+}
+
+
+def test_the_environment_reaches_every_section() -> None:
+    sections = {name for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)}
+    assert sections <= {key.split(".")[0] for key, _ in OTHER_VALUES.values()}
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_VALUES))
+def test_the_environment_overrides_the_file(name: str) -> None:
+    key, text = OTHER_VALUES[name]
+    value: Any = load_settings(SHIPPED, environ={name: text})
+    for part in key.split("."):
+        value = getattr(value, part)
+    assert str(value) == text
+
+
+def test_symbols_of_the_environment_are_separated_by_commas(tmp_path: Path) -> None:
+    assert load(tmp_path, TRADINGD__SYMBOLS="BTC/USDT, ETH/USDT,").symbols == ("BTC/USDT", "ETH/USDT")
+
+
+def test_a_key_of_the_environment_reaches_its_venue_and_is_never_shown(tmp_path: Path) -> None:
+    settings = load(tmp_path, TRADINGD__VENUES__BINANCE__API_KEY="very-secret-key")
+    assert settings.venues["binance"].api_key.get_secret_value() == "very-secret-key"
+    assert "very-secret-key" not in repr(settings)
+    assert "very-secret-key" not in settings.model_dump_json()
+
+
+def test_the_command_line_overrides_the_environment(tmp_path: Path) -> None:
+    settings = load_settings(
+        written(tmp_path, "[api]\nport = 1\n"), overrides={"api": {"port": 3}}, environ={"TRADINGD__API__PORT": "2"}
+    )
+    assert settings.api.port == 3
+
+
+def test_other_variables_are_left_alone(tmp_path: Path) -> None:
+    assert load(tmp_path, TRADINGD_CONFIG="", PATH="/bin", TRADINGDX="1").seed == 7
+
+
+def test_a_data_directory_lies_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    assert load(tmp_path, 'data_dir = "here"').data_dir == tmp_path / "here"
+    assert load(tmp_path, TRADINGD__DATA_DIR="there").data_dir == Path.cwd() / "there"
+    assert load(tmp_path, 'data_dir = "/somewhere"').data_dir == Path("/somewhere")
+
+
+def test_settings_cannot_be_changed_afterwards(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.api.port = 1
+
+
+# ---- refusals ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[risk]\nmax_positions = -1", ("risk.max_positions", "greater than or equal to 1", "'-1'")),
+        ("[council]\nthreshold = 2", ("council.threshold", "less than or equal to 1")),
+        ("[council]\nweights = { momentum = 1.5 }", ("council.weights", "momentum is 1.5", "from 0 to 1")),
+        ("colour = 1", ("colour", "unknown key", "Remove it or mend its spelling")),
+        ("[api]\nprt = 1", ("api.prt", "unknown key")),
+        ('source = "x"', ("unknown key source", "remove it")),
+        ('mode = "dry"', ("mode", "'paper' or 'live'", "'dry'")),
+        ('symbols = ["A/B", "A/B"]', ("symbols", "named twice")),
+        ("symbols = []", ("symbols", "name at least one")),
+        ('[candles]\nintervals = ["1q"]', ("candles.intervals", "1q")),
+        ('[candles]\ndecision = "1h"', ("candles.decision", "Add it there")),
+        ("[strategy]\ntrail_min = 0.02\ntrail_max = 0.01", ("strategy.trail_min", "lower it")),
+        ('[api]\nhost = "0.0.0.0"', ("api.host", "TLS", "allow_public_without_tls")),
+        ('[venues.practice]\nrest_url = "https://api.binance.com"', ("venues.practice.rest_url", "loopback")),
+        ('[venues.practice]\nrest_url = "http://127.0.0.1.evil.example"', ("venues.practice.rest_url", "loopback")),
+        ('venue = "nowhere"', ("venue", "[venues.nowhere]", "Known: practice")),
+        ('[account]\ncapital = "0"', ("account.capital", "greater than 0")),
+        ('[account]\ncapital = "nan"', ("account.capital",)),
+        ('[bus]\nurl = "http://x"', ("bus.url",)),
+        ("[[api]]", ("api",)),
+        ("seed = \nmode = 1", ("not valid TOML", "line 1")),
+    ],
+)
+def test_a_bad_setting_is_refused_with_its_place_and_remedy(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, text)
+    for word in (str(tmp_path / "mine.toml"), *words):
+        assert word in str(refused.value)
+
+
+def test_a_bad_variable_is_named_instead_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, TRADINGD__API__PORT="seventy")
+    assert "environment variable TRADINGD__API__PORT" in str(refused.value)
+    assert "mine.toml" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["TRADINGD__", "TRADINGD__API__", "TRADINGD____PORT"])
+def test_a_misspelt_variable_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}.*TRADINGD__SECTION__KEY"):
+        load(tmp_path, **{name: "1"})
+
+
+def test_a_variable_below_a_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="mode is not a section"):
+        load(tmp_path, 'mode = "paper"', TRADINGD__MODE__X="1")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read .*--config"):
+        load_settings(tmp_path / "none.toml", environ={})
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot be read"):
+        load_settings(environ={"TRADINGD_CONFIG": str(tmp_path / "none.toml")})
+
+
+@pytest.mark.parametrize("key", ["api_key", "api_secret"])
+def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, f'[venues.binance]\n{key} = "hunter2hunter2"')
+    assert f"TRADINGD__VENUES__BINANCE__{key.upper()}" in str(refused.value)
+    assert "hunter2hunter2" not in str(refused.value)
+
+
+LIVE = 'mode = "live"\nvenue = "binance"\n[venues.binance]\nrest_url = "https://api.binance.com"\n'
+
+
+@pytest.mark.parametrize("consent", ["", "no", "YES", "1", "true"])
+def test_live_without_the_exact_consent_is_refused(tmp_path: Path, consent: str) -> None:
+    with pytest.raises(ConfigError, match=r'TRADINGD_ALLOW_LIVE=yes is not in the environment.*mode = "paper"'):
+        load(tmp_path, LIVE, TRADINGD_ALLOW_LIVE=consent)
+
+
+def test_live_with_consent_or_on_the_practice_venue_is_a_valid_setting(tmp_path: Path) -> None:
+    assert load(tmp_path, LIVE, TRADINGD_ALLOW_LIVE="yes").mode == "live"
+    assert load(tmp_path, 'mode = "live"').venue == "practice"
+
+
+def test_the_consent_cannot_come_from_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        load(tmp_path, "TRADINGD_ALLOW_LIVE = 'yes'\n" + LIVE)
+
+
+def test_a_venue_without_keys_shows_none() -> None:
+    assert VenueSettings().api_key.get_secret_value() == ""
