@@ -134,9 +134,11 @@ def status(answer: Mapping[str, Any]) -> None:
         age = "-" if feed["age_s"] is None else f"{feed['age_s']:.1f} s"
         said = f"{feed['name']} {feed['state']}, {feed['messages']} messages, last {age} ago {feed['detail']}"
         rows.append(("feed", said))
+    if answer["state"] == "STOPPED" and answer["open_positions"]:
+        rows.append(("warning", "nobody watches the stops and trails of these positions until the next start"))
     rows += [("problem", f"{problem['text']} (since {clock(problem['since'])})") for problem in answer["problems"]]
     out.print(pairs(rows))
-    if answer["agents"]:
+    if answer["agents"] and answer["state"] != "STOPPED":
         out.print()
         agents(answer["agents"])
 

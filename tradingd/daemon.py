@@ -190,6 +190,7 @@ class Daemon:
         await self._learn_of_recording()
         self._open_journal(stack)
         await self._launch_practice(stack)
+        codec.prepare()
         app = self._load_api()
         urls = await self._venue_urls()
         await self._make_clock_and_session(urls)
@@ -217,7 +218,6 @@ class Daemon:
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
         stack.push_async_callback(self._cancel_tasks)
         self._not_ready = ""
-        codec.prepare()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
