@@ -12,6 +12,10 @@ PACKAGES = ("tradingd", "agents", "bus", "exchanges", "market", "orders", "resea
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 SPAN = re.compile(r"`([^`\n]+)`")
 PATH_LIKE = re.compile(r"[a-z_]+(/[a-z_]+)*/([a-z_]+\.[a-z]+)?")
+RATIOS = {"daily_drawdown", "weekly_drawdown", "max_drawdown", "daily_loss", "confidence"}
+"""What may become a float although it is a Decimal: shares of something, never an amount."""
+COMPILES_ITSELF = {"bus/codec_plans.py exec"}
+"""The codec compiles packers from the field names of our own message types; nothing from outside gets there."""
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "managers"}
 
 
@@ -106,18 +110,21 @@ def test_nothing_is_evaluated_unpickled_or_given_to_a_shell() -> None:
             if isinstance(node, ast.Call):
                 shell = any(key.arg == "shell" and ast.unparse(key.value) != "False" for key in node.keywords)
                 if shell or called(node) in ("eval", "exec", "os.system", "os.popen", "yaml.load"):
-                    wrong.append(f"{name}:{node.lineno} {called(node)}")
-    assert wrong == []
+                    wrong.append(f"{name} {called(node)}")
+    assert set(wrong) - COMPILES_ITSELF == set()
 
 
 def test_money_never_becomes_a_float_where_orders_are_decided() -> None:
-    """The only door is `market.instrument.to_float`; a drawdown ratio of a message is no money."""
+    """The only door is `market.instrument.to_float`; a ratio is no money."""
     wrong = []
     for name, tree, _ in trees():
-        if name.split("/")[0] in ("orders", "risk"):
-            wrong += [
-                f"{name}:{node.lineno}" for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) == "float"
-            ]
+        if name.split("/")[0] not in ("orders", "risk"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and called(node) == "float":
+                given = ast.unparse(node.args[0]) if node.args else ""
+                if given.rsplit(".", 1)[-1] not in RATIOS:
+                    wrong.append(f"{name}:{node.lineno} float({given})")
     assert wrong == []
 
 
@@ -152,5 +159,5 @@ def test_no_order_code_reads_a_clock_or_draws_lots() -> None:
         for node in ast.walk(tree):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            wrong += [f"{name}:{getattr(node, 'lineno', 0)} {each}" for each in names if each.split(".")[0] in forbidden]
+            wrong += [f"{name} {each}" for each in names if each.split(".")[0] in forbidden]
     assert wrong == []

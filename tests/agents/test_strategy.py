@@ -115,7 +115,7 @@ def test_a_proposal_dies_after_its_time_to_live() -> None:
 @pytest.mark.parametrize(
     ("atr_ratio", "entry", "leave", "stop"),
     [
-        (0.00001, "0.0003", "0.0003", "0.02"),  # calm: both at the smallest distance
+        (0.00001, "0.0003", "0.001", "0.02"),  # calm: each at its smallest distance
         (0.004, "0.008", "0.024", "0.024"),     # the stop never lies inside the trail
         (0.01, "0.02", "0.03", "0.03"),
         (0.5, "0.03", "0.03", "0.03"),

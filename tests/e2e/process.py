@@ -22,6 +22,8 @@ from tradingd.message_journal import MessageJournal
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
+NOT_YET = ("PRICE_UNKNOWN", "STALE_DATA", "TRADING_REDUCING", "FEED_SILENT")
+"""Denials of the first moments, before the feed has spoken."""
 T = TypeVar("T")
 
 
@@ -43,7 +45,9 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, **(extra or {})}
 
 
-def tradingd(*arguments: str, env: Mapping[str, str] | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def tradingd(
+    *arguments: str, env: Mapping[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
     """One command of the command line, to its end."""
     return subprocess.run(
         [sys.executable, "-m", "tradingd", *arguments], cwd=ROOT, env=clean_environment(env), timeout=timeout,
@@ -168,15 +172,16 @@ class Process:
         return {row["symbol"]: row for row in self.client.get("/api/positions")}
 
     def buy(self, symbol: str, quantity: str) -> dict[str, Any]:
-        """At market, filled on return. Tried anew while no price is known yet or the collar is shut."""
+        """At market, filled on return. Tried anew while no price is known yet."""
         body = {"symbol": symbol, "side": "buy", "type": "market", "quantity": quantity}
 
         def submit() -> dict[str, Any] | None:
             try:
                 answer: dict[str, Any] = self.client.post("/api/orders", body)
             except AnswerError as error:
-                assert error.code in ("PRICE_UNKNOWN", "DATA_STALE", "STALE_DATA", "TRADING_REDUCING"), error
-                return None
+                if error.code in NOT_YET:
+                    return None
+                raise
             return answer
 
         order = until(submit, f"a buy of {symbol} that is taken", 15)

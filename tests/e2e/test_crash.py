@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from tests.e2e.process import Process, is_alive, journal_of, running, tape_trade
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
 ZERO = Decimal(0)
+EAGER = {
+    # Entries soon, exits far away: what is armed at the moment of the kill must not fire before we look.
+    "TRADINGD__COUNCIL__THRESHOLD": "0.4", "TRADINGD__STRATEGY__EXIT_TRAIL_MIN": "0.025",
+    "TRADINGD__RISK__MAX_POSITIONS": "5",
+}
+SILENT = EAGER | {"TRADINGD__COUNCIL__THRESHOLD": "1"}
+SMALL = {"SOL/USDT": "0.2", "XRP/USDT": "50", "ETH/USDT": "0.02", "DOGE/USDT": "200"}
+"""What is bought by hand, of symbols that the council leaves alone: some 40 to 100 USDT each."""
 JUMP = Decimal("0.01")
 """The practice market moves less than this in the seconds of a restart."""
 
@@ -32,22 +41,33 @@ class Before:
     trade_count: int
 
 
+def hold_by_hand(daemon: Process, first: str, second: str) -> None:
+    """A trailing exit for all of the first; one for half of the second and a stop for the other half."""
+    half = str(Decimal(SMALL[second]) / 2)
+    daemon.trail(first, SMALL[first], "4")
+    daemon.trail(second, half, "5")
+    far = Decimal(daemon.positions()[second]["average_price"]) * Decimal("0.7")
+    daemon.client.post("/api/orders", {
+        "symbol": second, "side": "sell", "type": "stop", "quantity": half, "stop_price": f"{far:.2f}"})
+
+
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Before:
-    """Two positions by hand with three armed exits, paused by the operator, then kill -9."""
+    """A position of the council with its protection, two by hand with exits, paused by the operator, then kill -9."""
     data_dir = tmp_path_factory.mktemp("crash") / "data"
-    with running(data_dir) as daemon:
+    with running(data_dir, env=EAGER) as daemon:
+        until(lambda: [o for o in daemon.orders() if o["origin"] == "protective" and o["trigger"]], "protection", 90)
+        taken = {order["symbol"] for order in daemon.orders()}
+        mine = [symbol for symbol in SMALL if symbol not in taken][:2]
+        for symbol in mine:
+            daemon.buy(symbol, SMALL[symbol])
         daemon.client.post("/api/trading/stop")
-        daemon.client.post("/api/trading/resume")
-        daemon.buy("SOL/USDT", "1")
-        daemon.buy("XRP/USDT", "50")
-        daemon.client.post("/api/trading/stop")
-        daemon.trail("SOL/USDT", "1", "4")
-        daemon.trail("XRP/USDT", "20", "5")
-        daemon.client.post("/api/orders", {
-            "symbol": "XRP/USDT", "side": "sell", "type": "stop", "quantity": "30", "stop_price": "1.5"})
+        hold_by_hand(daemon, *mine)
         first = {order["id"]: order["best"] for order in daemon.orders() if order["trigger"]}
         until(lambda: any(daemon.order(i)["best"] != best for i, best in first.items()), "a trail that moves", 60)
+        for order in daemon.orders(state="PENDING"):
+            if order["origin"] == "council":  # an exit of the council's, too near to the price for this test
+                daemon.client.delete(f"/api/orders/{order['id']}")
         armed = {order["id"]: order for order in daemon.orders() if order["trigger"]}
         before = Before(
             data_dir, daemon.child(), daemon.positions(), armed, daemon.status(), len(tape_trades(data_dir))
@@ -58,7 +78,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Before:
 
 @pytest.fixture(scope="module")
 def again(killed: Before) -> Iterator[Process]:
-    with running(killed.data_dir) as daemon:
+    with running(killed.data_dir, env=SILENT) as daemon:
         yield daemon
 
 
@@ -70,13 +90,13 @@ def test_positions_are_as_before(killed: Before, again: Process) -> None:
     kept = ("quantity", "average_price", "opened", "entry_order_id")
     now = again.positions()
     assert now.keys() == killed.positions.keys()
-    assert {"SOL/USDT", "XRP/USDT"} <= now.keys()
+    assert len(now) >= 3
     for symbol, row in killed.positions.items():
         assert {key: now[symbol][key] for key in kept} == {key: row[key] for key in kept}
 
 
 def test_armed_exits_stand_where_they_stood_or_better(killed: Before, again: Process) -> None:
-    assert len(killed.armed) >= 3
+    assert {order["origin"] for order in killed.armed.values()} == {"manual", "protective"}
     for order_id, before in killed.armed.items():
         now = again.order(order_id)
         assert now["state"] == "PENDING", now
@@ -107,7 +127,7 @@ def test_the_price_path_goes_on_without_a_jump(killed: Before, again: Process) -
     trades = until(after, "trades after the restart", 20)
     for symbol in ("SOLUSDT", "XRPUSDT"):
         own = [trade for trade in trades if trade.symbol == symbol]
-        for earlier, later in zip(own, own[1:], strict=False):
+        for earlier, later in pairwise(own):
             assert later.number > earlier.number
             assert abs(later.price - earlier.price) < earlier.price * JUMP
 
@@ -142,16 +162,16 @@ def check_books(journal: list[Message]) -> None:
 
 def test_the_kill_switch_outlives_kill_9_and_unlock_and_flatten_work(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    with running(data_dir) as daemon:
-        daemon.buy("SOL/USDT", "1")
+    with running(data_dir, env=SILENT) as daemon:
+        daemon.buy("SOL/USDT", "0.2")
         answer = daemon.client.post("/api/trading/kill", {"action": "halt", "reason": "a test of the latch"})
         assert answer["state"] == "HALTED"
         daemon.kill()
-    with running(data_dir) as daemon:
+    with running(data_dir, env=SILENT) as daemon:
         status = daemon.status()
         assert status["state"] == "HALTED"
         assert status["kill"]["reason"] == "a test of the latch"
-        assert daemon.positions()["SOL/USDT"]["quantity"] == "1"
+        assert daemon.positions()["SOL/USDT"]["quantity"] == "0.2"
         assert daemon.client.post("/api/trading/unlock", {"reason": "seen"})["changed"]
         assert daemon.status()["kill"] is None
         daemon.client.post("/api/trading/kill", {"action": "flatten", "reason": "all out"})
@@ -164,9 +184,9 @@ def test_the_kill_switch_outlives_kill_9_and_unlock_and_flatten_work(tmp_path: P
 def test_a_third_start_after_two_crashes_waits_for_a_person(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     for _ in range(2):
-        with running(data_dir) as daemon:
+        with running(data_dir, env=SILENT) as daemon:
             daemon.kill()
-    with running(data_dir) as daemon:
+    with running(data_dir, env=SILENT) as daemon:
         until(lambda: daemon.status()["state"] == "REDUCING", "a reduced state", 5)
         assert any("crash loop" in problem["text"] for problem in daemon.status()["problems"])
         daemon.client.post("/api/trading/start")

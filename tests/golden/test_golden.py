@@ -78,6 +78,7 @@ def test_a_real_recording_replays_to_the_same_orders_and_nothing_is_refused(tmp_
 
 @pytest.mark.shared
 def test_real_recordings_together_trade(tmp_path: Path) -> None:
-    files = [shared_file(f"messages/binance/ws_spot_{name}.tsv.gz") for name in ("btcusdt_20240808", "ethusdt_20240808")]
+    names = ("btcusdt_20240808", "ethusdt_20240808")
+    files = [shared_file(f"messages/binance/ws_spot_{name}.tsv.gz") for name in names]
     outcome = replayed(tmp_path / "both", *files, seconds=340)
     assert {fill.side for fill in outcome.bodies(OrderFilled)} >= {"buy"}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed
@@ -20,7 +21,7 @@ class Outcome:
     journal: tuple[Message, ...]
     out: str
 
-    def bodies(self, kind: type) -> list[object]:
+    def bodies(self, kind: type) -> list[Any]:
         return [message.body for message in self.journal if type(message.body) is kind]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from agents.agent import Agent, AgentStatus, Emit
 from bus.clock import FeedClock
@@ -105,7 +106,7 @@ class Scene:
         self.runtime.settle()
         return message
 
-    def told(self, kind: type) -> list[object]:
+    def told(self, kind: type) -> list[Any]:
         """Bodies of this kind in the journal, read from disk."""
         journal = MessageJournal.open(self.path, read_only=True)
         try:

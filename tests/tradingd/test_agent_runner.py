@@ -28,9 +28,12 @@ class Room:
             return self.made[-1]
 
         self.runner = AgentRunner(
-            "scanner", fresh, SessionId("s1"), self.clock, self.said.append, lambda r: self.restarted.append(r.name)
+            "scanner", fresh, SessionId("s1"), self.clock, self._hear_it, lambda r: self.restarted.append(r.name)
         )
         self._maker = MessageMaker("tester", SessionId("s1"))
+
+    def _hear_it(self, message: Message) -> None:
+        self.said.append(message)
 
     def hear(self, title: str = "x") -> Message:
         message = self._maker.make(AlertRaised("info", title, ""), self.clock.now())

@@ -1,6 +1,7 @@
 """Which parts the product is made of."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -10,6 +11,7 @@ from tradingd import composition
 from tradingd.settings import (
     AccountSettings,
     CandleSettings,
+    ConfigError,
     CouncilSettings,
     JournalSettings,
     PaperSettings,
@@ -35,7 +37,7 @@ def test_one_symbol_written_in_two_ways_is_taken_once_in_the_order_named() -> No
 
 
 def test_what_the_venue_lacks_is_named_with_examples_in_the_account_currency() -> None:
-    with pytest.raises(composition.ConfigError, match=r"'NOPE/USDT'.*BTC/USDT, ETH/USDT\.$"):
+    with pytest.raises(ConfigError, match=r"'NOPE/USDT'.*BTC/USDT, ETH/USDT\.$"):
         composition.choose_instruments(Settings(symbols=("NOPE/USDT",)), OFFERED, take_all=False)
 
 
@@ -46,7 +48,7 @@ def test_a_replay_takes_all_that_the_recording_holds_sorted() -> None:
 
 def test_the_practice_market_wants_pairs_and_a_replay_does_not_ask() -> None:
     settings = Settings(symbols=("BTCUSDT",))
-    with pytest.raises(composition.ConfigError, match=r"symbols: 'BTCUSDT' is not a pair.*BTC/USDT"):
+    with pytest.raises(ConfigError, match=r"symbols: 'BTCUSDT' is not a pair.*BTC/USDT"):
         composition.practice_symbols(settings, is_replay=False)
     assert composition.practice_symbols(settings, is_replay=True) == ("BTCUSDT",)
 
@@ -63,14 +65,15 @@ def test_without_overrides_the_tolerance_decides_and_less_tolerance_is_never_loo
         composition.make_limits(Settings(account=AccountSettings(risk_tolerance=tolerance)))
         for tolerance in ("conservative", "moderate", "aggressive")
     ]
-    for low, high in zip(by_tolerance, by_tolerance[1:], strict=False):
+    for low, high in pairwise(by_tolerance):
         assert low.exposure_total <= high.exposure_total
         assert low.max_positions <= high.max_positions
         assert low.daily_drawdown <= high.daily_drawdown
 
 
 def test_the_engine_gets_the_candles_and_the_snapshot_of_the_settings() -> None:
-    settings = Settings(candles=CandleSettings(intervals=("5s", "1m"), decision="5s"), journal=JournalSettings(snapshot_s=7))
+    candles = CandleSettings(intervals=("5s", "1m"), decision="5s")
+    settings = Settings(candles=candles, journal=JournalSettings(snapshot_s=7))
     engine = composition.make_engine(settings, composition.make_limits(settings), OFFERED[:2], SessionId("s1"))
     assert engine._desk.config.intervals == ("5s", "1m")
     assert engine._desk.config.decision_interval == "5s"

@@ -119,7 +119,7 @@ async def test_market_items_go_to_the_engine_and_count_as_data(tmp_path: Path) -
         by="operator",
     )
     armed = driven.scene.told(orders.TrailingArmed)
-    assert [fact.best for fact in armed] == [D("200")]  # type: ignore[attr-defined]
+    assert [fact.best for fact in armed] == [D("200")]
     assert driven.driver.items == 2
     assert driven.driver.last_ns == at
 

@@ -39,12 +39,16 @@ def signal(confidence: float = 0.8, action: council.Action = "trail_buy", weight
 
 
 def order(order_type: orders.OrderType = "market", origin: orders.Origin = "manual") -> orders.OrderInitialized:
-    spec = orders.SubmitOrder(ID, BTC, "buy", order_type, D("0.5"), origin, price=D(100) if order_type == "limit" else None)
+    limit = D(100) if order_type == "limit" else None
+    spec = orders.SubmitOrder(ID, BTC, "buy", order_type, D("0.5"), origin, price=limit)
     return orders.OrderInitialized(spec)
 
 
 def fill(side: orders.Side = "buy") -> orders.OrderFilled:
-    return orders.OrderFilled(ID, BTC, side, TradeId("1"), D("0.5"), D("64250.1"), D("3.2"), "USDT", D("0.5"), True, False, True)
+    half = D("0.5")
+    return orders.OrderFilled(
+        ID, BTC, side, TradeId("1"), half, D("64250.1"), D("3.2"), "USDT", half, True, False, True
+    )
 
 
 def advanced(best: str, trigger: str, count: int = 1) -> orders.TrailingAdvanced:
@@ -96,7 +100,8 @@ def test_a_veto_and_a_denial_tell_their_code_and_reason() -> None:
     teller = Teller()
     (veto,) = teller.tell(council.ProposalVetoed(ProposalId("p"), BTC, "MAX_POSITIONS", (), "3 of 3 are open."))
     assert (veto.kind, veto.text) == ("VETO", "3 of 3 are open. [MAX_POSITIONS]")
-    (denied,) = teller.tell(orders.OrderDenied(ID, BTC, "NO_VERDICT", "E001", "verdict", "none", "yes", "Silence is no."))
+    denial = orders.OrderDenied(ID, BTC, "NO_VERDICT", "E001", "verdict", "none", "yes", "Silence is no.")
+    (denied,) = teller.tell(denial)
     assert (denied.kind, denied.text) == ("DENIED", "Silence is no. [NO_VERDICT] td-1")
 
 
