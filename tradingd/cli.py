@@ -82,7 +82,7 @@ def run(
     from tradingd.settings import load_settings
 
     settings = load_settings(config, overrides=overrides)
-    from tradingd.daemon import run_daemon
+    from tradingd.process import run_daemon
 
     named = symbols is not None or _SYMBOLS in os.environ
     raise typer.Exit(run_daemon(settings, RunOptions(files, speed, for_seconds, no_safe, symbols_given=named)))

@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -29,7 +28,6 @@ from bus.memory_bus import MemoryBus
 from bus.messages import orders, system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
-from exchanges.binance.market_client import MarketClient, RecordingInfo
 from exchanges.binance.orders import BinanceConfig, BinanceVenue
 from exchanges.binance.rest import VenueError
 from exchanges.binance.stream import BinanceFeed
@@ -40,23 +38,20 @@ from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from market.ticks import Candle
 from orders.engine import Engine
-from store.journal import JournalError
 from store.tape import Tape
-from tradingd import composition
+from tradingd import banner, composition
 from tradingd.auth import Auth
 from tradingd.control import BusStatus, ControlConflictError, ControlUnavailableError, DaemonStatus, FeedStatus
-from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError, RunInfo
-from tradingd.doctor import PackageOriginError, check_package_origin
-from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE, OK
+from tradingd.data_dir import DataDir, RunInfo
+from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
-from tradingd.logs import configure_logging
+from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
-from tradingd.practice_child import PracticeChild, PracticeError, PracticeOptions
 from tradingd.read_model import ReadModel
 from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.session import PastSessions, live_session_id, replay_session_id
-from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
+from tradingd.settings import ConfigError, Settings, VenueSettings
 from tradingd.story import BackgroundWriter, Story, make_writer
 from tradingd.version import VERSION
 
@@ -71,7 +66,7 @@ _FETCHES_AT_ONCE: Final = 8
 _YOUNG_OBJECTS: Final = 20_000
 
 
-class _PortTakenError(Exception):
+class PortTakenError(Exception):
     """The control API cannot listen: somebody else does."""
 
 
@@ -94,8 +89,6 @@ class Daemon:
         self._limits = composition.make_limits(settings)
         self._writer: BackgroundWriter = make_writer(settings.log.format)
         self._tasks: list[asyncio.Task[Any]] = []
-        self._closers: list[Coroutine[Any, Any, None]] = []
-        self._child: PracticeChild | None = None
         self._past = PastSessions()
         # Set while starting; read only when ready.
         self._journal: MessageJournal
@@ -187,13 +180,16 @@ class Daemon:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self._writer.close)
-        await self._learn_of_recording()
+        access = MarketAccess(self.settings, self._options, self._on_child_death)
+        self._is_replay = await access.is_replay()
         self._open_journal(stack)
-        await self._launch_practice(stack)
+        stack.push_async_callback(access.close)
+        await access.launch(self._data_dir.path, not_before_ns=self._past.last_ts)
         codec.prepare()
         app = self._load_api()
-        urls = await self._venue_urls()
-        await self._make_clock_and_session(urls)
+        urls = await access.urls()
+        self._recording = await access.recording(urls)
+        self._make_clock_and_session()
         self._feed = BinanceFeed(
             self.settings.venue, urls.rest_url, urls.ws_url, clock=self._clock, is_replay=self._is_replay,
             jitter=random.Random(self.settings.seed).random,  # noqa: S311 - spreads reconnects, guards nothing
@@ -222,11 +218,6 @@ class Daemon:
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
 
-    async def _learn_of_recording(self) -> None:
-        """A practice exchange that somebody else started may be playing a recording: then we are in a replay."""
-        if self.settings.venue == "practice" and self._venue_settings.rest_url and not self._is_replay:
-            self._is_replay = (await self._ask_recording(self._venue_settings)).is_replay
-
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
         """Open and fold it. A replay begins with a fresh account, unless the last one was cut off."""
         path = self._data_dir.use_journal(self.settings.venue, self.settings.mode, is_replay=self._is_replay)
@@ -245,35 +236,6 @@ class Daemon:
             self._past.apply(message)
             self.read_model.apply(message)
 
-    async def _launch_practice(self, stack: contextlib.AsyncExitStack) -> None:
-        """The practice exchange, when it is needed; it boots beside us."""
-        venue = self._venue_settings
-        if self.settings.mode == "live" and self.settings.venue != "practice":
-            _refuse_unfinished_live(venue, self.settings)
-        if not self._is_replay and (self.settings.venue != "practice" or venue.rest_url):
-            return
-        self._child = PracticeChild(
-            PracticeOptions(
-                data_dir=self._data_dir.path, seed=self.settings.seed,
-                symbols=composition.practice_symbols(self.settings, is_replay=self._is_replay),
-                port=self.settings.practice.port, volatility=self.settings.practice.volatility,
-                replay=self._options.replay, speed=self._options.speed, not_before_ns=self._past.last_ts,
-            ),
-            self._on_child_death,
-        )
-        stack.push_async_callback(self._child.stop)
-        await self._child.launch()
-
-    @property
-    def _venue_settings(self) -> VenueSettings:
-        return self.settings.venues.get(self.settings.venue, VenueSettings())
-
-    async def _venue_urls(self) -> VenueSettings:
-        if self._child is None:
-            return self._venue_settings
-        urls = await self._child.start()
-        return VenueSettings(rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url)
-
     def _open_tape(self, stack: contextlib.AsyncExitStack) -> Callable[[int, bytes], None] | None:
         """Raw frames beside the journal; a replay is recorded already."""
         if not self.settings.tape.enabled or self._is_replay:
@@ -282,19 +244,7 @@ class Daemon:
         stack.callback(tape.close)
         return tape.write
 
-    async def _ask_recording(self, urls: VenueSettings) -> RecordingInfo:
-        """A practice exchange, ours or one that somebody else started, may be playing a recording."""
-        if self.settings.venue != "practice" and not self._is_replay:
-            return RecordingInfo(is_replay=False, first_ns=0, has_candles=False)
-        client = MarketClient("practice", urls.rest_url, LiveClock(), random.random, is_replay=True)
-        try:
-            return await client.recording()
-        finally:
-            await client.close()
-
-    async def _make_clock_and_session(self, urls: VenueSettings) -> None:
-        self._recording = await self._ask_recording(urls)
-        self._is_replay = self._is_replay or self._recording.is_replay
+    def _make_clock_and_session(self) -> None:
         if self._is_replay:
             self._clock = FeedClock(max(self._past.last_ts, self._recording.first_ns))
             self._session = replay_session_id(self.settings.seed, self._past.count)
@@ -323,7 +273,7 @@ class Daemon:
                 balances=self._ledger_balances,
             )
         else:
-            keys = self._venue_settings
+            keys = self.settings.venues.get(self.settings.venue, VenueSettings())
             practice_key = "practice" if self.settings.venue == "practice" else ""  # any key opens it
             config = BinanceConfig(
                 name=self.settings.venue, rest_url=urls.rest_url, ws_api_url=urls.ws_api_url,
@@ -414,7 +364,7 @@ class Daemon:
         try:
             server = await serve_api(app, self.settings.api.host, self.settings.api.port)
         except PortInUseError as error:
-            raise _PortTakenError(str(error)) from error
+            raise PortTakenError(str(error)) from error
         stack.push_async_callback(server.stop)
         self._url = server.url
         self._data_dir.announce(RunInfo(os.getpid(), server.url, self._started_ns))
@@ -483,23 +433,11 @@ class Daemon:
             self._runtime.warm_up(history)
 
     def _welcome(self, instruments: Sequence[Instrument]) -> None:
-        if self.settings.log.format != "console":
-            self._auth.show_new_password(sys.stderr)
-            return
-        where = "a replay" if self._is_replay else f"the {self.settings.venue} market"
-        names = ", ".join(i.symbol for i in instruments[:8])
-        lines = [
-            "",
-            f"tradingd {VERSION}: {self.settings.mode} trading on {where} ({names})",
-            f"  control   {self._url}/docs   (health: {self._url}/api/health)",
-            f"  log in    POST {self._url}/api/auth/login as operator; the command line needs no password:",
-            "            .venv/bin/tradingd status | orders | positions | explain ORDER",
-            "  stop      Ctrl-C, or .venv/bin/tradingd shutdown   (state is kept in "
-            f"{_short(self._data_dir.path)})",
-            "",
-        ]
-        sys.stdout.write("\n".join(lines) + "\n")
-        sys.stdout.flush()
+        if self.settings.log.format == "console":
+            where = "a replay" if self._is_replay else f"the {self.settings.venue} market"
+            names = [instrument.symbol for instrument in instruments]
+            sys.stdout.write(banner.welcome(self.settings.mode, where, names, self._url, self._data_dir.path))
+            sys.stdout.flush()
         self._auth.show_new_password(sys.stderr)
 
     # ---- while running -----------------------------------------------------------------------------
@@ -526,11 +464,13 @@ class Daemon:
         """Before each timer: the kill file, the data's age, the end of a timed run."""
         runtime, driver = self._runtime, self._driver
         if self._data_dir.kill_file.exists() and runtime.engine.kill is None:
-            runtime.command(_read_kill_file(self._data_dir), by="file")
+            runtime.command(orders.EngageKillSwitch(*self._data_dir.read_kill_file(), "file"), by="file")
         if driver.state == "connected" and driver.last_ns:
             age = self._clock.now() - driver.last_ns
             if age > self._limits.stale_after_ns:
-                runtime.health.raise_condition("stale", f"market data is {age / SECOND_NS:.1f} s old")
+                limit_s = self._limits.stale_after_ns / SECOND_NS
+                # No age in the text: a reason that changes every second would be a new vote every second.
+                runtime.health.raise_condition("stale", f"no market data for more than {limit_s:g} s")
             else:
                 runtime.health.clear("stale")
         if self.settings.bus.url != "memory://" and self._bus.is_connected:
@@ -571,16 +511,9 @@ class Daemon:
 
     def _say_farewell(self) -> None:
         engine = self._runtime.engine
-        held = [position.symbol for position in self._runtime.engine.portfolio(self._clock.now()).positions]
+        held = [position.symbol for position in engine.portfolio(self._clock.now()).positions]
         armed = sum(1 for order in engine.orders.working() if order.is_armed)
-        unwatched = ""
-        if held:
-            unwatched = (
-                f"; {len(held)} positions stay open ({', '.join(held)}) and {armed} stops and trails of theirs are "
-                "watched by nobody until the next start"
-            )
-        where = _short(self._data_dir.path)
-        self._runtime.tell_story("STOPPED", f"{self._stop_reason}; state is kept in {where}{unwatched}")
+        self._runtime.tell_story("STOPPED", banner.farewell(self._stop_reason, held, armed, self._data_dir.path))
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -588,56 +521,6 @@ class Daemon:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_SHUTDOWN_LIMIT_S)
         self._tasks.clear()
-
-
-def run_daemon(settings: Settings, options: RunOptions) -> int:
-    """Run until told to stop; returns the exit code. Errors a user can mend become one sentence on stderr."""
-    configure_logging(settings.log)
-    os.umask(0o077)  # journal, tape and credentials are nobody else's
-    try:
-        data_dir = DataDir.open(settings.data_dir)
-    except AlreadyRunningError as error:
-        return _fail(error, ALREADY_RUNNING)
-    except DataDirError as error:
-        return _fail(error, CONFIGURATION)
-    try:
-        check_package_origin()
-        return _run_loop(Daemon(settings, options, data_dir))
-    except ConfigError as error:
-        return _fail(error, CONFIGURATION)
-    except _PortTakenError as error:
-        return _fail(error, ALREADY_RUNNING)
-    except (JournalError, VenueError, PracticeError, PackageOriginError) as error:
-        return _fail(error, FAILURE)
-    except Exception as error:  # noqa: BLE001 - the last line of a crash-only process: say it and end
-        _log.critical("stopped by a failure", exc_info=error)
-        return _fail(f"stopped by a failure: {error}. The journal holds the state; start again to go on.", FAILURE)
-    finally:
-        data_dir.close()
-
-
-def _run_loop(daemon: Daemon) -> int:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(daemon.run())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(daemon.run())
-
-
-def _fail(error: object, code: int) -> int:
-    sys.stderr.write(f"tradingd: {error}\n")
-    return code
-
-
-def _refuse_unfinished_live(venue: VenueSettings, settings: Settings) -> None:
-    host = urlsplit(venue.rest_url).hostname
-    if host not in LOOPBACK:
-        raise ConfigError(
-            f'{settings.source}: mode = "live" on {settings.venue}: this version sends orders only to the practice '
-            "venue (or a loopback address): the checks of keys that real money needs are not in it yet. "
-            'Write mode = "paper".'
-        )
 
 
 def _without_credentials(url: str) -> str:
@@ -661,23 +544,3 @@ def _memory_mb() -> float:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     except OSError:
         return 0.0
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-def _read_kill_file(data_dir: DataDir) -> orders.EngageKillSwitch:
-    """The file's first word may name the action; anything else is the reason."""
-    try:
-        text = data_dir.kill_file.read_text(errors="replace")[:500].strip()
-    except OSError:
-        text = ""
-    first, _, rest = text.partition(" ")
-    if first in ("halt", "cancel", "flatten"):
-        action: orders.KillAction = first  # type: ignore[assignment]
-        return orders.EngageKillSwitch(action, rest.strip() or "kill file found", "file")
-    return orders.EngageKillSwitch("cancel", text or "kill file found", "file")

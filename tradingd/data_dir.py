@@ -5,7 +5,9 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast, get_args
+
+from bus.messages.orders import KillAction
 
 JOURNAL: Final = "journal-practice-paper.sqlite"
 """The journal of paper trading on the practice market; see `journal_name` for the others."""
@@ -83,6 +85,17 @@ class DataDir:
     def kill_file(self) -> Path:
         """Whose existence engages the kill switch; its text is the reason."""
         return self.path / KILL_FILE
+
+    def read_kill_file(self) -> tuple[KillAction, str]:
+        """(action, reason): the file's first word may name the action; anything else is the reason."""
+        try:
+            text = self.kill_file.read_text(errors="replace")[:500].strip()
+        except OSError:
+            text = ""
+        first, _, rest = text.partition(" ")
+        if first in get_args(KillAction):
+            return cast("KillAction", first), rest.strip() or "kill file found"
+        return "cancel", text or "kill file found"
 
     def announce(self, info: RunInfo) -> None:
         """Write run.json (atomically) for the command line."""

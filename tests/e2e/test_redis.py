@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.messages.orders import OrderInitialized
-from bus.messages.system import TradingStateChanged
+from bus.messages.system import DaemonStopping, TradingStateChanged
 from tests.e2e.process import Process, journal_of, running, until
 from tests.redis_server import RedisServer
 from tradingd.client import AnswerError
@@ -79,8 +79,9 @@ def test_it_trades_again_when_redis_is_back(daemon: Process) -> None:
     until(lambda: set(council_orders(daemon)) - known, "a new order of the council", 150)
 
 
-def test_the_log_names_no_failure(daemon: Process) -> None:
+def test_it_ends_in_order_and_hanging_up_is_no_fault(daemon: Process) -> None:
     assert daemon.stop() == 0
+    assert isinstance(journal_of(daemon.data_dir)[-1].body, DaemonStopping)
     assert "Traceback" not in daemon.err + daemon.out
 
 

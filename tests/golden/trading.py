@@ -19,7 +19,6 @@ class Outcome:
 
     rows: tuple[Row, ...]
     journal: tuple[Message, ...]
-    out: str
 
     def bodies(self, kind: type) -> list[Any]:
         return [message.body for message in self.journal if type(message.body) is kind]
@@ -37,7 +36,7 @@ def replayed(
     assert ended.returncode == 0, ended.stderr
     assert "Traceback" not in ended.stderr
     journal = tuple(journal_of(data_dir))
-    return Outcome(tuple(row for message in journal for row in rows_of(message)), journal, ended.stdout)
+    return Outcome(tuple(row for message in journal for row in rows_of(message)), journal)
 
 
 def rows_of(message: Message) -> list[Row]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tradingd import cli_session, exit_codes
-from tradingd import daemon as daemon_module
+from tradingd import process as daemon_module
 from tradingd.auth import Auth, LoginRefusedError, mint_token, reset_password
 from tradingd.cli import app, replay_files
 from tradingd.cli_control import parse_trail

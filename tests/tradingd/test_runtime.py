@@ -368,7 +368,7 @@ def test_a_ceo_that_fails_is_begun_anew_and_entries_pause_meanwhile(tmp_path: Pa
 
 def test_an_agent_that_begins_anew_hears_what_stands(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
-    heard: list[object] = []
+    heard: list[system.TradingStateChanged] = []
 
     def note(message: Message) -> list[Emit]:
         heard.append(message.body)

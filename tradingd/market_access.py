@@ -1,0 +1,87 @@
+"""How this run reaches its market: a venue, or a practice exchange of our own, live or playing a recording."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bus.clock import LiveClock
+from exchanges.binance.market_client import MarketClient, RecordingInfo
+from tradingd import composition
+from tradingd.practice_child import PracticeChild, PracticeOptions
+from tradingd.run_options import RunOptions
+from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
+
+_NO_RECORDING = RecordingInfo(is_replay=False, first_ns=0, has_candles=False)
+
+
+class MarketAccess:
+    """Ask `is_replay`, then `launch`, then `urls` (waits until the practice exchange listens), then `recording`."""
+
+    def __init__(self, settings: Settings, options: RunOptions, on_death: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._options = options
+        self._on_death = on_death
+        self._venue = settings.venues.get(settings.venue, VenueSettings())
+        self._child: PracticeChild | None = None
+
+    async def is_replay(self) -> bool:
+        """Asked for by --replay, or played by a practice exchange that somebody else started."""
+        if self._options.replay:
+            return True
+        if self._settings.venue != "practice" or not self._venue.rest_url:
+            return False
+        return (await self._ask(self._venue)).is_replay
+
+    async def launch(self, data_dir: Path, *, not_before_ns: int) -> None:
+        """Start the practice exchange, when one is needed; it boots beside us."""
+        settings, options = self._settings, self._options
+        if settings.mode == "live" and settings.venue != "practice":
+            _refuse_unfinished_live(self._venue, settings)
+        if not options.replay and (settings.venue != "practice" or self._venue.rest_url):
+            return
+        self._child = PracticeChild(
+            PracticeOptions(
+                data_dir=data_dir, seed=settings.seed,
+                symbols=composition.practice_symbols(settings, is_replay=bool(options.replay)),
+                port=settings.practice.port, volatility=settings.practice.volatility, replay=options.replay,
+                speed=options.speed, not_before_ns=not_before_ns,
+            ),
+            self._on_death,
+        )
+        await self._child.launch()
+
+    async def urls(self) -> VenueSettings:
+        """Where the market is reached."""
+        if self._child is None:
+            return self._venue
+        urls = await self._child.start()
+        return VenueSettings(rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url)
+
+    async def recording(self, urls: VenueSettings) -> RecordingInfo:
+        """What is played there, if anything."""
+        if self._child is None and self._settings.venue != "practice":
+            return _NO_RECORDING
+        return await self._ask(urls)
+
+    async def _ask(self, urls: VenueSettings) -> RecordingInfo:
+        client = MarketClient("practice", urls.rest_url, LiveClock(), random.random, is_replay=True)
+        try:
+            return await client.recording()
+        finally:
+            await client.close()
+
+    async def close(self) -> None:
+        """End the practice exchange, if it is ours."""
+        if self._child is not None:
+            await self._child.stop()
+
+
+def _refuse_unfinished_live(venue: VenueSettings, settings: Settings) -> None:
+    host = urlsplit(venue.rest_url).hostname
+    if host not in LOOPBACK:
+        raise ConfigError(
+            f'{settings.source}: mode = "live" on {settings.venue}: this version sends orders only to the practice '
+            "venue (or a loopback address): the checks of keys that real money needs are not in it yet. "
+            'Write mode = "paper".'
+        )

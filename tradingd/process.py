@@ -1,0 +1,59 @@
+"""The process around the daemon: locks the data directory, runs the loop, turns failures into exit codes."""
+
+import asyncio
+import logging
+import os
+import sys
+
+from exchanges.binance.rest import VenueError
+from store.journal import JournalError
+from tradingd.daemon import Daemon, PortTakenError
+from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
+from tradingd.doctor import PackageOriginError, check_package_origin
+from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE
+from tradingd.logs import configure_logging
+from tradingd.practice_child import PracticeError
+from tradingd.run_options import RunOptions
+from tradingd.settings import ConfigError, Settings
+
+_log = logging.getLogger(__name__)
+
+
+def run_daemon(settings: Settings, options: RunOptions) -> int:
+    """Run until told to stop; returns the exit code. Errors a user can mend become one sentence on stderr."""
+    configure_logging(settings.log)
+    os.umask(0o077)  # journal, tape and credentials are nobody else's
+    try:
+        data_dir = DataDir.open(settings.data_dir)
+    except AlreadyRunningError as error:
+        return _fail(error, ALREADY_RUNNING)
+    except DataDirError as error:
+        return _fail(error, CONFIGURATION)
+    try:
+        check_package_origin()
+        return _run_loop(Daemon(settings, options, data_dir))
+    except ConfigError as error:
+        return _fail(error, CONFIGURATION)
+    except PortTakenError as error:
+        return _fail(error, ALREADY_RUNNING)
+    except (JournalError, VenueError, PracticeError, PackageOriginError) as error:
+        return _fail(error, FAILURE)
+    except Exception as error:  # noqa: BLE001 - the last line of a crash-only process: say it and end
+        _log.critical("stopped by a failure", exc_info=error)
+        return _fail(f"stopped by a failure: {error}. The journal holds the state; start again to go on.", FAILURE)
+    finally:
+        data_dir.close()
+
+
+def _run_loop(daemon: Daemon) -> int:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(daemon.run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(daemon.run())
+
+
+def _fail(error: object, code: int) -> int:
+    sys.stderr.write(f"tradingd: {error}\n")
+    return code
