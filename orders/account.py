@@ -1,6 +1,7 @@
 """The account, valued: equity, what entries hold, exposure per asset, and the snapshot of it all.
 
-Everything here is computed from the state and the last prices when somebody asks; nothing is kept.
+Everything here is computed from the state and the last prices when somebody asks; nothing is kept. The sums
+over working entries are part of the state (`orders.commitments`), so that the cost grows with symbols, not orders.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from decimal import Decimal
 
 from bus.messages.ledger import PortfolioSnapshot, PositionView
 from market.money import ONE, ZERO
+from orders.commitments import Commitment, SymbolCommitments
 from orders.ledger import Position
 from orders.market_state import MarketState
 from orders.order_table import Order
@@ -20,12 +22,13 @@ Markets = Mapping[str, MarketState]
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What is at stake apart from one order under review, in quote."""
+    """What is at stake apart from one order under review, in quote; and the account's whole worth."""
 
     asset: Decimal
     total: Decimal
     held_by_entries: Decimal
     open_positions: int
+    equity: Decimal
 
 
 def position_value(position: Position, market: MarketState) -> Decimal:
@@ -41,19 +44,11 @@ def equity(state: EngineState, markets: Markets) -> Decimal:
     )
 
 
-def entry_price(order: Order, market: MarketState) -> Decimal:
-    """The price at which a working entry is counted: its own, or the market's."""
-    price = order.wire_price if order.wire_type else order.spec.price
-    if price is not None:
-        return price
-    if not order.wire_type and order.spec.stop_price is not None:
-        return order.spec.stop_price
-    return order.reference_price or market.touch("buy") or ZERO
-
-
-def entry_notional(order: Order, market: MarketState) -> Decimal:
-    """Quote value of what a working entry may still buy."""
-    return order.remaining * entry_price(order, market)
+def working_value(working: Commitment | SymbolCommitments, market: MarketState) -> Decimal:
+    """Quote value of what working entries of the market's symbol may still buy; 0 where no price is known at all."""
+    if not working.unpriced:
+        return +working.value
+    return working.value + working.unpriced * (market.touch("buy") or ZERO)
 
 
 def has_position(position: Position | None, market: MarketState) -> bool:
@@ -74,28 +69,32 @@ def selling_quantity(state: EngineState, symbol: str, apart_from: Order | None =
 
 def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from: str = "") -> Exposure:
     """Positions at mark plus working entries; `symbol` and `apart_from` describe the order under review."""
-    asset = total = held = ZERO
+    asset = total = held = worth = ZERO
     occupied = set()
     for name, position in sorted(state.ledger.positions.items()):
         market = markets[name]
-        value = max(position_value(position, market), ZERO)
+        value = position_value(position, market)
+        worth += value
+        value = max(value, ZERO)
         total += value
         if name == symbol:
             asset += value
         if has_position(position, market):
             occupied.add(name)
-    for order in state.orders.entries():
-        if order.client_order_id == apart_from:
+    own = state.orders.commitments.of(apart_from)
+    for name, working in state.orders.commitments.by_symbol():
+        others = working.less(own) if own is not None and own.symbol == name else working
+        if not others.count:
             continue
-        market = markets[order.spec.symbol]
-        notional = entry_notional(order, market)
+        market = markets[name]
+        notional = working_value(others, market)
         total += notional
         held += notional * (ONE + market.instrument.taker_fee)
-        if order.spec.symbol == symbol:
+        if name == symbol:
             asset += notional
-        occupied.add(order.spec.symbol)
+        occupied.add(name)
     occupied.discard(symbol)
-    return Exposure(asset, total, held, len(occupied))
+    return Exposure(asset, total, held, len(occupied), state.ledger.cash + worth)
 
 
 def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> PortfolioSnapshot:
@@ -105,12 +104,11 @@ def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> Po
         if state.ledger.positions[symbol].quantity
     )
     entries = tuple(
-        (order.spec.symbol, entry_notional(order, markets[order.spec.symbol]))
-        for order in state.orders.entries()
+        (each.symbol, working_value(each, markets[each.symbol])) for each in state.orders.commitments.each()
     )
     stake = exposure(state, markets)
     return PortfolioSnapshot(
-        quote=state.ledger.quote, equity=equity(state, markets), cash=state.ledger.cash,
+        quote=state.ledger.quote, equity=stake.equity, cash=state.ledger.cash,
         available=state.ledger.cash - stake.held_by_entries, exposure=stake.total,
         realized_pnl=state.ledger.realized_pnl, unrealized_pnl=sum((view.unrealized_pnl for view in views), ZERO),
         fees=state.ledger.fees, positions=views, working_entries=entries,

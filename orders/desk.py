@@ -21,14 +21,13 @@ from orders.admission import Refusal
 from orders.effects import CancelAtVenue, Effect, QueryVenue, SubmitToVenue
 from orders.market_state import MarketState
 from orders.order_table import Order
-from orders.state import SYMBOL_HALT, Content, EngineState
+from orders.state import SENT_WINDOW_NS, SYMBOL_HALT, Content, EngineState
 from risk.approved import Approved, Denied, OrderRequest
 from risk.codes import DENIAL_CODES
 from risk.drawdown import EquityTracker
 from risk.gate import GateView, RiskGate
 from risk.limits import RiskLimits
 
-_MINUTE_NS: Final = 60 * SECOND_NS
 _DUST_STEP: Final = Decimal("1e-8")
 _SESSION_LETTERS: Final = 16
 
@@ -169,17 +168,17 @@ class Desk:
         held = max(state.ledger.quantity(request.symbol), ZERO)
         if sellable is None:
             sellable = max(held - account.selling_quantity(state, request.symbol, state.orders.get(own_id)), ZERO)
-        second, minute = self._orders_lately()
         return GateView(
             now=self.now, trading_state=state.trading_state, kill_engaged=state.kill is not None,
             instrument=market.instrument, bid=market.bid, ask=market.ask, last=market.last,
             feed_age_ns=None if self.heard_ns is None else max(self.now - self.heard_ns, 0),
-            equity=account.equity(state, self.markets), available=state.ledger.cash - stake.held_by_entries,
+            equity=stake.equity, available=state.ledger.cash - stake.held_by_entries,
             position_quantity=held, sellable_quantity=sellable, open_positions=stake.open_positions,
             asset_exposure=stake.asset, total_exposure=stake.total,
             daily_drawdown=tracker.daily_drawdown, weekly_drawdown=tracker.weekly_drawdown,
             max_drawdown=tracker.max_drawdown, daily_loss=tracker.daily_loss, runaway_loss=tracker.runaway_loss,
-            orders_last_second=second, orders_last_minute=minute, duplicate_of=self._duplicate_of(content),
+            orders_last_second=state.sent_since(self.now - SECOND_NS),
+            orders_last_minute=state.sent_since(self.now - SENT_WINDOW_NS), duplicate_of=self._duplicate_of(content),
             unknown_on_symbol=any(
                 order.detail == "unknown" and order.client_order_id != own_id
                 for order in state.orders.at_venue(request.symbol)
@@ -189,17 +188,6 @@ class Desk:
             taker_fee_ratio=market.instrument.taker_fee + self.config.slippage_ratio,
             capital_loss=tracker.capital_loss,
         )
-
-    def _orders_lately(self) -> tuple[int, int]:
-        """How many orders left in the last second and minute."""
-        second = minute = 0
-        for ts in reversed(self.state.sent_ns):
-            age = self.now - ts
-            if age >= _MINUTE_NS:
-                break
-            minute += 1
-            second += age < SECOND_NS
-        return second, minute
 
     def _duplicate_of(self, content: Content | None) -> str:
         """The id of an order with this content, born within the window."""

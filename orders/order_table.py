@@ -8,6 +8,7 @@ from typing import Final, Literal
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import OrderDenied, SubmitOrder
 from market.money import ZERO
+from orders.commitments import Commitments
 
 OrderState = Literal["PENDING", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "EXPIRED"]
 By = Literal["", "us", "venue"]
@@ -137,6 +138,15 @@ class Order:
         return self.spec.order_type in ("stop", "trailing")
 
     @property
+    def named_price(self) -> Decimal | None:
+        """The price at which a working entry is counted; None while it names none and the market's must do."""
+        spec = self.spec
+        price = self.wire_price if self.wire_type else spec.price
+        if price is None and not self.wire_type:
+            price = spec.stop_price
+        return price if price is not None else self.reference_price or None
+
+    @property
     def is_exit(self) -> bool:
         return self.spec.side == "sell"
 
@@ -171,18 +181,21 @@ class Order:
 
 
 class OrderTable:
-    """All orders by client id; the working ones are at hand by symbol, by side and by parent, in order of birth."""
+    """All orders by client id; the working ones are at hand by symbol and by parent, in order of birth.
 
-    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_entries", "_selling", "_working")
+    `commitments` holds what the working buys may still cost.
+    """
+
+    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_selling", "_working", "commitments")
 
     def __init__(self) -> None:
         self._by_id: dict[ClientOrderId, Order] = {}
         self._working: dict[ClientOrderId, Order] = {}
-        self._entries: dict[ClientOrderId, Order] = {}
         self._at_venue: dict[str, dict[ClientOrderId, Order]] = {}
         self._by_parent: dict[ClientOrderId, dict[ClientOrderId, Order]] = {}
         self._selling: dict[str, Decimal] = {}
         self._ended: dict[ClientOrderId, None] = {}
+        self.commitments = Commitments()
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -206,7 +219,7 @@ class OrderTable:
         self.settle(order)
 
     def settle(self, order: Order) -> None:
-        """Put the order where its state belongs, after each move and fill.
+        """Put the order where its state belongs, after each move, fill and change of its quantity or price.
 
         Forgets the oldest ended orders beyond `KEEP_ENDED`.
         """
@@ -221,10 +234,10 @@ class OrderTable:
             self._ended.pop(client_order_id, None)
             self._working[client_order_id] = order
             if not order.is_exit:
-                self._entries[client_order_id] = order
+                self.commitments.put(client_order_id, order.spec.symbol, order.remaining, order.named_price)
             return
         self._working.pop(client_order_id, None)
-        self._entries.pop(client_order_id, None)
+        self.commitments.drop(client_order_id)
         self._ended[client_order_id] = None
         while len(self._ended) > KEEP_ENDED:
             self._forget(next(iter(self._ended)))
@@ -249,10 +262,6 @@ class OrderTable:
     def working(self, symbol: str = "") -> tuple[Order, ...]:
         """Not ended; of one symbol, or of all with ""."""
         return tuple(order for order in self._working.values() if symbol in ("", order.spec.symbol))
-
-    def entries(self) -> tuple[Order, ...]:
-        """Working buys of all symbols."""
-        return tuple(self._entries.values())
 
     def at_venue(self, symbol: str) -> tuple[Order, ...]:
         """Orders of the symbol that may be working at the venue."""

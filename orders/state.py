@@ -1,5 +1,6 @@
 """All that the engine knows of its own doing, as a fold over facts: live and after a restart the same code."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,7 @@ from bus.messages.orders import (
 )
 from bus.messages.system import KillSwitchEngaged, KillSwitchReleased, LimitBreached, TradingState, TradingStateChanged
 from market.instrument import Instrument
+from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from orders.ledger import Booking, Ledger
 from orders.order_table import FireRecord, Order, OrderStateError, OrderTable
@@ -39,6 +41,7 @@ from risk.trading_state import TradingStateVotes
 KEEP_TRADE_IDS: Final = 200_000
 KEEP_VERDICTS: Final = 10_000
 KEEP_RECENT: Final = 10_000
+SENT_WINDOW_NS: Final = 60 * SECOND_NS
 SYMBOL_HALT: Final = "symbol_halt"
 """`LimitBreached.rule` that stops entries on the symbol named by `value` until it is flat or the kill is released."""
 
@@ -124,7 +127,18 @@ class EngineState:
         order.move("SUBMITTED", "sent", ts, "")
         self.orders.settle(order)
         if order.spec.origin in ("council", "manual"):
-            self.sent_ns.append(ts)
+            self._note_sent(ts)
+
+    def _note_sent(self, ts: int) -> None:
+        """Kept in order of time, which the search in `sent_since` needs; what is a minute old counts for nothing."""
+        sent = self.sent_ns
+        sent.append(max(ts, sent[-1]) if sent else ts)
+        while sent[0] <= sent[-1] - SENT_WINDOW_NS:
+            sent.popleft()
+
+    def sent_since(self, ts: int) -> int:
+        """How many orders of the council and of people left after `ts`, at most `SENT_WINDOW_NS` ago."""
+        return len(self.sent_ns) - bisect_right(self.sent_ns, ts)
 
     def _on_accepted(self, fact: OrderAccepted, ts: int) -> None:
         order = self._order(fact.client_order_id)
@@ -148,6 +162,7 @@ class EngineState:
             order.spec, quantity=fact.quantity, price=fact.price, stop_price=fact.stop_price, trail=fact.trail,
         )
         order.note(order.detail, ts, fact.reason)
+        self.orders.settle(order)
 
     def _on_pending_cancel(self, fact: OrderPendingCancel, ts: int) -> None:
         order = self._order(fact.client_order_id)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from typing import Final, NamedTuple
 
 from bus.messages.council import Check
@@ -23,6 +22,7 @@ class Case:
     `is_entry`: everything that is not a reduce-only sell, so a mislabelled buy is judged as new risk.
     `is_protective`: a reduce-only sell of the engine's own protection or of the kill switch: fails open.
     `market_price`: middle of the quote, else the last price, else the one side that is known; None = unknown.
+    `market_value`: quantity at its own price, else the market's, else the one the decision rests on; None = unknown.
     `notional`: what the order may cost at worst, in quote (see `worst_price`).
     """
 
@@ -32,6 +32,7 @@ class Case:
     is_entry: bool
     is_protective: bool
     market_price: Decimal | None
+    market_value: Decimal | None
     notional: Decimal
 
     @property
@@ -45,33 +46,48 @@ class Case:
         return self.order.symbol.partition("/")[2]
 
 
-class Judgement(NamedTuple):
-    """A check that was made but not yet put into words.
+class Words(NamedTuple):
+    """How a check is told; `code` is that of the failure."""
 
-    The decision is needed within microseconds of a trigger, the sentence only when somebody reads it.
-    `tell` gives value, limit and message; `code` is that of the failure.
+    code: str
+    value: str
+    limit: str
+    message: str
+
+
+def not_asked(why: str) -> Words:
+    """Of a check that does not concern the order, listed so that nobody wonders."""
+    return Words("", NOT_ASKED, NOT_ASKED, why)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check. `holds` alone decides; `tell` puts what it decided into words.
+
+    They are apart because the decision is needed within microseconds of a trigger, the sentence only when
+    somebody reads it. `is_for_entries`: not asked of an order that lowers exposure.
     """
 
-    rule: str
-    passed: bool
-    code: str
-    tell: Callable[[], tuple[str, str, str]]
+    name: str
+    holds: Callable[[Case], bool]
+    tell: Callable[[Case, bool], Words]
+    is_for_entries: bool = False
 
-    def to_check(self) -> Check:
-        """In words."""
-        return checked(self.rule, self.passed, self.code, *self.tell())
-
-
-CheckFunction = Callable[[Case], Judgement]
+    def check(self, case: Case) -> Check:
+        """Decided and in words."""
+        if self.is_for_entries and not case.is_entry:
+            return checked(self.name, True, *not_asked("Not asked of an order that lowers exposure."))
+        passed = self.holds(case)
+        return checked(self.name, passed, *self.tell(case, passed))
 
 
 def open_case(order: OrderRequest, view: GateView, limits: RiskLimits) -> Case:
     """The case of this order."""
     is_reducing = order.reduce_only and order.side == "sell"
+    market_price = _market_price(view)
     return Case(
-        order=order, view=view, limits=limits, is_entry=not is_reducing,
-        is_protective=is_reducing and order.origin in ("protective", "kill"),
-        market_price=_market_price(view), notional=order.quantity * worst_price(order, view),
+        order, view, limits, not is_reducing, is_reducing and order.origin in ("protective", "kill"),
+        market_price, _market_value(order, market_price), order.quantity * worst_price(order, view),
     )
 
 
@@ -79,8 +95,12 @@ def worst_price(order: OrderRequest, view: GateView) -> Decimal:
     """The highest price the order is expected to pay: its limit, else the highest price known, in quote."""
     if order.price is not None:
         return order.price
-    known = (order.reference_price, view.ask, view.last)
-    return max((price for price in known if price is not None), default=ZERO)
+    worst = order.reference_price
+    if view.ask is not None and view.ask > worst:
+        worst = view.ask
+    if view.last is not None and view.last > worst:
+        worst = view.last
+    return worst
 
 
 def _market_price(view: GateView) -> Decimal | None:
@@ -91,17 +111,13 @@ def _market_price(view: GateView) -> Decimal | None:
     return view.bid if view.bid is not None else view.ask
 
 
+def _market_value(order: OrderRequest, market_price: Decimal | None) -> Decimal | None:
+    price = order.price if order.price is not None else market_price
+    if price is None and order.reference_price > ZERO:
+        price = order.reference_price
+    return None if price is None else order.quantity * price
+
+
 def checked(rule: str, passed: bool, code: str, value: str, limit: str, message: str) -> Check:
     """A check's outcome; the code is only told when it failed."""
     return Check(rule, value, limit, passed, message, "" if passed else code)
-
-
-def judged(rule: str, passed: bool, code: str, tell: Callable[[], tuple[str, str, str]]) -> Judgement:
-    """A check's outcome, to be told later."""
-    return Judgement(rule, passed, code, tell)
-
-
-@cache  # rules and reasons are literals of our own: a handful of lines, made once instead of per order
-def not_asked(rule: str, why: str) -> Judgement:
-    """A check that does not concern this order, listed so that nobody wonders."""
-    return Judgement(rule, True, "", lambda: (NOT_ASKED, NOT_ASKED, why))

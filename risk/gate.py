@@ -8,17 +8,20 @@ from typing import Final
 from bus.messages.council import Check
 from risk import capital_checks, order_checks, pace_checks, permission_checks
 from risk.approved import _GATE_KEY, Approved, Denied, OrderRequest
-from risk.case import CheckFunction, Judgement, checked, open_case
+from risk.case import Case, Rule, checked, open_case
 from risk.codes import DENIAL_CODES
 from risk.gate_view import GateView, first_not_finite
 from risk.limits import RiskLimits
 
 __all__ = ["CHECKS", "GateView", "RiskGate"]
 
-CHECKS: Final[tuple[CheckFunction, ...]] = (
+CHECKS: Final[tuple[Rule, ...]] = (
     *permission_checks.CHECKS, *order_checks.CHECKS, *capital_checks.CHECKS, *pace_checks.CHECKS,
 )
 """In the order in which a failure is told: may we trade, is the order sane, can we afford it, is it too often."""
+
+_ASKED_OF_ENTRIES: Final = tuple(rule.holds for rule in CHECKS)
+_ASKED_OF_EXITS: Final = tuple(rule.holds for rule in CHECKS if not rule.is_for_entries)
 
 
 class RiskGate:
@@ -32,8 +35,9 @@ class RiskGate:
     def review(self, order: OrderRequest, view: GateView) -> Approved | Denied:
         """Yes or no to one order that is about to be armed or sent.
 
-        Every check is made and listed in either answer; the first that fails gives the denial its code. Only
-        a number that is not finite ends the review at once: nothing can be compared with it.
+        Either answer lists every check; the first that fails gives the denial its code. The words of an
+        approval are made when somebody asks for them. Only a number that is not finite ends the review at
+        once: nothing can be compared with it.
         """
         broken = first_not_finite(order, view)
         if broken:
@@ -42,15 +46,14 @@ class RiskGate:
                 f"{broken} is not a finite number, so the order cannot be judged.",
             ),))
         case = open_case(order, view, self.limits)
-        judgements = [check(case) for check in CHECKS]
-        for judgement in judgements:
-            if not judgement.passed:
-                return _denied(_told(judgements))
-        return Approved(_GATE_KEY, order, lambda: _told(judgements), view.now)
+        for holds in _ASKED_OF_ENTRIES if case.is_entry else _ASKED_OF_EXITS:
+            if not holds(case):
+                return _denied(_told(case))
+        return Approved(_GATE_KEY, order, lambda: _told(case), view.now)
 
 
-def _told(judgements: list[Judgement]) -> tuple[Check, ...]:
-    return tuple(judgement.to_check() for judgement in judgements)
+def _told(case: Case) -> tuple[Check, ...]:
+    return tuple(rule.check(case) for rule in CHECKS)
 
 
 def _denied(checks: tuple[Check, ...]) -> Denied:

@@ -4,188 +4,241 @@ from decimal import Decimal
 from typing import Final
 
 from market.money import ZERO, to_text
-from risk.case import Case, CheckFunction, Judgement, judged, not_asked
+from risk.case import Case, Rule, Words, not_asked
 from risk.wording import money, percent
 
 _NO_INSTRUMENT: Final = "Not asked of an unknown symbol."
+_LARGEST_QUOTIENT: Final = Decimal(10) ** 27
 
 
-def check_side(case: Case) -> Judgement:
+def is_side_sound(case: Case) -> bool:
     """Long only: a sell lowers exposure and says so, a buy never does."""
+    order = case.order
+    return not order.reduce_only if order.side == "buy" else order.reduce_only
+
+
+def _tell_side(case: Case, passed: bool) -> Words:
     order = case.order
     label = f"{order.side}{', reduce-only' if order.reduce_only else ''}"
     if order.side == "buy":
-        return judged("side", not order.reduce_only, "BUY_NOT_REDUCING", lambda: (
-            label, "buy",
-            "A buy cannot be reduce-only: positions are long only." if order.reduce_only
-            else "A buy opens or enlarges a position.",
-        ))
-    return judged("side", order.reduce_only, "SELL_NOT_REDUCE_ONLY", lambda: (
-        label, "sell, reduce-only",
-        "A sell lowers a position." if order.reduce_only
-        else "A sell must be reduce-only: positions are long only.",
-    ))
+        return Words(
+            "BUY_NOT_REDUCING", label, "buy",
+            "A buy opens or enlarges a position." if passed
+            else "A buy cannot be reduce-only: positions are long only.",
+        )
+    return Words(
+        "SELL_NOT_REDUCE_ONLY", label, "sell, reduce-only",
+        "A sell lowers a position." if passed else "A sell must be reduce-only: positions are long only.",
+    )
 
 
-def check_quantity_positive(case: Case) -> Judgement:
+def is_quantity_positive(case: Case) -> bool:
     """Above zero."""
-    quantity = case.order.quantity
-    return judged("quantity", quantity > ZERO, "QUANTITY_NOT_POSITIVE", lambda: (
-        to_text(quantity), "above 0",
-        f"The quantity is {to_text(quantity)} {case.base}"
-        + ("." if quantity > ZERO else "; it must be above 0."),
-    ))
+    return case.order.quantity > ZERO
 
 
-def check_quantity_step(case: Case) -> Judgement:
+def _tell_quantity(case: Case, passed: bool) -> Words:
+    quantity = to_text(case.order.quantity)
+    return Words(
+        "QUANTITY_NOT_POSITIVE", quantity, "above 0",
+        f"The quantity is {quantity} {case.base}" + ("." if passed else "; it must be above 0."),
+    )
+
+
+def is_sellable(case: Case) -> bool:
+    """Never sells more than is held and free."""
+    return case.is_entry or case.order.quantity <= case.view.sellable_quantity
+
+
+def _tell_sellable(case: Case, _passed: bool) -> Words:
+    if case.is_entry:
+        return not_asked("Not asked of an entry.")
+    quantity, sellable = to_text(case.order.quantity), case.view.sellable_quantity
+    return Words(
+        "NOTHING_TO_SELL" if sellable <= ZERO else "EXCEEDS_POSITION", quantity, to_text(sellable),
+        f"The order sells {quantity} {case.base}; {to_text(max(sellable, ZERO))} of "
+        f"{to_text(case.view.position_quantity)} held are free to be sold.",
+    )
+
+
+def is_quantity_on_step(case: Case) -> bool:
     """On the venue's step."""
     instrument = case.view.instrument
-    if instrument is None:
-        return not_asked("quantity_step", _NO_INSTRUMENT)
-    step = instrument.quantity_step
-    return judged("quantity_step", _is_multiple(case.order.quantity, step), "QUANTITY_OFF_STEP", lambda: (
-        to_text(case.order.quantity), to_text(step),
-        f"The quantity is {to_text(case.order.quantity)} {case.base}; the venue's step is {to_text(step)}.",
-    ))
+    return instrument is None or _is_multiple(case.order.quantity, instrument.quantity_step)
 
 
-def check_quantity_minimum(case: Case) -> Judgement:
+def _tell_quantity_step(case: Case, _passed: bool) -> Words:
+    if case.view.instrument is None:
+        return not_asked(_NO_INSTRUMENT)
+    quantity, step = to_text(case.order.quantity), to_text(case.view.instrument.quantity_step)
+    return Words(
+        "QUANTITY_OFF_STEP", quantity, step, f"The quantity is {quantity} {case.base}; the venue's step is {step}.",
+    )
+
+
+def is_quantity_large_enough(case: Case) -> bool:
     """At least the venue's smallest; a whole position below it is dust."""
     instrument = case.view.instrument
-    if instrument is None:
-        return not_asked("min_quantity", _NO_INSTRUMENT)
-    quantity, smallest = case.order.quantity, instrument.min_quantity
-    return judged("min_quantity", quantity >= smallest, _too_small(case, "QUANTITY_TOO_SMALL"), lambda: (
-        to_text(quantity), to_text(smallest),
-        f"The quantity is {to_text(quantity)} {case.base}; the venue's smallest is {to_text(smallest)}.",
-    ))
+    return instrument is None or case.order.quantity >= instrument.min_quantity
 
 
-def check_quantity_maximum(case: Case) -> Judgement:
+def _tell_quantity_minimum(case: Case, _passed: bool) -> Words:
+    if case.view.instrument is None:
+        return not_asked(_NO_INSTRUMENT)
+    quantity, smallest = to_text(case.order.quantity), to_text(case.view.instrument.min_quantity)
+    return Words(
+        _too_small(case, "QUANTITY_TOO_SMALL"), quantity, smallest,
+        f"The quantity is {quantity} {case.base}; the venue's smallest is {smallest}.",
+    )
+
+
+def is_quantity_small_enough(case: Case) -> bool:
     """At most the venue's largest, where it names one (0 = none)."""
     instrument = case.view.instrument
+    return (
+        instrument is None or case.order.quantity <= instrument.max_quantity or instrument.max_quantity <= ZERO
+    )
+
+
+def _tell_quantity_maximum(case: Case, _passed: bool) -> Words:
+    instrument = case.view.instrument
     if instrument is None or instrument.max_quantity <= ZERO:
-        return not_asked("max_quantity", "Not asked: the venue names no largest quantity.")
-    quantity, largest = case.order.quantity, instrument.max_quantity
-    return judged("max_quantity", quantity <= largest, "QUANTITY_TOO_LARGE", lambda: (
-        to_text(quantity), to_text(largest),
-        f"The quantity is {to_text(quantity)} {case.base}; the venue's largest is {to_text(largest)}.",
-    ))
+        return not_asked("Not asked: the venue names no largest quantity.")
+    quantity, largest = to_text(case.order.quantity), to_text(instrument.max_quantity)
+    return Words(
+        "QUANTITY_TOO_LARGE", quantity, largest,
+        f"The quantity is {quantity} {case.base}; the venue's largest is {largest}.",
+    )
 
 
-def check_price_present(case: Case) -> Judgement:
+def is_price_where_it_belongs(case: Case) -> bool:
     """A limit order has a price and a market order has none."""
-    price, is_limit = case.order.price, case.order.wire_type == "limit"
+    return (case.order.wire_type == "limit") == (case.order.price is not None)
+
+
+def _tell_price(case: Case, passed: bool) -> Words:
+    price = case.order.price
     told = "none" if price is None else to_text(price)
-    if is_limit:
-        return judged("price", price is not None, "PRICE_MISSING", lambda: (
-            told, "a price",
-            "The limit order has a price." if price is not None else "The limit order has no price.",
-        ))
-    return judged("price", price is None, "PRICE_UNEXPECTED", lambda: (
-        told, "none",
-        "The order goes at market." if price is None
+    if case.order.wire_type == "limit":
+        return Words(
+            "PRICE_MISSING", told, "a price",
+            "The limit order has a price." if passed else "The limit order has no price.",
+        )
+    return Words(
+        "PRICE_UNEXPECTED", told, "none",
+        "The order goes at market." if passed
         else f"The market order carries a price of {told}; send it as a limit order or without.",
-    ))
+    )
 
 
-def check_price_positive(case: Case) -> Judgement:
+def is_price_positive(case: Case) -> bool:
     """Above zero."""
+    return case.order.price is None or case.order.price > ZERO
+
+
+def _tell_price_positive(case: Case, passed: bool) -> Words:
     price = case.order.price
     if price is None:
-        return not_asked("price_positive", "Not asked of an order without a price.")
-    return judged("price_positive", price > ZERO, "PRICE_NOT_POSITIVE", lambda: (
-        to_text(price), "above 0",
-        f"The price is {to_text(price)} {case.quote}" + ("." if price > ZERO else "; it must be above 0."),
-    ))
+        return not_asked("Not asked of an order without a price.")
+    return Words(
+        "PRICE_NOT_POSITIVE", to_text(price), "above 0",
+        f"The price is {to_text(price)} {case.quote}" + ("." if passed else "; it must be above 0."),
+    )
 
 
-def check_price_tick(case: Case) -> Judgement:
+def is_price_on_tick(case: Case) -> bool:
     """On the venue's tick."""
     price, instrument = case.order.price, case.view.instrument
+    return price is None or instrument is None or _is_multiple(price, instrument.price_tick)
+
+
+def _tell_price_tick(case: Case, _passed: bool) -> Words:
+    price, instrument = case.order.price, case.view.instrument
     if price is None or instrument is None:
-        return not_asked("price_tick", "Not asked of an order without a price or of an unknown symbol.")
-    tick = instrument.price_tick
-    return judged("price_tick", _is_multiple(price, tick), "PRICE_OFF_TICK", lambda: (
-        to_text(price), to_text(tick),
-        f"The price is {to_text(price)} {case.quote}; the venue's tick is {to_text(tick)}.",
-    ))
+        return not_asked("Not asked of an order without a price or of an unknown symbol.")
+    tick = to_text(instrument.price_tick)
+    return Words(
+        "PRICE_OFF_TICK", to_text(price), tick,
+        f"The price is {to_text(price)} {case.quote}; the venue's tick is {tick}.",
+    )
 
 
-def check_collar(case: Case) -> Judgement:
+def is_within_collar(case: Case) -> bool:
     """The order's price (at market: the price the decision rests on) lies near the market, on either side.
 
     Not asked at arming, when a price far away is the point: the order is reviewed again when it fires. Nor of
     protection: in a crash it must leave, whatever the distance.
     """
-    order, market = case.order, case.market_price
-    if case.is_protective or order.is_arming or (not case.is_entry and order.price is None):
-        return not_asked("collar", "Not asked of protection, of an exit at market, or before an armed order fires.")
+    market = case.market_price
+    if not _has_collar(case) or market is None or market <= ZERO:
+        return True
+    return abs(_named_price(case) - market) < case.limits.collar * market
+
+
+def _tell_collar(case: Case, _passed: bool) -> Words:
+    market = case.market_price
+    if not _has_collar(case):
+        return not_asked("Not asked of protection, of an exit at market, or before an armed order fires.")
     if market is None or market <= ZERO:
-        return not_asked("collar", "Not asked while no market price is known.")
-    price = order.price if order.price is not None else order.reference_price
-    limit = case.limits.collar
-    distance = abs(price - market)
-    return judged("collar", distance < limit * market, "PRICE_COLLAR", lambda: (
-        percent(distance / market), percent(limit),
-        f"The price {to_text(price)} {case.quote} is {percent(distance / market)} from the market; "
-        f"the limit is {percent(limit)}.",
-    ))
+        return not_asked("Not asked while no market price is known.")
+    price, limit = _named_price(case), percent(case.limits.collar)
+    distance = percent(abs(price - market) / market)
+    return Words(
+        "PRICE_COLLAR", distance, limit,
+        f"The price {to_text(price)} {case.quote} is {distance} from the market; the limit is {limit}.",
+    )
 
 
-def check_venue_minimum_notional(case: Case) -> Judgement:
+def _has_collar(case: Case) -> bool:
+    order = case.order
+    return not (case.is_protective or order.is_arming or (not case.is_entry and order.price is None))
+
+
+def _named_price(case: Case) -> Decimal:
+    return case.order.price if case.order.price is not None else case.order.reference_price
+
+
+def is_worth_the_venue(case: Case) -> bool:
     """Worth what the venue asks at least; a whole position below it is dust."""
-    instrument, value = case.view.instrument, _market_value(case)
+    instrument, value = case.view.instrument, case.market_value
+    return instrument is None or value is None or value >= instrument.min_notional
+
+
+def _tell_venue_minimum(case: Case, _passed: bool) -> Words:
+    instrument, value = case.view.instrument, case.market_value
     if instrument is None or value is None:
-        return not_asked("venue_min_notional", "Not asked of an unknown symbol or without any price.")
+        return not_asked("Not asked of an unknown symbol or without any price.")
     smallest = instrument.min_notional
-    return judged("venue_min_notional", value >= smallest, _too_small(case, "BELOW_VENUE_MIN_NOTIONAL"), lambda: (
-        to_text(value), to_text(smallest),
+    return Words(
+        _too_small(case, "BELOW_VENUE_MIN_NOTIONAL"), to_text(value), to_text(smallest),
         f"The order is worth {money(value, case.quote)}; "
         f"the venue's minimum is {money(smallest, case.quote)}.",
-    ))
+    )
 
 
-def check_minimum_notional(case: Case) -> Judgement:
+def is_worth_its_fees(case: Case) -> bool:
     """Worth its fees. Closing all that is left is always worth it, and so is protection."""
-    value = _market_value(case)
+    value = case.market_value
+    return value is None or value >= case.limits.min_notional or case.is_protective or _closes_position(case)
+
+
+def _tell_minimum(case: Case, _passed: bool) -> Words:
+    value, smallest = case.market_value, case.limits.min_notional
     if case.is_protective or _closes_position(case):
-        return not_asked("min_notional", "Not asked of protection or of closing a whole position.")
+        return not_asked("Not asked of protection or of closing a whole position.")
     if value is None:
-        return not_asked("min_notional", "Not asked without any price.")
-    smallest = case.limits.min_notional
-    return judged("min_notional", value >= smallest, "BELOW_MIN_NOTIONAL", lambda: (
-        to_text(value), to_text(smallest),
+        return not_asked("Not asked without any price.")
+    return Words(
+        "BELOW_MIN_NOTIONAL", to_text(value), to_text(smallest),
         f"The order is worth {money(value, case.quote)}; our minimum is {money(smallest, case.quote)}.",
-    ))
-
-
-def check_sellable(case: Case) -> Judgement:
-    """Never sells more than is held and free."""
-    if case.is_entry:
-        return not_asked("sellable_quantity", "Not asked of an entry.")
-    quantity, sellable, held = case.order.quantity, case.view.sellable_quantity, case.view.position_quantity
-    code = "NOTHING_TO_SELL" if sellable <= ZERO else "EXCEEDS_POSITION"
-    return judged("sellable_quantity", quantity <= sellable, code, lambda: (
-        to_text(quantity), to_text(sellable),
-        f"The order sells {to_text(quantity)} {case.base}; {to_text(max(sellable, ZERO))} of "
-        f"{to_text(held)} held are free to be sold.",
-    ))
+    )
 
 
 def _is_multiple(value: Decimal, step: Decimal) -> bool:
     if step <= ZERO:
         return True
     # The remainder of Decimal is exact but refuses quotients beyond the context's 28 digits; no order is that long.
-    return value.copy_abs() < step * 10**27 and value % step == ZERO
-
-
-def _market_value(case: Case) -> Decimal | None:
-    """The order's value at its own price, else the market's, else the one the decision rests on."""
-    price = case.order.price if case.order.price is not None else case.market_price
-    if price is None and case.order.reference_price > ZERO:
-        price = case.order.reference_price
-    return None if price is None else case.order.quantity * price
+    return value.copy_abs() < step * _LARGEST_QUOTIENT and value % step == ZERO
 
 
 def _closes_position(case: Case) -> bool:
@@ -200,8 +253,17 @@ def _too_small(case: Case, code: str) -> str:
     return "POSITION_IS_DUST" if _closes_position(case) else code
 
 
-CHECKS: Final[tuple[CheckFunction, ...]] = (
-    check_side, check_quantity_positive, check_sellable, check_quantity_step, check_quantity_minimum,
-    check_quantity_maximum, check_price_present, check_price_positive, check_price_tick, check_collar,
-    check_venue_minimum_notional, check_minimum_notional,
+CHECKS: Final = (
+    Rule("side", is_side_sound, _tell_side),
+    Rule("quantity", is_quantity_positive, _tell_quantity),
+    Rule("sellable_quantity", is_sellable, _tell_sellable),
+    Rule("quantity_step", is_quantity_on_step, _tell_quantity_step),
+    Rule("min_quantity", is_quantity_large_enough, _tell_quantity_minimum),
+    Rule("max_quantity", is_quantity_small_enough, _tell_quantity_maximum),
+    Rule("price", is_price_where_it_belongs, _tell_price),
+    Rule("price_positive", is_price_positive, _tell_price_positive),
+    Rule("price_tick", is_price_on_tick, _tell_price_tick),
+    Rule("collar", is_within_collar, _tell_collar),
+    Rule("venue_min_notional", is_worth_the_venue, _tell_venue_minimum),
+    Rule("min_notional", is_worth_its_fees, _tell_minimum),
 )

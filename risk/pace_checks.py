@@ -3,94 +3,122 @@
 from typing import Final
 
 from market.money import to_text
-from risk.case import Case, CheckFunction, Judgement, judged, not_asked
+from risk.case import Case, Rule, Words, not_asked
 
 _PROTECTION: Final = "Not asked of protection, which has a budget of its own."
-_EXIT: Final = "Not asked of an order that lowers exposure."
 
 
-def check_rate_second(case: Case) -> Judgement:
+def is_rare_within_second(case: Case) -> bool:
     """Orders within a second."""
-    return _rate(case, "orders_per_second", "RATE_PER_SECOND", "second", case.view.orders_last_second,
-                 case.limits.orders_per_second)
+    return case.is_protective or case.view.orders_last_second + 1 <= case.limits.orders_per_second
 
 
-def check_rate_minute(case: Case) -> Judgement:
+def _tell_rate_second(case: Case, _passed: bool) -> Words:
+    return _tell_rate(
+        case, "RATE_PER_SECOND", "second", case.view.orders_last_second, case.limits.orders_per_second,
+    )
+
+
+def is_rare_within_minute(case: Case) -> bool:
     """Orders within a minute."""
-    return _rate(case, "orders_per_minute", "RATE_PER_MINUTE", "minute", case.view.orders_last_minute,
-                 case.limits.orders_per_minute)
+    return case.is_protective or case.view.orders_last_minute + 1 <= case.limits.orders_per_minute
 
 
-def _rate(case: Case, rule: str, code: str, span: str, before: int, limit: int) -> Judgement:
+def _tell_rate_minute(case: Case, _passed: bool) -> Words:
+    return _tell_rate(
+        case, "RATE_PER_MINUTE", "minute", case.view.orders_last_minute, case.limits.orders_per_minute,
+    )
+
+
+def _tell_rate(case: Case, code: str, span: str, before: int, limit: int) -> Words:
     if case.is_protective:
-        return not_asked(rule, _PROTECTION)
-    return judged(rule, before + 1 <= limit, code, lambda: (
-        str(before + 1), str(limit),
-        f"It would be order {before + 1} within a {span}; {limit} are allowed.",
-    ))
+        return not_asked(_PROTECTION)
+    return Words(
+        code, str(before + 1), str(limit), f"It would be order {before + 1} within a {span}; {limit} are allowed.",
+    )
 
 
-def check_duplicate(case: Case) -> Judgement:
+def is_new(case: Case) -> bool:
     """The same content moments ago was a mistake or a stutter. Protection repeats itself on purpose."""
+    return not case.view.duplicate_of or case.is_protective
+
+
+def _tell_new(case: Case, _passed: bool) -> Words:
     if case.is_protective:
-        return not_asked("duplicate_window", "Not asked of protection, which repeats itself until it is obeyed.")
+        return not_asked("Not asked of protection, which repeats itself until it is obeyed.")
     twin = case.view.duplicate_of
-    return judged("duplicate_window", not twin, "DUPLICATE_ORDER", lambda: (
-        twin or "none", "none",
+    return Words(
+        "DUPLICATE_ORDER", twin or "none", "none",
         f"The order repeats {twin}, which was sent moments ago." if twin
         else "No order of the same content was sent moments ago.",
-    ))
+    )
 
 
-def check_unknown_pending(case: Case) -> Judgement:
+def is_nothing_unknown(case: Case) -> bool:
     """An order of unknown outcome may have been filled: no new risk on its symbol until the venue answers."""
-    if not case.is_entry:
-        return not_asked("unknown_pending", _EXIT)
-    pending = case.view.unknown_on_symbol
-    return judged("unknown_pending", not pending, "UNKNOWN_PENDING", lambda: (
-        "one" if pending else "none", "none",
-        f"An order on {case.order.symbol} has an unknown outcome: no new risk until the venue answers."
-        if pending else f"No order on {case.order.symbol} has an unknown outcome.",
-    ))
+    return not case.view.unknown_on_symbol
 
 
-def check_symbol_halt(case: Case) -> Judgement:
+def _tell_unknown(case: Case, passed: bool) -> Words:
+    symbol = case.order.symbol
+    return Words(
+        "UNKNOWN_PENDING", "none" if passed else "one", "none",
+        f"No order on {symbol} has an unknown outcome." if passed
+        else f"An order on {symbol} has an unknown outcome: no new risk until the venue answers.",
+    )
+
+
+def is_symbol_open(case: Case) -> bool:
     """Entries of one symbol, stopped after repeated faults."""
-    if not case.is_entry:
-        return not_asked("symbol_halt", _EXIT)
-    halted = case.view.symbol_halted
-    return judged("symbol_halt", not halted, "SYMBOL_HALTED", lambda: (
-        "halted" if halted else "open", "open",
-        f"Entries on {case.order.symbol} are halted after repeated faults." if halted
-        else f"Entries on {case.order.symbol} are open.",
-    ))
+    return not case.view.symbol_halted
 
 
-def check_verdict_present(case: Case) -> Judgement:
+def _tell_symbol_open(case: Case, passed: bool) -> Words:
+    symbol = case.order.symbol
+    return Words(
+        "SYMBOL_HALTED", "open" if passed else "halted", "open",
+        f"Entries on {symbol} are open." if passed else f"Entries on {symbol} are halted after repeated faults.",
+    )
+
+
+def is_verdict_present(case: Case) -> bool:
     """What the council proposes needs the risk officer's yes; silence is no."""
+    order = case.order
+    return order.origin != "council" or (bool(order.proposal_id) and case.view.approved_quantity is not None)
+
+
+def _tell_verdict_present(case: Case, passed: bool) -> Words:
     if case.order.origin != "council":
-        return not_asked("verdict", "Not asked of orders that are not the council's.")
-    present = bool(case.order.proposal_id) and case.view.approved_quantity is not None
-    return judged("verdict", present, "NO_VERDICT", lambda: (
-        "approved" if present else "none", "approved",
-        "The risk officer approved the proposal." if present
+        return not_asked("Not asked of orders that are not the council's.")
+    return Words(
+        "NO_VERDICT", "approved" if passed else "none", "approved",
+        "The risk officer approved the proposal." if passed
         else "The risk officer has not approved this proposal; silence is no.",
-    ))
+    )
 
 
-def check_verdict_quantity(case: Case) -> Judgement:
+def is_within_verdict(case: Case) -> bool:
     """Never more than was approved."""
     approved = case.view.approved_quantity
+    return case.order.origin != "council" or approved is None or case.order.quantity <= approved
+
+
+def _tell_within_verdict(case: Case, _passed: bool) -> Words:
+    approved, quantity = case.view.approved_quantity, to_text(case.order.quantity)
     if case.order.origin != "council" or approved is None:
-        return not_asked("verdict_quantity", "Not asked of orders without a verdict.")
-    quantity = case.order.quantity
-    return judged("verdict_quantity", quantity <= approved, "EXCEEDS_VERDICT", lambda: (
-        to_text(quantity), to_text(approved),
-        f"The order is for {to_text(quantity)} {case.base}; the risk officer approved {to_text(approved)}.",
-    ))
+        return not_asked("Not asked of orders without a verdict.")
+    return Words(
+        "EXCEEDS_VERDICT", quantity, to_text(approved),
+        f"The order is for {quantity} {case.base}; the risk officer approved {to_text(approved)}.",
+    )
 
 
-CHECKS: Final[tuple[CheckFunction, ...]] = (
-    check_rate_second, check_rate_minute, check_duplicate, check_unknown_pending, check_symbol_halt,
-    check_verdict_present, check_verdict_quantity,
+CHECKS: Final = (
+    Rule("orders_per_second", is_rare_within_second, _tell_rate_second),
+    Rule("orders_per_minute", is_rare_within_minute, _tell_rate_minute),
+    Rule("duplicate_window", is_new, _tell_new),
+    Rule("unknown_pending", is_nothing_unknown, _tell_unknown, is_for_entries=True),
+    Rule("symbol_halt", is_symbol_open, _tell_symbol_open, is_for_entries=True),
+    Rule("verdict", is_verdict_present, _tell_verdict_present),
+    Rule("verdict_quantity", is_within_verdict, _tell_within_verdict),
 )

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 ZERO = Decimal(0)
 EAGER = {
     # Entries soon, exits far away: what is armed at the moment of the kill must not fire before we look.
-    "TRADINGD__COUNCIL__THRESHOLD": "0.4", "TRADINGD__STRATEGY__EXIT_TRAIL_MIN": "0.025",
+    "TRADINGD__COUNCIL__THRESHOLD": "0.5", "TRADINGD__STRATEGY__EXIT_TRAIL_MIN": "0.025",
     "TRADINGD__RISK__MAX_POSITIONS": "5",
 }
 SILENT = EAGER | {"TRADINGD__COUNCIL__THRESHOLD": "1"}
@@ -57,8 +57,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Before:
     data_dir = tmp_path_factory.mktemp("crash") / "data"
     with running(data_dir, env=EAGER) as daemon:
         until(lambda: [o for o in daemon.orders() if o["origin"] == "protective" and o["trigger"]], "protection", 90)
-        taken = {order["symbol"] for order in daemon.orders()}
-        mine = [symbol for symbol in SMALL if symbol not in taken][:2]
+        taken = {order["symbol"] for order in daemon.orders(state="PENDING")} | daemon.positions().keys()
+        mine = sorted(SMALL, key=lambda symbol: symbol in taken)[:2]
         for symbol in mine:
             daemon.buy(symbol, SMALL[symbol])
         daemon.client.post("/api/trading/stop")
