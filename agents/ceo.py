@@ -117,12 +117,14 @@ class Ceo:
         return []
 
     def _on_failed(self, message: Message) -> list[Emit]:
+        now = message.header.ts
+        # An agent may fail before the first timer, while it learns from history.
+        emits = [] if self._charges else self._start_all(now)
         charge = self._charges.get(message.body.agent)
         if charge is None:
-            return []
-        now = message.header.ts
+            return emits
         charge.on_failed(now, message.body.error)
-        return self._restart_if_needed(charge, now) + self._supervise(now)
+        return emits + self._restart_if_needed(charge, now) + self._supervise(now)
 
     def _on_state(self, message: Message) -> list[Emit]:
         self._vote.on_changed(message.body)

@@ -6,6 +6,7 @@ venue. `sync=False` survives the death of the process but not of the machine; th
 makes it as safe as the rest. One writer; any number of readers.
 """
 
+import contextlib
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
@@ -79,8 +80,9 @@ class Journal:
             )
             execute("COMMIT")
         except sqlite3.Error as error:
-            if self._connection.in_transaction:
-                self._connection.rollback()
+            with contextlib.suppress(sqlite3.Error):  # a closed or broken file cannot be rolled back either
+                if self._connection.in_transaction:
+                    self._connection.rollback()
             raise JournalError(f"{self._path}: cannot be written ({error}). Free disk space, start again.") from error
 
     def flush(self) -> None:

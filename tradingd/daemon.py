@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _FEED: Final = "market"
 _VENUE_CLOCK_S: Final = 0.02
+_WAITING: Final = "waiting for market data"
 _SHUTDOWN_LIMIT_S: Final = 15.0
 _FETCHES_AT_ONCE: Final = 8
 _YOUNG_OBJECTS: Final = 20_000
@@ -138,7 +139,7 @@ class Daemon:
         feed = FeedStatus(
             name=self._feed.name, state=driver.state, messages=counters.frames,  # type: ignore[arg-type]
             reconnects=max(0, driver.reconnects), gaps=counters.trade_gaps + counters.book_gaps, age_s=age_s,
-            detail=driver.detail,
+            detail=driver.detail or _refusals(counters.refused_by_reason),
         )
         return DaemonStatus(
             pid=os.getpid(), session=self._session, started_ns=self._started_ns,
@@ -207,13 +208,12 @@ class Daemon:
         self._welcome(instruments)
         await self._open_account()
         await self._warm_up(instruments)
-        self._not_ready = "waiting for market data"
+        self._not_ready = _WAITING
         self._spawn("feed", self._run_feed(instruments))
         if not self._is_replay:
             self._spawn("timer", self._driver.run_timer())
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
         stack.push_async_callback(self._cancel_tasks)
-        self._not_ready = ""
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
@@ -324,7 +324,7 @@ class Daemon:
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
             replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
-            silence_is_normal=self._recording.has_candles,
+            silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
         )
         if self.settings.bus.url != "memory://":
             self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")
@@ -479,6 +479,10 @@ class Daemon:
         if limit is not None and driver.first_ns and self._clock.now() - driver.first_ns >= limit * SECOND_NS:
             self.request_shutdown(f"ran for {limit:g} s of feed time")
 
+    def _on_market_data(self) -> None:
+        if self._not_ready == _WAITING:
+            self._not_ready = ""
+
     def _on_replay_end(self) -> None:
         self._runtime.health.raise_condition("replay", "the replay is over", reduces=False)
         if self._options.for_seconds is not None:
@@ -521,6 +525,14 @@ class Daemon:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_SHUTDOWN_LIMIT_S)
         self._tasks.clear()
+
+
+def _refusals(count_by_reason: Mapping[str, int]) -> str:
+    """3 frames refused (crossed 2, not_positive 1), or nothing."""
+    if not count_by_reason:
+        return ""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(count_by_reason.items()))
+    return f"{sum(count_by_reason.values())} frames refused ({reasons})"
 
 
 def _without_credentials(url: str) -> str:

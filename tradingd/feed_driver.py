@@ -29,12 +29,14 @@ class FeedDriver:
     def __init__(
         self, runtime: Runtime, *, on_second: Callable[[], None], on_end: Callable[[], None],
         replay_clock: FeedClock | None, silence_is_normal: bool = False,
+        on_up: Callable[[], None] = lambda: None,
     ) -> None:
         """`silence_is_normal`: the replay is made of candles, whose few ticks say nothing about a live line."""
         self._silence_is_normal = silence_is_normal
         self._runtime = runtime
         self._on_second = on_second
         self._on_end = on_end
+        self._on_up = on_up
         self._clock = replay_clock
         self._next_second = 0
         self._since_yield = 0
@@ -82,6 +84,7 @@ class FeedDriver:
         self._runtime.health.clear("stale")
         self._runtime.record("feed", FeedConnected(item.feed))
         self._runtime.vote_health()
+        self._on_up()
 
     def _down(self, item: FeedDown) -> None:
         self.state = "lost"
@@ -106,7 +109,7 @@ class FeedDriver:
                 self._runtime.take(FeedAlive(self._next_second))
             self._on_second()
             self._runtime.tick()
-            # Over a long silence of the recording a minute of seconds, evenly spread, says as much.
+            # Over a long silence of the recording some seconds, ever closer to its end, say as much as all.
             missing = (ts - self._next_second) // SECOND_NS
             self._next_second += SECOND_NS * max(1, missing // _LONG_GAP_SECONDS)
         clock.advance(ts)

@@ -34,10 +34,11 @@ from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.story import Story
 
-ENGINE_COMMANDS: Final = frozenset(
-    {orders.SubmitOrder, orders.ModifyOrder, orders.CancelOrder, orders.CancelAllOrders, orders.ClosePosition}
-)
-"""What the council may ask of the engine over the bus; each passes the gate like everything else."""
+ENGINE_COMMANDS: Final = frozenset({orders.SubmitOrder})
+"""What the engine takes from the bus: the trader's orders, which the gate matches with the risk officer's verdict.
+
+Nothing that could end a stop or an order may come over a wire that others can write to.
+"""
 
 _JOURNALLED_FROM_AGENTS: Final = frozenset(
     {
@@ -352,7 +353,7 @@ class Runtime:
     def _on_council_command(self, message: Message) -> None:
         """What comes over the bus is the council's, whatever it calls itself: a person's orders do not come here."""
         body = message.body
-        if type(body) is orders.SubmitOrder and body.origin != "council":
+        if body.origin != "council":
             message = replace(message, body=replace(body, origin="council"))
         self.take(message)
 

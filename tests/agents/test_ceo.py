@@ -275,3 +275,9 @@ def test_the_status_tells_who_is_missing() -> None:
     status = company.ceo.status()
     assert (status.status, status.current, status.total) == ("in trouble", 4, 5)
     assert "risk: silent for 5 s" in status.message
+
+
+def test_an_agent_that_fails_before_the_first_timer_is_begun_anew_at_once() -> None:
+    company = Company()
+    emits = company.tell(1, AgentFailed("analyst", "it raised on history"))
+    assert [emit.body.agent for emit in emits if isinstance(emit.body, RestartAgent)] == ["analyst"]
