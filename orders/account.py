@@ -84,7 +84,7 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
     own = state.orders.commitments.of(apart_from)
     for name, working in state.orders.commitments.by_symbol():
         others = working.less(own) if own is not None and own.symbol == name else working
-        if not others.count:
+        if not others.entries:
             continue
         market = markets[name]
         notional = working_value(others, market)
@@ -104,7 +104,8 @@ def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> Po
         if state.ledger.positions[symbol].quantity
     )
     entries = tuple(
-        (each.symbol, working_value(each, markets[each.symbol])) for each in state.orders.commitments.each()
+        (each.symbol, working_value(each, markets[each.symbol]) if each.unpriced else each.value)
+        for each in state.orders.commitments.each()
     )
     stake = exposure(state, markets)
     return PortfolioSnapshot(

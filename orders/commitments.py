@@ -23,16 +23,16 @@ class Commitment(NamedTuple):
 
 
 class SymbolCommitments(NamedTuple):
-    """The sums of one symbol, over `count` entries."""
+    """The sums of one symbol, over so many `entries`."""
 
-    count: int = 0
+    entries: int = 0
     value: Decimal = ZERO
     unpriced: Decimal = ZERO
 
     def less(self, own: Commitment) -> "SymbolCommitments":
         """The sums without one of the entries."""
         return SymbolCommitments(
-            self.count - 1, _EXACT.subtract(self.value, own.value), _EXACT.subtract(self.unpriced, own.unpriced),
+            self.entries - 1, _EXACT.subtract(self.value, own.value), _EXACT.subtract(self.unpriced, own.unpriced),
         )
 
 
@@ -62,7 +62,7 @@ class Commitments:
         self._by_id[client_order_id] = made
         sums = self._by_symbol.get(symbol, _NONE)
         self._by_symbol[symbol] = SymbolCommitments(
-            sums.count + 1, _EXACT.add(sums.value, made.value), _EXACT.add(sums.unpriced, made.unpriced),
+            sums.entries + 1, _EXACT.add(sums.value, made.value), _EXACT.add(sums.unpriced, made.unpriced),
         )
 
     def drop(self, client_order_id: ClientOrderId) -> None:
@@ -73,7 +73,7 @@ class Commitments:
 
     def _take_out(self, made: Commitment) -> None:
         rest = self._by_symbol[made.symbol].less(made)
-        if rest.count:
+        if rest.entries:
             self._by_symbol[made.symbol] = rest
         else:
             del self._by_symbol[made.symbol]

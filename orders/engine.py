@@ -184,8 +184,7 @@ class Engine:
             if order.is_waiting and (not order.is_exit or (order.is_held_kind and order.detail == "initialized")):
                 request_cancel(desk, order, "the process stopped before it was sent or armed")
         for order in tuple(desk.state.orders):
-            if order.spec.side == "buy" and order.filled:
-                protection.protect(desk, order)
+            protection.arm_what_was_cut_off(desk, order)
         for symbol in sorted(desk.state.ledger.positions):
             protection.fit_to_position(desk, symbol)
         for order in desk.state.orders.working():

@@ -117,7 +117,7 @@ def _send(desk: Desk, order: Order, approved: Approved, *, is_all: bool) -> None
     orders = desk.state.orders
     siblings = orders.children(order.spec.parent_id) if order.spec.parent_id else ()
     if not is_resting(order):
-        in_the_way = orders.working(order.spec.symbol) if is_all else siblings
+        in_the_way = orders.exits(order.spec.symbol) if is_all else siblings
         cancel_armed(
             desk, (other for other in in_the_way if other.is_exit and other is not order),
             f"{order.client_order_id} sells instead",
@@ -146,8 +146,8 @@ def _keep_or_end(desk: Desk, order: Order, verdict: Denied) -> None:
 
 def release_waiting(desk: Desk, symbol: str = "") -> None:
     """Try all waiting exits again. Under HALTED only those of the kill switch may leave; the rest wait for a person."""
-    for order in desk.state.orders.working(symbol):
-        if not (order.is_waiting and order.is_exit):
+    for order in desk.state.orders.exits(symbol):
+        if not order.is_waiting:
             continue
         if desk.state.trading_state != "HALTED" or order.spec.origin == "kill":
             try_send(desk, order)
@@ -197,7 +197,7 @@ def _must_succeed(desk: Desk, order: Order) -> bool:
         return False
     if order.fires or order.spec.origin in ("protective", "kill") or order.spec.tag == CLOSE_TAG:
         return True
-    return not any(other.is_exit for other in desk.state.orders.working(order.spec.symbol))
+    return not desk.state.orders.exits(order.spec.symbol)
 
 
 def escalate(desk: Desk, order: Order) -> None:

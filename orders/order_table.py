@@ -183,14 +183,15 @@ class Order:
 class OrderTable:
     """All orders by client id; the working ones are at hand by symbol and by parent, in order of birth.
 
-    `commitments` holds what the working buys may still cost.
+    The working sells have a list of their own, and `commitments` holds what the working buys may still cost.
     """
 
-    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_selling", "_working", "commitments")
+    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_selling", "_working", "commitments")
 
     def __init__(self) -> None:
         self._by_id: dict[ClientOrderId, Order] = {}
         self._working: dict[ClientOrderId, Order] = {}
+        self._exits: dict[ClientOrderId, Order] = {}
         self._at_venue: dict[str, dict[ClientOrderId, Order]] = {}
         self._by_parent: dict[ClientOrderId, dict[ClientOrderId, Order]] = {}
         self._selling: dict[str, Decimal] = {}
@@ -233,10 +234,13 @@ class OrderTable:
         if order.is_working:
             self._ended.pop(client_order_id, None)
             self._working[client_order_id] = order
-            if not order.is_exit:
+            if order.is_exit:
+                self._exits[client_order_id] = order
+            else:
                 self.commitments.put(client_order_id, order.spec.symbol, order.remaining, order.named_price)
             return
         self._working.pop(client_order_id, None)
+        self._exits.pop(client_order_id, None)
         self.commitments.drop(client_order_id)
         self._ended[client_order_id] = None
         while len(self._ended) > KEEP_ENDED:
@@ -262,6 +266,10 @@ class OrderTable:
     def working(self, symbol: str = "") -> tuple[Order, ...]:
         """Not ended; of one symbol, or of all with ""."""
         return tuple(order for order in self._working.values() if symbol in ("", order.spec.symbol))
+
+    def exits(self, symbol: str = "") -> tuple[Order, ...]:
+        """The sells among the working ones: few, however many entries are waiting."""
+        return tuple(order for order in self._exits.values() if symbol in ("", order.spec.symbol))
 
     def at_venue(self, symbol: str) -> tuple[Order, ...]:
         """Orders of the symbol that may be working at the venue."""

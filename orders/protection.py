@@ -40,6 +40,26 @@ def protect(desk: Desk, entry: Order) -> None:
             _raise(desk, armed, leg, quantity)
 
 
+def arm_what_was_cut_off(desk: Desk, entry: Order) -> None:
+    """After a restart: exits that the end of the process came before, between an entry's fill and their arming.
+
+    Only those. An exit that has fired, was cancelled by a person, or ended with its position has done its part:
+    armed again it would sell what later entries bought.
+    """
+    spec, position = entry.spec, desk.state.ledger.position(entry.spec.symbol)
+    if spec.side != "buy" or not entry.filled or position is None or not position.opened_ns:
+        return
+    last_fill_ns = max((line.ts for line in entry.history if line.state in ("PARTIAL", "FILLED")), default=0)
+    family = desk.state.orders.family(entry.client_order_id)
+    if last_fill_ns < position.opened_ns or not all(child.is_armed for child in family):
+        return
+    quantity = _unprotected_quantity(desk, entry)
+    armed = {child.spec.tag for child in family}
+    for leg in _legs(entry, desk):
+        if leg.tag not in armed and quantity > ZERO:
+            _arm(desk, entry, replace(leg, quantity=quantity))
+
+
 def _unprotected_quantity(desk: Desk, entry: Order) -> Decimal:
     """What the entry brought (less fees taken in base) and none of its exits has sold or is selling."""
     market = desk.markets[entry.spec.symbol]
@@ -124,7 +144,7 @@ def fit_to_position(desk: Desk, symbol: str) -> None:
     """After a sale: exits held by the engine never exceed what is left, and end with the position."""
     market = desk.markets[symbol]
     held = account.held_quantity(desk.state, market)
-    exits = [order for order in desk.state.orders.working(symbol) if order.is_exit]
+    exits = desk.state.orders.exits(symbol)
     if held <= ZERO:
         for order in exits:
             if order.state == "PENDING":
@@ -137,4 +157,4 @@ def fit_to_position(desk: Desk, symbol: str) -> None:
 
 def end_protection(desk: Desk, symbol: str, reason: str) -> None:
     """Disarm all exits of the symbol that the engine holds."""
-    cancel_armed(desk, (order for order in desk.state.orders.working(symbol) if order.is_exit), reason)
+    cancel_armed(desk, desk.state.orders.exits(symbol), reason)

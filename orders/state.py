@@ -110,14 +110,16 @@ class EngineState:
     def _on_denied(self, fact: OrderDenied, ts: int) -> None:
         if fact.order is None:
             return
-        order = self.orders.get(fact.client_order_id)
-        if order is None:
-            order = Order(fact.order, ts)
-            self.orders.add(order)
+        known = self.orders.get(fact.client_order_id)
+        order = Order(fact.order, ts) if known is None else known
         order.denial = fact
         self.watch.disarm(fact.client_order_id)
         order.move("REJECTED", "denied", ts, fact.message, "us")
-        self.orders.settle(order)
+        # One that is refused at birth has ended before it is added: nothing of it is ever counted, it may be nonsense.
+        if known is None:
+            self.orders.add(order)
+        else:
+            self.orders.settle(order)
 
     def _on_submitted(self, fact: OrderSubmitted, ts: int) -> None:
         order = self._order(fact.client_order_id)

@@ -47,6 +47,10 @@ def picture(engine: Engine) -> dict[str, Any]:
             for order in state.orders
         },
         "permission": (state.trading_state, state.kill, state.kill_ns, state.votes.votes, state.halted_symbols),
+        "stakes": (
+            tuple(state.orders.commitments.by_symbol()), tuple(state.orders.commitments.each()),
+            [order.client_order_id for order in state.orders.exits()],
+        ),
         "memory": (state.born, list(state.sent_ns), list(state.recent), state.verdicts, list(state._trade_ids)),
     }
 

@@ -14,6 +14,7 @@ from bus.messages.system import TimerFired
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.ticks import QuoteTick, TradeTick
+from orders import account
 from orders.commands import HANDLERS
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
 from orders.engine import Engine, EngineConfig
@@ -67,6 +68,7 @@ class Bench:
     def _take(self, item: Any) -> Sequence[Effect]:
         effects = self.engine.process(item)
         self.check_order_of(effects)
+        check_sums_of(self.engine)
         if isinstance(item, Message) and type(item.body) in COMMANDS:
             assert any(
                 effect.header.cause == item.id if isinstance(effect, Message)
@@ -155,6 +157,39 @@ class Bench:
             if isinstance(effect, SubmitToVenue):
                 assert effect.approved.order.client_order_id in told
                 assert all(check.passed for check in effect.approved.checks)
+
+
+def check_sums_of(engine: Engine) -> None:
+    """What the engine keeps as running sums is what adding up all orders anew gives."""
+    desk, orders = engine._desk, engine.orders
+    assert orders.exits() == tuple(order for order in orders.working() if order.is_exit)
+    working = [(order, _counted_price(order, desk.markets[order.spec.symbol].touch("buy")))
+               for order in orders.working() if not order.is_exit]
+    positions = desk.state.ledger.positions
+    for own in ("", *(order.client_order_id for order, _ in working)):
+        others = [(order, order.remaining * price) for order, price in working if order.client_order_id != own]
+        stake = account.exposure(desk.state, desk.markets, BTC, own)
+        held = {symbol: account.position_value(each, desk.markets[symbol]) for symbol, each in positions.items()}
+        assert stake.equity == account.equity(desk.state, desk.markets) == desk.state.ledger.cash + sum(held.values())
+        assert stake.total == sum(max(value, D(0)) for value in held.values()) + sum(value for _, value in others)
+        assert stake.asset == max(held.get(BTC, D(0)), D(0)) + sum(
+            value for order, value in others if order.spec.symbol == BTC)
+        assert stake.held_by_entries == sum(
+            value * (1 + desk.markets[order.spec.symbol].instrument.taker_fee) for order, value in others)
+        occupied = {order.spec.symbol for order, _ in others} | {
+            symbol for symbol, each in positions.items() if account.has_position(each, desk.markets[symbol])}
+        assert stake.open_positions == len(occupied - {BTC})
+    told = account.snapshot(desk.state, desk.markets, desk.tracker).working_entries
+    assert sorted(told) == sorted((order.spec.symbol, order.remaining * price) for order, price in working)
+
+
+def _counted_price(order: Order, touch: Decimal | None) -> Decimal:
+    """What it was sent at, else what it asks for, else where it would fire, else the market's."""
+    if order.wire_type:
+        price = order.wire_price
+    else:
+        price = order.spec.price if order.spec.price is not None else order.spec.stop_price
+    return price if price is not None else order.reference_price or touch or D(0)
 
 
 def wish(client_order_id: str, side: str, order_type: str, quantity: str, **more: Any) -> SubmitOrder:

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk.approved import Approved, Denied, OrderRequest
+from risk.case import open_case
 from risk.codes import DENIAL_CODES
-from risk.gate import GateView, RiskGate
+from risk.gate import CHECKS, GateView, RiskGate
 from risk.limits import RiskLimits
 from tests.risk.examples import BTC, ENTRY, EXIT, FLATTEN, PROTECTION, SECOND, VIEW
 
@@ -161,6 +162,16 @@ def test_near_the_limits_of_money_the_gate_and_exact_arithmetic_agree(
     view = replace(VIEW, asset_exposure=asset, total_exposure=total, available=available, approved_quantity=Decimal(1))
     approved = isinstance(RiskGate(LIMITS).review(order, view), Approved)
     assert approved == (_violations(order, view) == [])
+
+
+@given(ORDERS, VIEWS)
+@settings(max_examples=200, deadline=None)
+def test_the_answer_is_yes_exactly_when_every_check_in_words_passed(order: OrderRequest, view: GateView) -> None:
+    case = open_case(order, view, LIMITS)
+    checks = tuple(rule.check(case) for rule in CHECKS)
+    answer = RiskGate(LIMITS).review(order, view)
+    assert isinstance(answer, Approved) == all(check.passed for check in checks)
+    assert answer.checks == checks
 
 
 @given(ORDERS, VIEWS)
