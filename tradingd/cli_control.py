@@ -36,6 +36,8 @@ def _vote(name: str, about: str) -> Callable[..., None]:
         if ended:
             sentence += f"; cancelled {len(ended)} entries"
         _say(answer, sentence, as_json=json)
+        if name in ("start", "resume") and answer["kill"] is not None:
+            raise typer.Exit(exit_codes.REFUSED)  # a script must see that trading did not begin
 
     command.__name__ = name
     command.__doc__ = about

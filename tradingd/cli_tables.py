@@ -16,6 +16,7 @@ from rich.text import Text
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _PIPE_WIDTH: Final = 200
+_TABLE_WIDTH: Final = 150
 _GOOD: Final = frozenset({"ACTIVE", "FILLED", "running", "connected", "ok", "WIN"})
 _BAD: Final = frozenset({"HALTED", "REJECTED", "failed", "lost", "fail", "LOSS", "stale"})
 _MIXED: Final = frozenset({"REDUCING", "STOPPED", "PARTIAL", "warn", "EXPIRED", "connecting"})
@@ -26,6 +27,16 @@ def console() -> Console:
     is_terminal = sys.stdout.isatty()
     width = None if is_terminal or "COLUMNS" in os.environ else _PIPE_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def wide(made: Table) -> None:
+    """Print it whole: on a narrow terminal lines run over, but no id or number is cut."""
+    out = console()
+    out.width = max(out.width, _TABLE_WIDTH)
+    with out.capture() as captured:
+        out.print(made)
+    for line in captured.get().splitlines():
+        sys.stdout.write(line.rstrip() + "\n")
 
 
 def print_json(answer: object) -> None:
@@ -228,7 +239,7 @@ def performance(answer: Mapping[str, Any]) -> None:
         ]
         columns = ("closed (UTC)", "symbol", "result", "quantity", "bought at", "sold at", "profit", "return", "held")
         console().print()
-        console().print(table(columns, rows, ("quantity", "bought at", "sold at", "profit", "return", "held")))
+        wide(table(columns, rows, ("quantity", "bought at", "sold at", "profit", "return", "held")))
 
 
 def trace(order_id: str, answer: Sequence[Mapping[str, Any]]) -> None:
@@ -265,6 +276,6 @@ def checks(answer: Sequence[Mapping[str, Any]]) -> None:
 
 def _print_or(rows: Sequence[Sequence[object]], columns: Sequence[str], numbers: Sequence[str], nothing: str) -> None:
     if rows:
-        console().print(table(columns, rows, numbers))
+        wide(table(columns, rows, numbers))
     else:
         console().print(nothing)

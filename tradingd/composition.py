@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from typing import Final
 
 from agents.agent import Agent
-from agents.alphas.registry import make_alphas
+from agents.alphas.registry import UnknownAlphaError, make_alphas
 from agents.analyst import Analyst, AnalystConfig
 from agents.ceo import Ceo
 from agents.risk_officer import RiskOfficer
@@ -16,10 +17,13 @@ from bus.ids import SessionId
 from bus.messages.header import MessageMaker
 from exchanges.simulated import PaperConfig
 from market.instrument import Instrument
-from market.interval import SECOND_NS
+from market.interval import SECOND_NS, interval_ns
 from orders.engine import Engine, EngineConfig
 from risk.limits import RiskLimits, resolve_limits
 from tradingd.settings import ConfigError, Settings
+
+LEAST_ENTRY_CANDLES: Final = 3
+"""A trailing entry lives for at least so many decision candles, whatever `strategy.entry_expires_s` says."""
 
 
 def seconds_to_ns(seconds: float) -> int:
@@ -113,6 +117,10 @@ def make_agents(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
     )
     analyst_config = AnalystConfig(candles.decision, candles.intervals, council.weights)
+    try:
+        make_alphas(council.weights)
+    except UnknownAlphaError as error:
+        raise ConfigError(f"{settings.source} (or the environment): {error}") from error
     times_made = count()
     return {
         "ceo": lambda: Ceo(limits),
@@ -135,7 +143,9 @@ def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:
         trail_max=strategy.trail_max,
         exit_trail_min=strategy.exit_trail_min,
         take_profit=strategy.take_profit,
-        entry_expires_ns=strategy.entry_expires_s * SECOND_NS,
+        entry_expires_ns=max(
+            strategy.entry_expires_s * SECOND_NS, LEAST_ENTRY_CANDLES * interval_ns(settings.candles.decision)
+        ),
         max_hold_ns=strategy.max_hold_s * SECOND_NS,
     )
     return TrailingConsensus(config, limits)

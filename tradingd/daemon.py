@@ -206,6 +206,7 @@ class Daemon:
         await self._bus.start()
         stack.push_async_callback(self._bus.stop)
         self._welcome(instruments)
+        self._tell_standing()
         await self._open_account()
         await self._warm_up(instruments)
         self._not_ready = _WAITING
@@ -439,6 +440,27 @@ class Daemon:
             sys.stdout.write(banner.welcome(self.settings.mode, where, names, self._url, self._data_dir.path))
             sys.stdout.flush()
         self._auth.show_new_password(sys.stderr)
+
+    def _tell_standing(self) -> None:
+        """What an operator must know at once: the address, and a kill switch that outlived the restart."""
+        if self.settings.log.format == "json":
+            self._runtime.tell_story("READY", f"control {self._url}; health {self._url}/api/health")
+        kill = self._runtime.engine.kill
+        if kill is not None:
+            self._runtime.tell_story(
+                "KILL", f"still engaged by {kill.by} ({kill.action}): {kill.reason}; nothing is sent until "
+                "`tradingd unlock`",
+            )
+        elif self._runtime.engine.trading_state != "ACTIVE":
+            votes = "; ".join(f"{who} says {state} ({why})" for who, state, why in self._runtime.engine.votes
+                              if state != "ACTIVE")
+            self._runtime.tell_story("STATE", f"{self._runtime.engine.trading_state}: {votes}")
+        if self._recording.has_candles:
+            decision = self.settings.candles.decision
+            self._runtime.tell_story(
+                "NOTE", f"the recording is made of candles; decisions are taken on {decision} candles "
+                "(candles.decision): set it to the recording's interval if that is longer",
+            )
 
     # ---- while running -----------------------------------------------------------------------------
 

@@ -178,7 +178,8 @@ def fact_text(body: object, record: OrderRecord) -> str:
         case OrderInitialized():
             return f"The engine took the order: {_order_text(body.order)}."
         case OrderDenied():
-            return f"We refused it ({body.code}, {body.family}): {body.message}"
+            what = f" to {_order_text(body.order)}" if body.order is not None else ""
+            return f"We refused{what} ({body.code}, {body.family}): {body.message}"
         case TrailingArmed(is_active=False):
             return f"Waiting for the activation price; the price is {to_text(body.best)}."
         case TrailingArmed():

@@ -7,6 +7,7 @@ import sys
 
 from exchanges.binance.rest import VenueError
 from store.journal import JournalError
+from tradingd.auth import CredentialsError
 from tradingd.daemon import Daemon, PortTakenError
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
 from tradingd.doctor import PackageOriginError, check_package_origin
@@ -32,7 +33,7 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
     try:
         check_package_origin()
         return _run_loop(Daemon(settings, options, data_dir))
-    except ConfigError as error:
+    except (ConfigError, CredentialsError) as error:
         return _fail(error, CONFIGURATION)
     except PortTakenError as error:
         return _fail(error, ALREADY_RUNNING)

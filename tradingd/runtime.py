@@ -151,7 +151,8 @@ class Runtime:
         self.read_model.apply(portfolio)
         self.bus.publish(portfolio)
         self.settle()
-        for runner in list(self.runners.values()):
+        # The CEO last: it judges by heartbeats, and those of this very second must be in.
+        for runner in sorted(self.runners.values(), key=lambda each: each.name == "ceo"):
             runner.tick(timer)
         self._supervise_ceo()
         self.settle()

@@ -27,6 +27,6 @@ def make_alphas(weights: Mapping[str, float]) -> tuple[Alpha, ...]:
     for name in sorted(weights):
         if name not in known:
             raise UnknownAlphaError(
-                f"config.toml: council.weights: there is no alpha {name!r}. Known: {', '.join(known)}; mend the name."
+                f"council.weights: there is no alpha {name!r}. Known: {', '.join(known)}; mend the name."
             )
     return alphas

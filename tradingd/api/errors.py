@@ -14,6 +14,9 @@ from tradingd.auth import CredentialsError
 from tradingd.control import ControlConflictError, ControlUnavailableError
 from tradingd.read_model_views import DenialView
 
+INVALID_FAMILY = "E004"
+"""Invalid request: the family of everything that was refused before the rules were asked."""
+
 
 class FieldError(BaseModel):
     """One field of a request that is not right."""
@@ -43,6 +46,9 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.body = {"code": code, "message": message, **more}
+        if status == 422:  # the same keys whoever refuses
+            blank = {"family": INVALID_FAMILY, "rule": more.get("field", ""), "value": "", "limit": message}
+            self.body = {**blank, **self.body}
         self.headers = headers
 
 
@@ -62,8 +68,6 @@ def denied(denial: OrderDenied | DenialView, order_id: str = "") -> ApiError:
     return error
 
 
-INVALID_FAMILY = "E004"
-"""Invalid request: the family of everything that was refused before the rules were asked."""
 _CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 _WORDS = {
     404: "there is nothing at this path: see /docs for the list",

@@ -94,7 +94,8 @@ async def close(
     if request is not None and request.symbol is not None:
         symbols = [symbol_of(control, request.symbol)]
         if symbols[0] not in held:
-            raise ApiError(404, "NO_POSITION", f"there is no position in {symbols[0]}: GET /api/positions lists them")
+            message = f"there is no position in {symbols[0]}: `tradingd positions` and GET /api/positions list them"
+            raise ApiError(404, "NO_POSITION", message)
     else:
         symbols = sorted(held)
     orders: dict[str, None] = {}

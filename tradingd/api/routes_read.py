@@ -120,7 +120,8 @@ async def performance(control: ControlOf, _: Viewer) -> Response:
 
 def unknown_order(order_id: str) -> ApiError:
     """404."""
-    return ApiError(404, "UNKNOWN_ORDER", f"there is no order {order_id[:64]!r}: GET /api/orders lists them")
+    message = f"there is no order {order_id[:64]!r}: `tradingd orders --all` and GET /api/orders list them"
+    return ApiError(404, "UNKNOWN_ORDER", message)
 
 
 def symbol_of(control: Control, text: str) -> str:
