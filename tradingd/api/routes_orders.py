@@ -94,8 +94,8 @@ async def close(
     if request is not None and request.symbol is not None:
         symbols = [symbol_of(control, request.symbol)]
         if symbols[0] not in held:
-            message = f"there is no position in {symbols[0]}: `tradingd positions` and GET /api/positions list them"
-            raise ApiError(404, "NO_POSITION", message)
+            told = f"there is no position in {symbols[0]}: `tradingd positions` and GET /api/positions list them"
+            raise ApiError(404, "NO_POSITION", told)
     else:
         symbols = sorted(held)
     orders: dict[str, None] = {}
