@@ -209,7 +209,8 @@ def is_key(dotted: str) -> bool:
 @pytest.mark.parametrize("name", LINKING_PAGES)
 def test_every_setting_a_document_mentions_exists(name: str) -> None:
     for span in code_spans(name):
-        if not span.endswith((".sqlite", ".json")) and span.split(".")[0] in SECTIONS and re.fullmatch(r"[a-z]+\.[a-z_]+", span):
+        is_file = span.endswith((".sqlite", ".json"))
+        if not is_file and span.split(".")[0] in SECTIONS and re.fullmatch(r"[a-z]+\.[a-z_]+", span):
             assert is_key(span), f"{name}: {span}"
         for heading in re.findall(r"^\[([a-z]+)[.\]]", span):
             assert heading in SECTIONS | {"venues"}, f"{name}: {span}"
