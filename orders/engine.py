@@ -225,6 +225,10 @@ class Engine:
         """Symbols on which entries were stopped after repeated faults."""
         return frozenset(self._desk.state.halted_symbols)
 
+    def look(self) -> PortfolioSnapshot:
+        """The account as it stands, without noting anything: looking at it must not move a peak or a drawdown."""
+        return self._desk.snapshot()
+
     def portfolio(self, now: int) -> PortfolioSnapshot:
         """The account as it stands, without making a fact of it."""
         self._desk.now = max(self._desk.now, now)

@@ -131,6 +131,7 @@ class Daemon:
             self._stop.set()
 
     def status(self) -> DaemonStatus:
+        self._refresh_portfolio()
         driver, counters = self._driver, self._feed.counters
         age_s = None
         if driver.last_ns:
@@ -346,11 +347,16 @@ class Daemon:
         if isinstance(self._venue, SimulatedVenue):
             self._venue.restore(_resting_orders(engine))
         self._runtime.perform(engine.finish_restore(now))
+        self._refresh_portfolio()
         if self._past.is_crash_loop(now) and not self._options.no_safe:
             self._runtime.health.raise_condition(
                 "crash loop", "crash loop: the third start within ten minutes after unclean ends; "
                 "look into the log, then `tradingd start` trades on",
             )
+
+    def _refresh_portfolio(self) -> None:
+        """Of now: the last snapshot may be older than the orders that were given or ended since."""
+        self.read_model.apply(self._runtime.make("status", self._runtime.engine.look()))
 
     def _load_api(self) -> "FastAPI":
         """The heaviest part to import: done while the practice exchange boots on another core."""
@@ -537,7 +543,7 @@ class Daemon:
 
     def _say_farewell(self) -> None:
         engine = self._runtime.engine
-        held = [position.symbol for position in engine.portfolio(self._clock.now()).positions]
+        held = [position.symbol for position in engine.look().positions]
         armed = sum(1 for order in engine.orders.working() if order.is_armed)
         self._runtime.tell_story("STOPPED", banner.farewell(self._stop_reason, held, armed, self._data_dir.path))
 

