@@ -51,6 +51,8 @@ _RISK_OFFICER: Final = "risk"
 _STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged, PortfolioSnapshot})
 """What holds until it is said anew: told again to an agent that begins anew."""
 _NOT_JOURNALLED: Final = frozenset({Candle})
+_RECENT: Final = 1024
+"""Candles and analyses kept for explaining: a proposal follows its analysis within seconds."""
 _MAX_ROUNDS: Final = 10_000
 
 
@@ -81,7 +83,7 @@ class Runtime:
         self._collect: dict[str, list[Message]] = {}
         self._history: dict[tuple[str, str], deque[Candle]] = {}
         self._warmup = max(1, warmup)
-        self._recent: deque[Message] = deque(maxlen=4096)
+        self._recent: deque[Message] = deque(maxlen=_RECENT)
         self._health_vote: str | None = None
         self._journalled_orders: deque[str] = deque(maxlen=4096)
         self._standing: dict[type, Message] = {}
