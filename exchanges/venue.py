@@ -4,7 +4,7 @@ Calls return at once; what comes of them arrives as `ExecutionReport`s through t
 made with. A venue never raises for a transport error: it reports "unknown".
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -50,7 +50,7 @@ class FeedEnded:
 
 
 FeedItem = MarketItem | FeedUp | FeedDown | FeedTime | FeedEnded
-FeedSink = Callable[[FeedItem], Awaitable[None]]
+FeedSink = Callable[[FeedItem], None]
 """Takes each item in order; awaiting it is the back-pressure (a full inbox makes the feed wait)."""
 
 

@@ -5,17 +5,16 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final
 
-from bus.messages.orders import KillAction
+from store.journal import JournalError
 
-JOURNAL: Final = "journal-practice-paper.sqlite"
+JOURNAL: Final = "journal-practice-paper.journal"
 """The journal of paper trading on the practice market; see `journal_name` for the others."""
 _ACCOUNT: Final = "account.json"
 _OLD_REPLAYS: Final = 5
 _LOCK: Final = "lock"
 _RUN: Final = "run.json"
-KILL_FILE: Final = "KILL"
 
 
 class AlreadyRunningError(RuntimeError):
@@ -66,6 +65,12 @@ class DataDir:
     def use_journal(self, venue: str, mode: str, *, is_replay: bool) -> Path:
         """The journal of this venue and mode, noted as the one the command line reads while nothing runs."""
         name = journal_name(venue, mode, is_replay=is_replay)
+        older = (self.path / name).with_suffix(".sqlite")
+        if older.exists() and not (self.path / name).exists():
+            raise JournalError(
+                f"{older}: a journal of an earlier version, which this program cannot read: it would begin with an "
+                "empty account. End its positions with the version that wrote it, then move the file away."
+            )
         temporary = self.path / f"{_ACCOUNT}.new"
         temporary.write_text(json.dumps({"journal": name}) + "\n")
         temporary.replace(self.path / _ACCOUNT)
@@ -73,29 +78,11 @@ class DataDir:
 
     def set_aside(self, journal: Path) -> None:
         """A finished replay's journal makes way for the next one's; the last five are kept."""
-        old = sorted(self.path.glob(f"{journal.stem}-*.sqlite"))
+        old = sorted(self.path.glob(f"{journal.stem}-*.journal"))
         number = int(old[-1].stem.rsplit("-", 1)[1]) + 1 if old else 1
         for path in old[: max(0, len(old) - _OLD_REPLAYS + 1)]:
             path.unlink()
-        journal.replace(journal.with_name(f"{journal.stem}-{number:06d}.sqlite"))
-        for suffix in ("-wal", "-shm"):  # emptied when the journal was closed; a reader may have left them
-            journal.with_name(journal.name + suffix).unlink(missing_ok=True)
-
-    @property
-    def kill_file(self) -> Path:
-        """Whose existence engages the kill switch; its text is the reason."""
-        return self.path / KILL_FILE
-
-    def read_kill_file(self) -> tuple[KillAction, str]:
-        """(action, reason): the file's first word may name the action; anything else is the reason."""
-        try:
-            text = self.kill_file.read_text(errors="replace")[:500].strip()
-        except OSError:
-            text = ""
-        first, _, rest = text.partition(" ")
-        if first in get_args(KillAction):
-            return cast("KillAction", first), rest.strip() or "kill file found"
-        return "cancel", text or "kill file found"
+        journal.replace(journal.with_name(f"{journal.stem}-{number:06d}.journal"))
 
     def announce(self, info: RunInfo) -> None:
         """Write run.json (atomically) for the command line."""
@@ -111,7 +98,7 @@ class DataDir:
 
 def journal_name(venue: str, mode: str, *, is_replay: bool) -> str:
     """Ledger and journal are per venue and mode; a replay's account is nobody else's either."""
-    return f"journal-{venue}-{mode}{'-replay' if is_replay else ''}.sqlite"
+    return f"journal-{venue}-{mode}{'-replay' if is_replay else ''}.journal"
 
 
 def current_journal(path: Path) -> Path:

@@ -6,7 +6,6 @@ inputs at any speed.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,8 +16,6 @@ from market.interval import SECOND_NS
 from market.ticks import FeedAlive
 from tradingd.runtime import Runtime
 
-_YIELD_AFTER: Final = 64
-_YIELD_AFTER_S: Final = 0.005
 _LONG_GAP_SECONDS: Final = 60
 _LAG_LIMIT_S: Final = 1.0
 
@@ -39,8 +36,6 @@ class FeedDriver:
         self._on_up = on_up
         self._clock = replay_clock
         self._next_second = 0
-        self._since_yield = 0
-        self._last_yield = time.monotonic()
         self.state = "connecting"
         self.detail = ""
         self.items = 0
@@ -49,8 +44,8 @@ class FeedDriver:
         self.last_ns = 0
         self.loop_lag_s = 0.0
 
-    async def sink(self, item: FeedItem) -> None:
-        """One item of the feed, in order. Awaiting it is the back-pressure."""
+    def sink(self, item: FeedItem) -> None:
+        """One item of the feed, in order; all that follows from it is done on return: that is the back-pressure."""
         kind = type(item)
         self.items += 1
         if kind is FeedTime:
@@ -66,12 +61,6 @@ class FeedDriver:
         else:
             self.last_ns = item.ts_init
             self._runtime.take(item)  # type: ignore[arg-type]
-        self._since_yield += 1
-        if self._since_yield >= _YIELD_AFTER or time.monotonic() - self._last_yield > _YIELD_AFTER_S:
-            # Others live in this loop too: the control API, the kill switch.
-            self._since_yield = 0
-            await asyncio.sleep(0)
-            self._last_yield = time.monotonic()
 
     def _up(self, item: FeedUp) -> None:
         self.state = "connected"

@@ -44,6 +44,15 @@ class MessageJournal:
         """Everything appended so far is on disk on return."""
         self._journal.flush()
 
+    @property
+    def size(self) -> int:
+        """Bytes up to the end of the last append."""
+        return self._journal.size
+
+    def abandon(self) -> None:
+        """Let go of the file as a killed process does."""
+        self._journal.abandon()
+
     def close(self) -> None:
         """Let go of the file."""
         self._journal.close()

@@ -41,13 +41,15 @@ class _Line(asyncio.Protocol):
 
     def send(self, request: bytes) -> "asyncio.Future[LineAnswer]":
         """Write the whole request at once; the future holds the answer, or `LineError`."""
+        # Written first: what receives the answer is made while the request travels, and nothing is read meanwhile.
+        is_open = self._transport is not None and self.is_open
+        if is_open:
+            self._transport.write(request)  # type: ignore[union-attr]  # looked at above
         self._answer = LineAnswer()
         self._parser = httptools.HttpResponseParser(self)
         self._waiter = asyncio.get_running_loop().create_future()
-        if self._transport is None or not self.is_open:
+        if not is_open:
             self._waiter.set_exception(LineError("the connection is closed"))
-        else:
-            self._transport.write(request)
         return self._waiter
 
     def close(self) -> None:
@@ -171,9 +173,12 @@ class HttpLine:
     def _bytes(self, method: str, target: str, headers: dict[str, str]) -> bytes:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         text = f"{method} {self._prefix}{target} HTTP/1.1\r\nHost: {self._netloc}\r\n{lines}Content-Length: 0\r\n\r\n"
-        if text.count("\r\n") != len(headers) + 4 or not text.isascii():
+        if text.count("\n") != len(headers) + 4 or text.count("\r") != len(headers) + 4:
             raise ValueError("a line break or a foreign letter in a request")  # nobody adds a header of his own
-        return text.encode("ascii")
+        try:
+            return text.encode("ascii")
+        except UnicodeEncodeError:
+            raise ValueError("a line break or a foreign letter in a request") from None
 
     def close(self) -> None:
         """Close every connection, those with a request under way too."""

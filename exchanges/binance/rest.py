@@ -92,6 +92,7 @@ class RestClient:
         self._clock = clock
         self._api_key = api_key
         self._api_secret = api_secret.encode()
+        self._keyed = hmac.new(self._api_secret, digestmod=hashlib.sha256)  # copied: the key is prepared once
         # Waits are no part of what is replayed, but tests want them repeatable.
         self._jitter = jitter if jitter is not None else random.Random(0).random  # noqa: S311
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
@@ -206,7 +207,9 @@ class RestClient:
         """The query with timestamp, window and HMAC-SHA256 signature ("Signed endpoint security")."""
         signed = {**parameters, "recvWindow": RECEIVE_WINDOW_MS, "timestamp": self.timestamp_ms()}
         text = _query(signed)
-        return f"{text}&signature={hmac.digest(self._api_secret, text.encode(), 'sha256').hex()}"
+        digest = self._keyed.copy()
+        digest.update(text.encode())
+        return f"{text}&signature={digest.hexdigest()}"
 
     def signature_parameters(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
         """The same for the WebSocket API, which signs its parameters in alphabetic order."""

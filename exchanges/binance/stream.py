@@ -1,6 +1,6 @@
 """Binance's public market stream: connect, subscribe, check, resynchronise, reconnect.
 
-One coroutine reads frames and gives items to the sink, so that their order is the wire's; REST snapshots
+Each frame is handled, down to the sink, as it is read, so that the items' order is the wire's; REST snapshots
 are fetched beside it and joined between two frames. A second task watches for silence.
 """
 
@@ -11,7 +11,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bus.clock import Clock
@@ -31,6 +30,7 @@ from exchanges.binance.parser import (
     TradeFrame,
 )
 from exchanges.binance.rest import VenueError
+from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
 from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, TradeTick
@@ -47,7 +47,7 @@ REFUSED_IN_A_ROW: Final = 20
 BACKFILL_TIMEOUT_S: Final = 5.0
 POLL_EVERY_S: Final = 30.0
 """How often best prices are asked over REST while the stream is away."""
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+PING_EVERY_S: Final = 20.0
 
 
 class StreamLostError(Exception):
@@ -88,7 +88,6 @@ class BinanceFeed:
         self._request_ids = count(1)
         self._replay_ts = 0
         self._is_up = False
-        self._is_waiting = False
         self._refused_in_a_row = 0
         self._silence = ""
 
@@ -149,10 +148,10 @@ class BinanceFeed:
     async def _on_lost(self, reason: str, sink: FeedSink) -> None:
         now = self._now()
         if self._is_up or self.counters.reconnects == 0:
-            await sink(FeedDown(self.name, reason, now))
+            sink(FeedDown(self.name, reason, now))
         self._is_up = False
         for item in self._state.on_connection_lost(now):
-            await sink(item)
+            sink(item)
 
     def _now(self) -> int:
         if self._is_replay and self._replay_ts:
@@ -171,13 +170,13 @@ class BinanceFeed:
             if not self._is_replay:
                 if is_again:
                     await self._backfill(sink)
-                await self._announce(sink)
+                self._announce(sink)
                 watchdog = asyncio.create_task(self._watch(socket, sink), name=f"{self.name} silence watchdog")
                 # However the watchdog ends, nobody reads on unwatched.
                 watchdog.add_done_callback(lambda _: socket.transport.abort())
             backoff.reset()
             for raw, ts_init in early:
-                if await self._on_raw(raw, self._now() if self._is_replay else ts_init, sink):
+                if self._on_raw(raw, self._now() if self._is_replay else ts_init, sink):
                     return
             await self._read(socket, sink)
         finally:
@@ -185,17 +184,15 @@ class BinanceFeed:
             self._fetches.clear()
             await socket.close()
 
-    async def _connect(self) -> ClientConnection:
-        is_local = urlsplit(self._ws_url).hostname in _LOOPBACK
+    async def _connect(self) -> FrameSocket:
         try:
-            return await connect(
-                self._ws_url, max_size=MAX_FRAME_BYTES, compression=None, open_timeout=10, close_timeout=1,
-                ping_interval=None if self._is_replay else 20, ping_timeout=20, proxy=None if is_local else True,
+            return await open_socket(
+                self._ws_url, max_size=MAX_FRAME_BYTES, ping_interval_s=None if self._is_replay else PING_EVERY_S,
             )
         except (OSError, WebSocketException, TimeoutError) as error:
             raise StreamLostError(f"cannot connect to {self._ws_url}: {error or type(error).__name__}") from error
 
-    async def _subscribe(self, socket: ClientConnection, streams: Sequence[str]) -> list[tuple[bytes, int]]:
+    async def _subscribe(self, socket: FrameSocket, streams: Sequence[str]) -> list[tuple[bytes, int]]:
         """Ask for the streams and wait for every answer; returns the frames that came before the last one."""
         # A replay begins with the first message, so that one must name everything.
         size = len(streams) if self._is_replay else SUBSCRIBE_CHUNK
@@ -233,27 +230,32 @@ class BinanceFeed:
             return None  # refused and counted when its turn comes
         return frame if isinstance(frame, AnswerFrame) else None
 
-    async def _receive(self, socket: ClientConnection) -> bytes:
-        self._is_waiting = True
+    async def _receive(self, socket: FrameSocket) -> bytes:
         try:
-            return await socket.recv(decode=False)
+            return await socket.receive()
         except ConnectionClosed as error:
-            if error.sent is not None and error.sent.code == 1009:
-                self.counters.refuse("too_large")
-            raise StreamLostError(self._silence or _close_text(error)) from error
-        finally:
-            self._is_waiting = False
+            raise self._lost(error) from error
 
-    async def _read(self, socket: ClientConnection, sink: FeedSink) -> None:
-        receive, clock, is_live = self._receive, self._clock, not self._is_replay
-        while True:
-            raw = await receive(socket)
-            if await self._on_raw(raw, clock.now() if is_live else self._now(), sink):
-                return
+    async def _read(self, socket: FrameSocket, sink: FeedSink) -> None:
+        on_raw, clock, is_live = self._on_raw, self._clock, not self._is_replay
+
+        def take(raw: bytes) -> bool:
+            is_over = on_raw(raw, clock.now() if is_live else self._now(), sink)
             if self._fetches:
-                await self._collect_snapshots(sink)
+                self._collect_snapshots(sink)
+            return is_over
 
-    async def _on_raw(self, raw: bytes, ts_init: int, sink: FeedSink) -> bool:
+        try:
+            await socket.flow(take)
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: ConnectionClosed) -> StreamLostError:
+        if error.sent is not None and error.sent.code == 1009:
+            self.counters.refuse("too_large")
+        return StreamLostError(self._silence or _close_text(error))
+
+    def _on_raw(self, raw: bytes, ts_init: int, sink: FeedSink) -> bool:
         """Parse one frame and give what it says to the sink; true when a replay is over."""
         self.counters.frames += 1
         if self._on_frame is not None:
@@ -261,15 +263,15 @@ class BinanceFeed:
         try:
             frame = self._parser.parse_frame(raw, ts_init)
         except FrameError as error:
-            await self._on_refused(error, ts_init, sink)
+            self._on_refused(error, ts_init, sink)
             return False
         self._refused_in_a_row = 0
         if type(frame) is EndFrame:
             self._replay_ts = max(self._replay_ts, frame.ts)
-            await sink(FeedEnded(self._replay_ts))
+            sink(FeedEnded(self._replay_ts))
             return True
         for item in self._items(frame, ts_init):
-            await sink(item)
+            sink(item)
         return False
 
     def _items(self, frame: Frame, ts_init: int) -> Sequence[FeedItem]:
@@ -298,19 +300,19 @@ class BinanceFeed:
         self._is_up = True
         return (FeedTime(ts), FeedUp(self.name, ts))
 
-    async def _announce(self, sink: FeedSink) -> None:
+    def _announce(self, sink: FeedSink) -> None:
         self._is_up = True
         self._refused_in_a_row = 0
         self._silence = ""
-        await sink(FeedUp(self.name, self._clock.now()))
+        sink(FeedUp(self.name, self._clock.now()))
 
-    async def _on_refused(self, error: FrameError, ts_init: int, sink: FeedSink) -> None:
+    def _on_refused(self, error: FrameError, ts_init: int, sink: FeedSink) -> None:
         self.counters.refuse(error.reason)
         self.counters.last_problem = str(error)
         self._refused_in_a_row += 1
         if error.symbol:  # a book event that cannot be believed leaves a hole in the book
             for item in self._state.by_symbol[error.symbol].depth.invalidate(str(error), ts_init):
-                await sink(item)
+                sink(item)
         if self._refused_in_a_row >= REFUSED_IN_A_ROW and not self._is_replay:
             raise StreamLostError(f"{REFUSED_IN_A_ROW} frames in a row were refused, the last: {error}")
 
@@ -333,14 +335,14 @@ class BinanceFeed:
             self.counters.last_problem = str(error)
             return None
 
-    async def _collect_snapshots(self, sink: FeedSink) -> None:
+    def _collect_snapshots(self, sink: FeedSink) -> None:
         """Join the snapshots that have come, between two frames."""
         for symbol in [each for each, task in self._fetches.items() if task.done()]:
             snapshot = self._fetches.pop(symbol).result()
             depth = self._state.by_symbol[symbol].depth
             if snapshot is not None:
                 for item in self._state.on_snapshot(snapshot):
-                    await sink(item)
+                    sink(item)
             backoff = self._fetch_backoff.setdefault(symbol, Backoff(self._jitter, self._first_backoff_s, 30.0))
             if depth.is_synced:
                 backoff.reset()
@@ -369,7 +371,7 @@ class BinanceFeed:
             tick for symbol, trades in zip(known, answers, strict=True) for tick in self._state.backfill(symbol, trades)
         ]
         for tick in sorted(missed, key=lambda each: each.ts_event):
-            await sink(tick)
+            sink(tick)
 
     async def _recent_trades(self, symbol: str) -> list[tuple[int, TradeTick]]:
         try:
@@ -379,22 +381,22 @@ class BinanceFeed:
             self.counters.last_problem = f"trades were not backfilled: {error}"
             return []
 
-    async def _watch(self, socket: ClientConnection, sink: FeedSink) -> None:
+    async def _watch(self, socket: FrameSocket, sink: FeedSink) -> None:
         """End a connection that is mute. A market that is merely quiet says so over REST.
 
-        Looks are counted, not seconds: a blocked loop or a slow reader is not the venue's silence.
+        Looks are counted, not seconds: a blocked loop or frames still to be handled are not the venue's silence.
         """
         looks, frames = 0, self.counters.frames
         while True:
             await asyncio.sleep(self._watch_every_s)
-            if self.counters.frames != frames or not self._is_waiting:
+            if self.counters.frames != frames or not socket.is_idle:
                 looks, frames = 0, self.counters.frames
                 continue
             looks += 1
             if looks == QUIET_AFTER and await self._is_quiet() and self.counters.frames == frames:
                 self.counters.quiet_checks += 1
                 looks = 0
-                await sink(FeedAlive(self._now()))
+                sink(FeedAlive(self._now()))
             elif looks >= MUTE_AFTER:
                 self._silence = f"mute: no frame for {looks * self._watch_every_s:.0f} s"
                 return  # which ends the connection
@@ -424,7 +426,7 @@ class BinanceFeed:
             return  # the venue is away altogether: the reconnect's own problem says so
         for quote in quotes:
             for item in self._state.on_polled_quote(quote):
-                await sink(item)
+                sink(item)
 
 
 async def _cancel(*tasks: "asyncio.Task[None] | asyncio.Task[BookSnapshot | None] | None") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from store.journal import JournalError
 from tradingd.data_dir import (
     JOURNAL,
     AlreadyRunningError,
@@ -102,10 +103,10 @@ def test_the_journal_of_the_last_session_is_found_again(tmp_path: Path) -> None:
     directory = DataDir.open(tmp_path)
     used = directory.use_journal("binance", "paper", is_replay=False)
     directory.close()
-    assert current_journal(tmp_path) == used == tmp_path / "journal-binance-paper.sqlite"
+    assert current_journal(tmp_path) == used == tmp_path / "journal-binance-paper.journal"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"journal": "../elsewhere.sqlite"}', '{"journal": "/etc/passwd"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"journal": "../elsewhere.journal"}', '{"journal": "/etc/passwd"}'])
 def test_a_damaged_note_of_the_journal_never_leads_out_of_the_folder(tmp_path: Path, text: str) -> None:
     (tmp_path / "account.json").write_text(text)
     assert current_journal(tmp_path) == tmp_path / JOURNAL
@@ -118,12 +119,16 @@ def test_of_the_journals_of_old_replays_the_last_five_are_kept(tmp_path: Path) -
         path.write_text(str(number))
         directory.set_aside(path)
     directory.close()
-    kept = [old.read_text() for old in sorted(tmp_path.glob("journal-practice-paper-replay-*.sqlite"))]
+    kept = [old.read_text() for old in sorted(tmp_path.glob("journal-practice-paper-replay-*.journal"))]
     assert kept == ["4", "5", "6", "7", "8"]
     assert not path.exists()
 
 
-def test_the_kill_file_has_a_fixed_name(tmp_path: Path) -> None:
-    directory = DataDir.open(tmp_path)
-    assert directory.kill_file == tmp_path / "KILL"
-    directory.close()
+def test_a_journal_of_an_earlier_version_is_not_passed_over(tmp_path: Path) -> None:
+    data_dir = DataDir.open(tmp_path)
+    (tmp_path / "journal-practice-paper.sqlite").write_bytes(b"SQLite format 3")
+    with pytest.raises(JournalError, match="an earlier version"):
+        data_dir.use_journal("practice", "paper", is_replay=False)
+    (tmp_path / "journal-practice-paper.sqlite").unlink()
+    assert data_dir.use_journal("practice", "paper", is_replay=False).name == "journal-practice-paper.journal"
+    data_dir.close()

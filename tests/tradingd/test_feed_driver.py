@@ -1,6 +1,5 @@
 """From the feed to the runtime: session time, the timer of each second, and what the feed's state means."""
 
-import asyncio
 from pathlib import Path
 
 from bus.clock import FeedClock
@@ -38,7 +37,7 @@ class Driven:
         self.ends += 1
 
     async def time(self, ns: int) -> None:
-        await self.driver.sink(FeedTime(ns))
+        self.driver.sink(FeedTime(ns))
 
 
 async def test_a_replay_fires_each_second_that_the_feed_passes(tmp_path: Path) -> None:
@@ -112,8 +111,8 @@ async def test_live_the_feed_moves_no_clock_and_fires_no_timer(tmp_path: Path) -
 async def test_market_items_go_to_the_engine_and_count_as_data(tmp_path: Path) -> None:
     driven = Driven(tmp_path)
     at = START + SECOND
-    await driven.driver.sink(QuoteTick(BTC, D("199"), D(1), D("200"), D(1), at, at))
-    await driven.driver.sink(TradeTick(BTC, D("200"), D(1), "buy", "77", at, at))
+    driven.driver.sink(QuoteTick(BTC, D("199"), D(1), D("200"), D(1), at, at))
+    driven.driver.sink(TradeTick(BTC, D("200"), D(1), "buy", "77", at, at))
     driven.scene.runtime.command(
         driven.scene.order(order_type="trailing", quantity="0.1", trail=orders.TrailSpec("percent", D("0.01"))),
         by="operator",
@@ -127,13 +126,13 @@ async def test_market_items_go_to_the_engine_and_count_as_data(tmp_path: Path) -
 async def test_a_lost_feed_stops_entries_and_its_return_allows_them(tmp_path: Path) -> None:
     driven = Driven(tmp_path)
     engine = driven.scene.runtime.engine
-    await driven.driver.sink(FeedUp("practice", START))
+    driven.driver.sink(FeedUp("practice", START))
     assert (driven.driver.state, engine.trading_state) == ("connected", "ACTIVE")
-    await driven.driver.sink(FeedDown("practice", "the cable is cut", START + 1))
+    driven.driver.sink(FeedDown("practice", "the cable is cut", START + 1))
     assert (driven.driver.state, engine.trading_state) == ("lost", "REDUCING")
     assert driven.driver.detail == "the cable is cut"
     assert any("the cable is cut" in problem.text for problem in driven.scene.runtime.health.problems)
-    await driven.driver.sink(FeedUp("practice", START + 2))
+    driven.driver.sink(FeedUp("practice", START + 2))
     assert (driven.driver.state, driven.driver.detail, driven.driver.reconnects) == ("connected", "", 1)
     assert engine.trading_state == "ACTIVE"
     assert [type(body) for body in (*driven.scene.told(system.FeedConnected), *driven.scene.told(system.FeedLost))] == [
@@ -144,27 +143,11 @@ async def test_a_lost_feed_stops_entries_and_its_return_allows_them(tmp_path: Pa
 async def test_the_end_of_a_replay_is_told_once_after_its_last_second(tmp_path: Path) -> None:
     driven = Driven(tmp_path)
     await driven.time(START + 1)
-    await driven.driver.sink(FeedEnded(START + 2 * SECOND))
+    driven.driver.sink(FeedEnded(START + 2 * SECOND))
     assert driven.timers == [START + SECOND, START + 2 * SECOND]
     assert driven.ends == 1
     assert driven.driver.state == "ended"
 
-
-async def test_other_tasks_get_their_turn_while_the_feed_is_busy(tmp_path: Path) -> None:
-    driven = Driven(tmp_path)
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
-    for number in range(1000):
-        await driven.driver.sink(FeedTime(START + number))
-    task.cancel()
-    assert turns >= 1000 // 64
 
 
 def test_the_clock_of_a_replay_is_the_runtimes_own(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ async def test_the_synthetic_market_arrives_without_a_refusal_and_its_books_neve
     books = {each.symbol: OrderBook(each.symbol) for each in instruments}
     counts = {QuoteTick: 0, TradeTick: 0, BookDelta: 0}
 
-    async def sink(item: FeedItem) -> None:
+    def sink(item: FeedItem) -> None:
         assert not isinstance(item, BookInvalid)
         if isinstance(item, BookSnapshot):
             assert books[item.symbol].apply_snapshot(item)
@@ -121,7 +121,7 @@ async def test_orders_live_and_end_as_the_exchange_says(practice: PracticeUrls):
 async def replayed(tmp_path: Path, name: str) -> list[FeedItem]:
     items: list[FeedItem] = []
 
-    async def sink(item: FeedItem) -> None:
+    def sink(item: FeedItem) -> None:
         items.append(item)
 
     config = PracticeConfig(

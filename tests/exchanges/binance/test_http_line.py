@@ -132,6 +132,8 @@ async def test_half_an_answer_or_none_is_an_error(wire: Wire, reply: bytes):
 @pytest.mark.parametrize("bad", [
     lambda line: line.request("POST", "/x\r\nEvil: 1", {}),
     lambda line: line.request("POST", "/", {"X": "1\r\nEvil: 1"}),
+    lambda line: line.request("POST", "/", {"X": "1\nEvil: 1"}),
+    lambda line: line.request("POST", "/", {"X": "1\rEvil: 1"}),
     lambda line: line.request("POST", "/ü", {}),
 ])
 async def test_nobody_can_smuggle_a_header(wire: Wire, bad: Callable):

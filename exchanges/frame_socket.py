@@ -1,0 +1,161 @@
+"""A websocket client whose messages are handled the moment their bytes are read.
+
+`websockets` does the protocol (handshake, proxies, TLS, masks, limits, pings, closing); what is left out is
+its queue and the task that waits at it, which cost more than all the rest of a quiet market message.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+MAX_WAITING: Final = 1024
+"""Messages that nobody has taken yet; beyond, the socket is not read (its buffers, then the venue, wait)."""
+TURN_S: Final = 0.005
+"""So long messages are handled in one go; then others in this event loop have their turn."""
+
+Take = Callable[[bytes], bool]
+"""Handles one message; true ends the flow."""
+
+
+class FrameSocket(ClientConnection):
+    """First `receive` messages one by one, then let them `flow`. Not both at once."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._waiting: deque[bytes] = deque()
+        self._parts: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._take: Take | None = None
+        self._over: asyncio.Future[None] | None = None
+        self._turn_ends = 0.0
+        self._is_paused = False
+        self._is_closed = False
+
+    @property
+    def is_idle(self) -> bool:
+        """True while every message that came was handled: silence is then the other side's."""
+        return not self._waiting
+
+    async def receive(self) -> bytes:
+        """The next message; raises `ConnectionClosed` when there will be none."""
+        while not self._waiting:
+            if self._is_closed:
+                raise self.protocol.close_exc
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        message = self._waiting.popleft()
+        self._read_on()
+        return message
+
+    async def flow(self, take: Take) -> None:
+        """Give every message to `take`, in order, until it says that this was the last.
+
+        Raises `ConnectionClosed` at the end of the connection, and what `take` raises.
+        """
+        self._take = take
+        self._over = asyncio.get_running_loop().create_future()
+        self._start_turn()
+        try:
+            await self._over
+        finally:
+            self._take = None
+
+    # ---- websockets' own callbacks -----------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        self._turn_ends = time.monotonic() + TURN_S
+        super().data_received(data)
+
+    def process_event(self, event: Any) -> None:
+        if type(event) is not Frame or event.opcode not in _DATA:
+            super().process_event(event)
+            return
+        if not event.fin or self._parts:
+            self._parts.append(bytes(event.data))
+            if not event.fin:
+                return
+            message = b"".join(self._parts)
+            self._parts.clear()
+        else:
+            message = bytes(event.data)
+        if self._take is not None and not self._waiting and time.monotonic() < self._turn_ends:
+            self._handle(message)
+            return
+        self._waiting.append(message)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if len(self._waiting) > MAX_WAITING and not self._is_paused:
+            self._is_paused = True
+            self.transport.pause_reading()
+        if self._take is not None and len(self._waiting) == 1:
+            self.loop.call_soon(self._start_turn)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._is_closed = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if not self._waiting:
+            self._end(self.protocol.close_exc)
+
+    # ---- turns -------------------------------------------------------------------------------------
+
+    def _start_turn(self) -> None:
+        """Handle what waits, as much as one turn allows."""
+        self._turn_ends = time.monotonic() + TURN_S
+        while self._waiting and self._take is not None:
+            if time.monotonic() >= self._turn_ends:
+                self.loop.call_soon(self._start_turn)
+                return
+            self._handle(self._waiting.popleft())
+        self._read_on()
+        if self._is_closed and not self._waiting:
+            self._end(self.protocol.close_exc)
+
+    def _handle(self, message: bytes) -> None:
+        take = self._take
+        if take is None:
+            return
+        try:
+            is_last = take(message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever awaits the flow
+            self._end(error)
+            return
+        if is_last:
+            self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        self._take = None
+        if self._over is None or self._over.done():
+            return
+        if error is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(error)
+
+    def _read_on(self) -> None:
+        if self._is_paused and len(self._waiting) <= MAX_WAITING // 2 and not self._is_closed:
+            self._is_paused = False
+            self.transport.resume_reading()
+
+
+async def open_socket(url: str, *, max_size: int, ping_interval_s: float | None) -> FrameSocket:
+    """Connect; raises what `websockets.connect` raises. Loopback addresses never go through a proxy."""
+    is_local = urlsplit(url).hostname in _LOOPBACK
+    socket = await connect(
+        url, max_size=max_size, compression=None, open_timeout=10, close_timeout=1, ping_interval=ping_interval_s,
+        ping_timeout=20, proxy=None if is_local else True, create_connection=FrameSocket,
+    )
+    return cast("FrameSocket", socket)  # made by our own factory
+
+
+__all__ = ["MAX_WAITING", "ConnectionClosed", "FrameSocket", "Take", "open_socket"]
