@@ -1,8 +1,11 @@
 """How much risk the CEO wants: a rule over drawdowns and the mix of market regimes. Pure.
 
-- risk_off: some drawdown or loss has used 80 % of its limit; it ends below 75 %, so that it does not flicker.
+- risk_off: some drawdown or loss has reached its limit; it ends below 95 % of it, so that it does not flicker.
 - neutral: half of a limit is used, half of the analysed symbols are volatile, or nothing is known yet.
 - risk_on: otherwise.
+
+Between 80 % of a limit and the limit the mandate stays neutral and the risk officer makes entries smaller
+(`risk.sizing.drawdown_factor`): risk_off any sooner would leave nothing to be made smaller.
 """
 
 from collections.abc import Mapping
@@ -14,8 +17,8 @@ from bus.messages.council import Mandate, Regime
 from bus.messages.ledger import PortfolioSnapshot
 from risk.limits import RiskLimits
 
-RISK_OFF_SHARE: Final = Decimal("0.80")
-RISK_OFF_ENDS_SHARE: Final = Decimal("0.75")
+RISK_OFF_SHARE: Final = Decimal(1)
+RISK_OFF_ENDS_SHARE: Final = Decimal("0.95")
 NEUTRAL_SHARE: Final = Decimal("0.50")
 
 

@@ -26,10 +26,18 @@ from bus.messages.council import (
 from bus.messages.header import Message
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.orders import OrderCancelled, OrderDenied, OrderExpired, OrderInitialized, OrderRejected
-from bus.messages.system import LimitBreached, TimerFired, TradingState, TradingStateChanged
+from bus.messages.system import (
+    LimitBreached,
+    LockLifted,
+    LockPlaced,
+    TimerFired,
+    TradingState,
+    TradingStateChanged,
+)
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from risk.limits import RiskLimits
+from risk.locks import ALL_SYMBOLS, LockBook
 from risk.proposal import ProposalVerdict, highest_entry_price, review_proposal
 from risk.wording import percent
 
@@ -71,6 +79,7 @@ class RiskOfficer:
         self._answers: dict[ProposalId, ProposalApproved | ProposalVetoed] = {}
         self._reservations: dict[ProposalId, _Reservation] = {}
         self._breached: dict[str, Drawdown] = {}
+        self._locks = LockBook()  # as far as it was heard of; the gate's word is final
         self._vote = StateVote("risk")
         self._approved = 0
         self._last = "no proposal yet"
@@ -85,6 +94,8 @@ class RiskOfficer:
             OrderCancelled: self._on_order_over,
             OrderExpired: self._on_order_over,
             ProposalExpired: self._on_proposal_expired,
+            LockPlaced: self._on_lock,
+            LockLifted: self._on_lock,
         }
         self.subscriptions: frozenset[type] = frozenset(self._handlers)
 
@@ -121,6 +132,9 @@ class RiskOfficer:
             return _veto(proposal, _unknown_symbol(proposal.symbol))
         if self._portfolio is None or (self._is_entry(proposal) and self._portfolio_age() > self._fresh_ns):
             return _veto(proposal, self._stale_portfolio())
+        lock = self._lock_on(proposal.symbol) if self._is_entry(proposal) else None
+        if lock is not None:
+            return _veto(proposal, lock)
         verdict = review_proposal(
             proposal, self._portfolio, self._limits, instrument, self._trading_state, self._valid_mandate(),
             reserved=self._reserved(),
@@ -145,6 +159,16 @@ class RiskOfficer:
             value = f"{self._portfolio_age() / SECOND_NS:.1f} s"
             told = f"the portfolio is {value} old, at most {limit} are allowed"
         return Check("portfolio_fresh", value, limit, False, f"Vetoed: {told}.", "PORTFOLIO_STALE")
+
+    def _lock_on(self, symbol: str) -> Check | None:
+        """The failed check of a protection's lock on the symbol or on everything."""
+        for place, code in ((symbol, "SYMBOL_LOCKED"), (ALL_SYMBOLS, "ALL_LOCKED")):
+            lock = self._locks.holding(place, self._now)
+            if lock is not None:
+                left = f"{(lock.until_ns - self._now) / SECOND_NS:.0f} s"
+                told = f"Vetoed: {lock.rule} locks new entries for {left} more: {lock.reason}."
+                return Check("lock", lock.lock_id, "open", False, told, code)
+        return None
 
     def _valid_mandate(self) -> Mandate:
         """An expired mandate, or none at all, wants no new risk."""
@@ -219,6 +243,13 @@ class RiskOfficer:
     def _on_state(self, message: Message) -> list[Emit]:
         self._trading_state = message.body.state
         self._vote.on_changed(message.body)
+        return []
+
+    def _on_lock(self, message: Message) -> list[Emit]:
+        if isinstance(message.body, LockPlaced):
+            self._locks.place(message.body)
+        else:
+            self._locks.lift(message.body.lock_id)
         return []
 
     def _on_mandate(self, message: Message) -> list[Emit]:

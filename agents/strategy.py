@@ -7,7 +7,7 @@ and something to sell; they are proposed while REDUCING as well, and never while
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from agents.agent import AgentStatus, Emit
@@ -33,8 +33,10 @@ from bus.messages.orders import (
     OrderInitialized,
     OrderRejected,
     Protection,
+    ReassessmentDue,
 )
 from bus.messages.system import TimerFired, TradingState, TradingStateChanged
+from market.first_entry import FirstEntry
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO
@@ -56,6 +58,8 @@ class CouncilConfig:
     kelly_memory_ns: int = 0
     """Round trips older than this no longer count for the Kelly cap (0 = all of the last 100 count): without
     forgetting, a losing streak would size every entry to nothing and no new round trip could ever lift it."""
+    first_entry: bool = False
+    """The first purchase of a symbol in this session follows `market.first_entry`, and the consensus from then on."""
 
 
 class Strategy:
@@ -72,6 +76,7 @@ class Strategy:
         self._config = config
         self._rule = rule
         self._desks = {instrument.symbol: SymbolDesk(instrument) for instrument in instruments}
+        self._first_entries = {symbol: FirstEntry() for symbol in self._desks} if config.first_entry else {}
         self._id_stem = f"{session}-p" if restarts == 0 else f"{session}-r{restarts}p"
         self._proposals = 0
         self._portfolio: PortfolioSnapshot | None = None
@@ -93,6 +98,7 @@ class Strategy:
             OrderCancelled: self._on_order_over,
             OrderExpired: self._on_order_over,
             OrderFilled: self._on_filled,
+            ReassessmentDue: self._on_reassessment,
             PositionOpened: self._on_position,
             PositionChanged: self._on_position,
             PositionClosed: self._on_closed,
@@ -123,10 +129,11 @@ class Strategy:
         consensus = decide(
             analysis.signals, threshold=config.threshold, quorum=config.quorum, regime=analysis.regime
         )
+        now = message.header.ts
+        consensus = self._with_first_entry(desk, analysis, consensus, now)
         if consensus.action == "hold" or consensus.confidence < config.threshold:
             return []
         is_entry = consensus.action == "trail_buy"
-        now = message.header.ts
         obstacle = self._obstacle_to_entry(desk, now) if is_entry else self._obstacle_to_exit(desk, now)
         if obstacle or self._portfolio is None:
             self._last = f"{analysis.symbol}: {consensus.reason}, but {obstacle}"
@@ -139,6 +146,32 @@ class Strategy:
             self._last = f"{analysis.symbol}: {consensus.reason}, but {plan.reason}"
             return []
         return [self._propose(desk, "buy" if is_entry else "sell", plan, consensus, now)]
+
+    def _with_first_entry(
+        self, desk: SymbolDesk, analysis: AnalysisCompleted, consensus: Consensus, now: int,
+    ) -> Consensus:
+        """Before the first purchase: a buy as soon as the first-entry rule says so, and none before."""
+        first = self._first_entries.get(analysis.symbol)
+        if first is None:
+            return consensus
+        first.on_price(analysis.close, now)
+        if desk.is_held:
+            first.on_bought()
+        if first.is_over:
+            return consensus
+        buys = [
+            signal.confidence for signal in analysis.signals
+            if signal.action == "trail_buy" and signal.weight > 0.0 and 0.0 < signal.confidence <= 1.0
+        ]
+        reason = first.reason_to_buy(analysis.close, max(buys, default=None))
+        if reason:
+            confidence = max(consensus.confidence if consensus.action == "trail_buy" else 0.0, self._config.threshold)
+            return replace(consensus, action="trail_buy", confidence=confidence, reason=reason)
+        if consensus.action != "trail_buy":
+            return consensus
+        waits = f"{consensus.reason}, but the first entry waits for a fall of 2 % or a confidence above 0.70"
+        self._last = f"{analysis.symbol}: {waits}"
+        return replace(consensus, action="hold", confidence=0.0, reason=waits)
 
     def _remembered_round_trips(self, now: int) -> tuple[PositionClosed, ...]:
         memory_ns = self._config.kelly_memory_ns
@@ -243,12 +276,22 @@ class Strategy:
             desk.on_order_over(body.client_order_id)
         return []
 
+    def _on_reassessment(self, message: Message) -> list[Emit]:
+        """An entry was open too long: the next decision for the symbol may change it. Silence lets it end."""
+        due: ReassessmentDue = message.body
+        if desk := self._desks.get(due.symbol):
+            desk.on_reassessment(due.cancel_at)
+            self._last = f"{due.symbol}: {due.client_order_id} was {due.reason}"
+        return []
+
     def _on_filled(self, message: Message) -> list[Emit]:
         fill: OrderFilled = message.body
         desk = self._desks.get(fill.symbol)
         if desk is None:
             return []
         if fill.side == "buy":
+            if first := self._first_entries.get(fill.symbol):
+                first.on_bought()
             desk.on_bought(fill.cumulative, message.header.ts)
         if fill.is_complete:
             desk.on_order_over(fill.client_order_id)

@@ -29,6 +29,7 @@ class SymbolDesk:
     last_candle_ns: int = -1
     entry_allowed_ns: int = 0
     exit_allowed_ns: int = 0
+    reassess_until_ns: int = 0
     proposal_id: ProposalId = ProposalId("")
     _proposal_over_ns: int = 0
     _entries: dict[ClientOrderId, int] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class SymbolDesk:
         """Why no entry may be proposed now; "" if one may."""
         if self.is_held:
             return "a position is open"
-        if self._entries or self._entry_in_snapshot:
+        if (self._entries or self._entry_in_snapshot) and now >= self.reassess_until_ns:
             return "an entry is working"
         if self._is_proposed(now):
             return f"proposal {self.proposal_id} is open"
@@ -75,6 +76,7 @@ class SymbolDesk:
         """An exit also delays the next entry; an entry never delays an exit."""
         self.proposal_id, self._proposal_over_ns = proposal_id, expires + SECOND_NS
         self.entry_allowed_ns = now + pause_ns
+        self.reassess_until_ns = 0
         if not is_entry:
             self.exit_allowed_ns = now + pause_ns
 
@@ -88,6 +90,11 @@ class SymbolDesk:
             self._entries[order.client_order_id] = now
         elif order.origin == "council":
             self._exits[order.client_order_id] = order.expire_at and order.expire_at + _GRACE_NS
+
+    def on_reassessment(self, until_ns: int) -> None:
+        """The working entry may be decided on once more, until then; the pause is over for that."""
+        self.reassess_until_ns = until_ns
+        self.entry_allowed_ns = 0
 
     def on_order_over(self, client_order_id: ClientOrderId) -> None:
         self._exits.pop(client_order_id, None)

@@ -234,5 +234,6 @@ def _to_command(proposal: TradeProposed, approval: ProposalApproved) -> SubmitOr
         protection=proposal.protection if is_entry and proposal.protection != Protection() else None,
         confidence=proposal.confidence,
         lead_alpha=proposal.lead_alpha,
+        votes=proposal.votes,
         reason=proposal.reason,
     )

@@ -1,7 +1,7 @@
 """Messages to bytes and back: one JSON object with type, version, session, header and fields.
 
-Strict on the way in: unknown type, version or field, a missing field, a number where money is expected,
-NaN, infinity or oversize text is a `CodecError` that names the place.
+Strict on the way in: unknown type, version or field, a missing field that has no default, a number where money is
+expected, NaN, infinity or oversize text is a `CodecError` that names the place.
 
 What is good takes the compiled functions of `bus.codec_plans`; what they doubt is read again here, slowly and
 with the place in hand, and this module's word is final.
@@ -10,14 +10,15 @@ with the place in hand, and this module's word is final.
 import math
 import types
 from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from bus.codec_plans import Doubt, field_names, is_body, packer, unpacker
+from bus.codec_plans import MOST_NUMBER_TEXT, Doubt, field_names, is_body, packer, unpacker
 from bus.ids import SessionId
-from bus.messages import council, ledger, orders, system
+from bus.messages import council, grid, ledger, orders, system
 from bus.messages.header import Header, Message
 from market import ticks
 from market.money import MoneyError, parse_decimal
@@ -34,7 +35,7 @@ class CodecError(ValueError):
 
 BODY_TYPES: Final[dict[str, type]] = {
     name: kind
-    for module in (orders, ledger, council, system, ticks)
+    for module in (orders, ledger, council, system, grid, ticks)
     for name, kind in sorted(vars(module).items())
     if is_body(kind) and kind.__module__ == module.__name__
 }
@@ -60,6 +61,15 @@ def encode(message: Message) -> bytes:
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise CodecError(f"a {kind.__name__} cannot travel: {error}") from error
+
+
+def why_unsayable(body: object) -> str:
+    """Why this body could not be written down or travel; "" when it can."""
+    try:
+        packer(type(body))(body)
+    except (TypeError, ValueError, AttributeError) as error:
+        return f"a {type(body).__name__} cannot travel: {error}"
+    return ""
 
 
 def decode(data: bytes | str) -> Message:
@@ -123,14 +133,17 @@ def _decoder(kind: Any) -> Converter:
         hints = get_type_hints(kind)
         plan = tuple((name, _converter(hints[name])) for name in field_names(kind))
         expected = frozenset(name for name, _ in plan)
+        # What an earlier version wrote lacks the fields that were added since; each of those has a default.
+        added = {each.name for each in fields(kind) if each.default is not MISSING} if is_dataclass(kind) else set()
+        needed = expected - added
 
         def made(value: Any, where: str) -> Any:
             if not isinstance(value, dict):
                 raise CodecError(f"{where}: expected an object")
-            if value.keys() != expected:
-                odd = sorted(value.keys() ^ expected)
+            if not needed <= value.keys() <= expected:
+                odd = sorted((value.keys() - expected) | (needed - value.keys()))
                 raise CodecError(f"{where}: missing or unknown field {', '.join(map(str, odd))[:200]}")
-            return kind(**{name: convert(value[name], f"{where}.{name}") for name, convert in plan})
+            return kind(**{name: convert(value[name], f"{where}.{name}") for name, convert in plan if name in value})
 
         _decoders[kind] = made
     return made
@@ -173,7 +186,7 @@ def _float(value: Any, where: str) -> float:
 
 
 def _decimal(value: Any, where: str) -> Decimal:
-    if type(value) is str and len(value) <= 60:
+    if type(value) is str and len(value) <= MOST_NUMBER_TEXT:
         try:
             return parse_decimal(value, where)
         except MoneyError:

@@ -17,6 +17,9 @@ from market.money import MoneyError, parse_decimal
 Packer = Callable[[Any], dict[str, Any]]
 Unpacker = Callable[[Any], Any]
 
+MOST_NUMBER_TEXT: Final = 60
+"""Characters of a decimal number, out and in."""
+
 _LARGEST: Final = sys.float_info.max
 _packers: dict[type, Packer] = {}
 _unpackers: dict[type, Unpacker] = {}
@@ -123,7 +126,10 @@ def _fixed_packer(items: tuple[Any, ...]) -> Callable[[Any], list[Any]]:
 def _money_text(value: Decimal) -> str:
     if not value.is_finite():
         raise ValueError(f"{value} is not a number that can be sent")
-    return format(value, "f")
+    text = format(value, "f")
+    if len(text) > MOST_NUMBER_TEXT:
+        raise ValueError(f"{value:.3E} has more digits than can be read again")
+    return text
 
 
 def _finite(value: float) -> float:

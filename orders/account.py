@@ -67,6 +67,11 @@ def selling_quantity(state: EngineState, symbol: str, apart_from: Order | None =
     return state.orders.selling(symbol) - own
 
 
+def yielding_quantity(state: EngineState, symbol: str) -> Decimal:
+    """What a disaster stop at the venue holds: it makes way for any other exit, so it stands in the way of none."""
+    return sum((order.reserved for order in state.orders.at_venue(symbol) if order.is_disaster_stop), ZERO)
+
+
 def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from: str = "") -> Exposure:
     """Positions at mark plus working entries; `symbol` and `apart_from` describe the order under review."""
     asset = total = held = worth = ZERO

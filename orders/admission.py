@@ -12,6 +12,7 @@ from typing import Final
 from bus.messages.orders import Protection, SubmitOrder, TrailSpec
 from market.instrument import Instrument
 from market.money import ONE, ZERO
+from orders.sane_numbers import MOST_DIGITS, absurd_number
 
 MAX_ID: Final = 36
 MAX_PARENT_ID: Final = 32
@@ -64,7 +65,14 @@ def admit(order: SubmitOrder, instrument: Instrument | None, quote: str) -> Subm
     problem = next(_problems(order), None)
     if problem is not None:
         return problem
-    return round_order(order, instrument)
+    rounded = round_order(order, instrument)
+    if rounded.stop_price is not None and not rounded.stop_price:
+        return refuse(
+            "PRICE_NOT_POSITIVE", "stop_price",
+            f"The stop_price {order.stop_price} is below one tick ({instrument.price_tick}): nothing can fire there.",
+            order.stop_price, instrument.price_tick,
+        )
+    return rounded
 
 
 def round_order(order: SubmitOrder, instrument: Instrument) -> SubmitOrder:
@@ -87,9 +95,21 @@ def _problems(order: SubmitOrder) -> Iterator[Refusal]:
         price: Decimal | None = getattr(order, name)
         if price is not None and not (price.is_finite() and price > ZERO):
             yield refuse("PRICE_NOT_POSITIVE", name, f"The {name} is {price}; it must be above zero.", price, 0)
-    needed = {"limit": "price", "stop": "stop_price", "trailing": "trail"}.get(order.order_type)
+    absurd = absurd_number(order)
+    if absurd is not None:
+        name, value = absurd
+        yield refuse(
+            "INVALID_ORDER", name,
+            f"The {name} is {str(value)[:40]}; it must be a number with at most {MOST_DIGITS} digits before and after "
+            "the point.", str(value)[:40], MOST_DIGITS,
+        )
+    needed = {
+        "limit": "price", "stop": "stop_price", "take_profit": "stop_price", "trailing": "trail",
+    }.get(order.order_type)
     if needed is not None and getattr(order, needed) is None:
         yield refuse("INVALID_ORDER", needed, f"A {order.order_type} order needs a {needed}, and there is none.")
+    if order.order_type == "take_profit" and order.side == "buy":
+        yield refuse("INVALID_ORDER", "side", "Only a sell can take profit: give a buy a protection with a target.")
     if order.order_type == "market" and order.price is not None:
         yield refuse("PRICE_UNEXPECTED", "price", "A market order takes no price.", order.price)
     if order.trail is not None:

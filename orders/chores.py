@@ -4,16 +4,18 @@ from decimal import Decimal
 from typing import Final
 
 from bus.ids import ClientOrderId
-from bus.messages.orders import KillAction
-from bus.messages.system import KillSwitchEngaged, LimitBreached, TradingStateChanged
+from bus.messages.system import BY_RULE, LimitBreached
 from market.interval import SECOND_NS
-from market.money import ZERO
 from market.ticks import Candle
-from orders import account, exits, placing
+from orders import exits, grid_planner, placing, runaway
 from orders.cancelling import ESCALATE, expire, request_cancel
 from orders.desk import Desk
+from orders.disaster_stop import DisasterStops
+from orders.drawdown_actions import DrawdownActions
+from orders.kill import engage_kill, press_on
 from orders.market_state import MarketState
 from orders.order_table import Order
+from orders.upkeep import Upkeep
 
 QUERY_FIRST_NS: Final = 2 * SECOND_NS
 QUERY_SLOWEST_NS: Final = 30 * SECOND_NS
@@ -22,10 +24,6 @@ UNANSWERED_NS: Final = 10 * SECOND_NS
 
 LIMIT_EXIT_NS: Final = 5 * SECOND_NS
 """A fired exit that went out as a limit is taken back after this, and goes at market (F30)."""
-
-KILL_TAG: Final = "kill"
-MAX_FLATTEN_ORDERS: Final = 10
-"""Orders per symbol that one engagement of the kill switch may spend on flattening."""
 
 
 class Chores:
@@ -36,6 +34,9 @@ class Chores:
         self._ask_again: dict[ClientOrderId, tuple[int, int]] = {}
         self._last_snapshot_ns = 0
         self._breached: set[str] = set()
+        self._drawdowns = DrawdownActions(desk)
+        self._stops = DisasterStops(desk)
+        self._upkeep = Upkeep(desk)
 
     def run(self) -> None:
         """All that is due at `desk.now`."""
@@ -44,9 +45,13 @@ class Chores:
             self._close_candles(desk.markets[symbol])
         self._tighten_trails()
         self._visit_orders()
+        self._upkeep.run()
         exits.release_waiting(desk)
-        self._flatten_leftovers()
+        press_on(desk)
+        grid_planner.run(desk)
         self._watch_losses()
+        self._stops.keep()
+        runaway.tell_unlisted(desk)
         if desk.now - self._last_snapshot_ns >= desk.config.snapshot_ns and desk.tracker.initial_capital:
             desk.wants_snapshot = True
 
@@ -114,24 +119,14 @@ class Chores:
 
     # ---- protection of the account -----------------------------------------------------------------
 
-    def _flatten_leftovers(self) -> None:
-        """After a kill with flatten nothing stays open, whatever was filled late."""
-        desk = self._desk
-        kill = desk.state.kill
-        if kill is not None and kill.action == "flatten":
-            flatten(desk)
-
     def _watch_losses(self) -> None:
         desk = self._desk
         if not desk.state.ledger.funds_in and not desk.tracker.initial_capital:
             return
         desk.mark_equity()
         limits, tracker = desk.config.limits, desk.tracker
-        if desk.state.kill is None and tracker.capital_loss >= limits.kill_loss:
-            engage_kill(
-                desk, "cancel", f"{_percent(tracker.capital_loss)} of the initial capital is lost; the limit is "
-                f"{_percent(limits.kill_loss)}.", "rule",
-            )
+        self._watch_capital()
+        runaway.watch_loss(desk)
         for rule, value, limit in (
             ("daily_drawdown", tracker.daily_drawdown, limits.daily_drawdown),
             ("weekly_drawdown", tracker.weekly_drawdown, limits.weekly_drawdown),
@@ -140,6 +135,17 @@ class Chores:
             ("runaway_loss", tracker.runaway_loss, limits.runaway_loss),
         ):
             self._tell_breach(rule, value, limit)
+        self._drawdowns.run()
+
+    def _watch_capital(self) -> None:
+        """Once per episode: a person who unlocked knows of the loss, and the gate lets no entry pass anyway."""
+        desk = self._desk
+        loss, limit = desk.tracker.capital_loss, desk.config.limits.kill_loss
+        if loss < limit:
+            desk.state.is_loss_accepted = False
+        elif desk.state.kill is None and not desk.state.is_loss_accepted:
+            told = f"{_percent(loss)} of the initial capital is lost; the limit is {_percent(limit)}."
+            engage_kill(desk, "cancel", told, BY_RULE)
 
     def _tell_breach(self, rule: str, value: Decimal, limit: Decimal) -> None:
         """Once when a limit is reached, and again only after it was left."""
@@ -158,35 +164,6 @@ def emit_candle(desk: Desk, market: MarketState, candle: Candle) -> None:
     if candle.interval == desk.config.decision_interval:
         market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
     desk.emit(candle)
-
-
-def engage_kill(desk: Desk, action: KillAction, reason: str, by: str) -> None:
-    """Latch first, then act: cancel ends the entries, flatten ends everything and sells what is held."""
-    desk.emit(KillSwitchEngaged(action, reason, by))
-    desk.emit(TradingStateChanged(desk.state.trading_state, desk.state.votes.votes, desk.state.votes.reason))
-    if action == "halt":
-        return
-    for order in desk.state.orders.working():
-        if action == "flatten" or not order.is_exit:
-            request_cancel(desk, order, f"kill switch: {action}")
-    if action == "flatten":
-        flatten(desk)
-
-
-def flatten(desk: Desk) -> None:
-    """Sell every position for which no exit of the kill switch is working yet."""
-    for symbol in sorted(desk.state.ledger.positions):
-        market = desk.markets[symbol]
-        if account.held_quantity(desk.state, market) <= ZERO:
-            continue
-        own = [
-            order for order in desk.state.orders
-            if order.spec.symbol == symbol and order.spec.origin == "kill" and order.created_ns >= desk.state.kill_ns
-        ]
-        is_hopeless = any(order.detail == "denied" for order in own) or len(own) >= MAX_FLATTEN_ORDERS
-        if is_hopeless or any(order.is_working for order in own):
-            continue
-        exits.close_position(desk, symbol, origin="kill", tag=KILL_TAG, reason="kill switch: flatten")
 
 
 def _percent(ratio: Decimal) -> str:

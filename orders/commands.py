@@ -6,28 +6,32 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bus.ids import ClientOrderId
+from bus.messages.grid import StartGrid, StopGrid
 from bus.messages.orders import (
     CancelAllOrders,
     CancelOrder,
+    ChangeFunds,
     ClosePosition,
     EngageKillSwitch,
+    KillAction,
     ModifyOrder,
     OrderInitialized,
     OrderPendingCancel,
     OrderUpdated,
+    Rebalance,
     ReleaseKillSwitch,
     SubmitOrder,
     TrailingArmed,
     TrailingDisarmed,
 )
-from bus.messages.system import KillSwitchReleased, TradingStateChanged, VoteTradingState
+from bus.messages.system import BY_RULE, KillSwitchReleased, LiftLock, TradingStateChanged, VoteTradingState
 from market.money import ZERO
-from orders import account, exits, placing
+from orders import account, exits, funds, grid_commands, locks, placing, rebalance, replacing
 from orders.admission import Refusal, admit, refuse
 from orders.cancelling import request_cancel
-from orders.chores import engage_kill
 from orders.desk import Desk
 from orders.effects import Answer
+from orders.kill import by_person, engage_kill
 from orders.order_table import Order
 from risk.approved import Denied
 from risk.trading_state import TradingStateVotes
@@ -39,6 +43,7 @@ def cancel(desk: Desk, command: CancelOrder) -> None:
     if order is None or not order.is_working:
         _refuse_missing(desk, command, order)
     elif order.detail == "pending_cancel":
+        replacing.drop(desk, order, command.reason or "cancelled on request")
         desk.ask_cancel(order)
         body = OrderPendingCancel(order.client_order_id, order.spec.symbol, order.cancel_reason)
         desk.out.append(Answer(desk.maker.make(body, desk.now, cause=desk.cause)))
@@ -64,12 +69,15 @@ def cancel_all(desk: Desk, command: CancelAllOrders) -> None:
 
 
 def modify(desk: Desk, command: ModifyOrder) -> None:
-    """Change an order the engine holds; one at the venue is cancelled and placed anew by whoever wants that."""
+    """Change an order: one the engine holds in place, one at the venue by a replacement for the rest of it."""
     order = desk.state.orders.get(command.client_order_id)
     if order is None or not order.is_working:
         _refuse_missing(desk, command, order)
         return
     spec, symbol = order.spec, order.spec.symbol
+    if order.is_at_venue or (order.is_waiting and spec.replaces):
+        replacing.modify(desk, order, command)
+        return
     if not order.is_armed:
         desk.deny_command(spec.client_order_id, symbol, refuse(
             "INVALID_ORDER", "state", f"{spec.client_order_id} is {order.state} ({order.detail}): only a held order "
@@ -161,13 +169,19 @@ def vote(desk: Desk, command: VoteTradingState) -> None:
 
 
 def engage(desk: Desk, command: EngageKillSwitch) -> None:
-    """Lock trading. Again while locked: the same answer, unless more is asked for than before."""
+    """Lock trading. Again while locked: the same answer, unless more is asked for than before.
+
+    A person's word after a rule's is more in any case: from then on held exits wait for him.
+    """
     kill = desk.state.kill
-    severity = ("halt", "cancel", "flatten")
-    if kill is not None and severity.index(command.action) <= severity.index(kill.action):
-        desk.out.append(Answer(desk.maker.make(kill, desk.now, cause=desk.cause)))
-        return
-    engage_kill(desk, command.action, command.reason, command.by)
+    severity: tuple[KillAction, ...] = ("halt", "cancel", "flatten")
+    action = command.action
+    if kill is not None:
+        action = max(action, kill.action, key=severity.index)
+        if action == kill.action and kill.by != BY_RULE:
+            desk.out.append(Answer(desk.maker.make(kill, desk.now, cause=desk.cause)))
+            return
+    engage_kill(desk, action, command.reason, by_person(command.by))
 
 
 def release(desk: Desk, command: ReleaseKillSwitch) -> None:
@@ -178,6 +192,7 @@ def release(desk: Desk, command: ReleaseKillSwitch) -> None:
         desk.out.append(Answer(desk.maker.make(body, desk.now, cause=desk.cause)))
         return
     desk.emit(body)
+    desk.attempts_denied.forgive()
     desk.emit(TradingStateChanged(state.trading_state, state.votes.votes, state.votes.reason))
     if state.trading_state != "HALTED":
         placing.resume_after_halt(desk)
@@ -195,4 +210,6 @@ def _refuse_missing(desk: Desk, command: CancelOrder | ModifyOrder, order: Order
 HANDLERS: Final[Mapping[type, Callable[[Desk, Any], None]]] = {
     CancelOrder: cancel, CancelAllOrders: cancel_all, ModifyOrder: modify, ClosePosition: close,
     VoteTradingState: vote, EngageKillSwitch: engage, ReleaseKillSwitch: release,
+    ChangeFunds: funds.change, Rebalance: rebalance.start,
+    LiftLock: locks.lift, StartGrid: grid_commands.start, StopGrid: grid_commands.stop,
 }

@@ -18,15 +18,22 @@ from market.interval import SECOND_NS, interval_ns
 from market.money import ZERO
 from orders import account
 from orders.admission import Refusal
-from orders.effects import CancelAtVenue, Effect, QueryVenue, SubmitToVenue
+from orders.denied_attempts import PACE_OF_MONEY, DeniedAttempts
+from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
+from orders.entry_price import EntryRule
 from orders.market_state import MarketState
 from orders.order_table import Order
+from orders.sane_numbers import without_absurd_numbers
 from orders.state import SENT_WINDOW_NS, SYMBOL_HALT, Content, EngineState
+from orders.time_rules import TimeRules
+from orders.unlisted import Unlisted
 from risk.approved import Approved, Denied, OrderRequest
 from risk.codes import DENIAL_CODES
 from risk.drawdown import EquityTracker
+from risk.exposure_steps import ExposureCuts
 from risk.gate import GateView, RiskGate
 from risk.limits import RiskLimits
+from risk.locks import ALL_SYMBOLS, Protections
 
 _DUST_STEP: Final = Decimal("1e-8")
 _SESSION_LETTERS: Final = 16
@@ -42,8 +49,16 @@ class EngineConfig:
     decision_interval: str = "1s"
     snapshot_ns: int = 60 * SECOND_NS
     candle_grace_ns: int = SECOND_NS // 2
+    disaster_stop: bool = False
+    """Keep a stop resting at the venue for each position (`orders.disaster_stop`)."""
+    protections: Protections = field(default_factory=Protections)
+    cuts: ExposureCuts | None = None
+    """None: at a drawdown limit new risk is refused, and what is held stays."""
+    time_rules: TimeRules = field(default_factory=TimeRules)
     slippage_ratio: Decimal = Decimal("0.001")
     """Expected cost of a market order beyond the quote, held ready beside the fee when funds are checked."""
+    entries: EntryRule | None = None
+    """What entries of the council may pay; None = they leave at market."""
 
     def __post_init__(self) -> None:
         for interval in (*self.intervals, self.decision_interval):
@@ -61,7 +76,8 @@ class Desk:
         self._instruments = {each.symbol: each for each in instruments}
         self.state = EngineState(config.quote, self._instruments)
         self.markets = {
-            each.symbol: MarketState(each, config.intervals, self.state.watch) for each in instruments
+            each.symbol: MarketState(each, config.intervals, self.state.watch, config.limits.collar)
+            for each in instruments
         }
         self.gate = RiskGate(config.limits)
         self.tracker = EquityTracker()
@@ -72,8 +88,12 @@ class Desk:
         """Denials in a row per exit that is ready to leave."""
         self.blocked: dict[ClientOrderId, int] = {}
         """Tries in vain per exit that waits for another one to end at the venue."""
+        self.asked: dict[ClientOrderId, None] = {}
+        """Orders the venue was asked about and has not answered for yet."""
         self.strangers: dict[ClientOrderId, None] = {}
         """Orders with our mark that the journal does not hold, and that a person was told of."""
+        self.attempts_denied = DeniedAttempts(config.limits.orders_per_minute)
+        self.unlisted = Unlisted()
         self.wants_snapshot = False
         self.out: list[Effect] = []
 
@@ -95,8 +115,21 @@ class Desk:
             self.emit(LimitBreached(SYMBOL_HALT, symbol, "3", message))
 
     def deny(self, order: SubmitOrder, why: Refusal | Denied) -> None:
-        """The order is refused and ends, REJECTED by us."""
-        self.emit(_denial(order.client_order_id, order.symbol, why, order))
+        """The order is refused and ends, REJECTED by us. One of very many gets its answer, but is only counted."""
+        denial = _denial(order.client_order_id, order.symbol, why, without_absurd_numbers(order))
+        if order.client_order_id in self.state.orders:
+            self.emit(denial)
+            return
+        self.attempts_denied.note(why.code, self.now, self._worth(order) if why.code == PACE_OF_MONEY else ZERO)
+        if self.unlisted.lists(why.code, order.origin, self.now):
+            self.emit(denial)
+        else:
+            self.out.append(Answer(self.maker.make(denial, self.now, cause=self.cause)))
+
+    def _worth(self, order: SubmitOrder) -> Decimal:
+        """Quote value of an order that was asked for, at its own price or the market's."""
+        price = order.price or order.stop_price or self.markets[order.symbol].touch(order.side) or ZERO
+        return order.quantity * price
 
     def deny_command(self, client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied) -> None:
         """Only the command is refused; the order it names, if any, goes on."""
@@ -125,6 +158,7 @@ class Desk:
         self.out.append(CancelAtVenue(order.client_order_id, VenueOrderId(order.venue_order_id), order.spec.symbol))
 
     def ask_venue(self, order: Order) -> None:
+        self.asked[order.client_order_id] = None
         self.out.append(QueryVenue(order.client_order_id, order.spec.symbol))
 
     def next_id(self) -> ClientOrderId:
@@ -167,7 +201,10 @@ class Desk:
         stake = account.exposure(state, self.markets, request.symbol, own_id)
         held = max(state.ledger.quantity(request.symbol), ZERO)
         if sellable is None:
-            sellable = max(held - account.selling_quantity(state, request.symbol, state.orders.get(own_id)), ZERO)
+            others = account.selling_quantity(state, request.symbol, state.orders.get(own_id))
+            if request.is_arming:
+                others -= account.yielding_quantity(state, request.symbol)
+            sellable = max(held - others, ZERO)
         return GateView(
             now=self.now, trading_state=state.trading_state, kill_engaged=state.kill is not None,
             instrument=market.instrument, bid=market.bid, ask=market.ask, last=market.last,
@@ -187,6 +224,9 @@ class Desk:
             approved_quantity=state.verdicts.get(request.proposal_id),  # type: ignore[call-overload]
             taker_fee_ratio=market.instrument.taker_fee + self.config.slippage_ratio,
             capital_loss=tracker.capital_loss,
+            sent_notional_last_minute=state.sent_notional(self.now), is_latched_by_rule=state.is_latched_by_rule_alone,
+            symbol_lock=state.locks.holding(request.symbol, self.now, is_council=request.origin == "council"),
+            all_lock=state.locks.holding(ALL_SYMBOLS, self.now),
         )
 
     def _duplicate_of(self, content: Content | None) -> str:

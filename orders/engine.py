@@ -15,27 +15,30 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from bus.messages.council import ProposalApproved
+from bus.messages.council import AlphaSignal, ProposalApproved
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged, PortfolioSnapshot
 from bus.messages.orders import ExecutionReport, OrderFilled, OrderInitialized, SubmitOrder
 from bus.messages.system import KillSwitchEngaged, TimerFired, TradingState
 from market.instrument import Instrument
-from market.money import ZERO
 from market.ticks import Candle, FeedAlive, QuoteTick, TradeTick
-from orders import exits, placing, protection, reports
+from orders import exits, funds, grid_planner, placing, protection, replacing, reports
 from orders.cancelling import request_cancel
 from orders.chores import Chores, emit_candle
 from orders.commands import HANDLERS
 from orders.desk import Desk, EngineConfig
 from orders.effects import Effect
+from orders.grid_book import GridBook
+from orders.judged_prices import take_judged
 from orders.ledger import Ledger
+from orders.market_state import MarketState
 from orders.order_table import OrderTable
 from orders.trailing import TrailEvent
 
 __all__ = ["Engine", "EngineConfig"]
 
 _QUIET: Final[Sequence[Effect]] = ()
+_NO_EVENTS: Final[Sequence[TrailEvent]] = ()
 
 
 class Engine:
@@ -58,13 +61,13 @@ class Engine:
             market = self._markets.get(symbol)
             if market is None:
                 return _QUIET
-            market.last = price
             self._desk.heard_ns = ts_init
-            events = market.on_last(price)
-            closed = market.on_trade(price, quantity, ts_event, ts_init)
-            if events or closed:
-                return self._on_eventful_trade(symbol, events, closed, ts_init)
-            return _QUIET
+            lasts = market.lasts
+            if lasts.quiet_low < price < lasts.quiet_high:
+                market.last = price
+                closed = market.on_trade(price, quantity, ts_event, ts_init)
+                return self._on_eventful_trade(symbol, _NO_EVENTS, closed, ts_init) if closed else _QUIET
+            return self._on_loud_trade(market, item)  # type: ignore[arg-type]
         if kind is QuoteTick:
             return self._on_quote(item)  # type: ignore[arg-type]
         if kind is FeedAlive:
@@ -73,6 +76,18 @@ class Engine:
         if kind is Candle:
             return self._on_warmup(item)  # type: ignore[arg-type]
         return self._on_message(item)  # type: ignore[arg-type]
+
+    def _on_loud_trade(self, market: MarketState, tick: TradeTick) -> Sequence[Effect]:
+        """A price that is far from the last one, or does something to the trails."""
+        guard, price = market.guard, tick.price
+        if not guard.print_low <= price <= guard.print_high:
+            return self._on_far_price(market, tick)
+        market.last = price
+        events = market.on_last(price)
+        closed = market.on_trade(price, tick.quantity, tick.ts_event, tick.ts_init)
+        if events or closed:
+            return self._on_eventful_trade(tick.symbol, events, closed, tick.ts_init)
+        return _QUIET
 
     def _on_eventful_trade(
         self, symbol: str, events: Sequence[TrailEvent], closed: Sequence[Candle], ts_init: int,
@@ -85,13 +100,22 @@ class Engine:
             emit_candle(desk, market, candle)
         return self._end()
 
+    def _on_far_price(self, market: MarketState, item: TradeTick | QuoteTick) -> Sequence[Effect]:
+        """A price that left the quiet limits: is it believed?"""
+        self._begin(item.ts_init, "")
+        take_judged(self._desk, market, item)
+        return self._end()
+
     def _on_quote(self, quote: QuoteTick) -> Sequence[Effect]:
         symbol, bid, _, ask, _, _, ts_init = quote
         market = self._markets.get(symbol)
         if market is None:
             return _QUIET
-        market.bid, market.ask, market.quote_ts = bid, ask, ts_init
         self._desk.heard_ns = ts_init
+        guard = market.guard
+        if bid < guard.quote_low or ask > guard.quote_high:
+            return self._on_far_price(market, quote)
+        market.bid, market.ask, market.quote_ts = bid, ask, ts_init
         if not (len(market.mids) or len(market.bids) or len(market.asks)):
             return _QUIET
         by_mid = market.mids.on_price((bid + ask) / 2)
@@ -110,6 +134,7 @@ class Engine:
         market = self._markets.get(candle.symbol)
         if market is not None and candle.interval == self._desk.config.decision_interval:
             market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
+            market.guard.know(candle.close)
         return _QUIET
 
     def _on_message(self, message: Message) -> Sequence[Effect]:
@@ -117,29 +142,20 @@ class Engine:
         self._begin(message.header.ts, message.id)
         kind = type(body)
         if kind is SubmitOrder:
-            placing.submit(desk, message)
+            replacing.submit(desk, message)
         elif kind is ExecutionReport:
             reports.on_report(desk, body)
         elif kind is TimerFired:
             self._chores.run()
         elif kind is ProposalApproved:
             desk.state.apply(message)
+        elif kind is AlphaSignal:
+            grid_planner.on_signal(desk, body)
         elif kind is FundsChanged:
-            self._on_funds(message)
+            funds.on_funds(desk, message)
         elif kind in HANDLERS:
             HANDLERS[kind](desk, body)
         return self._end()
-
-    def _on_funds(self, message: Message) -> None:
-        """The input is itself the journalled fact; what follows is the new picture of the account."""
-        desk, fact = self._desk, message.body
-        desk.state.apply(message)
-        desk.state.ledger.check()
-        desk.mark_equity(fact.delta if fact.asset == desk.config.quote else ZERO)
-        for market in desk.markets.values():
-            if market.instrument.base == fact.asset:
-                protection.fit_to_position(desk, market.symbol)
-        desk.wants_snapshot = True
 
     def _begin(self, ts: int, cause: str) -> None:
         """Time never goes back, whoever stamped the input."""
@@ -149,6 +165,8 @@ class Engine:
         desk.out = []
 
     def _end(self) -> Sequence[Effect]:
+        if self._desk.state.grids.dirty:
+            grid_planner.run_dirty(self._desk)
         if self._desk.wants_snapshot:
             self._chores.snapshot()
         return self._desk.out
@@ -180,7 +198,12 @@ class Engine:
         desk = self._desk
         self._begin(now, "")
         desk.state.ledger.check()
+        for market in self._markets.values():
+            market.tighten(desk.now)
+        desk.state.grids.dirty.clear()  # every step ended with its grids planned
         for order in desk.state.orders.working():
+            if order.is_waiting and order.spec.replaces and not order.is_held_kind:
+                continue  # the rest of what it replaces: `orders.replacing` goes on with it
             if order.is_waiting and (not order.is_exit or (order.is_held_kind and order.detail == "initialized")):
                 request_cancel(desk, order, "the process stopped before it was sent or armed")
         for order in tuple(desk.state.orders):
@@ -221,9 +244,23 @@ class Engine:
         return self._desk.state.ledger
 
     @property
+    def awaits_answers(self) -> bool:
+        """Was the venue asked about orders, and has not said yet what became of them?"""
+        return bool(self._desk.asked)
+
+    @property
     def halted_symbols(self) -> frozenset[str]:
         """Symbols on which entries were stopped after repeated faults."""
         return frozenset(self._desk.state.halted_symbols)
+
+    def awaits_signal(self, symbol: str) -> bool:
+        """Does a grid of the symbol wait for its first entry?"""
+        grid = self._desk.state.grids.of_symbol(symbol)
+        return grid is not None and grid.phase == "WAITING"
+
+    @property
+    def grids(self) -> GridBook:
+        return self._desk.state.grids
 
     def look(self) -> PortfolioSnapshot:
         """The account as it stands, without noting anything: looking at it must not move a peak or a drawdown."""

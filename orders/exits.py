@@ -1,19 +1,23 @@
 """Selling what is held: one owner of the exit, retried until it is out, never more than is there.
 
 Exits the engine holds (stops, trails, targets) reserve nothing; the venue's do. An exit that finds another
-one at the venue in its way has that cancelled, waits for the venue's word, and then takes the remainder.
+one at the venue in its way (a resting limit, the disaster stop) has that cancelled, waits for the venue's word,
+and then takes the remainder. A cancel the venue does not answer is asked again and again by the chores, and after
+some tries what nothing at the venue holds is sold meanwhile. What is more than the venue takes in one order goes
+in several, one after another.
 """
 
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
 from bus.ids import ClientOrderId, ProposalId
-from bus.messages.orders import OrderInitialized, Origin, SubmitOrder
+from bus.messages.orders import OrderInitialized, OrderUpdated, Origin, SubmitOrder
 from market.money import ONE, ZERO
 from orders import account
 from orders.cancelling import cancel_armed, request_cancel
 from orders.desk import Desk
+from orders.entry_price import price_entry
 from orders.order_table import Order
 from orders.state import content_of
 from risk.approved import Approved, Denied, OrderRequest
@@ -26,6 +30,12 @@ ALERT_AFTER: Final = 3
 
 ALERT_AFTER_BLOCKED: Final = 10
 """So many tries (about one a second) behind another exit at the venue until a person is told."""
+
+PATIENCE: Final = 5
+"""So many tries (about one a second) an exit waits to sell all it wants; then it sells what is free."""
+
+MAX_PIECES: Final = 20
+"""Orders that one exit may be split into at once; what is left goes a second later."""
 
 ESCALATION_TAG: Final = "escalated-"
 CLOSE_TAG: Final = "close"
@@ -45,9 +55,12 @@ def wire_request(desk: Desk, spec: SubmitOrder, quantity: Decimal, trigger: Deci
         offset = spec.trail.limit_offset
         beyond = trigger * (ONE - offset if spec.side == "sell" else ONE + offset)
         price = market.instrument.round_price(beyond, spec.side)
+    time_in_force = spec.time_in_force
+    if price is None:
+        price, time_in_force = price_entry(desk.config.entries, spec, market, desk.now)
     return OrderRequest(
         spec.client_order_id, spec.symbol, spec.side, "market" if price is None else "limit", quantity, price,
-        spec.time_in_force, market.touch(spec.side) or ZERO, spec.reduce_only, spec.origin, spec.proposal_id,
+        time_in_force, market.touch(spec.side) or ZERO, spec.reduce_only, spec.origin, spec.proposal_id,
     )
 
 
@@ -60,8 +73,13 @@ def begin_exit(desk: Desk, spec: SubmitOrder) -> None:
     """A market or limit sell was asked for: refused at once, sent, or waiting for another exit to end."""
     held = max(desk.state.ledger.quantity(spec.symbol), ZERO)
     owns = spec.order_type == "market"
+    quantity = spec.quantity
+    if owns and quantity <= held:
+        quantity = _piece(desk, spec, quantity)
+    others = account.selling_quantity(desk.state, spec.symbol) - account.yielding_quantity(desk.state, spec.symbol)
     verdict = desk.review(
-        wire_request(desk, spec, spec.quantity), content=content_of(spec), sellable=held if owns else None,
+        wire_request(desk, spec, quantity), content=content_of(spec),
+        sellable=held if owns else max(held - others, ZERO),
     )
     if isinstance(verdict, Denied):
         desk.deny(spec, verdict)
@@ -74,33 +92,94 @@ def begin_exit(desk: Desk, spec: SubmitOrder) -> None:
 
 def try_send(desk: Desk, order: Order) -> None:
     """Send an exit that is ready, if nothing stands in its way and the gate agrees; else it keeps waiting."""
+    following: Order | None = order
+    for _ in range(MAX_PIECES):
+        if following is None:
+            return
+        following = _send_what_goes(desk, following)
+
+
+def _send_what_goes(desk: Desk, order: Order) -> Order | None:
+    """Send the order, or as much of it as can go now; returns the order that was made for the rest of it."""
     spec = order.spec
+    if desk.state.orders.is_behind(order):
+        return None  # the order it replaces is still at the venue: `orders.replacing` sends it
     held = account.held_quantity(desk.state, desk.markets[spec.symbol])
     wanted = min(spec.quantity, held)
     if wanted <= ZERO:
         request_cancel(desk, order, "nothing is left to sell")
-        return
-    if _is_blocked(desk, order, wanted):
+        return None
+    free = _free_quantity(desk, order, wanted)
+    if free < wanted:
         _count_blocked(desk, order)
-        return
+        if is_resting(order) or desk.blocked[order.client_order_id] < PATIENCE or not _is_sellable(desk, spec, free):
+            return None
+    sendable = min(free, wanted) if is_resting(order) else _piece(desk, spec, min(free, wanted))
     trigger = order.fires[-1].trigger if order.fires else None
-    verdict = desk.review(wire_request(desk, spec, wanted, trigger))
+    verdict = desk.review(wire_request(desk, spec, sendable, trigger))
     if isinstance(verdict, Denied):
         _keep_or_end(desk, order, verdict)
-        return
+        return None
+    rest = _keep_rest(desk, order, sendable, wanted)
     _send(desk, order, verdict, is_all=wanted >= held)
+    return rest
 
 
-def _is_blocked(desk: Desk, order: Order, wanted: Decimal) -> bool:
-    """Do exits at the venue hold what this one wants? Those that rest there are asked back first."""
-    state, symbol = desk.state, order.spec.symbol
-    free = state.ledger.quantity(symbol) - account.selling_quantity(state, symbol)
-    if free >= wanted:
-        return False
-    for other in state.orders.at_venue(symbol):
-        if other.is_exit and other.wire_type == "limit":
-            request_cancel(desk, other, f"makes way for {order.client_order_id}")
-    return True
+def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:
+    """What no exit at the venue holds, in whole steps. Those that rest there are asked back when it is too little."""
+    state, market = desk.state, desk.markets[order.spec.symbol]
+    free = market.instrument.round_quantity(
+        state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol),
+    )
+    if free < wanted:
+        for other in state.orders.at_venue(market.symbol):
+            if other.is_exit and other.wire_type != "market":
+                request_cancel(desk, other, f"makes way for {order.client_order_id}")
+    return free
+
+
+def _is_sellable(desk: Desk, spec: SubmitOrder, quantity: Decimal) -> bool:
+    """Would the venue take a market sale of so little?"""
+    market = desk.markets[spec.symbol]
+    instrument = market.instrument
+    is_enough = quantity >= instrument.min_quantity and market.value(quantity) >= instrument.min_notional
+    return is_enough and quantity > ZERO
+
+
+def _piece(desk: Desk, spec: SubmitOrder, quantity: Decimal) -> Decimal:
+    """As much of a sale as the venue takes in one order; equal parts, so that no crumb is left at the end."""
+    instrument = desk.markets[spec.symbol].instrument
+    largest = instrument.round_quantity(instrument.max_quantity)
+    if quantity <= largest or largest <= ZERO or instrument.quantity_step <= ZERO:
+        return quantity
+    parts = (quantity / largest).to_integral_value(ROUND_CEILING)
+    steps = (quantity / parts / instrument.quantity_step).to_integral_value(ROUND_CEILING)
+    return min(steps * instrument.quantity_step, largest)
+
+
+def _keep_rest(desk: Desk, order: Order, sent: Decimal, wanted: Decimal) -> Order | None:
+    """An exit that cannot go in one order is made smaller, and another one waits with the rest: both are facts
+    before anything is sent, so a restart goes on where it was.
+    """
+    spec, rest = order.spec, wanted - sent
+    if rest <= ZERO:
+        return None
+    made = replace(
+        spec, client_order_id=desk.next_id(), order_type="market", quantity=rest, price=None, stop_price=None,
+        trail=None, time_in_force="GTC", expire_at=0, proposal_id=ProposalId(""), replaces=ClientOrderId(""),
+        origin=spec.origin if spec.origin in ("kill", "manual") and not order.fires else _urgent_origin(spec),
+        reason=f"the rest of {spec.client_order_id}, which could not go in one order",
+    )
+    desk.emit(OrderInitialized(made))
+    desk.emit(OrderUpdated(
+        spec.client_order_id, spec.symbol, sent, spec.price, spec.stop_price, spec.trail,
+        f"in parts: {made.client_order_id} follows with {rest}",
+    ))
+    return desk.state.orders.get(made.client_order_id)
+
+
+def _urgent_origin(spec: SubmitOrder) -> Origin:
+    return "kill" if spec.origin == "kill" else "protective"
 
 
 def _count_blocked(desk: Desk, order: Order) -> None:
@@ -122,6 +201,10 @@ def _send(desk: Desk, order: Order, approved: Approved, *, is_all: bool) -> None
             desk, (other for other in in_the_way if other.is_exit and other is not order),
             f"{order.client_order_id} sells instead",
         )
+        # Legs that fired together while nothing could be sent: one sale is all that their entry is good for.
+        for other in siblings:
+            if other is not order and other.is_waiting and other.fires:
+                request_cancel(desk, other, f"{order.client_order_id} sells instead")
     desk.attempts.pop(order.client_order_id, None)
     desk.send(order, approved)
     parent = orders.get(order.spec.parent_id) if order.spec.parent_id else None
@@ -145,17 +228,17 @@ def _keep_or_end(desk: Desk, order: Order, verdict: Denied) -> None:
 
 
 def release_waiting(desk: Desk, symbol: str = "") -> None:
-    """Try all waiting exits again. Under HALTED only those of the kill switch may leave; the rest wait for a person."""
+    """Try all waiting exits again. Under HALTED few may leave; the rest wait for a person."""
     for order in desk.state.orders.exits(symbol):
         if not order.is_waiting:
             continue
-        if desk.state.trading_state != "HALTED" or order.spec.origin == "kill":
+        if desk.state.lets_exit_leave(order.spec.origin):
             try_send(desk, order)
 
 
 def release_fired(desk: Desk, order: Order) -> None:
     """A held exit has just fired. Under HALTED nothing new is sent: it waits, and a person is told."""
-    if desk.state.trading_state != "HALTED":
+    if desk.state.lets_exit_leave(order.spec.origin):
         try_send(desk, order)
         return
     desk.alert(
@@ -192,12 +275,24 @@ def after_end(desk: Desk, order: Order, *, by_venue: bool) -> None:
 
 
 def _must_succeed(desk: Desk, order: Order) -> bool:
-    """Exits that protect, and any other after which nothing would protect the position."""
+    """Exits that protect, and any other after which nothing would protect the position.
+
+    A disaster stop that ends at the venue is placed anew, unless the venue says that the price is through it.
+    """
+    if order.is_disaster_stop:
+        return order.state == "REJECTED" and _is_through(desk, order)
     if is_resting(order):
         return False
     if order.fires or order.spec.origin in ("protective", "kill") or order.spec.tag == CLOSE_TAG:
         return True
     return not desk.state.orders.exits(order.spec.symbol)
+
+
+def _is_through(desk: Desk, order: Order) -> bool:
+    """Was a stop refused because it would have sold at once? The venue's words say so, or the last price does."""
+    said = order.reason.lower().replace("_", " ")
+    last, stop = desk.markets[order.spec.symbol].last, order.spec.stop_price
+    return "trigger immediately" in said or (last is not None and stop is not None and last <= stop)
 
 
 def escalate(desk: Desk, order: Order) -> None:
@@ -220,10 +315,10 @@ def _escalate(desk: Desk, order: Order) -> None:
         desk.alert("critical", f"{symbol}: the position cannot be closed", message)
         desk.halt_symbol(symbol, message)
         return
-    origin: Origin = "kill" if order.spec.origin == "kill" else "protective"
     spec = replace(
-        order.spec, client_order_id=desk.next_id(), order_type="market", origin=origin, price=None, stop_price=None,
-        trail=None, time_in_force="GTC", expire_at=0, quantity=order.remaining, tag=f"{ESCALATION_TAG}{tries + 1}",
-        proposal_id=ProposalId(""), reason=f"replaces {order.client_order_id}: {order.reason or 'not executed'}",
+        order.spec, client_order_id=desk.next_id(), order_type="market", origin=_urgent_origin(order.spec), price=None,
+        stop_price=None, trail=None, time_in_force="GTC", expire_at=0, quantity=order.remaining,
+        tag=f"{ESCALATION_TAG}{tries + 1}", proposal_id=ProposalId(""),
+        reason=f"replaces {order.client_order_id}: {order.reason or 'not executed'}",
     )
     desk.emit(OrderInitialized(spec))

@@ -2,39 +2,58 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from bus.messages.orders import PriceSource, Side
 from market.candles import CandleBuilder
 from market.instrument import Instrument
 from market.money import ZERO
 from orders.average_true_range import AverageTrueRange
+from orders.print_guard import PrintGuard
 from orders.watch import Watch
+
+DEFAULT_COLLAR: Final = Decimal("0.05")
+"""A price further than this from the last believed one needs confirmation (`limits.collar` when nothing is said)."""
 
 
 class MarketState:
     """Prices are None until heard. The trails are those of the watch, kept here to be one step away."""
 
     __slots__ = (
-        "ask", "asks", "atr", "bid", "bids", "builder", "instrument", "last", "lasts", "mids", "on_last", "on_trade",
-        "quote_ts", "symbol",
+        "ask", "asks", "atr", "bid", "bids", "builder", "guard", "instrument", "last", "lasts", "mids", "on_last",
+        "on_trade", "quote_ts", "symbol", "warned_ns",
     )
 
-    def __init__(self, instrument: Instrument, intervals: Sequence[str], watch: Watch) -> None:
+    def __init__(
+        self, instrument: Instrument, intervals: Sequence[str], watch: Watch, collar: Decimal = DEFAULT_COLLAR,
+    ) -> None:
         self.instrument = instrument
         self.symbol = instrument.symbol
         self.last: Decimal | None = None
         self.bid: Decimal | None = None
         self.ask: Decimal | None = None
         self.quote_ts = 0
+        self.guard = PrintGuard(collar)
+        self.warned_ns = 0
         self.atr = AverageTrueRange()
         self.builder = CandleBuilder(self.symbol, intervals)
         self.lasts = watch.trails(self.symbol, "last")
         self.mids = watch.trails(self.symbol, "mid")
         self.bids = watch.trails(self.symbol, "bid")
         self.asks = watch.trails(self.symbol, "ask")
+        self.fence_prints()
         # bound methods, looked up once: these two are called on every trade
         self.on_trade = self.builder.on_trade
         self.on_last = self.lasts.on_price
+
+    def fence_prints(self) -> None:
+        """A print the guard must look at is not quiet for the trails either: one comparison serves both."""
+        self.lasts.fence(self.guard.print_low, self.guard.print_high)
+
+    def tighten(self, now: int) -> None:
+        """Trails that tighten with time are as tight as `now` says; nothing fires by it. For a restart."""
+        for trails in (self.lasts, self.mids, self.bids, self.asks):
+            trails.on_time(now)
 
     @property
     def mark(self) -> Decimal | None:

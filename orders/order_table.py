@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final, Literal
 
 from bus.ids import ClientOrderId, VenueOrderId
-from bus.messages.orders import OrderDenied, SubmitOrder
+from bus.messages.orders import OrderDenied, SubmitOrder, WireType
 from market.money import ZERO
 from orders.commitments import Commitments
 
@@ -82,7 +82,8 @@ class Order:
     `detail` is the finer state: initialized, armed, triggered, denied, sent, accepted, pending_cancel,
     unknown, late_fill, or "". `cancel_reason` says why we asked the venue to end it. `fees` by asset. The
     `wire_` fields are what left for the venue; `reserved` is what an exit there may still sell. `arming_price`
-    is the market price a held order was first armed from. Live triggers are in the engine's watch.
+    is the market price a held order was first armed from (a fixed trigger: was armed from last). `reassess_by_ns`:
+    an entry that was open too long is cancelled then. Live triggers are in the engine's watch.
     """
 
     spec: SubmitOrder
@@ -97,11 +98,12 @@ class Order:
     fees: dict[str, Decimal] = field(default_factory=dict)
     venue_order_id: VenueOrderId = VenueOrderId("")
     reserved: Decimal = ZERO
-    wire_type: Literal["", "market", "limit"] = ""
+    wire_type: WireType | Literal[""] = ""
     wire_quantity: Decimal = ZERO
     wire_price: Decimal | None = None
     reference_price: Decimal = ZERO
     arming_price: Decimal = ZERO
+    reassess_by_ns: int = 0
     submitted_ns: int = 0
     ended_ns: int = 0
     denial: OrderDenied | None = None
@@ -135,7 +137,12 @@ class Order:
     @property
     def is_held_kind(self) -> bool:
         """A stop or trailing order: the engine holds it until it fires."""
-        return self.spec.order_type in ("stop", "trailing")
+        return self.spec.order_type in ("stop", "take_profit", "trailing")
+
+    @property
+    def is_disaster_stop(self) -> bool:
+        """Rests at the venue and is watched there, also while this process is not running."""
+        return self.wire_type == "stop_limit"
 
     @property
     def named_price(self) -> Decimal | None:
@@ -186,7 +193,8 @@ class OrderTable:
     The working sells have a list of their own, and `commitments` holds what the working buys may still cost.
     """
 
-    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_selling", "_working", "commitments")
+    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_selling", "_successors", "_working",
+                 "commitments")
 
     def __init__(self) -> None:
         self._by_id: dict[ClientOrderId, Order] = {}
@@ -195,6 +203,7 @@ class OrderTable:
         self._at_venue: dict[str, dict[ClientOrderId, Order]] = {}
         self._by_parent: dict[ClientOrderId, dict[ClientOrderId, Order]] = {}
         self._selling: dict[str, Decimal] = {}
+        self._successors: dict[ClientOrderId, ClientOrderId] = {}
         self._ended: dict[ClientOrderId, None] = {}
         self.commitments = Commitments()
 
@@ -215,6 +224,8 @@ class OrderTable:
         if order.client_order_id in self._by_id:
             raise OrderStateError(f"{order.client_order_id} exists already")
         self._by_id[order.client_order_id] = order
+        if order.spec.replaces:
+            self._successors[order.spec.replaces] = order.client_order_id
         if order.spec.parent_id:
             self._by_parent.setdefault(order.spec.parent_id, {})[order.client_order_id] = order
         self.settle(order)
@@ -256,6 +267,7 @@ class OrderTable:
 
     def _forget(self, client_order_id: ClientOrderId) -> None:
         del self._ended[client_order_id]
+        self._successors.pop(client_order_id, None)
         parent_id = self._by_id.pop(client_order_id).spec.parent_id
         family = self._by_parent.get(parent_id)
         if family is not None:
@@ -270,6 +282,16 @@ class OrderTable:
     def exits(self, symbol: str = "") -> tuple[Order, ...]:
         """The sells among the working ones: few, however many entries are waiting."""
         return tuple(order for order in self._exits.values() if symbol in ("", order.spec.symbol))
+
+    def is_behind(self, order: Order) -> bool:
+        """Does it wait for the order in whose place it comes? The two never work at the same time."""
+        earlier = self._by_id.get(order.spec.replaces) if order.spec.replaces else None
+        return earlier is not None and earlier.is_working
+
+    def successor(self, client_order_id: ClientOrderId) -> Order | None:
+        """The working order that replaces, or replaced, this one."""
+        made = self._by_id.get(self._successors.get(client_order_id, client_order_id))
+        return made if made is not None and made.is_working and made.client_order_id != client_order_id else None
 
     def at_venue(self, symbol: str) -> tuple[Order, ...]:
         """Orders of the symbol that may be working at the venue."""

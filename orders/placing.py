@@ -16,33 +16,73 @@ from bus.messages.orders import (
     TrailSpec,
 )
 from market.money import ONE, ZERO
-from orders import exits
+from orders import exits, grid_inventory, runaway
 from orders.admission import Refusal, admit, refuse
 from orders.desk import Desk
 from orders.effects import Answer
 from orders.market_state import MarketState
 from orders.state import content_of
+from orders.time_rules import MARGIN_S
 from orders.trailing import Activated, Fire, TrailEvent
 from risk.approved import Denied, OrderRequest
 
 
 def submit(desk: Desk, message: Message) -> None:
     """A SubmitOrder: the same answer again for a known id, else a denial or a new order."""
+    _submit(desk, message)
+    runaway.watch_attempts(desk)
+
+
+def _submit(desk: Desk, message: Message) -> None:
+    order = admitted(desk, message)
+    if order is not None:
+        place(desk, order)
+
+
+def admitted(desk: Desk, message: Message) -> SubmitOrder | None:
+    """The order as it is to be placed; None when it has been answered already, with its earlier fate or a denial."""
     wish: SubmitOrder = message.body
     if wish.client_order_id in desk.state.orders:
         answer_again(desk, wish)
-        return
+        return None
     market = desk.markets.get(wish.symbol)
     order = admit(wish, market.instrument if market else None, desk.config.quote)
     if isinstance(order, Refusal) or market is None:
         if isinstance(order, Refusal):
             desk.deny(wish, order)
-        return
-    late = _lateness(desk, message, order)
+        return None
+    late = _lateness(desk, message, order) or (closed_hours(desk, order) if order.side == "buy" else None)
     if late is not None:
         desk.deny(order, late)
-    elif order.order_type in ("stop", "trailing"):
-        _submit_held(desk, order, market)
+        return None
+    spared = grid_inventory.spare(desk, order)
+    if isinstance(spared, Refusal):
+        desk.deny(order, spared)
+        return None
+    return spared
+
+
+def closed_hours(desk: Desk, order: SubmitOrder) -> Refusal | None:
+    """Why no entry may be made at this time of the day; None when it may."""
+    rules = desk.config.time_rules
+    blackout = rules.blackout(desk.now)
+    if blackout is not None:
+        return refuse(
+            "BLACKOUT", "orders.blackouts", f"No entries during the blackout {blackout.text} (UTC).", blackout.text,
+        )
+    if (rules.closes_with_day or order.ends_with_day) and rules.is_day_ending(desk.now):
+        return refuse(
+            "DAY_ENDING", "orders.day_end", f"The trading day ends within {MARGIN_S} seconds: no entries until it has.",
+            MARGIN_S,
+        )
+    return None
+
+
+def place(desk: Desk, order: SubmitOrder, best: Decimal | None = None) -> None:
+    """An admitted order: denied by the gate, held, or sent. `best`: the price from which a trail goes on."""
+    market = desk.markets[order.symbol]
+    if order.order_type in ("stop", "take_profit", "trailing"):
+        _submit_held(desk, order, market, best)
     elif order.side == "sell":
         exits.begin_exit(desk, order)
     else:
@@ -84,8 +124,10 @@ def _submit_entry(desk: Desk, order: SubmitOrder) -> None:
         desk.send(initialized, verdict)
 
 
-def _submit_held(desk: Desk, order: SubmitOrder, market: MarketState) -> None:
+def _submit_held(desk: Desk, order: SubmitOrder, market: MarketState, best: Decimal | None) -> None:
     watch = first_watch(desk, order, market)
+    if isinstance(watch, TrailingArmed) and best is not None:
+        watch = carried_on(order, watch, best)
     if isinstance(watch, Refusal):
         desk.deny(order, watch)
         return
@@ -95,6 +137,15 @@ def _submit_held(desk: Desk, order: SubmitOrder, market: MarketState) -> None:
         return
     desk.emit(OrderInitialized(order))
     desk.emit(watch)
+
+
+def carried_on(order: SubmitOrder, watch: TrailingArmed, best: Decimal) -> TrailingArmed:
+    """A trail that goes on from the best price another one has seen."""
+    if order.trail is None or watch.distance is None or not watch.is_active:
+        return watch
+    kept = max(best, watch.best) if order.side == "sell" else min(best, watch.best)
+    trigger = trigger_from(order.side, kept, watch.distance, is_ratio=order.trail.kind == "percent")
+    return replace(watch, best=kept, trigger=trigger)
 
 
 def arming_request(order: SubmitOrder, watch: TrailingArmed) -> OrderRequest:
@@ -116,6 +167,10 @@ def first_watch(
         return refuse(
             "PRICE_UNKNOWN", "price", f"No price of {order.symbol} was heard yet, so no trigger can be set.",
         )
+    if order.order_type == "take_profit" and order.stop_price is not None:
+        # Reached already or not, it fires at or above its price: armed from below it in either case.
+        below = min(best, order.stop_price - market.instrument.price_tick)
+        return TrailingArmed(order.client_order_id, order.symbol, order.side, below, order.stop_price)
     if order.order_type == "stop":
         stop = order.stop_price if order.stop_price is not None else best
         return TrailingArmed(order.client_order_id, order.symbol, order.side, best, stop)
@@ -205,8 +260,8 @@ def _fire(desk: Desk, fire: Fire) -> None:
     if order.is_exit:
         exits.release_fired(desk, order)
         return
-    verdict = desk.review(exits.wire_request(desk, spec, spec.quantity, fire.trigger))
-    if isinstance(verdict, Denied):
+    verdict = closed_hours(desk, spec) or desk.review(exits.wire_request(desk, spec, spec.quantity, fire.trigger))
+    if isinstance(verdict, Refusal | Denied):
         desk.deny(spec, verdict)
     else:
         desk.send(order, verdict)

@@ -50,7 +50,8 @@ def arm_what_was_cut_off(desk: Desk, entry: Order) -> None:
     if spec.side != "buy" or not entry.filled or position is None or not position.opened_ns:
         return
     last_fill_ns = max((line.ts for line in entry.history if line.state in ("PARTIAL", "FILLED")), default=0)
-    family = desk.state.orders.family(entry.client_order_id)
+    # A child that never came to be armed was cut off itself: it has protected nothing.
+    family = [child for child in desk.state.orders.family(entry.client_order_id) if child.arming_price]
     if last_fill_ns < position.opened_ns or not all(child.is_armed for child in family):
         return
     quantity = _unprotected_quantity(desk, entry)
@@ -81,7 +82,7 @@ def _legs(entry: Order, desk: Desk) -> Iterator[SubmitOrder]:
     child = SubmitOrder(
         client_order_id=entry.client_order_id, symbol=entry.spec.symbol, side="sell", order_type="stop",
         quantity=entry.filled, origin="protective", reduce_only=True, parent_id=entry.client_order_id,
-        confidence=entry.spec.confidence, lead_alpha=entry.spec.lead_alpha,
+        confidence=entry.spec.confidence, lead_alpha=entry.spec.lead_alpha, votes=entry.spec.votes,
         reason=f"protects {entry.client_order_id}",
     )
     if protection.stop_ratio is not None:

@@ -16,7 +16,7 @@ from bus.messages.orders import (
 )
 from market.interval import SECOND_NS
 from market.money import ZERO
-from orders import account, exits, protection
+from orders import account, exits, locks, protection, reassess, replacing
 from orders.cancelling import ESCALATE, TIME_OVER
 from orders.desk import Desk
 from orders.ledger import Position
@@ -31,6 +31,8 @@ KEEP_FOREIGN: Final = 1_000
 def on_report(desk: Desk, report: ExecutionReport) -> None:
     """One execution report; what is known already or makes no sense any more changes nothing."""
     order = desk.state.orders.get(report.client_order_id)
+    if report.exec_type != "fill":  # an answer to a question begins with another word than that
+        desk.asked.pop(report.client_order_id, None)
     if order is None:
         _on_stranger(desk, report)
         return
@@ -84,6 +86,7 @@ def _on_fill(desk: Desk, order: Order, report: ExecutionReport) -> None:
     _alert_oddities(desk, order, report)
     before = state.ledger.position(report.symbol)
     had_position = account.has_position(before, desk.markets[report.symbol])
+    was_over = not order.is_working
     cumulative = order.filled + report.quantity
     desk.emit(OrderFilled(
         spec.client_order_id, report.symbol, spec.side, report.trade_id, report.quantity, report.price, report.fee,
@@ -92,6 +95,12 @@ def _on_fill(desk: Desk, order: Order, report: ExecutionReport) -> None:
     ))
     state.ledger.check()
     _tell_position(desk, order, had_position)
+    if was_over or replacing.is_overtaken(desk, order):
+        replacing.on_late_fill(desk, order, report.quantity)
+    elif not order.is_working:
+        replacing.on_end(desk, order)
+    else:
+        reassess.end_when_nearly_filled(desk, order)
     if spec.side == "buy":
         protection.protect(desk, order)
         if not order.is_working:
@@ -146,6 +155,7 @@ def _tell_closed(desk: Desk, order: Order, position: Position) -> None:
         position.symbol, position.sold_quantity, position.entry_price, position.exit_price, position.trip_pnl,
         position.trip_fees, position.opened_ns, desk.now, order.client_order_id,
     ))
+    locks.place_after_exit(desk)
 
 
 # ---- everything else -------------------------------------------------------------------------------
@@ -201,5 +211,6 @@ def _on_not_found(desk: Desk, order: Order, report: ExecutionReport) -> None:
 
 def _end(desk: Desk, order: Order, fact: OrderRejected | OrderExpired | OrderCancelled) -> None:
     desk.emit(fact)
+    replacing.on_end(desk, order)
     by_us = isinstance(fact, OrderExpired | OrderCancelled) and fact.by == "us"
     exits.after_end(desk, order, by_venue=not by_us)

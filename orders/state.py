@@ -24,26 +24,50 @@ from bus.messages.orders import (
     OrderTriggered,
     OrderUnknown,
     OrderUpdated,
+    Origin,
+    ReassessmentDue,
+    RebalanceEnded,
+    RebalanceStarted,
     SubmitOrder,
     TrailingAdvanced,
     TrailingArmed,
     TrailingDisarmed,
+    VerdictScaled,
 )
-from bus.messages.system import KillSwitchEngaged, KillSwitchReleased, LimitBreached, TradingState, TradingStateChanged
+from bus.messages.system import (
+    BY_RULE,
+    ExposureCut,
+    KillSwitchEngaged,
+    KillSwitchReleased,
+    LimitBreached,
+    LockLifted,
+    LockPlaced,
+    TradingState,
+    TradingStateChanged,
+)
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from orders.grid_book import GridBook
 from orders.ledger import Booking, Ledger
 from orders.order_table import FireRecord, Order, OrderStateError, OrderTable
 from orders.watch import Watch
+from risk.locks import LockBook, Trip
 from risk.trading_state import TradingStateVotes
 
 KEEP_TRADE_IDS: Final = 200_000
 KEEP_VERDICTS: Final = 10_000
 KEEP_RECENT: Final = 10_000
+REBALANCE_TAG: Final = "rebalance"
+REBALANCE_TRIES: Final = 10
+"""Orders per symbol that one rebalancing may give; a refused one is the last of its symbol."""
+
 SENT_WINDOW_NS: Final = 60 * SECOND_NS
 SYMBOL_HALT: Final = "symbol_halt"
 """`LimitBreached.rule` that stops entries on the symbol named by `value` until it is flat or the kill is released."""
+
+CUT_TAG: Final = "cut"
+"""Of orders that cut exposure beyond a drawdown limit."""
 
 Content = tuple[object, ...]
 
@@ -68,18 +92,40 @@ class EngineState:
         self.votes = TradingStateVotes()
         self.kill: KillSwitchEngaged | None = None
         self.kill_ns = 0
+        self.released_ns = 0
+        self.is_loss_accepted = False
+        """A person released the switch after a rule engaged it; forgotten when the loss is below the limit again."""
         self.halted_symbols: set[str] = set()
+        self.locks = LockBook()
+        self.grids = GridBook()
+        self.last_trip: Trip | None = None
+        self.exposure_cut_step = 0
         self.verdicts: dict[ProposalId, Decimal] = {}
         self.sent_ns: deque[int] = deque(maxlen=KEEP_RECENT)
+        self._sent_money: deque[tuple[int, Decimal]] = deque(maxlen=KEEP_RECENT)
         self.recent: deque[tuple[int, Content, ClientOrderId]] = deque(maxlen=KEEP_RECENT)
         self.born = 0
         self.last_booking = Booking(ZERO, ZERO)
+        self.rebalance: RebalanceStarted | None = None
+        self.rebalance_ns = 0
+        self.rebalance_tries: dict[str, int] = {}
         self._trade_ids: dict[tuple[str, TradeId], None] = {}
 
     @property
     def trading_state(self) -> TradingState:
         """The lowest of the four votes; HALTED while the kill switch is engaged."""
         return self.votes.state
+
+    @property
+    def is_latched_by_rule_alone(self) -> bool:
+        """No person chose it and nobody votes HALTED: exits but the council's go on, for nobody may be there."""
+        return self.kill is not None and self.kill.by == BY_RULE and self.votes.voted != "HALTED"
+
+    def lets_exit_leave(self, origin: Origin) -> bool:
+        """May an exit that is ready be tried? Under HALTED the kill switch's own; under a rule's latch most."""
+        if self.trading_state != "HALTED" or origin == "kill":
+            return True
+        return self.is_latched_by_rule_alone and origin != "council"
 
     def has_trade(self, symbol: str, trade_id: TradeId) -> bool:
         """Was this execution booked already?"""
@@ -90,6 +136,7 @@ class EngineState:
         handler = _FOLDS.get(type(message.body))
         if handler is not None:
             handler(self, message.body, message.header.ts)
+        self.grids.apply(message)
 
     # ---- orders ------------------------------------------------------------------------------------
 
@@ -104,12 +151,14 @@ class EngineState:
         order.note("initialized", ts, fact.order.reason)
         self.orders.add(order)
         self.born += 1
+        self._note_rebalancing(fact.order, 1)
         if fact.order.origin in ("council", "manual"):
             self.recent.append((ts, content_of(fact.order), fact.order.client_order_id))
 
     def _on_denied(self, fact: OrderDenied, ts: int) -> None:
         if fact.order is None:
             return
+        self._note_rebalancing(fact.order, REBALANCE_TRIES)
         known = self.orders.get(fact.client_order_id)
         order = Order(fact.order, ts) if known is None else known
         order.denial = fact
@@ -130,6 +179,8 @@ class EngineState:
         self.orders.settle(order)
         if order.spec.origin in ("council", "manual"):
             self._note_sent(ts)
+            if order.spec.side == "buy":
+                self._sent_money.append((ts, fact.quantity * (fact.price or fact.reference_price)))
 
     def _note_sent(self, ts: int) -> None:
         """Kept in order of time, which the search in `sent_since` needs; what is a minute old counts for nothing."""
@@ -141,6 +192,13 @@ class EngineState:
     def sent_since(self, ts: int) -> int:
         """How many orders of the council and of people left after `ts`, at most `SENT_WINDOW_NS` ago."""
         return len(self.sent_ns) - bisect_right(self.sent_ns, ts)
+
+    def sent_notional(self, now: int) -> Decimal:
+        """Quote value of the buys that the council and people sent within the minute before `now`."""
+        sent = self._sent_money
+        while sent and now - sent[0][0] >= SENT_WINDOW_NS:
+            sent.popleft()
+        return sum((money for _, money in sent), ZERO)
 
     def _on_accepted(self, fact: OrderAccepted, ts: int) -> None:
         order = self._order(fact.client_order_id)
@@ -204,11 +262,16 @@ class EngineState:
             fact.symbol, base, fact.side, fact.quantity, fact.price, fact.fee, fact.fee_asset or self.ledger.quote, ts,
         )
 
+    def _on_reassessment(self, fact: ReassessmentDue, ts: int) -> None:
+        order = self._order(fact.client_order_id)
+        order.reassess_by_ns = fact.cancel_at
+        order.note(order.detail, ts, fact.reason)
+
     # ---- trailing ----------------------------------------------------------------------------------
 
     def _on_armed(self, fact: TrailingArmed, ts: int) -> None:
         order = self._order(fact.client_order_id)
-        if not order.arming_price:
+        if not order.arming_price or order.spec.trail is None:
             order.arming_price = fact.best
         self.watch.arm(fact, order.spec, order.arming_price, ts)
         if order.detail != "armed":
@@ -220,14 +283,50 @@ class EngineState:
     def _on_disarmed(self, fact: TrailingDisarmed, _ts: int) -> None:
         self.watch.disarm(fact.client_order_id)
 
+    # ---- rebalancing ------------------------------------------------------------------------------
+
+    def _on_rebalance(self, fact: RebalanceStarted, ts: int) -> None:
+        self.rebalance = fact
+        self.rebalance_ns = ts
+        self.rebalance_tries = {}
+
+    def _on_rebalance_ended(self, _fact: RebalanceEnded, _ts: int) -> None:
+        self.rebalance = None
+
+    def _note_rebalancing(self, order: SubmitOrder, tries: int) -> None:
+        if order.tag == REBALANCE_TAG:
+            self.rebalance_tries[order.symbol] = self.rebalance_tries.get(order.symbol, 0) + tries
+
     # ---- money, permission -------------------------------------------------------------------------
 
-    def _on_position_closed(self, fact: PositionClosed, _ts: int) -> None:
+    def _on_position_closed(self, fact: PositionClosed, ts: int) -> None:
+        self.last_trip = self._trip_of(fact, ts)
+        self.locks.note_trip(self.last_trip)
         self.ledger.end_round_trip(fact.symbol)
         self.halted_symbols.discard(fact.symbol)
 
+    def _trip_of(self, fact: PositionClosed, ts: int) -> Trip:
+        """A stop is a sale at a loss by the position's own protection (a cut of exposure is none of it)."""
+        order = self.orders.get(fact.client_order_id)
+        is_protection = order is not None and order.spec.origin == "protective" and order.spec.tag != CUT_TAG
+        cost = fact.entry_price * fact.quantity
+        return Trip(fact.symbol, ts, fact.realized_pnl, cost, is_protection and fact.realized_pnl < ZERO)
+
+    def _on_lock(self, fact: LockPlaced, _ts: int) -> None:
+        self.locks.place(fact)
+
+    def _on_lock_lifted(self, fact: LockLifted, _ts: int) -> None:
+        self.locks.lift(fact.lock_id)
+
+    def _on_cut(self, fact: ExposureCut, _ts: int) -> None:
+        self.exposure_cut_step = fact.step
+
     def _on_funds(self, fact: FundsChanged, _ts: int) -> None:
         self.ledger.change_funds(fact.asset, fact.delta, self._symbols_by_base.get(fact.asset, ""))
+
+    def _on_scaled(self, fact: VerdictScaled, _ts: int) -> None:
+        if fact.proposal_id in self.verdicts:
+            self.verdicts[fact.proposal_id] = fact.quantity
 
     def _on_verdict(self, fact: ProposalApproved, _ts: int) -> None:
         self.verdicts[fact.proposal_id] = fact.quantity
@@ -240,9 +339,12 @@ class EngineState:
     def _on_kill(self, fact: KillSwitchEngaged, ts: int) -> None:
         self.kill = fact
         self.kill_ns = ts
+        self.is_loss_accepted = False
         self.votes.engage_kill(fact.reason)
 
-    def _on_release(self, _fact: KillSwitchReleased, _ts: int) -> None:
+    def _on_release(self, _fact: KillSwitchReleased, ts: int) -> None:
+        self.is_loss_accepted = self.kill is not None and self.kill.by == BY_RULE
+        self.released_ns = ts
         self.kill = None
         self.votes.release_kill()
         self.halted_symbols.clear()
@@ -264,6 +366,10 @@ _FOLDS: Final[dict[type, Callable[[EngineState, Any, int], None]]] = {
     OrderCancelled: EngineState._on_ended,
     OrderExpired: EngineState._on_ended,
     OrderUnknown: EngineState._on_unknown,
+    ReassessmentDue: EngineState._on_reassessment,
+    VerdictScaled: EngineState._on_scaled,
+    RebalanceStarted: EngineState._on_rebalance,
+    RebalanceEnded: EngineState._on_rebalance_ended,
     OrderFilled: EngineState._on_filled,
     TrailingArmed: EngineState._on_armed,
     TrailingAdvanced: EngineState._on_advanced,
@@ -275,4 +381,7 @@ _FOLDS: Final[dict[type, Callable[[EngineState, Any, int], None]]] = {
     KillSwitchEngaged: EngineState._on_kill,
     KillSwitchReleased: EngineState._on_release,
     LimitBreached: EngineState._on_breach,
+    LockPlaced: EngineState._on_lock,
+    LockLifted: EngineState._on_lock_lifted,
+    ExposureCut: EngineState._on_cut,
 }

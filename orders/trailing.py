@@ -69,7 +69,8 @@ class Trails:
     """The watched orders of one symbol and one price source. Prices are positive, in quote currency."""
 
     __slots__ = (
-        "_busy_high", "_busy_low", "_count", "_decaying", "_fall", "_high", "_low", "_rise", "_watches",
+        "_busy_high", "_busy_low", "_count", "_decaying", "_fall", "_fence_high", "_fence_low", "_high", "_low",
+        "_rise", "_watches", "quiet_high", "quiet_low",
     )
 
     def __init__(self) -> None:
@@ -82,6 +83,11 @@ class Trails:
         self._high = ALWAYS_ABOVE
         self._busy_low = ALWAYS_ABOVE  # between these two it does no more than move one group's best
         self._busy_high = ZERO
+        self._fence_low = ZERO
+        self._fence_high = ALWAYS_ABOVE
+        # as _low and _high, but never outside the fence: for callers that have no call to spare on a quiet tick
+        self.quiet_low = ZERO
+        self.quiet_high = ALWAYS_ABOVE
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -203,6 +209,11 @@ class Trails:
         wing.add_stop(watch, wing.level(stop_price))
         self._settle(wing)
 
+    def fence(self, low: Decimal, high: Decimal) -> None:
+        """Only prices between these are quiet for `quiet_low` and `quiet_high`; it changes nothing else."""
+        self._fence_low, self._fence_high = low, high
+        self.quiet_low, self.quiet_high = max(self._low, low), min(self._high, high)
+
     # ---- what happens ------------------------------------------------------------------------------
 
     def on_price(self, price: Decimal) -> Sequence[TrailEvent]:
@@ -320,6 +331,7 @@ class Trails:
         self._high = min(fall.follow_level, rise.fire_level.copy_negate())
         self._busy_low = max(ZERO, fall.fire_level, rise.busy_level.copy_negate())
         self._busy_high = min(fall.busy_level, rise.fire_level.copy_negate())
+        self.quiet_low, self.quiet_high = max(self._low, self._fence_low), min(self._high, self._fence_high)
 
     def _act(self, price: Decimal) -> Sequence[TrailEvent]:
         if self._low < price < self._busy_high:
@@ -351,9 +363,11 @@ class Trails:
         if not moved or nearest is None:
             return _QUIET
         trigger = wing.front_level
-        self._high = price
+        self._high = self.quiet_high = price
         if trigger > self._low:
             self._low = trigger
+            if trigger > self.quiet_low:
+                self.quiet_low = trigger
         if trigger > self._busy_low:
             self._busy_low = trigger
         return (Advance("sell", price, moved, nearest.client_order_id, trigger),)
@@ -366,9 +380,11 @@ class Trails:
         if not moved or nearest is None:
             return _QUIET
         trigger = wing.front_level.copy_negate()
-        self._low = price
+        self._low = self.quiet_low = price
         if trigger < self._high:
             self._high = trigger
+            if trigger < self.quiet_high:
+                self.quiet_high = trigger
         if trigger < self._busy_high:
             self._busy_high = trigger
         return (Advance("buy", price, moved, nearest.client_order_id, trigger),)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, final
+from typing import Final, final
 
 from bus.ids import ClientOrderId
 from bus.messages.council import Check
-from bus.messages.orders import Origin, Side, TimeInForce
+from bus.messages.orders import Origin, Side, TimeInForce, WireType
 
 _GATE_KEY: Final = object()
 
@@ -21,13 +21,14 @@ class OrderRequest:
     """An order about to leave, fully rounded: what the gate reviews and the venue gets.
 
     `quantity` in base; `price` in quote, None for market; `reference_price` the market price the decision
-    rests on. `is_arming`: the order will be held by the engine and reviewed again when it fires.
+    rests on. `is_arming`: the order will be held by the engine and reviewed again when it fires. `stop_price`
+    is a "stop_limit" order's: below it the venue sells, not under `price`.
     """
 
     client_order_id: ClientOrderId
     symbol: str
     side: Side
-    wire_type: Literal["market", "limit"]
+    wire_type: WireType
     quantity: Decimal
     price: Decimal | None
     time_in_force: TimeInForce
@@ -36,6 +37,7 @@ class OrderRequest:
     origin: Origin
     proposal_id: str = ""
     is_arming: bool = False
+    stop_price: Decimal | None = None
 
 
 @final

@@ -38,6 +38,8 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     ("INSTRUMENT_NOT_TRADING", RISK_LIMIT, "The venue does not trade this symbol at the moment."),
     ("SYMBOL_HALTED", RISK_LIMIT, "New risk on this one symbol was stopped after repeated faults."),
     ("UNKNOWN_PENDING", CONNECTION_LOST, "An order of unknown outcome blocks new risk on its symbol."),
+    ("SYMBOL_LOCKED", RISK_LIMIT, "A protection has locked entries on this symbol for a while."),
+    ("ALL_LOCKED", RISK_LIMIT, "A protection has locked entries on every symbol for a while."),
     # market data
     ("FEED_SILENT", CONNECTION_LOST, "Market data was never heard, so there is nothing to decide on."),
     ("STALE_DATA", CONNECTION_LOST, "Market data is too old to open or enlarge a position."),
@@ -55,6 +57,8 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     ("PRICE_UNEXPECTED", RISK_LIMIT, "A market order carries a price."),
     ("PRICE_NOT_POSITIVE", RISK_LIMIT, "The price is zero or negative."),
     ("PRICE_OFF_TICK", RISK_LIMIT, "The price is no multiple of the venue's tick."),
+    ("STOP_PRICE_INVALID", RISK_LIMIT, "A stop that is to rest at the venue has no stop price, or one that cannot be."),
+    ("STOP_THROUGH_MARKET", RISK_LIMIT, "The stop lies at or above the market: it would sell at once."),
     ("PRICE_COLLAR", RISK_LIMIT, "The price is too far from the market to be meant."),
     ("BELOW_VENUE_MIN_NOTIONAL", RISK_LIMIT, "The order is worth less than the venue accepts."),
     ("BELOW_MIN_NOTIONAL", RISK_LIMIT, "The order is worth less than our minimum."),
@@ -64,6 +68,7 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     ("DUPLICATE_ORDER", RISK_LIMIT, "An order of the same content was sent moments ago."),
     ("RATE_PER_SECOND", RATE_LIMIT, "Too many orders within a second."),
     ("RATE_PER_MINUTE", RATE_LIMIT, "Too many orders within a minute."),
+    ("NOTIONAL_PER_MINUTE", RATE_LIMIT, "Entries within a minute would be worth too large a share of equity."),
     # the council
     ("NO_VERDICT", AGENT_TIMEOUT, "The risk officer has not approved this proposal."),
     ("EXCEEDS_VERDICT", RISK_LIMIT, "The order is larger than the risk officer approved."),
@@ -87,7 +92,16 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     ("PORTFOLIO_STALE", AGENT_TIMEOUT, "The portfolio the verdict would rest on is too old."),
     # commands to the engine
     ("UNKNOWN_ORDER", RISK_LIMIT, "No working order has this client id."),
+    ("UNKNOWN_LOCK", RISK_LIMIT, "No lock that still holds has this id."),
+    ("BLACKOUT", RISK_LIMIT, "The configuration allows no entries at this time."),
+    ("DAY_ENDING", RISK_LIMIT, "The trading day is about to end, and what is held then is closed."),
     ("INVALID_ORDER", RISK_LIMIT, "The order does not say what it must: a price, a trigger or a trail is missing."),
+    # grids
+    ("GRID_EXISTS", RISK_LIMIT, "The symbol has a grid already."),
+    ("GRID_HOLDS", RISK_LIMIT, "What is held of the symbol belongs to its grid, which sells it itself."),
+    ("GRID_TOO_SMALL", RISK_LIMIT, "The grid's capital is too little for its number of levels."),
+    ("INVALID_GRID", RISK_LIMIT, "A value of the grid makes no sense, or does not fit the others."),
+    ("UNKNOWN_GRID", RISK_LIMIT, "No grid has this id."),
 )
 
 DENIAL_CODES: Final[Mapping[str, DenialCode]] = MappingProxyType(

@@ -6,7 +6,7 @@ It cannot be outvoted, has no state and asks nobody: the same order, view and li
 from typing import Final
 
 from bus.messages.council import Check
-from risk import capital_checks, order_checks, pace_checks, permission_checks
+from risk import capital_checks, lock_checks, order_checks, pace_checks, permission_checks
 from risk.approved import _GATE_KEY, Approved, Denied, OrderRequest
 from risk.case import Case, Rule, checked, open_case
 from risk.codes import DENIAL_CODES
@@ -16,9 +16,10 @@ from risk.limits import RiskLimits
 __all__ = ["CHECKS", "GateView", "RiskGate"]
 
 CHECKS: Final[tuple[Rule, ...]] = (
-    *permission_checks.CHECKS, *order_checks.CHECKS, *capital_checks.CHECKS, *pace_checks.CHECKS,
+    *permission_checks.CHECKS, *lock_checks.CHECKS, *order_checks.CHECKS, *capital_checks.CHECKS, *pace_checks.CHECKS,
 )
-"""In the order in which a failure is told: may we trade, is the order sane, can we afford it, is it too often."""
+"""In the order in which a failure is told: may we trade, is it locked, is the order sane, can we afford it, is it too
+often."""
 
 _ASKED_OF_ENTRIES: Final = tuple(rule.holds for rule in CHECKS)
 _ASKED_OF_EXITS: Final = tuple(rule.holds for rule in CHECKS if not rule.is_for_entries)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
+from bus.messages.system import LockPlaced
 from market.instrument import Instrument
 from market.money import ZERO
 from risk.approved import OrderRequest
@@ -49,6 +50,10 @@ class GateView:
     orders_last_second: int
     """Orders sent within the last second, protective ones and those of the kill switch not counted."""
     orders_last_minute: int
+    sent_notional_last_minute: Decimal = ZERO
+    """Quote value of the entries sent within the last minute."""
+    is_latched_by_rule: bool = False
+    """The kill switch was engaged by a rule, not by a person: exits but the council's go on."""
     duplicate_of: str = ""
     """Client id of an order of equal content inside the duplicate window, "" if there is none."""
     unknown_on_symbol: bool = False
@@ -58,6 +63,10 @@ class GateView:
     """What the risk officer allowed for the order's proposal; None = no verdict."""
     taker_fee_ratio: Decimal = ZERO
     """Worst-case cost of an entry beyond its price: taker fee and slippage."""
+    symbol_lock: LockPlaced | None = None
+    """The protection's lock on this symbol that lasts longest."""
+    all_lock: LockPlaced | None = None
+    """The same for the locks on all symbols."""
     capital_loss: Decimal = ZERO
     """Share of the initial capital that is lost."""
 
@@ -70,7 +79,7 @@ def first_not_finite(order: OrderRequest, view: GateView) -> str:
 
     NaN compares false with every limit (or raises): it must be caught before any limit is looked at.
     """
-    for name in ("quantity", "price", "reference_price"):
+    for name in ("quantity", "price", "reference_price", "stop_price"):
         value = getattr(order, name)
         if value is not None and not value.is_finite():
             return f"order.{name}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from market.interval import SECOND_NS
 
@@ -19,7 +19,7 @@ _RATIOS_UP_TO_ONE: Final = (
 )
 _COUNTS: Final = ("max_positions", "orders_per_second", "orders_per_minute")
 _WINDOWS_NS: Final = ("duplicate_window_ns", "stale_after_ns")
-_SECONDS_KEYS: Final = MappingProxyType(
+SECONDS_KEYS: Final = MappingProxyType(
     {"duplicate_window_s": "duplicate_window_ns", "stale_after_s": "stale_after_ns"}
 )
 _LARGER_IS_STRICTER: Final = frozenset({"min_notional"})
@@ -55,6 +55,8 @@ class RiskLimits:
     """One order; exactly this much is still allowed."""
     orders_per_second: int = 10
     orders_per_minute: int = 60
+    notional_per_minute: Decimal = Decimal(1)
+    """Entries sent within 60 seconds, as a ratio of equity (may be above 1)."""
     runaway_loss: Decimal = Decimal("0.02")
     """Loss of equity within 60 seconds."""
     duplicate_window_ns: int = 5 * SECOND_NS
@@ -67,6 +69,9 @@ class RiskLimits:
             ratio = getattr(self, name)
             if not isinstance(ratio, Decimal) or not ratio.is_finite() or not 0 < ratio <= 1:
                 raise ValueError(f"risk.{name}: {ratio!r} is not a limit: write a ratio above 0 and at most 1")
+        pace = self.notional_per_minute
+        if not isinstance(pace, Decimal) or not pace.is_finite() or pace <= 0:
+            raise ValueError(f"risk.notional_per_minute: {pace!r} is not a limit: write a ratio above 0")
         notional = self.min_notional
         if not isinstance(notional, Decimal) or not notional.is_finite() or notional < 0:
             raise ValueError(f"risk.min_notional: {notional!r} is not a limit: write an amount of 0 or more")
@@ -90,6 +95,11 @@ TOLERANCES: Final[Mapping[str, LimitValues]] = MappingProxyType({
 })
 """What the risk tolerance sets."""
 
+CONFIDENCE_THRESHOLDS: Final[Mapping[str, float]] = MappingProxyType(
+    {"conservative": 0.7, "moderate": 0.6, "aggressive": 0.5}
+)
+"""Least consensus confidence for a proposal, by risk tolerance; no limit of the gate, hence a float."""
+
 PRESETS: Final[Mapping[str, LimitValues]] = MappingProxyType({
     "": MappingProxyType({}),
     "trailing-grid": MappingProxyType({
@@ -105,12 +115,45 @@ PRESETS: Final[Mapping[str, LimitValues]] = MappingProxyType({
         "stop_loss": Decimal("0.05"), "min_notional": Decimal(10), "max_positions": 1,
     }),
 })
-"""What each preset sets; limits it does not name keep their default."""
+"""What each preset sets; limits it does not name keep their default.
+
+Of the three designs' numbers these are the limits. Two of the autotrader's are none: its poll of 300 s (60 s after
+an error) has no counterpart, for decisions here are made when a candle of `candles.decision` closes; "a sell closes
+all" is so for everybody, the council's exits sell all that is held. Its daily loss of 15 % lies beyond the standing
+daily drawdown of 5 %: whoever wants it to bind writes `daily_drawdown` too.
+"""
 
 
 def stricter(name: str, one: Decimal | int, other: Decimal | int) -> Decimal | int:
     """The one of two values of the limit `name` that allows less."""
     return max(one, other) if name in _LARGER_IS_STRICTER else min(one, other)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitOrigin:
+    """One limit as it holds, and who set it: "default", "tolerance", "preset" or "config"."""
+
+    name: str
+    value: Decimal | int
+    source: Literal["default", "tolerance", "preset", "config"]
+
+
+def explain_limits(tolerance: str, preset: str, overrides: Mapping[str, object]) -> tuple[LimitOrigin, ...]:
+    """Every limit with its source, in the order of `RiskLimits`; arguments and errors as `resolve_limits`."""
+    limits = resolve_limits(tolerance, preset, overrides)
+    written = {_field_of(key) for key, raw in overrides.items() if raw is not None}
+    origins = []
+    for field in fields(RiskLimits):
+        name, value = field.name, getattr(limits, field.name)
+        source: Literal["default", "tolerance", "preset", "config"] = "default"
+        if name in written:
+            source = "config"
+        elif name in TOLERANCES[tolerance] and TOLERANCES[tolerance][name] == value:
+            source = "tolerance"
+        elif name in PRESETS[preset]:
+            source = "preset"
+        origins.append(LimitOrigin(name, value, source))
+    return tuple(origins)
 
 
 def resolve_limits(tolerance: str, preset: str, overrides: Mapping[str, object]) -> RiskLimits:
@@ -136,9 +179,9 @@ def resolve_limits(tolerance: str, preset: str, overrides: Mapping[str, object])
 
 
 def _field_of(key: str) -> str:
-    name = _SECONDS_KEYS.get(key, key)
+    name = SECONDS_KEYS.get(key, key)
     if name not in _FIELD_NAMES:
-        known = ", ".join(sorted(_FIELD_NAMES | set(_SECONDS_KEYS)))
+        known = ", ".join(sorted(_FIELD_NAMES | set(SECONDS_KEYS)))
         raise ValueError(f"risk.{key}: no such limit: use one of {known}")
     return name
 
@@ -151,7 +194,7 @@ def _limit_value(key: str, name: str, raw: object) -> Decimal | int:
         value = Decimal(raw)
     except ArithmeticError as error:
         raise ValueError(f"risk.{key}: {raw!r} is not a number: write one such as 0.05") from error
-    if key in _SECONDS_KEYS:
+    if key in SECONDS_KEYS:
         value *= SECOND_NS
     if name not in _COUNTS and name not in _WINDOWS_NS:
         return value

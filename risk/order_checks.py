@@ -112,14 +112,14 @@ def _tell_quantity_maximum(case: Case, _passed: bool) -> Words:
 
 
 def is_price_where_it_belongs(case: Case) -> bool:
-    """A limit order has a price and a market order has none."""
-    return (case.order.wire_type == "limit") == (case.order.price is not None)
+    """A limit order has a price, a stop-limit too, and a market order has none."""
+    return (case.order.wire_type != "market") == (case.order.price is not None)
 
 
 def _tell_price(case: Case, passed: bool) -> Words:
     price = case.order.price
     told = "none" if price is None else to_text(price)
-    if case.order.wire_type == "limit":
+    if case.order.wire_type != "market":
         return Words(
             "PRICE_MISSING", told, "a price",
             "The limit order has a price." if passed else "The limit order has no price.",
@@ -160,6 +160,50 @@ def _tell_price_tick(case: Case, _passed: bool) -> Words:
     return Words(
         "PRICE_OFF_TICK", to_text(price), tick,
         f"The price is {to_text(price)} {case.quote}; the venue's tick is {tick}.",
+    )
+
+
+def is_stop_sound(case: Case) -> bool:
+    """A stop that is to rest at the venue sells, lies on the tick and below the market, and its limit below itself."""
+    order = case.order
+    if order.wire_type != "stop_limit" and order.stop_price is None:
+        return True
+    return _is_stop_well_formed(case) and not _is_through_market(case)
+
+
+def _is_stop_well_formed(case: Case) -> bool:
+    order, instrument = case.order, case.view.instrument
+    stop, price = order.stop_price, order.price
+    return (
+        order.wire_type == "stop_limit" and order.side == "sell" and stop is not None and price is not None
+        and ZERO < price <= stop and (instrument is None or _is_multiple(stop, instrument.price_tick))
+    )
+
+
+def _is_through_market(case: Case) -> bool:
+    """Venues look at the last price; where none was heard, the middle of the quote must do."""
+    last = case.view.last if case.view.last is not None else case.market_price
+    stop = case.order.stop_price
+    return last is not None and stop is not None and stop >= last
+
+
+def _tell_stop(case: Case, passed: bool) -> Words:
+    order = case.order
+    if order.wire_type != "stop_limit" and order.stop_price is None:
+        return not_asked("Not asked of an order without a stop.")
+    told = "none" if order.stop_price is None else to_text(order.stop_price)
+    if passed:
+        return Words("", told, "below the market", f"The stop rests at {told} {case.quote}, below the market.")
+    if not _is_stop_well_formed(case):
+        return Words(
+            "STOP_PRICE_INVALID", told, "a stop above its limit",
+            f"The stop price is {told} {case.quote}: only a stop-limit sell has one, on the venue's tick and not below "
+            "its limit.",
+        )
+    last = case.view.last if case.view.last is not None else case.market_price or ZERO
+    return Words(
+        "STOP_THROUGH_MARKET", told, to_text(last),
+        f"The stop price {told} {case.quote} is not below the market at {to_text(last)}: it would sell at once.",
     )
 
 
@@ -263,6 +307,7 @@ CHECKS: Final = (
     Rule("price", is_price_where_it_belongs, _tell_price),
     Rule("price_positive", is_price_positive, _tell_price_positive),
     Rule("price_tick", is_price_on_tick, _tell_price_tick),
+    Rule("stop_price", is_stop_sound, _tell_stop),
     Rule("collar", is_within_collar, _tell_collar),
     Rule("venue_min_notional", is_worth_the_venue, _tell_venue_minimum),
     Rule("min_notional", is_worth_its_fees, _tell_minimum),

@@ -38,6 +38,21 @@ def _tell_rate(case: Case, code: str, span: str, before: int, limit: int) -> Wor
     )
 
 
+def is_within_minutes_money(case: Case) -> bool:
+    """Quote value of entries within a minute, of equity; exactly this much is still allowed."""
+    spent = case.view.sent_notional_last_minute + case.notional
+    return spent <= case.limits.notional_per_minute * case.view.equity
+
+
+def _tell_minutes_money(case: Case, _passed: bool) -> Words:
+    spent = to_text(case.view.sent_notional_last_minute + case.notional)
+    limit = to_text(case.limits.notional_per_minute * case.view.equity)
+    return Words(
+        "NOTIONAL_PER_MINUTE", spent, limit,
+        f"It would bring entries within a minute to {spent} {case.quote}; {limit} are allowed.",
+    )
+
+
 def is_new(case: Case) -> bool:
     """The same content moments ago was a mistake or a stutter. Protection repeats itself on purpose."""
     return not case.view.duplicate_of or case.is_protective
@@ -116,6 +131,7 @@ def _tell_within_verdict(case: Case, _passed: bool) -> Words:
 CHECKS: Final = (
     Rule("orders_per_second", is_rare_within_second, _tell_rate_second),
     Rule("orders_per_minute", is_rare_within_minute, _tell_rate_minute),
+    Rule("notional_per_minute", is_within_minutes_money, _tell_minutes_money, is_for_entries=True),
     Rule("duplicate_window", is_new, _tell_new),
     Rule("unknown_pending", is_nothing_unknown, _tell_unknown, is_for_entries=True),
     Rule("symbol_halt", is_symbol_open, _tell_symbol_open, is_for_entries=True),

@@ -14,10 +14,14 @@ from risk.case import Case, Rule, Words, not_asked
 def is_released(case: Case) -> bool:
     """Latched means nothing leaves but the kill switch's own closing of positions.
 
-    Protection may still be armed (a fill that was under way must not stay bare after the release): arming
-    sends nothing, and the order comes here again when it fires.
+    Where a rule engaged it nobody may be there to choose what becomes of the positions: exits but the council's
+    go on, as protection fails open. Protection may still be armed (a fill that was under way must not stay bare
+    after the release): arming sends nothing, and the order comes here again when it fires.
     """
-    return not case.view.kill_engaged or _closes_for_kill_switch(case) or _arms_protection(case)
+    return (
+        not case.view.kill_engaged or _closes_for_kill_switch(case) or _arms_protection(case)
+        or _goes_on_under_rule(case)
+    )
 
 
 def _tell_released(case: Case, passed: bool) -> Words:
@@ -25,7 +29,7 @@ def _tell_released(case: Case, passed: bool) -> Words:
         return Words("", "released", "released", "The kill switch is released.")
     return Words(
         "KILL_ENGAGED", "engaged", "released",
-        "The kill switch is engaged; its own closing of positions and the arming of protection go on." if passed
+        "The kill switch is engaged; what lowers exposure by its rules goes on." if passed
         else "The kill switch is engaged: nothing may be sent until a person releases it.",
     )
 
@@ -37,7 +41,9 @@ def is_state_permitting(case: Case) -> bool:
         return True
     if state == "REDUCING":
         return not case.is_entry
-    return _arms_protection(case) or (case.view.kill_engaged and _closes_for_kill_switch(case))
+    if _arms_protection(case) or _goes_on_under_rule(case):
+        return True
+    return case.view.kill_engaged and _closes_for_kill_switch(case)
 
 
 def _tell_state(case: Case, passed: bool) -> Words:
@@ -51,13 +57,19 @@ def _tell_state(case: Case, passed: bool) -> Words:
         )
     return Words(
         "TRADING_HALTED", state, "ACTIVE",
-        "Trading is halted; only the kill switch's closing of positions and the arming of protection go on." if passed
+        "Trading is halted; what lowers exposure by the kill switch's rules goes on." if passed
         else "Trading is halted: nothing may be sent.",
     )
 
 
 def _closes_for_kill_switch(case: Case) -> bool:
     return case.is_protective and case.order.origin == "kill"
+
+
+def _goes_on_under_rule(case: Case) -> bool:
+    return case.view.kill_engaged and case.view.is_latched_by_rule and not case.is_entry and (
+        case.order.origin != "council"
+    )
 
 
 def _arms_protection(case: Case) -> bool:

@@ -218,11 +218,12 @@ def _check_minimum(docket: _Docket, quantity: Decimal, why: str) -> tuple[Check,
 
 
 def drawdown_shrink(portfolio: PortfolioSnapshot, limits: RiskLimits) -> Decimal:
-    """The factor by which drawdowns shrink every entry: the smallest over day, week and all time."""
+    """The factor by which drawdowns shrink every entry: the smallest over day, week, all time and the day's loss."""
     return min(
         drawdown_factor(loss_ratio(portfolio.day_peak_equity, portfolio.equity), limits.daily_drawdown),
         drawdown_factor(loss_ratio(portfolio.week_peak_equity, portfolio.equity), limits.weekly_drawdown),
         drawdown_factor(loss_ratio(portfolio.peak_equity, portfolio.equity), limits.max_drawdown),
+        drawdown_factor(loss_ratio(portfolio.day_open_equity, portfolio.equity), limits.daily_loss),
     )
 
 

@@ -1,4 +1,8 @@
-"""How much to buy: a base share times confidence, never more than any cap allows, never rounded up."""
+"""How much to buy: what the chosen method wishes for, never more than any cap allows, never rounded up.
+
+Caps that are no limits of the account: risk per trade holds for every method, Kelly for the methods
+"confidence" and "kelly", volatility for "confidence" (T10) and "volatility".
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +13,18 @@ from market.instrument import Instrument
 from market.money import ONE, ZERO, to_text
 from risk.headroom import Headroom, headrooms, largest_quantity
 from risk.limits import RiskLimits
+from risk.sizing_methods import Means, Sizing, wished_value
 from risk.wording import money, percent
 
 KELLY_ROUND_TRIPS: Final = 100
 """The Kelly cap looks at so many of the last round trips,"""
 KELLY_MINIMUM_ROUND_TRIPS: Final = 20
 """and at none while there are fewer than this."""
-KELLY_SAFETY: Final = Decimal("0.5")
-KELLY_CAP: Final = Decimal("0.25")
-RISK_PER_TRADE: Final = Decimal("0.01")
-"""Share of equity that may be lost when the stop is hit (or by one ATR against us)."""
 SHRINK_FROM: Final = Decimal("0.8")
 """Share of a drawdown limit from which sizes shrink."""
+
+
+_STANDARD: Final = Sizing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def drawdown_factor(drawdown: Decimal, limit: Decimal) -> Decimal:
     return (limit - drawdown) / ((ONE - SHRINK_FROM) * limit)
 
 
-def kelly_cap(round_trip_returns: Sequence[Decimal]) -> Decimal | None:
+def kelly_cap(round_trip_returns: Sequence[Decimal], sizing: Sizing = _STANDARD) -> Decimal | None:
     """The largest share of capital to stake, by the results of the last 100 round trips; None below 20 of them.
 
     f = W - (1 - W) / R, where W is the share of winners and R the average win over the average loss
@@ -64,14 +68,14 @@ def kelly_cap(round_trip_returns: Sequence[Decimal]) -> Decimal | None:
         average_win = sum(wins, ZERO) / len(wins)
         average_loss = sum(losses, ZERO) / len(losses)
         edge = win_share - (ONE - win_share) * average_loss / average_win
-    return min(max(edge * KELLY_SAFETY, ZERO), KELLY_CAP)
+    return min(max(edge * sizing.kelly_safety, ZERO), sizing.kelly_cap)
 
 
 def size_entry(
     *, instrument: Instrument, price: Decimal, equity: Decimal, available: Decimal, confidence: float,
     base_share: Decimal, stop_ratio: Decimal | None, limits: RiskLimits,
     round_trip_returns: Sequence[Decimal] = (), asset_exposure: Decimal = ZERO, total_exposure: Decimal = ZERO,
-    atr_ratio: Decimal | None = None, shrink: Decimal = ONE,
+    atr_ratio: Decimal | None = None, shrink: Decimal = ONE, sizing: Sizing = _STANDARD,
 ) -> SizedEntry:
     """The size of one entry at `price` (quote per base), equity and cash in quote.
 
@@ -79,17 +83,21 @@ def size_entry(
     `stop_ratio` and `atr_ratio` are distances as ratios of price; `round_trip_returns` the result of past round
     trips, oldest first (profits or returns: only their sign and proportion count). `shrink` is R4's factor
     (`drawdown_factor`), applied last of all: leave it at 1 for proposals, the risk officer applies it to them.
+    `sizing` says by which method the size is wished for.
     Raises ValueError for a confidence or a base share outside 0-1, or a price that is not positive.
     """
     # The float's own decimal text, so that 0.7 is 0.7 and every machine sizes alike.
     trust = Decimal(repr(float(confidence)))
     _require(instrument, price, trust, base_share)
-    base = base_share * trust * available
-    reasons = [f"{percent(base_share)} of {money(available, instrument.quote)} available, "
-               f"times a confidence of {to_text(trust)}: {money(base, instrument.quote)}."]
+    means = Means(
+        instrument.quote, equity, available, base_share, trust, stop_ratio, atr_ratio,
+        kelly_cap(round_trip_returns, sizing),
+    )
+    wished, how = wished_value(sizing, means)
+    reasons = [how]
     rooms = (
-        Headroom("position_size", "", base, False, ""),
-        *_own_rooms(equity, available, stop_ratio, atr_ratio, round_trip_returns),
+        Headroom("position_size", "", wished, False, ""),
+        *_own_rooms(sizing, means),
         *headrooms(base=instrument.base, equity=equity, available=available, asset_exposure=asset_exposure,
                    total_exposure=total_exposure, cost_ratio=instrument.taker_fee, limits=limits),
     )
@@ -116,23 +124,19 @@ def _require(instrument: Instrument, price: Decimal, trust: Decimal, base_share:
         raise ValueError(f"strategy.position_size: {base_share} is not a share between 0 and 1")
 
 
-def _own_rooms(
-    equity: Decimal, available: Decimal, stop_ratio: Decimal | None, atr_ratio: Decimal | None,
-    round_trip_returns: Sequence[Decimal],
-) -> list[Headroom]:
+def _own_rooms(sizing: Sizing, means: Means) -> list[Headroom]:
     """Caps that are no limits of the account: Kelly, risk per trade, volatility."""
     rooms = []
-    share = kelly_cap(round_trip_returns)
-    if share is not None:
-        rooms.append(Headroom("kelly", "", share * available, False,
-                              f"it would exceed the Kelly share of {percent(share)}"))
-    risk = RISK_PER_TRADE * equity
-    if stop_ratio is not None and stop_ratio > ZERO:
-        rooms.append(Headroom("risk_per_trade", "", risk / stop_ratio, False,
-                              f"the stop would cost more than {percent(RISK_PER_TRADE)} of equity"))
-    if atr_ratio is not None and atr_ratio > ZERO:
-        rooms.append(Headroom("volatility", "", risk / atr_ratio, False,
-                              f"a usual move would cost more than {percent(RISK_PER_TRADE)} of equity"))
+    if means.kelly_share is not None and sizing.method in ("confidence", "kelly"):
+        rooms.append(Headroom("kelly", "", means.kelly_share * means.available, False,
+                              f"it would exceed the Kelly share of {percent(means.kelly_share)}"))
+    risk = sizing.risk_per_trade * means.equity
+    if means.stop_ratio is not None and means.stop_ratio > ZERO:
+        rooms.append(Headroom("risk_per_trade", "", risk / means.stop_ratio, False,
+                              f"the stop would cost more than {percent(sizing.risk_per_trade)} of equity"))
+    if means.atr_ratio is not None and means.atr_ratio > ZERO and sizing.method in ("confidence", "volatility"):
+        rooms.append(Headroom("volatility", "", risk / means.atr_ratio, False,
+                              f"a usual move would cost more than {percent(sizing.risk_per_trade)} of equity"))
     return rooms
 
 

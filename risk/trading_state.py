@@ -56,8 +56,11 @@ class TradingStateVotes:
     @property
     def state(self) -> TradingState:
         """The lowest vote, or HALTED while the kill switch is engaged."""
-        if self._kill_reason is not None:
-            return "HALTED"
+        return "HALTED" if self._kill_reason is not None else self.voted
+
+    @property
+    def voted(self) -> TradingState:
+        """The lowest vote, whatever the kill switch says."""
         return min((state for state, _ in self._votes.values()), key=_RANK.__getitem__)
 
     @property

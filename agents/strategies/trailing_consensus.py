@@ -1,8 +1,9 @@
 """The product's own rule: enter behind a trailing buy, leave behind a trailing sell, with a stop from the start.
 
-Distances are multiples of ATR(14) of the decision candles as a ratio of price, kept between `trail_min` and
-`trail_max`. An exit on a sell consensus trails at the entry's (tighter) distance: the models want out, so
-less is given back than by the protective trail that was armed at the entry.
+Distances follow regime, confidence, volatility and liquidity (`agents.strategies.trail_distance`) where a
+`DistanceRule` is given. Without one they are multiples of ATR(14) of the decision candles as a ratio of price, kept
+between `trail_min` and `trail_max`. An exit on a sell consensus trails at the entry's (tighter) distance: the
+models want out, so less is given back than by the protective trail that was armed at the entry.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,14 @@ from math import isfinite
 from typing import Final
 
 from agents.strategies.rule import NoPlan, Plan, Situation
-from bus.messages.orders import Protection, TrailSpec
+from agents.strategies.trail_distance import DistanceRule, beyond_clusters, round_numbers, trail_distance
+from bus.messages.orders import Protection, Side, TrailSpec
+from market.busy_hours import is_busy
 from market.interval import SECOND_NS
-from market.money import ZERO
+from market.money import ONE, ZERO
 from risk.limits import RiskLimits
 from risk.sizing import SizedEntry, size_entry
+from risk.sizing_methods import Sizing
 
 _RATIO_STEP: Final = Decimal("0.000001")
 
@@ -33,6 +37,7 @@ class TrailingConsensusConfig:
     take_profit: Decimal = ZERO
     entry_expires_ns: int = 60 * SECOND_NS
     max_hold_ns: int = 0
+    distances: DistanceRule | None = None
 
 
 class TrailingConsensus:
@@ -40,9 +45,12 @@ class TrailingConsensus:
 
     name = "trailing_consensus"
 
-    def __init__(self, config: TrailingConsensusConfig, limits: RiskLimits) -> None:
+    def __init__(
+        self, config: TrailingConsensusConfig, limits: RiskLimits, sizing: Sizing | None = None,
+    ) -> None:
         self._config = config
         self._limits = limits
+        self._sizing = sizing or Sizing()
 
     @property
     def max_hold_ns(self) -> int:
@@ -53,8 +61,11 @@ class TrailingConsensus:
         atr_ratio = _atr_ratio(situation)
         if atr_ratio is None:
             return NoPlan("the average true range is not known yet")
+        if self._must_wait(situation):
+            return NoPlan("from 14:00 to 15:59 UTC only urgent entries are made")
+        entry_distance, exit_distance = self._distances(situation, atr_ratio)
         # An exit closer than a round trip costs could only lose.
-        exit_trail = max(self._distance(config.exit_trail_atr, atr_ratio), config.exit_trail_min)
+        exit_trail = max(exit_distance, config.exit_trail_min)
         # Never closer than the trail: the stop is the last resort for when the trail cannot do its work.
         stop_ratio = max(self._limits.stop_loss, exit_trail)
         sized = self._size(situation, atr_ratio, stop_ratio)
@@ -66,8 +77,7 @@ class TrailingConsensus:
             trail=TrailSpec("percent", exit_trail),
             take_profit_ratio=config.take_profit if config.take_profit > ZERO else None,
         )
-        entry_trail = TrailSpec("percent", self._distance(config.entry_trail_atr, atr_ratio))
-        return Plan(sized.quantity, entry_trail, protection, config.entry_expires_ns)
+        return Plan(sized.quantity, TrailSpec("percent", entry_distance), protection, config.entry_expires_ns)
 
     def plan_exit(self, situation: Situation) -> Plan | NoPlan:
         quantity = situation.instrument.round_quantity(situation.held)
@@ -77,8 +87,37 @@ class TrailingConsensus:
         # Without a range to measure by, wanting out is enough: at once.
         trail = None
         if atr_ratio is not None:
-            trail = TrailSpec("percent", self._distance(self._config.entry_trail_atr, atr_ratio))
+            trail = TrailSpec("percent", self._leaving_distance(situation, atr_ratio))
         return Plan(quantity, trail, Protection(), self._config.entry_expires_ns)
+
+    # ---- distances ---------------------------------------------------------------------------------
+
+    def _distances(self, situation: Situation, atr_ratio: Decimal) -> tuple[Decimal, Decimal]:
+        """Of the trailing buy, and of the trail that protects what it bought."""
+        config, rule = self._config, self._config.distances
+        if rule is None:
+            return self._distance(config.entry_trail_atr, atr_ratio), self._distance(config.exit_trail_atr, atr_ratio)
+        return (
+            _by_rule(rule, rule.entry_scale, "buy", situation, atr_ratio),
+            _by_rule(rule, rule.exit_scale, "sell", situation, atr_ratio),
+        )
+
+    def _leaving_distance(self, situation: Situation, atr_ratio: Decimal) -> Decimal:
+        """Of the trailing sell after a sell consensus."""
+        rule = self._config.distances
+        if rule is None:
+            return self._distance(self._config.entry_trail_atr, atr_ratio)
+        return _by_rule(rule, rule.entry_scale, "sell", situation, atr_ratio)
+
+    def _must_wait(self, situation: Situation) -> bool:
+        """Busy hours, and the leading model sees no hurry."""
+        rule = self._config.distances
+        if rule is None or not rule.busy_hours or not is_busy(situation.now):
+            return False
+        lead = situation.consensus.lead_alpha
+        return not any(
+            signal.alpha == lead and signal.urgency == "high" for signal in situation.analysis.signals
+        )
 
     def _distance(self, multiple: Decimal, atr_ratio: Decimal) -> Decimal:
         wide = (multiple * atr_ratio).quantize(_RATIO_STEP, rounding=ROUND_HALF_EVEN)
@@ -101,7 +140,32 @@ class TrailingConsensus:
             asset_exposure=held + working,
             total_exposure=portfolio.exposure,
             atr_ratio=atr_ratio,
+            sizing=self._sizing,
         )
+
+
+def _by_rule(
+    rule: DistanceRule, scale: Decimal, side: Side, situation: Situation, atr_ratio: Decimal,
+) -> Decimal:
+    """T9's distance, its trigger clear of swing points and round numbers."""
+    regime, price = situation.analysis.regime, situation.analysis.close
+    confidence = Decimal(repr(float(situation.consensus.confidence)))
+    distance = trail_distance(
+        rule.base, regime, confidence, atr_ratio, _liquidity(situation),
+        is_busy=rule.busy_hours and is_busy(situation.now), scale=scale,
+    )
+    names = ("swing_low", "support") if side == "sell" else ("swing_high", "resistance")
+    swings = [Decimal(repr(float(level))) for name in names if (level := situation.feature(name)) and isfinite(level)]
+    trigger = price * (ONE - distance if side == "sell" else ONE + distance)
+    return beyond_clusters(distance, side, price, (*swings, *round_numbers(trigger)), regime, scale=scale)
+
+
+def _liquidity(situation: Situation) -> Decimal | None:
+    """0-1 from the newest candle's volume over its average (x / (1 + x): usual volume is 0.5); None while unknown."""
+    ratio = situation.feature("volume_ratio")
+    if ratio is None or not isfinite(ratio) or ratio < 0.0:
+        return None
+    return Decimal(repr(round(ratio / (1.0 + ratio), 6)))
 
 
 def _atr_ratio(situation: Situation) -> Decimal | None:

@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 from bus.ids import ProposalId
 from bus.messages.header import PRIORITY_CONTROL
 from bus.messages.orders import Protection, Side, TrailSpec
+from bus.messages.votes import Action as Action
+from bus.messages.votes import Vote as Vote
 
-Action = Literal["trail_buy", "trail_sell", "hold"]
 Urgency = Literal["low", "medium", "high"]
 Regime = Literal["trending", "ranging", "volatile", "calm", "unknown"]
 Mandate = Literal["risk_on", "neutral", "risk_off"]
@@ -90,16 +91,6 @@ class AnalysisCompleted:
     regime: Regime
     features: tuple[Feature, ...]
     signals: tuple[AlphaSignal, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Vote:
-    """How one alpha counted in a consensus."""
-
-    alpha: str
-    action: Action
-    confidence: float
-    weight: float
 
 
 @dataclass(frozen=True, slots=True)

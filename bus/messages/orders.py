@@ -6,14 +6,16 @@ from typing import ClassVar, Literal
 
 from bus.ids import ClientOrderId, ProposalId, TradeId, VenueOrderId
 from bus.messages.header import PRIORITY_CONTROL, PRIORITY_FILL, PRIORITY_KILL
+from bus.messages.votes import Vote
 from market.money import ZERO
 
 Side = Literal["buy", "sell"]
-OrderType = Literal["market", "limit", "stop", "trailing"]
+OrderType = Literal["market", "limit", "stop", "take_profit", "trailing"]
 TimeInForce = Literal["GTC", "IOC", "FOK"]
 Origin = Literal["council", "manual", "protective", "kill"]
 TrailKind = Literal["percent", "absolute", "atr"]
 PriceSource = Literal["last", "mid", "bid_ask"]
+WireType = Literal["market", "limit", "stop_limit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,11 @@ class Protection:
 class SubmitOrder:
     """Command: bring this order to life. The same `client_order_id` again does nothing twice.
 
-    `quantity` in base; `price` for limit, `stop_price` for stop, `trail` for trailing. Stop and trailing
-    orders are held by the engine (state PENDING) until they fire. `expire_at`: UTC ns, 0 = never.
+    `quantity` in base; `price` for limit, `stop_price` for stop and take_profit, `trail` for trailing. Stop,
+    take_profit and trailing orders are held by the engine (state PENDING) until they fire; with a `price` as well a
+    stop leaves as that limit. `expire_at`: UTC ns, 0 = never. `replaces`: the order in whose place this one comes;
+    it waits until that one has ended. `improve`: follow the market when it moves in the order's favour.
+    `ends_with_day`: ended before the trading day does, and what it bought is sold.
     """
 
     PRIORITY: ClassVar[int] = PRIORITY_CONTROL
@@ -78,11 +83,18 @@ class SubmitOrder:
     lead_alpha: str = ""
     tag: str = ""
     reason: str = ""
+    votes: tuple[Vote, ...] = ()
+    replaces: ClientOrderId = ClientOrderId("")
+    improve: bool = False
+    ends_with_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModifyOrder:
-    """Command: change a working order; None keeps a value. Raising price or exposure passes the gate."""
+    """Command: change a working order; None keeps a value. Raising price or exposure passes the gate.
+
+    One the engine holds is changed in place. One at the venue is cancelled, and what is left of it placed anew.
+    """
 
     PRIORITY: ClassVar[int] = PRIORITY_CONTROL
 
@@ -122,6 +134,34 @@ class ClosePosition:
     PRIORITY: ClassVar[int] = PRIORITY_CONTROL
 
     symbol: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFunds:
+    """Command (paper): put `delta` of quote currency into the account, or take it out when negative."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    delta: Decimal
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetWeight:
+    """The share of equity (0-1) that a symbol is to have."""
+
+    symbol: str
+    weight: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalance:
+    """Command: bring the symbols to their target weights, sales first; symbols that are not named stay as they are."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    targets: tuple[TargetWeight, ...]
     reason: str = ""
 
 
@@ -188,12 +228,13 @@ class OrderDenied:
 class OrderSubmitted:
     """On its way to the venue: on disk before the network sees it.
 
-    `wire_type` is what goes out (a fired trailing order leaves as market or limit).
+    `wire_type` is what goes out: a fired trailing order leaves as market or limit, a disaster stop rests at the
+    venue as "stop_limit" (its stop price is that of the order itself).
     """
 
     client_order_id: ClientOrderId
     symbol: str
-    wire_type: Literal["market", "limit"]
+    wire_type: WireType
     quantity: Decimal
     price: Decimal | None
     reference_price: Decimal
@@ -237,6 +278,46 @@ class OrderUpdated:
     price: Decimal | None
     stop_price: Decimal | None
     trail: TrailSpec | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReassessmentDue:
+    """An entry of the council has been open too long, `open_ns` by now.
+
+    The council may propose anew, which changes the entry; one that is still unchanged at `cancel_at` (UTC ns)
+    is cancelled.
+    """
+
+    client_order_id: ClientOrderId
+    symbol: str
+    open_ns: int
+    cancel_at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictScaled:
+    """After a deposit: what the risk officer allowed for a proposal, as the same share of the larger account."""
+
+    proposal_id: ProposalId
+    symbol: str
+    quantity: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RebalanceStarted:
+    """Positions are being brought to these weights, by orders tagged "rebalance"."""
+
+    targets: tuple[TargetWeight, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RebalanceEnded:
+    """No more orders of the rebalancing follow; `reason` says what came of it."""
+
     reason: str
 
 

@@ -1,7 +1,8 @@
 """The state of the process, its parts and its permission to trade."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from decimal import Decimal
+from typing import ClassVar, Final, Literal
 
 from bus.ids import SessionId
 from bus.messages.header import PRIORITY_CONTROL, PRIORITY_KILL
@@ -9,6 +10,8 @@ from bus.messages.orders import KillAction
 
 TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
 Voter = Literal["operator", "ceo", "risk", "health"]
+BY_RULE: Final = "rule"
+"""Who engaged the kill switch when no person did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,53 @@ class LimitBreached:
     rule: str
     value: str
     limit: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockPlaced:
+    """A protection keeps new risk out for a while: of one symbol, or of all with "*". Times UTC ns."""
+
+    lock_id: str
+    rule: str
+    symbol: str
+    reason: str
+    since_ns: int
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiftLock:
+    """Command: a person ends a lock before its time."""
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    lock_id: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockLifted:
+    """A person ended a lock."""
+
+    lock_id: str
+    symbol: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureCut:
+    """At or beyond a drawdown limit positions were cut: `step` so far in this episode, 0 = the episode is over.
+
+    `value` and `limit` (ratios of equity) are those of the worst rule.
+    """
+
+    step: int
+    rule: str
+    value: Decimal
+    limit: Decimal
     message: str
 
 

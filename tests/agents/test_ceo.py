@@ -234,10 +234,11 @@ def test_a_mood_must_last_ten_seconds_before_it_changes_the_mandate() -> None:
 @pytest.mark.parametrize(
     ("field", "ratio", "mandate"),
     [
-        ("daily_drawdown", 0.0399, "neutral"), ("daily_drawdown", 0.04, "risk_off"),
-        ("weekly_drawdown", 0.0799, "neutral"), ("weekly_drawdown", 0.08, "risk_off"),
-        ("max_drawdown", 0.1199, "neutral"), ("max_drawdown", 0.12, "risk_off"),
-        ("daily_loss", 0.0249, "risk_on"), ("daily_loss", 0.025, "neutral"), ("daily_loss", 0.04, "risk_off"),
+        ("daily_drawdown", 0.0499, "neutral"), ("daily_drawdown", 0.05, "risk_off"),
+        ("weekly_drawdown", 0.0999, "neutral"), ("weekly_drawdown", 0.1, "risk_off"),
+        ("max_drawdown", 0.1499, "neutral"), ("max_drawdown", 0.15, "risk_off"),
+        ("daily_loss", 0.0249, "risk_on"), ("daily_loss", 0.025, "neutral"), ("daily_loss", 0.0499, "neutral"),
+        ("daily_loss", 0.05, "risk_off"),
     ],
 )
 def test_drawdown_decides_the_mandate(field: str, ratio: float, mandate: str) -> None:
@@ -251,11 +252,11 @@ def test_risk_off_is_said_the_moment_the_loss_is_known_and_taken_back_with_a_mar
     company = Company()
     prosper(company, 0)
     company.live(0, 5)
-    company.tell(5.5, portfolio(daily_loss=0.041))
+    company.tell(5.5, portfolio(daily_loss=0.051))
     assert mandates(company)[-1] == (5, "risk_off")
-    company.tell(6.5, portfolio(daily_loss=0.038))
+    company.tell(6.5, portfolio(daily_loss=0.0475))
     assert mandates(company)[-1] == (5, "risk_off")
-    company.tell(7.5, portfolio(daily_loss=0.037))
+    company.tell(7.5, portfolio(daily_loss=0.0474))
     assert mandates(company)[-1] == (7, "neutral")
 
 

@@ -1,7 +1,7 @@
 import os
 import subprocess
 import sys
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 
 from bus.messages.council import (
@@ -113,6 +113,20 @@ def test_an_answered_command_is_sent_once() -> None:
     room = CouncilRoom().until(1)
     room.candle()
     assert len(room.until(20).bodies(SubmitOrder)) == 1
+
+
+def test_near_a_drawdown_limit_the_council_still_buys_but_less_and_less() -> None:
+    bought = []
+    for used in ("0.80", "0.85", "0.90", "0.95"):
+        drawdown = D(used) * D("0.05")
+        room = CouncilRoom()
+        day_peak = (D(10_000) / (1 - drawdown)).quantize(D("0.000001"), ROUND_DOWN)
+        room.portfolio = portfolio(day_peak_equity=day_peak, daily_drawdown=float(drawdown))
+        room.until(1).candle()
+        (order,) = room.bodies(SubmitOrder)
+        bought.append(order.quantity)
+        assert room.bodies(MandateIssued)[-1].mandate == "neutral"
+    assert bought == [D("0.00620"), D("0.00465"), D("0.00310"), D("0.00155")]
 
 
 def test_a_reached_loss_limit_stops_entries_in_three_ways_at_once() -> None:

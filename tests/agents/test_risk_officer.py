@@ -8,7 +8,7 @@ from agents.risk_officer import RiskOfficer
 from bus.ids import ClientOrderId, ProposalId
 from bus.messages.council import MandateIssued, ProposalApproved, ProposalExpired, ProposalVetoed, TradeProposed
 from bus.messages.orders import OrderCancelled, OrderDenied, OrderInitialized, Protection, SubmitOrder
-from bus.messages.system import LimitBreached, TradingStateChanged, VoteTradingState
+from bus.messages.system import LimitBreached, LockLifted, LockPlaced, TradingStateChanged, VoteTradingState
 from risk.limits import RiskLimits
 from tests.agents.council_scene import BTC, ETH, SOL, XRP, Voice, at, bodies, losing, portfolio, position, proposal
 
@@ -317,3 +317,35 @@ def test_a_vote_that_the_engine_does_not_show_is_repeated() -> None:
     assert votes(office.tick(2)) == ["REDUCING"]
     office.tell(2.5, TradingStateChanged("REDUCING", (("risk", "REDUCING", said[-1].reason),), "limit"))
     assert [votes(office.tick(second)) for second in range(3, 70)] == [[]] * 67
+
+
+# ---- locks, and drawdowns near their limit -----------------------------------------------------------
+
+
+def lock(number: int, symbol: str, until: int) -> LockPlaced:
+    return LockPlaced(f"lock-{number}", "stop_guard", symbol, "4 losing stops within 600 s", at(0), at(until))
+
+
+@pytest.mark.parametrize(("place", "code"), [("BTC/USDT", "SYMBOL_LOCKED"), ("*", "ALL_LOCKED")])
+def test_a_lock_vetoes_entries_until_it_ends_and_says_which(place: str, code: str) -> None:
+    office = Office()
+    office.tell(1, lock(1, place, 4))
+    answer = office.ask(2)
+    assert isinstance(answer, ProposalVetoed)
+    assert answer.code == code
+    assert answer.reason == "Vetoed: stop_guard locks new entries for 2 s more: 4 losing stops within 600 s."
+    assert isinstance(office.ask(4, proposal(2)), ProposalApproved)
+
+
+def test_a_lifted_lock_and_the_lock_of_another_symbol_veto_nothing() -> None:
+    office = Office()
+    office.tell(1, lock(1, "BTC/USDT", 100))
+    office.tell(1, lock(2, "ETH/USDT", 100))
+    office.tell(1, LockLifted("lock-1", "BTC/USDT", "ann", "seen"))
+    assert isinstance(office.ask(2), ProposalApproved)
+
+
+def test_a_lock_lets_exits_out() -> None:
+    office = Office(position("BTC/USDT", "0.005"))
+    office.tell(1, lock(1, "BTC/USDT", 100))
+    assert isinstance(office.ask(2, proposal(side="sell", reduce_only=True)), ProposalApproved)

@@ -52,6 +52,7 @@ def test_a_proposal_and_its_approval_become_one_order_with_everything_decided() 
         client_order_id=ID, symbol="BTC/USDT", side="buy", order_type="trailing", quantity=D("0.0042"),
         origin="council", trail=wish.trail, reduce_only=False, expire_at=at(60), proposal_id=ProposalId("s7-p1"),
         protection=wish.protection, confidence=0.75, lead_alpha="momentum", reason="momentum 0.75 says buy",
+        votes=wish.votes,
     )
     assert emit.expires == at(5)
     assert emit.cause == "risk.s7.1"

@@ -407,10 +407,12 @@ def test_a_change_that_raises_exposure_passes_the_gate(bench):
     assert bench.order("td-1").spec.quantity == 2
 
 
-def test_an_order_at_the_venue_cannot_be_changed_only_replaced(bench):
-    bench.submit("td-1", "buy", "limit", "1", price="99")
-    (denial,) = of_type(bench.say(ModifyOrder("td-1", price=D(98))), OrderDenied)
-    assert "Cancel it" in denial.message
+def test_an_order_being_executed_at_market_cannot_be_changed(bench):
+    bench.submit("td-1", "buy", "market", "1")
+    (denial,) = of_type(bench.say(ModifyOrder("td-1", quantity=D(2))), OrderDenied)
+    assert denial.code == "INVALID_ORDER"
+    assert "at market" in denial.message
+    assert denial.order is None
     assert bench.order("td-1").state == "SUBMITTED"
 
 

@@ -135,3 +135,33 @@ def test_cash_and_positions_at_cost_equal_funds_and_profit_for_any_sequence(even
     cost = sum((position.cost for position in books.positions.values()), ZERO)
     assert books.cash + cost == books.funds_in + books.realized_pnl
     assert books.cash == books.funds_in - bought + sold - fees
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(fills, max_size=40))
+def test_cash_positions_and_fees_equal_deposits_and_profit_before_fees_for_any_sequence(events):
+    """Conservation, against books kept apart: what each asset came to, what was paid in fees, what trading gained."""
+    books = ledger("1000")
+    held: dict[str, Decimal] = {"USDT": D(1000)}
+    paid: dict[str, Decimal] = {}
+    gained = in_quote = ZERO
+    for side, symbol, quantity, price, fee, fee_asset in events:
+        base = symbol.split("/")[0]
+        asset = base if fee_asset == "base" else fee_asset
+        booking = books.book_fill(symbol, base, side, quantity, price, fee, asset, 1)
+        sign = 1 if side == "buy" else -1
+        held[base] = held.get(base, ZERO) + sign * quantity
+        held["USDT"] -= sign * quantity * price
+        held[asset] = held.get(asset, ZERO) - fee
+        paid[asset] = paid.get(asset, ZERO) + fee
+        gained += booking.realized_pnl + booking.fee_in_quote
+        in_quote += booking.fee_in_quote
+    cost = sum((position.cost for position in books.positions.values()), ZERO)
+    assert books.cash + cost + in_quote == D(1000) + gained
+    assert {asset: books.balance(asset) for asset in held} == held
+    assert books.fees_by_asset == {asset: fee for asset, fee in paid.items() if fee}
+    assert all(books.account("fees", asset) == fee for asset, fee in paid.items())
+    for symbol, position in books.positions.items():
+        base = symbol.split("/")[0]
+        if base != "BNB":  # fees of other symbols may be paid in BNB before there is a position in it
+            assert position.quantity == held[base]

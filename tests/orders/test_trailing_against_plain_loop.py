@@ -1,5 +1,6 @@
 """Random lives of many orders: the same events, order and triggers as a plain loop over all orders."""
 
+import os
 import random
 from decimal import Decimal
 
@@ -13,6 +14,8 @@ from orders.trailing import Trails
 from tests.orders.trailing_oracle import SECOND_NS, PlainOrder, PlainTrails
 
 CENT = Decimal("0.01")
+FUZZ_TICKS = int(os.environ.get("TRADINGD_FUZZ_TICKS", "0"))
+"""`make trailing-fuzz` shares so many ticks out among the crowds; 0 = as many as the suite has time for."""
 
 
 class Pair:
@@ -121,7 +124,7 @@ class Pair:
 def test_a_long_random_life_gives_what_a_plain_loop_over_all_orders_gives(seed: int, crowd: int) -> None:
     chance = random.Random(seed)
     pair = Pair(chance, Decimal("100.00"))
-    for step in range(4_000_000 // (crowd + 20)):
+    for step in range(FUZZ_TICKS // 5 or 4_000_000 // (crowd + 20)):
         jump = 300 if chance.random() < 0.01 else 12
         price = pair.price + chance.randint(-jump, jump) * CENT
         pair.tick(min(max(price, Decimal(60)), Decimal(160)))

@@ -37,7 +37,7 @@ def instrument(symbol: str, tick: str = "0.01", step: str = "0.0001") -> Instrum
 WIDE = RiskLimits(
     exposure_per_asset=D(1), exposure_total=D(1), daily_drawdown=D(1), weekly_drawdown=D(1), max_drawdown=D(1),
     daily_loss=D(1), max_positions=10, collar=D(1), max_order_notional=D(1), runaway_loss=D(1),
-    orders_per_second=1000, orders_per_minute=1000, duplicate_window_ns=0,
+    orders_per_second=1000, orders_per_minute=1000, duplicate_window_ns=0, notional_per_minute=D(1000),
 )
 """Limits that are out of the way of tests about something else."""
 

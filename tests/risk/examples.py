@@ -8,6 +8,7 @@ from bus.ids import ClientOrderId, ProposalId
 from bus.messages.council import TradeProposed
 from bus.messages.ledger import PortfolioSnapshot, PositionView
 from bus.messages.orders import Protection
+from bus.messages.system import LockPlaced
 from market.instrument import Instrument
 from risk.approved import Approved, Denied, OrderRequest
 from risk.gate import GateView, RiskGate
@@ -41,6 +42,11 @@ VIEW = GateView(
     runaway_loss=D(0), orders_last_second=0, orders_last_minute=0, approved_quantity=D("0.004"),
     taker_fee_ratio=D("0.002"),
 )
+
+
+def lock(symbol: str = "BTC/USDT", *, ends_in_ns: int = 1) -> LockPlaced:
+    """A lock that ends so long after the moment of `VIEW`."""
+    return LockPlaced("lock-1", "cooldown", symbol, "a test", VIEW.now - SECOND, VIEW.now + ends_in_ns)
 
 
 def review(order: OrderRequest, limits: RiskLimits | None = None, **changes: Any) -> Approved | Denied:

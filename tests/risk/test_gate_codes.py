@@ -9,11 +9,16 @@ from risk.approved import Approved, Denied, OrderRequest
 from risk.codes import DENIAL_CODES
 from risk.gate import CHECKS
 from risk.limits import RiskLimits
-from tests.risk.examples import BTC, ENTRY, EXIT, FLATTEN, PROTECTION, SECOND, D, code, review
+from tests.risk.examples import BTC, ENTRY, EXIT, FLATTEN, PROTECTION, SECOND, D, code, lock, review
 
 ROOMY = RiskLimits(exposure_per_asset=D(1), exposure_total=D(1))
 """Limits under which only the size of one order, or the cash, can be what stops it."""
 MARKET_BUY = replace(ENTRY, wire_type="market", price=None)
+
+RESTING = replace(PROTECTION, wire_type="stop_limit", price=D(45_000), stop_price=D(46_000))
+"""A disaster stop: far below the market, which is its point."""
+
+STOP = replace(PROTECTION, wire_type="stop_limit", price=D(49_000), stop_price=D(49_500))
 
 
 def entry(**changes: Any) -> OrderRequest:
@@ -28,6 +33,7 @@ def listed(**changes: Any) -> dict[str, Any]:
     return {"instrument": replace(BTC, **changes)}
 
 
+RULE_LATCH: dict[str, Any] = {"kill_engaged": True, "trading_state": "HALTED", "is_latched_by_rule": True}
 ROWS: list[tuple[str, OrderRequest, dict[str, Any], str]] = [
     ("the plain entry passes", ENTRY, {}, ""),
     ("the plain exit passes", EXIT, {}, ""),
@@ -53,6 +59,10 @@ ROWS: list[tuple[str, OrderRequest, dict[str, Any], str]] = [
     ("an exit of a halted symbol", EXIT, {"symbol_halted": True}, ""),
     ("an unknown outcome on the symbol", ENTRY, {"unknown_on_symbol": True}, "UNKNOWN_PENDING"),
     ("an exit beside an unknown outcome", EXIT, {"unknown_on_symbol": True}, ""),
+    ("a lock on the symbol", ENTRY, {"symbol_lock": lock()}, "SYMBOL_LOCKED"),
+    ("a lock on everything", ENTRY, {"all_lock": lock("*")}, "ALL_LOCKED"),
+    ("a lock that has just ended", ENTRY, {"symbol_lock": lock(ends_in_ns=0)}, ""),
+    ("an exit of a locked symbol", EXIT, {"symbol_lock": lock(), "all_lock": lock("*")}, ""),
     # market data
     ("never heard", ENTRY, {"feed_age_ns": None}, "FEED_SILENT"),
     ("heard this instant", ENTRY, {"feed_age_ns": 0}, ""),
@@ -98,6 +108,27 @@ ROWS: list[tuple[str, OrderRequest, dict[str, Any], str]] = [
     ("price negative", entry(price=D(-50_000)), {}, "PRICE_NOT_POSITIVE"),
     ("off the tick", entry(price=D("50000.001")), {}, "PRICE_OFF_TICK"),
     ("on the tick", entry(price=D("50000.01")), {}, ""),
+    ("a stop below the market", RESTING, {}, ""),
+    ("a stop without a price", replace(RESTING, stop_price=None), {}, "STOP_PRICE_INVALID"),
+    ("a limit with a stop price", replace(RESTING, wire_type="limit"), {}, "STOP_PRICE_INVALID"),
+    ("a stop below its limit", replace(RESTING, stop_price=D(44_999)), {}, "STOP_PRICE_INVALID"),
+    ("a stop at its limit", replace(RESTING, stop_price=D(45_000)), {}, ""),
+    ("a stop off the tick", replace(RESTING, stop_price=D("46000.001")), {}, "STOP_PRICE_INVALID"),
+    ("a stop that is no number", replace(RESTING, stop_price=D("NaN")), {}, "NOT_FINITE"),
+    ("a stop without a limit", replace(RESTING, price=None), {}, "PRICE_MISSING"),
+    ("a stop a tick below the last price", replace(RESTING, stop_price=D("49999.99")), {}, ""),
+    ("a stop at the last price", replace(RESTING, stop_price=D(50_000)), {}, "STOP_THROUGH_MARKET"),
+    ("a stop above the last price", replace(RESTING, stop_price=D("50000.01")), {}, "STOP_THROUGH_MARKET"),
+    ("a stop at the middle when nothing traded", replace(RESTING, stop_price=D(50_000)), {"last": None},
+     "STOP_THROUGH_MARKET"),
+    ("a stop while no price is known", RESTING, {"last": None, "bid": None, "ask": None}, ""),
+    ("a stop to buy", entry(wire_type="stop_limit", stop_price=D(50_000)), {}, "STOP_PRICE_INVALID"),
+    ("a resting stop while killed", RESTING, {"kill_engaged": True}, "KILL_ENGAGED"),
+    ("a resting stop larger than what is free", replace(RESTING, quantity=D("0.00501")), {}, "EXCEEDS_POSITION"),
+    ("a stop below the market", STOP, {}, ""),
+    ("a stop without a stop price", replace(STOP, stop_price=None), {}, "STOP_PRICE_INVALID"),
+    ("a stop below its own limit", replace(STOP, stop_price=D(48_999)), {}, "STOP_PRICE_INVALID"),
+    ("a stop at the market", replace(STOP, stop_price=D(50_000)), {}, "STOP_THROUGH_MARKET"),
     ("just inside the collar, above", entry(price=D("52499.99")), {}, ""),
     ("at the collar, above", entry(price=D(52_500)), {}, "PRICE_COLLAR"),
     ("beyond the collar, above", entry(price=D("52500.01")), {}, "PRICE_COLLAR"),
@@ -156,6 +187,18 @@ ROWS: list[tuple[str, OrderRequest, dict[str, Any], str]] = [
     ("the sixty-first in a minute", ENTRY, {"orders_last_minute": 60}, "RATE_PER_MINUTE"),
     ("an exit too often", EXIT, {"orders_last_second": 10}, "RATE_PER_SECOND"),
     ("protection as often as it must", PROTECTION, {"orders_last_second": 99, "orders_last_minute": 999}, ""),
+    ("a minute's money spent", ENTRY, {"sent_notional_last_minute": D(9_800)}, ""),
+    ("more than a minute's money", ENTRY, {"sent_notional_last_minute": D("9800.01")}, "NOTIONAL_PER_MINUTE"),
+    ("an exit after a minute's money", EXIT, {"sent_notional_last_minute": D(99_000)}, ""),
+    ("just below a minute's money", ENTRY, {"sent_notional_last_minute": D("9799.99")}, ""),
+    ("at a minute's money", ENTRY, {"sent_notional_last_minute": D(9_800)}, ""),
+    ("above a minute's money", ENTRY, {"sent_notional_last_minute": D("9800.01")}, "NOTIONAL_PER_MINUTE"),
+    ("an exit after a minute of spending", EXIT, {"sent_notional_last_minute": D(99_999)}, ""),
+    ("an exit under a rule's latch", EXIT, RULE_LATCH, ""),
+    ("protection under a rule's latch", PROTECTION, RULE_LATCH, ""),
+    ("a council exit under a rule's latch", exit_(origin="council"), RULE_LATCH, "KILL_ENGAGED"),
+    ("an entry under a rule's latch", ENTRY, RULE_LATCH, "KILL_ENGAGED"),
+    ("protection under a person's latch", PROTECTION, {**RULE_LATCH, "is_latched_by_rule": False}, "KILL_ENGAGED"),
     ("a repeated entry", ENTRY, {"duplicate_of": "td-0"}, "DUPLICATE_ORDER"),
     ("a repeated exit", EXIT, {"duplicate_of": "td-0"}, "DUPLICATE_ORDER"),
     ("repeated protection", PROTECTION, {"duplicate_of": "td-0"}, ""),
@@ -181,7 +224,8 @@ def test_one_order_may_be_exactly_a_quarter_of_equity_and_no_more(quantity: str,
 
 def test_every_code_of_the_gate_is_reached_by_a_row() -> None:
     elsewhere = {"MANDATE_RISK_OFF", "STOP_MISSING", "CONFIDENCE_INVALID", "PORTFOLIO_STALE", "UNKNOWN_ORDER",
-                 "INVALID_ORDER", "MAX_ORDER_NOTIONAL"}
+                 "INVALID_ORDER", "MAX_ORDER_NOTIONAL", "UNKNOWN_LOCK"}
+    elsewhere |= {name for name in DENIAL_CODES if "GRID" in name} | {"BLACKOUT", "DAY_ENDING"}
     assert {row[3] for row in ROWS} - {""} == set(DENIAL_CODES) - elsewhere
 
 

@@ -84,7 +84,7 @@ def test_each_rule_vetoes_with_its_code_and_a_sentence(expected: str, arguments:
     {"portfolio": replace(PORTFOLIO, positions=FULL[:2])},
     {"portfolio": replace(PORTFOLIO, positions=(*FULL[:2], position("BTC/USDT", "0.001", "50")))},
     {"portfolio": replace(PORTFOLIO, positions=(*FULL[:2], position("ADA/USDT", "0", "0")))},
-    {"portfolio": replace(PORTFOLIO, day_open_equity=D("10526.31"))},
+    {"portfolio": replace(PORTFOLIO, day_open_equity=D("10416.66"))},
     {"proposal": replace(PROPOSAL, confidence=0.0)},
     {"proposal": replace(PROPOSAL, confidence=1.0)},
     {"proposal": replace(PROPOSAL, quantity=D("0.0002"))},

@@ -1,0 +1,128 @@
+"""How far a trail keeps from the price (T9). Pure; all results are ratios of price.
+
+    distance = base x regime factor x confidence x (1 + volatility / 2 %) x (2 - liquidity)
+
+clamped to the regime's band. `volatility` is ATR(14) of the decision candles over price; `liquidity` is 0-1.
+What is not known leaves its factor out; when both are unknown the band's target is used as it is.
+
+At arming a trigger that lies within 0.3 % of a cluster of likely stops is moved 0.5 % beyond the cluster: stops
+of many lie under swing lows and round numbers (over swing highs for a buy), and a run on them would take ours
+along. It is moved only outwards and never outside the band.
+
+The percentages are meant for candles of minutes to hours. The practice market is traded on candles of one
+second, which move some tens of times less (volatility grows with the square root of time; 3,600 seconds: 60
+times): there base, bands, volatility and the two cluster distances are multiplied by a scale.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from types import MappingProxyType
+from typing import Final
+
+from bus.messages.council import Regime
+from bus.messages.orders import Side
+from market.money import ONE, ZERO
+
+BASE_TRAILS: Final[Mapping[str, Decimal]] = MappingProxyType({
+    "conservative": Decimal("0.02"), "moderate": Decimal("0.015"), "aggressive": Decimal("0.01"),
+})
+"""T11: the base trail by risk tolerance."""
+
+BUSY_FACTOR: Final = Decimal("1.25")
+"""14:00 to 15:59 UTC trails are wider by this; the band's maximum still holds."""
+
+@dataclass(frozen=True, slots=True)
+class DistanceRule:
+    """How T9 is applied: `base` by risk tolerance, a scale each for entries and for the protective exit trail.
+
+    `busy_hours`: from 14:00 to 15:59 UTC trails are wider and entries that are not urgent wait.
+    """
+
+    base: Decimal = BASE_TRAILS["moderate"]
+    entry_scale: Decimal = ONE
+    exit_scale: Decimal = ONE
+    busy_hours: bool = True
+
+
+PRACTICE_ENTRY_SCALE: Final = Decimal("0.0167")
+PRACTICE_EXIT_SCALE: Final = Decimal("0.08")
+"""Of the practice market. Entries: 1/60, so that they fire within seconds. Protective exits are wider: they must
+stand its pullbacks of 0.1 to 0.25 %."""
+
+_NORMAL_VOLATILITY: Final = Decimal("0.02")
+_CLUSTER_REACH: Final = Decimal("0.003")
+_BEYOND_CLUSTER: Final = Decimal("0.005")
+_RATIO_STEP: Final = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Ratios of price."""
+
+    minimum: Decimal
+    target: Decimal
+    maximum: Decimal
+
+
+_NORMAL: Final = Band(Decimal("0.01"), Decimal("0.015"), Decimal("0.03"))
+BANDS: Final[Mapping[Regime, Band]] = MappingProxyType({
+    "volatile": Band(Decimal("0.02"), Decimal("0.03"), Decimal("0.05")),
+    "calm": Band(Decimal("0.005"), Decimal("0.01"), Decimal("0.02")),
+    "trending": _NORMAL, "ranging": _NORMAL, "unknown": _NORMAL,
+})
+REGIME_FACTORS: Final[Mapping[Regime, Decimal]] = MappingProxyType({
+    "trending": Decimal("1.5"), "ranging": Decimal("0.7"), "volatile": Decimal(2), "calm": Decimal("0.5"),
+    "unknown": ONE,
+})
+
+
+def trail_distance(
+    base: Decimal, regime: Regime, confidence: Decimal, volatility: Decimal | None, liquidity: Decimal | None, *,
+    is_busy: bool = False, scale: Decimal = ONE,
+) -> Decimal:
+    """The distance by the rule above. `base`, `volatility` and the result are ratios of price."""
+    band = BANDS[regime]
+    if volatility is None and liquidity is None:
+        wide = band.target * scale
+    else:
+        wide = base * scale * REGIME_FACTORS[regime] * confidence
+        if volatility is not None:
+            wide *= ONE + max(volatility, ZERO) / (_NORMAL_VOLATILITY * scale)
+        if liquidity is not None:
+            wide *= 2 - min(max(liquidity, ZERO), ONE)
+    if is_busy:
+        wide *= BUSY_FACTOR
+    return _within(band, wide, scale)
+
+
+def beyond_clusters(
+    distance: Decimal, side: Side, price: Decimal, clusters: Iterable[Decimal], regime: Regime, *, scale: Decimal = ONE,
+) -> Decimal:
+    """The distance whose trigger keeps clear of the likely stops; the same one when it does already.
+
+    A sell's trigger lies below the price and moves further down, a buy's above and further up.
+    """
+    sign = -1 if side == "sell" else 1
+    trigger = price * (ONE + sign * distance)
+    reach, beyond = _CLUSTER_REACH * scale, _BEYOND_CLUSTER * scale
+    near = [level for level in clusters if level > ZERO and abs(trigger - level) <= level * reach]
+    if not near:
+        return distance
+    furthest = min(near) if side == "sell" else max(near)
+    moved = sign * (furthest * (ONE + sign * beyond) / price - ONE)
+    if moved <= distance:
+        return distance
+    return max(_within(BANDS[regime], moved, scale), distance)
+
+
+def round_numbers(price: Decimal) -> tuple[Decimal, Decimal]:
+    """The round numbers around a price, those with two significant digits: 61,234 lies between 61,000 and 62,000."""
+    step = Decimal(1).scaleb(price.adjusted() - 1)
+    below = price // step * step
+    return below, below + step
+
+
+def _within(band: Band, wide: Decimal, scale: Decimal) -> Decimal:
+    rounded = wide.quantize(_RATIO_STEP, rounding=ROUND_HALF_EVEN)
+    return min(max(rounded, band.minimum * scale), band.maximum * scale)

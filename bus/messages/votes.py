@@ -1,0 +1,16 @@
+"""What one model said, and how it counted: carried by proposals and by the orders that come of them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Action = Literal["trail_buy", "trail_sell", "hold"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """How one alpha counted in a consensus."""
+
+    alpha: str
+    action: Action
+    confidence: float
+    weight: float

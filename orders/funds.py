@@ -1,0 +1,134 @@
+"""Deposits and withdrawals (T13): neither profit nor loss, but the right size of an entry is a share of the account.
+
+A deposit that raises it by more than 10 % enlarges the council's entries that still wait, in proportion, through the
+gate; the risk officer's word is carried over as the same share of the larger account (`VerdictScaled`). A withdrawal
+has every waiting entry judged again: what the smaller account no longer allows is shrunk in proportion, or ended.
+Orders that are being executed at market, and a person's orders after a deposit, stay as they are.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from bus.ids import ClientOrderId
+from bus.messages.header import Message
+from bus.messages.ledger import FundsChanged
+from bus.messages.orders import ChangeFunds, OrderUpdated, SubmitOrder, VerdictScaled
+from market.money import ONE, ZERO, to_text
+from orders import account, exits, protection, replacing
+from orders.admission import refuse
+from orders.cancelling import request_cancel
+from orders.desk import Desk
+from orders.order_table import Order
+from risk.approved import Approved, Denied
+
+WORTH_ENLARGING: Final = Decimal("1.1")
+_CAPITAL_CODES: Final = frozenset({
+    "NO_EQUITY", "MAX_ORDER_NOTIONAL", "INSUFFICIENT_FUNDS", "EXPOSURE_PER_ASSET", "EXPOSURE_TOTAL",
+})
+
+
+def on_funds(desk: Desk, message: Message) -> None:
+    """The input is itself the journalled fact; what follows is the new picture of the account."""
+    before = account.equity(desk.state, desk.markets)
+    desk.state.apply(message)
+    _follow(desk, message.body, before)
+
+
+def change(desk: Desk, command: ChangeFunds) -> None:
+    """A person pays in or takes out, on paper."""
+    quote, delta = desk.config.quote, command.delta
+    free = desk.state.ledger.cash - account.exposure(desk.state, desk.markets).held_by_entries
+    if not delta.is_finite() or delta == ZERO:
+        desk.deny_command(ClientOrderId(""), "", refuse(
+            "INVALID_ORDER", "amount", f"The amount is {delta}; it must be above zero.", delta, 0,
+        ))
+        return
+    if -delta > free:
+        desk.deny_command(ClientOrderId(""), "", refuse(
+            "INSUFFICIENT_FUNDS", "amount",
+            f"{to_text(-delta)} {quote} are to be withdrawn, and {to_text(max(free, ZERO))} are free: withdraw less, "
+            "cancel entries or close positions first.", -delta, free,
+        ))
+        return
+    before = account.equity(desk.state, desk.markets)
+    fact = FundsChanged(quote, delta, desk.state.ledger.cash + delta, command.reason or "changed on request")
+    desk.emit(fact)
+    _follow(desk, fact, before)
+
+
+def _follow(desk: Desk, fact: FundsChanged, before: Decimal) -> None:
+    desk.state.ledger.check()
+    is_money = fact.asset == desk.config.quote
+    desk.mark_equity(fact.delta if is_money else ZERO)
+    for market in desk.markets.values():
+        if market.instrument.base == fact.asset:
+            protection.fit_to_position(desk, market.symbol)
+    desk.wants_snapshot = True
+    if not is_money or before <= ZERO or not fact.delta:
+        return
+    word = "Deposit" if fact.delta > ZERO else "Withdrawal"
+    desk.alert("info", word, (
+        f"{to_text(abs(fact.delta))} {fact.asset} {'came' if fact.delta > ZERO else 'went'} ({fact.reason}): the "
+        f"balance is {to_text(fact.balance)}. It counts as neither profit nor loss."
+    ))
+    ratio = (before + fact.delta) / before
+    for order in desk.state.orders.working():
+        if order.is_exit or order.detail == "pending_cancel" or desk.state.orders.is_behind(order):
+            continue
+        if not (order.is_armed or (order.is_at_venue and order.wire_type == "limit")):
+            continue
+        if ratio > WORTH_ENLARGING:
+            _enlarge(desk, order, ratio)
+        elif ratio < ONE:
+            _judge_again(desk, order, max(ratio, ZERO))
+
+
+def _enlarge(desk: Desk, order: Order, ratio: Decimal) -> None:
+    spec = order.spec
+    if spec.origin != "council" or spec.tag.startswith(replacing.GRID_TAG):
+        return
+    quantity = desk.markets[spec.symbol].instrument.round_quantity(order.total * ratio)
+    allowed = desk.state.verdicts.get(spec.proposal_id)
+    if quantity <= order.total or allowed is None:
+        return
+    reason = f"a deposit raised the account by {_percent(ratio - ONE)}"
+    desk.emit(VerdictScaled(spec.proposal_id, spec.symbol, allowed * ratio, reason))
+    verdict = _review(desk, order, quantity)
+    if isinstance(verdict, Approved):
+        _resize(desk, order, quantity, reason)
+
+
+def _judge_again(desk: Desk, order: Order, ratio: Decimal) -> None:
+    verdict = _review(desk, order, order.total)
+    if isinstance(verdict, Approved) or verdict.code not in _CAPITAL_CODES:
+        return
+    quantity = desk.markets[order.spec.symbol].instrument.round_quantity(order.filled + order.remaining * ratio)
+    smaller = _review(desk, order, quantity) if quantity > order.filled else verdict
+    if isinstance(smaller, Denied) or not _resize(desk, order, quantity, "a withdrawal made the account smaller"):
+        request_cancel(desk, order, f"a withdrawal made the account too small for it: {verdict.message}")
+
+
+def _review(desk: Desk, order: Order, quantity: Decimal) -> Approved | Denied:
+    """The gate's word on what would still be bought if the order were for `quantity` in all."""
+    request = exits.wire_request(desk, order.spec, quantity - order.filled)
+    return desk.review(replace(request, is_arming=order.is_armed))
+
+
+def _resize(desk: Desk, order: Order, quantity: Decimal, reason: str) -> bool:
+    """A held entry changes in place, one at the venue is replaced; False when it cannot be."""
+    spec = order.spec
+    if order.is_armed:
+        desk.emit(OrderUpdated(
+            spec.client_order_id, spec.symbol, quantity, spec.price, spec.stop_price, spec.trail, reason,
+        ))
+        return True
+    wish: SubmitOrder = replace(
+        spec, client_order_id=desk.next_id(), order_type="limit", stop_price=None, trail=None, price=order.wire_price,
+        quantity=quantity, reason=reason,
+    )
+    return replacing.begin(desk, order, wish, reason) is None
+
+
+def _percent(ratio: Decimal) -> str:
+    return f"{(ratio * 100).quantize(Decimal('0.1'))} %"

@@ -1,0 +1,277 @@
+"""One order in another's place: never both alive, never more than was wanted (T5).
+
+An order at the venue is changed by a cancel and a new order for the rest. The new one exists from the start,
+PENDING, and names the old one (`replaces`); it is sent when the venue's evidence of the old one's end has come. So
+the intent is journalled with the first fact, a restart finds it there, and a fill during the cancel wins: it
+lessens what the new one may still do. An entry the engine holds ends at once and the new one follows.
+
+The same road is taken by a person's change, by a second entry of the council for a symbol, by improvements and
+by what follows from deposits and withdrawals.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Final
+
+from bus.messages.header import Message
+from bus.messages.orders import ModifyOrder, OrderInitialized, OrderUpdated, SubmitOrder
+from market.interval import SECOND_NS
+from market.money import ZERO
+from orders import account, exits, placing, runaway
+from orders.admission import Refusal, admit, refuse
+from orders.cancelling import request_cancel
+from orders.desk import Desk
+from orders.order_table import Order
+from orders.state import content_of
+from risk.approved import Denied
+
+GIVE_UP_NS: Final = 60 * SECOND_NS
+"""After a restart a replacement waits so long for a price; then it is dropped rather than sent into another market."""
+
+GRID_TAG: Final = "grid"
+
+
+def submit(desk: Desk, message: Message) -> None:
+    """A SubmitOrder; a second entry of the council for the symbol changes the first one instead of doubling it."""
+    order = placing.admitted(desk, message)
+    if order is not None:
+        _place(desk, order)
+    runaway.watch_attempts(desk)
+
+
+def _place(desk: Desk, order: SubmitOrder) -> None:
+    earlier = _conflicting(desk, order)
+    if earlier is None:
+        placing.place(desk, order)
+    elif earlier.is_armed:
+        _take_over(desk, earlier, order)
+    else:
+        refusal = begin(desk, earlier, order, "the council decided anew")
+        if refusal is not None:
+            desk.deny(order, refusal)
+
+
+def _conflicting(desk: Desk, order: SubmitOrder) -> Order | None:
+    """The council's working entry of the symbol, the newest when there are several. Grids have many on purpose."""
+    if order.origin != "council" or order.side != "buy" or order.tag.startswith(GRID_TAG):
+        return None
+    found = None
+    for other in desk.state.orders.working(order.symbol):
+        spec = other.spec
+        if spec.origin == "council" and spec.side == "buy" and not spec.tag.startswith(GRID_TAG):
+            found = other
+    return found
+
+
+def _take_over(desk: Desk, earlier: Order, order: SubmitOrder) -> None:
+    """A held entry ends and the new one is placed; judged first, so that a refused change leaves the old one."""
+    verdict = desk.review(
+        replace(exits.wire_request(desk, order, order.quantity), client_order_id=earlier.client_order_id),
+        content=content_of(order),
+    )
+    if isinstance(verdict, Denied):
+        desk.deny(order, verdict)
+        return
+    best = desk.state.watch.best_of(earlier.client_order_id)
+    linked = replace(order, replaces=earlier.client_order_id)
+    request_cancel(desk, earlier, f"changed: {order.client_order_id} takes its place")
+    placing.place(desk, linked, best=best)
+
+
+# ---- at the venue ------------------------------------------------------------------------------------
+
+
+def modify(desk: Desk, order: Order, command: ModifyOrder) -> None:
+    """A person's change of an order at the venue, or of one that waits to take another's place."""
+    spec, symbol = order.spec, order.spec.symbol
+    quantity = order.total if order.is_at_venue else spec.quantity
+    if command.stop_price is not None or command.trail is not None:
+        field = "stop_price" if command.stop_price is not None else "trail"
+        desk.deny_command(spec.client_order_id, symbol, refuse(
+            "INVALID_ORDER", field, f"{spec.client_order_id} is at the venue as a limit order: only its quantity and "
+            "price can be changed.",
+        ))
+        return
+    wish = replace(
+        spec, client_order_id=desk.next_id(), order_type="limit", stop_price=None, trail=None,
+        quantity=command.quantity or quantity, price=command.price or order.wire_price or spec.price,
+        reason=command.reason or "changed on request",
+    )
+    refusal: Refusal | Denied | None = _obstacle_to_change(desk, order, wish)
+    if refusal is None:
+        changed = admit(wish, desk.markets[symbol].instrument, desk.config.quote)
+        refusal = changed if isinstance(changed, Refusal) else begin(desk, order, changed, wish.reason)
+    if refusal is not None:
+        desk.deny_command(spec.client_order_id, symbol, refusal)
+
+
+def begin(desk: Desk, order: Order, wish: SubmitOrder, reason: str) -> Refusal | Denied | None:
+    """Ask the venue to end `order`, so that `wish` comes in its place; why not, when it cannot be.
+
+    `wish.quantity` counts what `order` has bought or sold already.
+    """
+    refusal = _obstacle_to_change(desk, order, wish)
+    order = _front(desk, order)
+    waiting = desk.state.orders.successor(order.client_order_id)
+    if refusal is not None:
+        return refusal
+    rest = desk.markets[wish.symbol].instrument.round_quantity(wish.quantity - order.filled)
+    if rest <= ZERO:
+        return refuse(
+            "INVALID_ORDER", "quantity", f"{order.client_order_id} has executed {order.filled} already, and the new "
+            f"quantity is {wish.quantity}: cancel it to end it there.", wish.quantity, order.filled,
+        )
+    request = replace(exits.wire_request(desk, wish, rest), client_order_id=order.client_order_id)
+    verdict = desk.review(request, sellable=_sellable(desk, order) if order.is_exit else None)
+    if isinstance(verdict, Denied):
+        return verdict
+    if waiting is not None:
+        request_cancel(desk, waiting, f"changed again: {wish.client_order_id} comes instead")
+    desk.emit(OrderInitialized(replace(wish, replaces=order.client_order_id)))
+    request_cancel(desk, order, f"replaced by {wish.client_order_id}: {reason}")
+    return None
+
+
+def _front(desk: Desk, order: Order) -> Order:
+    """The order itself, or the one at the venue in whose place it is to come."""
+    earlier = desk.state.orders.get(order.spec.replaces) if order.is_waiting and order.spec.replaces else None
+    return earlier if earlier is not None and earlier.is_working else order
+
+
+def _obstacle_to_change(desk: Desk, order: Order, wish: SubmitOrder) -> Refusal | None:
+    front = _front(desk, order)
+    return _obstacle(front, desk.state.orders.successor(front.client_order_id), wish)
+
+
+def _sellable(desk: Desk, order: Order) -> Decimal:
+    """What the order's successor may sell: all that is held, less what others sell; the disaster stop makes way."""
+    symbol = order.spec.symbol
+    taken = sum((
+        other.reserved for other in desk.state.orders.at_venue(symbol)
+        if other is not order and not other.is_disaster_stop
+    ), ZERO)
+    return max(account.held_quantity(desk.state, desk.markets[symbol]) - taken, ZERO)
+
+
+def _obstacle(order: Order, waiting: Order | None, wish: SubmitOrder) -> Refusal | None:
+    known = order.client_order_id
+    if order.detail == "unknown":
+        return refuse("UNKNOWN_PENDING", "state", f"Nobody knows yet what became of {known} at the venue: try again.")
+    if order.is_at_venue and order.wire_type != "limit":
+        return refuse(
+            "INVALID_ORDER", "state", f"{known} is being executed at market: there is nothing left to change.",
+        )
+    if order.is_exit and (order.fires or order.spec.origin in ("protective", "kill")):
+        return refuse("INVALID_ORDER", "state", f"{known} is an exit under way: it is not to be changed.")
+    if order.detail == "pending_cancel" and waiting is None:
+        return refuse("INVALID_ORDER", "state", f"{known} is being cancelled: place a new order instead.")
+    if not order.is_at_venue:
+        return refuse("INVALID_ORDER", "state", f"{known} is {order.state} ({order.detail}): it cannot be changed.")
+    if wish.side != order.spec.side or wish.symbol != order.spec.symbol:
+        return refuse("INVALID_ORDER", "side", f"{known} is to {order.spec.side} {order.spec.symbol}.")
+    return None
+
+
+# ---- what follows ------------------------------------------------------------------------------------
+
+
+def on_end(desk: Desk, order: Order) -> None:
+    """`order` works no longer: what waits for that goes on."""
+    waiting = desk.state.orders.successor(order.client_order_id)
+    if waiting is not None and waiting.is_waiting and not order.is_working:
+        _go(desk, order, waiting)
+
+
+def go_on(desk: Desk, waiting: Order) -> None:
+    """Once a second: an entry whose turn has come, but that a restart or a missing price held up.
+
+    (Exits that are ready are tried again by `orders.exits`.)
+    """
+    if waiting.is_exit or not waiting.is_waiting:
+        return
+    earlier = desk.state.orders.get(waiting.spec.replaces)
+    if earlier is not None and earlier.is_working:
+        return
+    if desk.markets[waiting.spec.symbol].touch(waiting.spec.side) is not None and earlier is not None:
+        _go(desk, earlier, waiting)
+    elif earlier is None or desk.now - max(earlier.ended_ns, waiting.created_ns) >= GIVE_UP_NS:
+        request_cancel(desk, waiting, "the order it was to replace is over, and no price was heard since")
+
+
+def _go(desk: Desk, earlier: Order, waiting: Order) -> None:
+    spec = waiting.spec
+    market = desk.markets[spec.symbol]
+    if spec.side == "buy" and market.touch(spec.side) is None:
+        return
+    rest = market.instrument.round_quantity(spec.quantity - earlier.filled)
+    reason = _why_not(desk, earlier, spec, rest)
+    if reason:
+        request_cancel(desk, waiting, reason)
+        return
+    if spec.side == "sell":
+        _lessen(desk, earlier, waiting, rest)
+        exits.try_send(desk, waiting)
+        return
+    verdict = desk.review(exits.wire_request(desk, spec, rest))
+    if isinstance(verdict, Denied):
+        desk.deny(spec, verdict)
+        desk.alert(
+            "warning", f"{spec.symbol}: changed order refused", f"{spec.client_order_id} was to replace "
+            f"{earlier.client_order_id}, which has ended: {verdict.message}",
+        )
+        return
+    desk.send(waiting, verdict)
+    _lessen(desk, earlier, waiting, rest)
+
+
+def _lessen(desk: Desk, earlier: Order, waiting: Order, rest: Decimal) -> None:
+    spec = waiting.spec
+    if rest != spec.quantity:
+        desk.emit(OrderUpdated(
+            spec.client_order_id, spec.symbol, rest, spec.price, spec.stop_price, spec.trail,
+            f"{spec.quantity - rest} less: {earlier.client_order_id} was executed for {earlier.filled}",
+        ))
+
+
+def _why_not(desk: Desk, earlier: Order, spec: SubmitOrder, rest: Decimal) -> str:
+    """Why the replacement is no longer needed; "" if it is."""
+    if rest <= ZERO:
+        return f"{earlier.client_order_id} was executed for {earlier.filled} meanwhile: nothing is left to place"
+    if spec.expire_at and desk.now >= spec.expire_at:
+        return "its time was over before it could be placed"
+    family = desk.state.orders.family(earlier.client_order_id)
+    if any(child.fires or child.filled or child.is_at_venue for child in family):
+        return f"an exit of {earlier.client_order_id} has begun: no more is bought"
+    if spec.side == "buy":
+        closed = placing.closed_hours(desk, spec)
+        return closed.message if closed is not None else ""
+    return ""
+
+
+def is_overtaken(desk: Desk, order: Order) -> bool:
+    """Has the order that replaces it left already? Whatever `order` still does was not to be."""
+    later = desk.state.orders.successor(order.client_order_id)
+    return later is not None and later.is_at_venue
+
+
+def drop(desk: Desk, order: Order, reason: str) -> None:
+    """A person cancels an order that is being replaced: nothing comes in its place."""
+    waiting = desk.state.orders.successor(order.client_order_id)
+    if waiting is not None and waiting.is_waiting:
+        request_cancel(desk, waiting, reason)
+
+
+def on_late_fill(desk: Desk, order: Order, quantity: Decimal) -> None:
+    """`order` had ended and was executed all the same (F25): its replacement does that much less."""
+    later = desk.state.orders.successor(order.client_order_id)
+    if later is None:
+        return
+    request_cancel(desk, order, f"{later.client_order_id} has taken its place")  # one held for lost may live again
+    if later.detail == "pending_cancel":
+        return
+    rest = desk.markets[later.spec.symbol].instrument.round_quantity(later.total - quantity)
+    if later.is_at_venue and later.wire_type == "limit" and rest > later.filled:
+        wish = replace(later.spec, client_order_id=desk.next_id(), quantity=rest)
+        if begin(desk, later, wish, f"{order.client_order_id} was executed late") is None:
+            return
+    request_cancel(desk, later, f"{order.client_order_id} was executed for {quantity} after its end")
