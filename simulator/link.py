@@ -1,0 +1,262 @@
+"""The way between process and exchange: latency, losses, and what an adapter makes of them.
+
+`Link` outlives the process. What it has to say to a process that died is not said to the next one; what was under way
+to the exchange arrives all the same.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from random import Random
+
+from bus.ids import ClientOrderId, TradeId, VenueOrderId
+from bus.messages.orders import ExecType, ExecutionReport
+from exchanges.binance.rest import VenueError
+from exchanges.venue import OpenOrder
+from risk.approved import Approved, OrderRequest
+from simulator.exchange import Exchange, TrueOrder
+from simulator.schedule import MILLISECOND, SECOND, Schedule
+
+TIMEOUT_S = 10.0
+POLL_S = 2.0
+_ENDS: dict[str, ExecType] = {"cancelled": "cancelled", "expired": "expired", "rejected": "rejected"}
+
+
+class Link:
+    """Implements `exchanges.venue.Venue`; `sink` and `on_send` belong to the living process."""
+
+    name = "model"
+    is_simulated = False
+
+    def __init__(self, schedule: Schedule, exchange: Exchange, random: Random, has: Callable[[str], bool]) -> None:
+        self.exchange = exchange
+        self.sink: Callable[[ExecutionReport], None] = lambda report: None
+        self.on_send: Callable[[OrderRequest, str], None] = lambda order, moment: None
+        self.guard: Callable[[Callable[[], None]], None] = lambda action: action()
+        self.sent: list[tuple[int, OrderRequest]] = []
+        self.loses_next_fill = False
+        self._schedule = schedule
+        self._random = random
+        self._has = has
+        self._epoch = 0
+        self._working: dict[str, str] = {}
+        self._querying: set[str] = set()
+        self._was_down = False
+        self._news_seen = 0
+
+    # ---- the process lives and dies ------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """The process is dead: nothing of before is said to the next one."""
+        self._epoch += 1
+        self._working.clear()
+        self._querying.clear()
+
+    # ---- Venue -------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to disconnect from."""
+
+    async def balances(self) -> dict[str, Decimal]:
+        if self._is_cut() or self._has("maintenance"):
+            raise VenueError("model: no answer")
+        return {asset: amount for asset, amount in sorted(self.exchange.balances.items()) if amount}
+
+    async def open_orders(self) -> Sequence[OpenOrder]:
+        if self._is_cut():
+            raise VenueError("model: no answer")
+        return [
+            OpenOrder(
+                ClientOrderId(each.client_id), VenueOrderId(each.venue_id), each.symbol, each.quantity, each.filled,
+            )
+            for each in self.exchange.working()
+        ]
+
+    def submit(self, approved: Approved) -> None:
+        order = approved.order
+        self.on_send(order, "before")
+        self.sent.append((self._schedule.now, order))
+        if self._has("rate_limit"):
+            reason = "not sent: the venue wants no requests"
+            self._later(0.001, self._report_later(order.client_order_id, order.symbol, "rejected", reason))
+            return
+        self._working[order.client_order_id] = order.symbol
+        unknown = self._report_later(order.client_order_id, order.symbol, "unknown", "no answer")
+        if self._has("timeout_before"):
+            self._later(TIMEOUT_S, unknown)
+        elif self._has("timeout_after_accept"):
+            self._arrive(lambda: self._create(order))
+            self._later(TIMEOUT_S, unknown)
+        elif self._has("http_5xx"):
+            if self._random.random() < 0.5:
+                self._arrive(lambda: self._create(order))
+            self._later(0.2, unknown)
+        else:
+            self._arrive(lambda: self._create_and_answer(order))
+        self.on_send(order, "after")
+
+    def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
+        if self._has("cancel_lost") or self._is_cut():
+            reason = "cancel: no answer"
+            self._later(TIMEOUT_S, self._report_later(client_order_id, symbol, "unknown", reason))
+            return
+
+        def arrived() -> None:
+            is_done = self.exchange.cancel(client_order_id)
+            self._pump()
+
+            def answer() -> None:
+                if not is_done:
+                    self._tell(self._report(client_order_id, symbol, "cancel_rejected", "-2011: Unknown order sent."))
+                self._answer_query(client_order_id, symbol)
+
+            self._later(self._latency(), answer)
+
+        self._arrive(arrived)
+
+    def query(self, client_order_id: ClientOrderId, symbol: str) -> None:
+        if client_order_id in self._querying:
+            return
+        self._querying.add(client_order_id)
+        if self._is_cut():
+            self._later(TIMEOUT_S, self._report_later(client_order_id, symbol, "unknown", "query: no answer"))
+            return
+        self._later(self._latency(), lambda: self._answer_query(client_order_id, symbol))
+
+    # ---- at the exchange ---------------------------------------------------------------------------
+
+    def _create(self, order: OrderRequest) -> tuple[TrueOrder | None, str]:
+        if self._has("maintenance"):
+            return None, "-1008: Server is currently overloaded with other requests"
+        if order.wire_type == "stop_limit" and self._has("stop_refused"):
+            return None, "-2010: Stop price would trigger immediately."
+        self.exchange.fill_in_parts = self._has("partial")
+        made = self.exchange.create(
+            order.client_order_id, order.symbol, order.side, order.wire_type, order.quantity, order.price,
+            order.stop_price, self._schedule.now,
+            immediate=order.time_in_force in ("IOC", "FOK") and order.wire_type == "limit",
+        )
+        self._pump()
+        return made
+
+    def _create_and_answer(self, order: OrderRequest) -> None:
+        made, refusal = self._create(order)
+        executions = 0 if made is None else len(made.executions)
+
+        def answer() -> None:
+            if made is None:
+                kind: ExecType = "unknown" if "Duplicate" in refusal else "rejected"
+                self._tell(self._report(order.client_order_id, order.symbol, kind, refusal))
+                return
+            self._tell_all(made, executions)
+
+        self._later(self._latency(), answer)
+
+    def _answer_query(self, client_order_id: str, symbol: str) -> None:
+        self._querying.discard(client_order_id)
+        order = self.exchange.orders.get(client_order_id)
+        is_young = order is not None and self._schedule.now - order.ts < 2 * SECOND
+        if order is None or (is_young and self._has("not_found_early")):
+            self._tell(self._report(client_order_id, symbol, "not_found", "-2013: Order does not exist."))
+            return
+        self._tell_all(order, len(order.executions))
+
+    def _tell_all(self, order: TrueOrder, executions: int) -> None:
+        """What an answer says: accepted, its fills, its end."""
+        self._tell(self._of(order, "accepted"))
+        for number in range(executions):
+            self._tell(self._fill(order, number))
+        if order.state in _ENDS and executions == len(order.executions):
+            self._tell(self._of(order, _ENDS[order.state]))
+
+    # ---- the stream ----------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send out what happened at the exchange since the last look; notice when the stream comes back."""
+        self._pump()
+        is_down = self._has("stream_down")
+        if self._was_down and not is_down:
+            self._query_working()
+        self._was_down = is_down
+
+    def poll(self) -> None:
+        """The adapter's stand-in for a stream that is down."""
+        if self._has("stream_down"):
+            self._query_working()
+
+    def _query_working(self) -> None:
+        for client_order_id in sorted(self._working):
+            self.query(ClientOrderId(client_order_id), self._working[client_order_id])
+
+    def _pump(self) -> None:
+        news, self.exchange.news = self.exchange.news, []
+        for order, what in news:
+            if self._has("stream_down") or not order.client_id.startswith("td-"):
+                continue
+            if what.startswith("fill"):
+                if self.loses_next_fill:
+                    self.loses_next_fill = False
+                    continue
+                number = int(what.split()[1])
+                report = self._fill(order, number)
+            else:
+                report = self._of(order, "accepted" if what == "accepted" else _ENDS[what])
+            for _ in range(2 if self._has("fill_duplicate") else 1):
+                delay = self._random.uniform(0, 1) if self._has("reorder") else self._latency()
+                self._later(delay, lambda report=report: self._tell(report))  # type: ignore[misc]
+
+    # ---- words ---------------------------------------------------------------------------------------
+
+    def _of(self, order: TrueOrder, kind: ExecType) -> ExecutionReport:
+        return ExecutionReport(
+            ClientOrderId(order.client_id), order.symbol, kind, self._schedule.now, VenueOrderId(order.venue_id),
+        )
+
+    def _fill(self, order: TrueOrder, number: int) -> ExecutionReport:
+        execution = order.executions[number]
+        return ExecutionReport(
+            ClientOrderId(order.client_id), order.symbol, "fill", execution.ts, VenueOrderId(order.venue_id),
+            TradeId(execution.trade_id), execution.quantity, execution.price, execution.fee, self.exchange.quote_asset,
+        )
+
+    def _report(self, client_order_id: str, symbol: str, kind: ExecType, reason: str) -> ExecutionReport:
+        return ExecutionReport(ClientOrderId(client_order_id), symbol, kind, self._schedule.now, reason=reason)
+
+    def _report_later(self, client_order_id: str, symbol: str, kind: ExecType, reason: str) -> Callable[[], None]:
+        def tell() -> None:
+            self._querying.discard(client_order_id)
+            self._tell(self._report(client_order_id, symbol, kind, reason))
+
+        return tell
+
+    def _tell(self, report: ExecutionReport) -> None:
+        order = self.exchange.orders.get(report.client_order_id)
+        if report.exec_type in ("rejected", "cancelled", "expired", "not_found") or (
+            order is not None and order.state == "filled"
+        ):
+            self._working.pop(report.client_order_id, None)
+        self.sink(report)
+
+    # ---- the wire ------------------------------------------------------------------------------------
+
+    def _is_cut(self) -> bool:
+        return any(map(self._has, ("timeout_before", "timeout_after_accept", "http_5xx", "rate_limit")))
+
+    def _latency(self) -> float:
+        return self._random.uniform(1, 4) if self._has("slow") else self._random.uniform(0.005, 0.05)
+
+    def _arrive(self, action: Callable[[], object]) -> None:
+        """At the exchange, whether or not the sender still lives."""
+        self._schedule.at(self._schedule.now + int(self._latency() * 1000) * MILLISECOND, lambda: (action(), None)[1])
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        """To the process, if it is still the same one."""
+        epoch = self._epoch
+
+        def arrived() -> None:
+            if epoch == self._epoch:
+                self.guard(action)
+
+        self._schedule.after(seconds, arrived)

@@ -1,0 +1,228 @@
+"""One life of the daemon in virtual time: the real parts, wired as `tradingd.daemon` wires them, without sockets."""
+
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from bus.bus import Bus
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId
+from bus.memory_bus import MemoryBus
+from bus.messages import system
+from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import FundsChanged
+from bus.messages.orders import OrderSubmitted
+from exchanges.binance.market_state import FeedCounters, MarketState
+from exchanges.binance.parser import FrameError, FrameParser, QuoteFrame, TradeFrame
+from exchanges.venue import FeedDown, FeedUp
+from market.instrument import Instrument
+from market.money import ZERO
+from simulator.link import Link
+from simulator.schedule import SECOND, Schedule
+from tradingd import composition
+from tradingd.account_watch import AccountWatch
+from tradingd.feed_driver import FeedDriver
+from tradingd.message_journal import MessageJournal
+from tradingd.read_model import ReadModel
+from tradingd.runtime import Runtime
+from tradingd.session import PastSessions, live_session_id
+from tradingd.settings import Settings
+from tradingd.story import Story, StoryLine
+
+_T = TypeVar("_T")
+
+
+class Died(BaseException):
+    """The process was killed here: nothing after this line happened."""
+
+
+class Process:
+    """From start to death. `moment` is asked at each point where a death may be planned."""
+
+    def __init__(
+        self, settings: Settings, instruments: Sequence[Instrument], schedule: Schedule, link: Link, path: Path,
+        *, moment: Callable[[str], None], tell: Callable[[str], None], has: Callable[[str], bool],
+    ) -> None:
+        self.settings = settings
+        self.schedule = schedule
+        self.link = link
+        self.orders = 0
+        self.is_reconciled = False
+        self._instruments = instruments
+        self._moment = moment
+        self._tell_world = tell
+        self._has = has
+        self.path = path
+        self.synced = 0
+        begin = time.perf_counter()
+        self.limits = composition.make_limits(settings)
+        self.session = live_session_id(schedule.now)
+        self.journal = MessageJournal.open(path)
+        self.past = PastSessions()
+        self.engine = composition.make_engine(settings, self.limits, instruments, self.session)
+        self.bus: Bus = MemoryBus(MessageMaker("bus", self.session))
+        self._watch_journal()
+        self.runtime = Runtime(
+            session=self.session, engine=self.engine, venue=link, bus=self.bus, journal=self.journal,
+            read_model=ReadModel(settings.account.quote), story=Story(self._line, settings.account.quote),
+            clock=schedule.clock, warmup=settings.candles.warmup,
+        )
+        for name, make in composition.make_agents(settings, self.limits, instruments, self.session).items():
+            self.runtime.add_agent(name, make)
+        self.driver = FeedDriver(
+            self.runtime, on_second=self._on_second, on_end=lambda: None, replay_clock=None,
+        )
+        self.parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
+        self.market = MarketState(instruments, FeedCounters())
+        self.watch = AccountWatch(self.runtime, link, settings.account.quote, instruments, self._change_funds)
+        self._waited = 0
+        self._last_tick = schedule.now
+        self.runtime.health.raise_condition("feed", "market data has not begun")
+        link.sink = self._on_report
+        link.on_send = self._on_send
+        self._restore()
+        self.recovery_s = time.perf_counter() - begin
+
+    # ---- as the daemon does -------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        for message in self.journal.read():
+            self.past.apply(message)
+            self.engine.restore(message)
+        self.runtime.record("daemon", system.DaemonStarted(
+            self.session, "simulated", self.settings.mode, self.settings.venue, self.settings.symbols,
+            self.settings.seed, False,
+        ))
+        self.runtime.perform(self.engine.finish_restore(self.schedule.now))
+        self.runtime.subscribe_all()
+        for runner in self.runtime.runners.values():
+            runner.start()
+        self.runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
+        self.runtime.vote_health()
+
+    def open_account(self) -> bool:
+        """One look whether the books can be compared; true when it is done."""
+        engine = self.engine
+        is_unsure = engine.awaits_answers or any(
+            order.is_at_venue and order.detail == "unknown" for order in engine.orders.working()
+        )
+        self._waited += 1
+        if is_unsure and self._waited < 50:
+            return False
+        quote = self.settings.account.quote
+        try:
+            theirs = run_now(self.link.balances()).get(quote, ZERO)
+        except Exception as error:
+            raise Died(f"no balances at the start: {error}") from error  # the service manager starts it again
+        known = engine.ledger.cash
+        is_new = engine.ledger.funds_in == ZERO
+        if theirs != known:
+            reason = "initial balance at the venue" if is_new else "difference found at the venue"
+            self._change_funds(FundsChanged(quote, theirs - known, theirs, reason))
+        self.runtime.record("daemon", system.ReconciliationCompleted(()))
+        self.runtime.health.clear("reconciliation")
+        self.runtime.vote_health()
+        self.is_reconciled = True
+        return True
+
+    def look_at_account(self) -> None:
+        run_now(self.watch.look())
+
+    def feed_up(self) -> None:
+        self.driver.sink(FeedUp("market", self.schedule.now))
+
+    def feed_down(self, reason: str) -> None:
+        for item in self.market.on_connection_lost(self.schedule.now):
+            self.driver.sink(item)
+        self.driver.sink(FeedDown("market", reason, self.schedule.now))
+
+    def frame(self, raw: bytes) -> None:
+        """One frame of the market stream, as `exchanges.binance.stream` handles it."""
+        try:
+            frame = self.parser.parse_frame(raw, self.schedule.now)
+        except FrameError:
+            return
+        if isinstance(frame, QuoteFrame):
+            items = self.market.on_quote(frame)
+        elif isinstance(frame, TradeFrame):
+            items = self.market.on_trade(frame)
+        else:
+            return
+        for item in items:
+            self.driver.sink(item)
+
+    def second(self) -> None:
+        """The once-a-second timer, and a late one is noticed as live."""
+        late_s = (self.schedule.now - self._last_tick) / SECOND - 1
+        self._last_tick = self.schedule.now
+        if late_s > 1:
+            self.runtime.health.raise_condition("lag", f"the event loop was {late_s:.1f} s late")
+        else:
+            self.runtime.health.clear("lag")
+        self._on_second()
+        self.runtime.tick()
+
+    def _on_second(self) -> None:
+        driver, limit = self.driver, self.limits.stale_after_ns
+        if driver.state == "connected" and driver.last_ns:
+            if self.schedule.now - driver.last_ns > limit:
+                self.runtime.health.raise_condition("stale", "no market data")
+            else:
+                self.runtime.health.clear("stale")
+
+    def next_order_id(self) -> ClientOrderId:
+        self.orders += 1
+        return ClientOrderId(f"{CLIENT_ID_PREFIX}{self.session}-m{self.orders}")
+
+    def _change_funds(self, fact: FundsChanged) -> None:
+        self.runtime.take(self.runtime.record("daemon", fact))
+
+    def _on_report(self, report: Any) -> None:
+        self._moment("on_report")
+        self.runtime.on_report(report)
+
+    def _on_send(self, order: Any, when: str) -> None:
+        self._moment(f"{when}_send")
+
+    def _line(self, line: StoryLine) -> None:
+        self._tell_world(f"{line.who} {line.kind} {line.symbol} {line.text}")
+
+    # ---- disk -----------------------------------------------------------------------------------------
+
+    def _watch_journal(self) -> None:
+        append = self.journal.append
+
+        def watched(messages: Sequence[Message], *, sync: bool) -> None:
+            messages = list(messages)
+            is_send = any(type(message.body) is OrderSubmitted for message in messages)
+            if self._has("disk_full"):
+                raise Died("the disk is full")
+            if is_send:
+                self._moment("before_journal")
+            append(messages, sync=sync)
+            if sync:
+                self.synced = self.journal.size
+            if is_send:
+                self._moment("after_journal")
+
+        self.journal.append = watched  # type: ignore[method-assign,assignment]
+
+    def die(self, *, keeps_unsynced: bool, torn: float) -> None:
+        """The process is gone. A power cut takes what was not flushed, but for a part of it."""
+        self.link.hang_up()
+        size = self.journal.size
+        self.journal.abandon()
+        if not keeps_unsynced and size > self.synced:
+            os.truncate(self.path, self.synced + int((size - self.synced) * torn))
+
+
+def run_now(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run what never really waits."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return cast("_T", end.value)
+    work.close()
+    raise RuntimeError("something waited in virtual time")
+

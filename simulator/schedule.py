@@ -1,0 +1,44 @@
+"""Virtual time: what is due when, in a fixed order. Nothing here sleeps."""
+
+import heapq
+from collections.abc import Callable
+
+from bus.clock import FeedClock
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+
+
+class Schedule:
+    """A heap of things to do; equal times are done in the order in which they were asked for."""
+
+    def __init__(self, begin_ns: int) -> None:
+        self.clock = FeedClock(begin_ns)
+        self.begin_ns = begin_ns
+        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+
+    @property
+    def now(self) -> int:
+        return self.clock.now()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the beginning."""
+        return (self.now - self.begin_ns) / SECOND
+
+    def at(self, ts: int, action: Callable[[], None]) -> None:
+        """Do it at this time (UTC ns), or as soon as possible when it has passed."""
+        self._count += 1
+        heapq.heappush(self._due, (max(ts, self.now), self._count, action))
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        self.at(self.now + int(seconds * SECOND), action)
+
+    def run_until(self, end_ns: int) -> None:
+        """Do all that is due until then."""
+        while self._due and self._due[0][0] <= end_ns:
+            ts, _, action = heapq.heappop(self._due)
+            self.clock.advance(ts)
+            action()
+        self.clock.advance(end_ns)
