@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 ARGS ?=
 
-.PHONY: run test check bench fix requirements clean cover
+.PHONY: run test check fuzz-gate bench fix requirements clean cover trailing-fuzz
 
 run: $(RUN_STAMP)            ## paper trading on the practice market (ARGS="--port 8081" adds options)
 	@exec $(BIN)/tradingd run $(ARGS)
@@ -20,8 +20,14 @@ check: $(DEV_STAMP)          ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+fuzz-gate: $(DEV_STAMP)      ## a million random accounts and orders against the gate (PAIRS=10000 makes it fewer)
+	$(BIN)/python -m tests.risk.fuzz_gate --pairs $(or $(PAIRS),1000000)
+
 bench: $(DEV_STAMP)          ## measure; figures in bench.json
 	$(BIN)/python -m benchmarks
+
+trailing-fuzz: $(DEV_STAMP)  ## trails and engine against a plain loop over orders, for TICKS=5000000 random ticks
+	TRADINGD_FUZZ_TICKS=$(or $(TICKS),5000000) $(BIN)/python -m pytest -q tests/orders/test_trailing_against_plain_loop.py tests/orders/test_engine_against_plain_loop.py
 
 cover: $(DEV_STAMP)
 	$(BIN)/python -m pytest tests --cov --cov-report=term-missing:skip-covered

@@ -19,11 +19,12 @@ _STOP_WITHIN_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class RunningDaemon:
-    """Its process id, its API's address, and the seconds from spawning to GET /api/health = 200."""
+    """Its process id, its API's address, the seconds from spawning to GET /api/health = 200, and its folder."""
 
     pid: int
     url: str
     seconds_to_ready: float
+    data_dir: Path
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def running_daemon() -> Iterator[RunningDaemon]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, url, begin, output)
-            yield RunningDaemon(process.pid, url, time.perf_counter() - begin)
+            yield RunningDaemon(process.pid, url, time.perf_counter() - begin, Path(folder) / "data")
         finally:
             process.terminate()
             try:

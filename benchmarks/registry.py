@@ -13,6 +13,7 @@ NAMES = (
     "start_to_ready",
     "idle_rss",
     "tick_to_order",
+    "kill_latch",
 )
 
 

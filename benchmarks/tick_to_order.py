@@ -145,7 +145,7 @@ def _journal_flush_us() -> float:
     message = maker.make(Heartbeat("x"), 1)
     times: dict[bool, list[float]] = {True: [], False: []}
     with tempfile.TemporaryDirectory() as folder:
-        journal = MessageJournal.open(Path(folder) / "j.sqlite")
+        journal = MessageJournal.open(Path(folder) / "j.journal")
         for is_synced in (True, False):
             for _ in range(200):
                 begin = time.perf_counter()

@@ -42,18 +42,25 @@ class PaperConfig:
 
 @dataclass(frozen=True, slots=True)
 class WorkingOrder:
-    """A resting limit order of an earlier run, to be put back: `remaining` is what is not filled yet."""
+    """A resting order of an earlier run, to be put back: `remaining` is what is not filled yet.
+
+    One with a `stop_price` waits for it again, also when it was triggered before.
+    """
 
     client_order_id: ClientOrderId
     symbol: str
     side: Side
     price: Decimal
     remaining: Decimal
+    stop_price: Decimal | None = None
 
 
 @dataclass(slots=True, eq=False)
 class _Order:
-    """An order at the paper venue. `queue_ahead` stands before us at our price."""
+    """An order at the paper venue. `queue_ahead` stands before us at our price.
+
+    `stop_price` is that of a stop whose price was not reached yet; triggered it is a limit order like others.
+    """
 
     client_order_id: ClientOrderId
     symbol: str
@@ -62,6 +69,7 @@ class _Order:
     price: Decimal | None
     time_in_force: TimeInForce
     arrived_ns: int
+    stop_price: Decimal | None = None
     is_working: bool = True
     filled: Decimal = ZERO
     queue_ahead: Decimal = ZERO
@@ -96,6 +104,7 @@ class SimulatedVenue:
         self._markets = {each.symbol: SymbolMarket(each, OrderBook(each.symbol)) for each in instruments}
         self._orders: OrderedDict[ClientOrderId, _Order] = OrderedDict()
         self._resting: dict[str, list[_Order]] = {}
+        self._stops: dict[str, list[_Order]] = {}
         self._waiting: list[_Order] = []
         self._due: list[tuple[int, int, Callable[[int], None]]] = []
         self._sequence = 0
@@ -138,11 +147,12 @@ class SimulatedVenue:
         """Put resting orders of an earlier run back, before the first market item; reports nothing."""
         for each in open_orders:
             order = _Order(
-                each.client_order_id, each.symbol, each.side, each.remaining, each.price, "GTC", self._now
+                each.client_order_id, each.symbol, each.side, each.remaining, each.price, "GTC", self._now,
+                each.stop_price,
             )
             self._note(order, "accepted", self._now)
             self._remember(order)
-            self._resting.setdefault(each.symbol, []).append(order)
+            (self._resting if each.stop_price is None else self._stops).setdefault(each.symbol, []).append(order)
 
     # ---- time and market -------------------------------------------------------------------------
 
@@ -159,6 +169,7 @@ class SimulatedVenue:
         if self._config.use_book or not isinstance(item, BookSnapshot | BookDelta | BookInvalid):
             market.on_item(item)
         if isinstance(item, TradeTick):
+            self._trigger_stops(item, self._now)
             self._fill_resting(item, self._now)
         if self._waiting:
             self._retry_waiting(self._now)
@@ -187,7 +198,8 @@ class SimulatedVenue:
     def _arrive(self, request: OrderRequest, now: int) -> None:
         order = _Order(
             request.client_order_id, request.symbol, request.side, request.quantity,
-            request.price if request.wire_type == "limit" else None, request.time_in_force, now,
+            request.price if request.wire_type != "market" else None, request.time_in_force, now,
+            request.stop_price,
         )
         known = self._orders.get(request.client_order_id)
         if known is not None:
@@ -202,6 +214,9 @@ class SimulatedVenue:
             self._end(order, "rejected", refusal, now)
             return
         self._report(order, "accepted", now)
+        if order.stop_price is not None:
+            self._stops.setdefault(order.symbol, []).append(order)
+            return
         self._match(order, now)
         if order in self._waiting:
             self._push(now + NO_MARKET_AFTER_NS, lambda at: self._give_up(order, at))
@@ -212,8 +227,12 @@ class SimulatedVenue:
         if market is None:
             return f"unknown symbol {order.symbol}"
         instrument = market.instrument
-        if request.wire_type == "limit" and (order.price is None or order.price <= ZERO):
+        if request.wire_type != "market" and (order.price is None or order.price <= ZERO):
             return "a limit order needs a price above zero"
+        if (request.wire_type == "stop_limit") != (order.stop_price is not None):
+            return "a stop order, and no other, needs a stop price"
+        if order.stop_price is not None and market.last_price is not None and _is_reached(order, market.last_price):
+            return "the stop price would trigger immediately"
         if order.price is not None and order.price % instrument.price_tick != ZERO:
             return f"price {order.price} is not a multiple of the tick {instrument.price_tick}"
         if order.quantity <= ZERO or order.quantity % instrument.quantity_step != ZERO:
@@ -247,6 +266,17 @@ class SimulatedVenue:
         if self._config.use_book:
             order.queue_ahead = market.queue_ahead(order.side, order.price)
         self._resting.setdefault(order.symbol, []).append(order)
+
+    def _trigger_stops(self, trade: TradeTick, now: int) -> None:
+        """A print at a stop's price or through it makes a limit order of the stop, which meets the market at once."""
+        stops = self._stops.get(trade.symbol)
+        if not stops:
+            return
+        reached = [order for order in stops if _is_reached(order, trade.price)]
+        for order in reached:
+            stops.remove(order)
+            order.stop_price = None
+            self._match(order, now)
 
     def _fill_resting(self, trade: TradeTick, now: int) -> None:
         """A print through a resting price, or at it, fills: best price first, then the older order."""
@@ -329,9 +359,10 @@ class SimulatedVenue:
 
     def _end(self, order: _Order, exec_type: ExecType, reason: str, now: int) -> None:
         order.is_working = False
-        resting = self._resting.get(order.symbol)
-        if resting and order in resting:
-            resting.remove(order)
+        for places in (self._resting, self._stops):
+            there = places.get(order.symbol)
+            if there and order in there:
+                there.remove(order)
         self._report(order, exec_type, now, reason)
 
     def _note(self, order: _Order, exec_type: ExecType, now: int, reason: str = "") -> ExecutionReport:
@@ -352,6 +383,12 @@ class SimulatedVenue:
             if oldest is None:
                 return
             del self._orders[oldest]
+
+
+def _is_reached(order: _Order, last: Decimal) -> bool:
+    """Whether the last price triggers a stop: a sell's from above, a buy's from below."""
+    stop = order.stop_price
+    return stop is not None and (last <= stop if order.side == "sell" else last >= stop)
 
 
 def _price_priority(order: _Order) -> tuple[Decimal, int]:

@@ -155,6 +155,8 @@ def command_paths(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[s
     if not hasattr(command, "commands"):
         yield words
         return
+    if command.invoke_without_command:
+        yield words
     for word, child in command.commands.items():
         yield from command_paths(child, (*words, word))
 
@@ -209,7 +211,7 @@ def is_key(dotted: str) -> bool:
 @pytest.mark.parametrize("name", LINKING_PAGES)
 def test_every_setting_a_document_mentions_exists(name: str) -> None:
     for span in code_spans(name):
-        is_file = span.endswith((".sqlite", ".json"))
+        is_file = span.endswith((".journal", ".json"))
         if not is_file and span.split(".")[0] in SECTIONS and re.fullmatch(r"[a-z]+\.[a-z_]+", span):
             assert is_key(span), f"{name}: {span}"
         for heading in re.findall(r"^\[([a-z]+)[.\]]", span):

@@ -1,14 +1,24 @@
 """Around each agent: turns what it emits into numbered messages, notices when it fails, begins it anew."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from agents.agent import Agent, AgentStatus
 from bus.clock import Clock
+from bus.codec import why_unsayable
 from bus.ids import SessionId
+from bus.messages.council import TradeProposed
 from bus.messages.header import Message, MessageMaker
+from bus.messages.orders import SubmitOrder
 from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired
+from market.interval import SECOND_NS
+from tradingd.agent_watch import AgentWatch
 from tradingd.control import AgentReport
+
+MOST_WISHES_PER_SECOND: Final = 200
+"""Of proposals and orders of one agent; one that says more is cut off as failed, and begun anew by the CEO."""
+
+_COUNTED: Final = frozenset({TradeProposed, SubmitOrder})
 
 
 class OutputSink(Protocol):
@@ -18,20 +28,22 @@ class OutputSink(Protocol):
 
 
 class AgentRunner:
-    """An agent that raises is failed until `restart`; meanwhile it hears nothing and shows no heartbeat.
+    """An agent that raises, does not come back, says what cannot be said, or says it far too often is failed until
+    `restart`; meanwhile it hears nothing and shows no heartbeat.
 
     `make` builds a fresh agent; `on_restart` lets the runtime give it its history back.
     """
 
     def __init__(
         self, name: str, make: Callable[[], Agent], session: SessionId, clock: Clock, sink: OutputSink,
-        on_restart: Callable[["AgentRunner"], None],
+        on_restart: Callable[["AgentRunner"], None], watch: AgentWatch | None = None,
     ) -> None:
         self.name = name
         self._make = make
         self._clock = clock
         self._sink = sink
         self._on_restart = on_restart
+        self._watch = watch or AgentWatch()
         self._maker = MessageMaker(name, session)
         self._agent: Agent = make()
         self._error = ""
@@ -41,6 +53,8 @@ class AgentRunner:
         self._restarts = 0
         self._handled = 0
         self._emitted = 0
+        self._second = 0
+        self._in_second = 0
 
     @property
     def has_failed(self) -> bool:
@@ -62,12 +76,18 @@ class AgentRunner:
         if self._has_failed:
             return
         try:
+            self._watch.begin()
             emits = self._agent.handle(message)
+            self._watch.end()
         except Exception as error:  # noqa: BLE001 - whatever an agent raises must not reach the engine
             self._fail(error, message)
             return
         self._handled += 1
         for emit in emits:
+            wrong = why_unsayable(emit.body) or self._why_too_much(emit.body)
+            if wrong:
+                self._cut_off(wrong, message)
+                return
             self._emitted += 1
             self._sink(
                 self._maker.make(
@@ -75,6 +95,18 @@ class AgentRunner:
                     target=emit.target,
                 )
             )
+
+    def _why_too_much(self, body: object) -> str:
+        """A runaway: more proposals or orders within a second than any strategy has reason for."""
+        if type(body) not in _COUNTED:
+            return ""
+        second = self._clock.now() // SECOND_NS
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        if self._in_second <= MOST_WISHES_PER_SECOND:
+            return ""
+        return f"it said more than {MOST_WISHES_PER_SECOND} proposals or orders within a second"
 
     def tick(self, timer: Message) -> None:
         """A second has passed: the timer for the agent, a heartbeat for the CEO."""
@@ -94,9 +126,12 @@ class AgentRunner:
         self._on_restart(self)
 
     def _fail(self, error: Exception, message: Message) -> None:
+        self._cut_off(f"{type(error).__name__} on {type(message.body).__name__}: {error}", message)
+
+    def _cut_off(self, why: str, message: Message) -> None:
+        self._watch.end()
         self._has_failed = True
-        what = type(message.body).__name__
-        self._error = f"{type(error).__name__} on {what}: {error}"[:500]
+        self._error = why[:500]
         self._say(AgentFailed(self.name, self._error), message.id)
 
     def _say(self, body: object, cause: str) -> None:

@@ -1,6 +1,6 @@
 """What the console says before the story begins and after it has ended."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +24,21 @@ def welcome(mode: str, where: str, symbols: Sequence[str], url: str, data_dir: P
     return "\n".join(lines) + "\n"
 
 
-def farewell(reason: str, held: Sequence[str], armed: int, data_dir: Path) -> str:
-    """Why it ended, and what nobody watches from now on."""
+def farewell(
+    reason: str, held: Sequence[str], armed: int, data_dir: Path, guarded: Collection[str] = frozenset(),
+) -> str:
+    """Why it ended, and what nobody watches from now on. `guarded`: symbols with a stop resting at the venue."""
     text = f"{reason}; state is kept in {short(data_dir)}"
-    if held:
-        stay = "1 position stays" if len(held) == 1 else f"{len(held)} positions stay"
-        text += f"; {stay} open ({', '.join(held)}), watched by nobody until the next start ({armed} stops and trails)"
-    return text
+    safe, bare = [name for name in held if name in guarded], [name for name in held if name not in guarded]
+    if safe:
+        text += f"; {_stay(safe)} open with a stop resting at the venue"
+    if bare:
+        text += f"; {_stay(bare)} open, watched by nobody until the next start"
+    return f"{text} ({armed} stops and trails of our own sleep)" if held else text
+
+
+def _stay(names: Sequence[str]) -> str:
+    return f"{'1 position stays' if len(names) == 1 else f'{len(names)} positions stay'} ({', '.join(names)})"
 
 
 def short(path: Path) -> str:

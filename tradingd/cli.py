@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from tradingd import cli_control, cli_view, exit_codes
+from tradingd import cli_control, cli_grid, cli_orders, cli_risk, cli_view, exit_codes
 from tradingd.cli_session import (
     CliError,
     ConfigOption,
@@ -141,6 +141,7 @@ def user_password(
 
 
 app.add_typer(user_app, name="user")
+app.add_typer(cli_grid.app, name="grid", rich_help_panel="Steer")
 
 
 def _role(text: str) -> Any:
@@ -178,7 +179,9 @@ def version() -> None:
 
 
 cli_view.register(app)
+cli_risk.register(app)
 cli_control.register(app)
+cli_orders.register(app)
 
 
 def main() -> None:

@@ -147,6 +147,7 @@ def status(answer: Mapping[str, Any]) -> None:
         rows.append(("feed", said))
     if answer["state"] == "STOPPED" and answer["open_positions"]:
         rows.append(("warning", "nobody watches the stops and trails of these positions until the next start"))
+    rows += [("lock", f"{lock['symbol']}: {lock['reason']} (until {clock(lock['until'])})") for lock in answer["locks"]]
     rows += [("problem", f"{problem['text']} (since {clock(problem['since'])})") for problem in answer["problems"]]
     out.print(pairs(rows))
     if answer["agents"] and answer["state"] != "STOPPED":

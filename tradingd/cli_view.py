@@ -118,6 +118,34 @@ def performance(config: ConfigOption = None, data_dir: DataDirOption = None, jso
     _show(answer, as_json=json, view="performance")
 
 
+def quality(
+    config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="Fills not older than this.")] = 30,
+    symbol: Annotated[str, typer.Option("--symbol", help="Such as BTC/USDT.")] = "",
+    limit: LimitOption = 20,
+) -> None:
+    """How well orders were executed: slippage, fill times, fees, refusals."""
+
+    def offline(model: "ReadModel", settings: "Settings") -> Any:
+        from tradingd.symbols import find_symbol
+
+        known = find_symbol(symbol, settings.symbols) or symbol if symbol else ""
+        since_ns = model.last_ts - days * _DAY_NS
+        return asdict(model.quality.view(symbol=known, since_ns=since_ns, limit=limit))
+
+    def online(client: Any) -> Any:
+        query = {"days": str(days), "limit": str(limit)} | ({"symbol": symbol} if symbol else {})
+        return client.get(f"/api/execution-quality?{urlencode(query)}")
+
+    answer = ask(config, data_dir, online, offline)
+    if json:
+        _show(answer, as_json=True, view="")
+    else:
+        from tradingd.cli_quality import show
+
+        show(answer)
+
+
 def explain(
     order_id: Annotated[str, typer.Argument(metavar="ID", help="Of an order: see `tradingd orders --all`.")],
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
@@ -144,5 +172,5 @@ def _offline_trace(model: "ReadModel", order_id: str) -> Any:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (status, agents, positions, orders, trades, performance, explain):
+    for command in (status, agents, positions, orders, trades, performance, quality, explain):
         app.command(rich_help_panel="Look")(command)

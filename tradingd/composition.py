@@ -10,6 +10,7 @@ from agents.analyst import Analyst, AnalystConfig
 from agents.ceo import Ceo
 from agents.risk_officer import RiskOfficer
 from agents.scanner import Scanner, ScannerConfig
+from agents.strategies.trail_distance import BASE_TRAILS, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
 from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
 from agents.strategy import CouncilConfig, Strategy
 from agents.trader import Trader
@@ -19,7 +20,10 @@ from exchanges.simulated import PaperConfig
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
 from orders.engine import Engine, EngineConfig
+from orders.entry_price import EntryRule
+from orders.time_rules import TimeRules, parse_blackout, parse_day_end
 from risk.limits import RiskLimits, resolve_limits
+from tradingd.risk_settings import confidence_threshold, make_cuts, make_protections, make_sizing, written_limits
 from tradingd.settings import ConfigError, Settings
 
 LEAST_ENTRY_CANDLES: Final = 3
@@ -33,15 +37,7 @@ def seconds_to_ns(seconds: float) -> int:
 
 def make_limits(settings: Settings) -> RiskLimits:
     """[risk] over risk_tolerance and preset."""
-    risk = settings.risk
-    overrides: dict[str, object] = {
-        name: value
-        for name, value in risk.model_dump(exclude={"preset", "duplicate_window_s", "stale_after_s"}).items()
-        if value is not None
-    }
-    overrides["duplicate_window_ns"] = int(risk.duplicate_window_s * SECOND_NS)
-    overrides["stale_after_ns"] = int(risk.stale_after_s * SECOND_NS)
-    return resolve_limits(settings.account.risk_tolerance, risk.preset, overrides)
+    return resolve_limits(settings.account.risk_tolerance, settings.risk.preset, written_limits(settings))
 
 
 def choose_instruments(settings: Settings, offered: Sequence[Instrument], *, take_all: bool) -> list[Instrument]:
@@ -94,8 +90,39 @@ def make_engine(
         decision_interval=settings.candles.decision,
         limits=limits,
         snapshot_ns=settings.journal.snapshot_s * SECOND_NS,
+        disaster_stop=settings.orders.disaster_stop in ("always", settings.mode),
+        time_rules=TimeRules(
+            tuple(parse_blackout(text) for text in settings.orders.blackouts), parse_day_end(settings.orders.day_end),
+            settings.orders.close_before_day_end,
+        ),
+        protections=make_protections(settings.risk.protections),
+        cuts=make_cuts(settings.risk),
+        entries=_entry_rule(settings),
     )
     return Engine(config, instruments, MessageMaker("engine", session))
+
+
+def trail_band(settings: Settings) -> str:
+    """`strategy.trail_band`, with "auto" answered: the practice market moves on second candles."""
+    band = settings.strategy.trail_band
+    if band != "auto":
+        return band
+    return "practice" if settings.venue == "practice" else "standard"
+
+
+def _entry_rule(settings: Settings) -> EntryRule | None:
+    if not settings.strategy.max_slippage:
+        return None
+    return EntryRule(settings.strategy.max_slippage, busy_hours=trail_band(settings) == "standard")
+
+
+def _distance_rule(settings: Settings) -> DistanceRule | None:
+    band, base = trail_band(settings), BASE_TRAILS[settings.account.risk_tolerance]
+    if band == "atr":
+        return None
+    if band == "practice":
+        return DistanceRule(base, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, busy_hours=False)
+    return DistanceRule(base)
 
 
 def make_agents(
@@ -107,11 +134,12 @@ def make_agents(
     candles, council, scanner = settings.candles, settings.council, settings.scanner
     council_config = CouncilConfig(
         decision_interval=candles.decision,
-        threshold=council.threshold,
+        threshold=confidence_threshold(settings),
         quorum=council.quorum,
         proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
         cooldown_ns=seconds_to_ns(council.cooldown_s),
         kelly_memory_ns=settings.strategy.kelly_memory_s * SECOND_NS,
+        first_entry=settings.strategy.first_entry == "on",
     )
     scanner_config = ScannerConfig(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
@@ -147,8 +175,9 @@ def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:
             strategy.entry_expires_s * SECOND_NS, LEAST_ENTRY_CANDLES * interval_ns(settings.candles.decision)
         ),
         max_hold_ns=strategy.max_hold_s * SECOND_NS,
+        distances=_distance_rule(settings),
     )
-    return TrailingConsensus(config, limits)
+    return TrailingConsensus(config, limits, make_sizing(settings.risk))
 
 
 def paper_config(settings: Settings) -> PaperConfig:

@@ -40,13 +40,23 @@ from market.ticks import Candle
 from orders.engine import Engine
 from store.tape import Tape
 from tradingd import banner, composition
+from tradingd.account_watch import AccountWatch
 from tradingd.auth import Auth
-from tradingd.control import BusStatus, ControlConflictError, ControlUnavailableError, DaemonStatus, FeedStatus
+from tradingd.control import (
+    BusStatus,
+    ControlConflictError,
+    ControlUnavailableError,
+    DaemonStatus,
+    FeedStatus,
+    Problem,
+)
 from tradingd.data_dir import DataDir, RunInfo
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
+from tradingd.kill_file import KillFile
 from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
+from tradingd.path_dependence import PathDependence
 from tradingd.read_model import ReadModel
 from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
@@ -91,6 +101,8 @@ class Daemon:
         self._writer: BackgroundWriter = make_writer(settings.log.format)
         self._tasks: list[asyncio.Task[Any]] = []
         self._past = PastSessions()
+        self._kill_file = KillFile(data_dir.path)
+        self._is_restored = False
         # Set while starting; read only when ready.
         self._journal: MessageJournal
         self._runtime: Runtime
@@ -107,13 +119,14 @@ class Daemon:
         return self._clock.now()
 
     async def execute(self, body: object, *, by: str) -> Sequence[Message]:
-        if self._not_ready == "starting" or self._stop.is_set():
+        may_come_early = isinstance(body, orders.EngageKillSwitch) and self._is_restored
+        if (self._not_ready == "starting" and not may_come_early) or self._stop.is_set():
             doing = "stopping" if self._stop.is_set() else "starting"
             raise ControlUnavailableError(f"the daemon is {doing}; try again")
-        if isinstance(body, orders.ReleaseKillSwitch) and self._data_dir.kill_file.exists():
+        if isinstance(body, orders.ReleaseKillSwitch) and self._kill_file.exists:
             raise ControlConflictError(
                 "KILL_FILE_PRESENT",
-                f"the kill file {self._data_dir.kill_file} is still there and would lock trading again at once: "
+                f"the kill file {self._kill_file.path} is still there and would lock trading again at once: "
                 "delete it, then unlock",
             )
         if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
@@ -151,8 +164,16 @@ class Daemon:
                 bus_counters.dropped, bus_counters.gaps,
             ),
             agents=tuple(runner.report() for runner in self._runtime.runners.values()),
-            problems=self._runtime.health.problems, loop_lag_ms=driver.loop_lag_s * 1000, memory_mb=_memory_mb(),
+            problems=self._problems(), loop_lag_ms=driver.loop_lag_s * 1000, memory_mb=_memory_mb(),
         )
+
+    def _problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the process, and what the kill switch has not yet done."""
+        kill = self.read_model.kill_view()
+        if kill is None or not kill.progress:
+            return self._runtime.health.problems
+        told = Problem(f"kill switch ({kill.action}): {kill.progress}", self.read_model.kill_since_ns)
+        return tuple(sorted((*self._runtime.health.problems, told), key=lambda problem: problem.since_ns))
 
     # ---- life --------------------------------------------------------------------------------------
 
@@ -201,9 +222,11 @@ class Daemon:
         instruments = await self._choose_instruments()
         await self._make_venue(urls, instruments, stack)
         self._make_runtime(instruments)
+        stack.push_async_callback(self._cancel_tasks)
         self._restore()
         await self._serve(app, stack)
         self._start_council()
+        stack.callback(self._runtime.agent_watch.remove)
         await self._bus.start()
         stack.push_async_callback(self._bus.stop)
         self._welcome(instruments)
@@ -212,6 +235,10 @@ class Daemon:
         await self._warm_up(instruments)
         self._not_ready = _WAITING
         self._spawn("feed", self._run_feed(instruments))
+        if self.settings.mode == "live":
+            quote = self.settings.account.quote
+            watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._change_funds)
+            self._spawn("account watch", watch.run())
         if not self._is_replay:
             self._spawn("timer", self._driver.run_timer())
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
@@ -328,6 +355,8 @@ class Daemon:
             replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
             silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
         )
+        if self._recording.has_candles:
+            self.read_model.paths = PathDependence(self.settings.candles.decision)
         if self.settings.bus.url != "memory://":
             self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")
         self._runtime.health.raise_condition("feed", "market data has not begun")
@@ -346,7 +375,15 @@ class Daemon:
         )
         if isinstance(self._venue, SimulatedVenue):
             self._venue.restore(_resting_orders(engine))
+        # The kill file before anything is sent: the orders that a restart would give wait for a person, too.
+        wish = self._kill_file.look(engine.kill, is_patient=False)
+        if wish is not None:
+            self._runtime.command(wish, by=wish.by)
         self._runtime.perform(engine.finish_restore(now))
+        self._is_restored = True
+        self._spawn("kill file", self._kill_file.watch(
+            lambda: engine.kill, lambda command: self._runtime.command(command, by=command.by)
+        ))
         self._refresh_portfolio()
         if self._past.is_crash_loop(now) and not self._options.no_safe:
             self._runtime.health.raise_condition(
@@ -378,6 +415,7 @@ class Daemon:
 
     def _start_council(self) -> None:
         self._runtime.subscribe_all()
+        self._runtime.agent_watch.install()
         for runner in self._runtime.runners.values():
             runner.start()
         # Orders of earlier sessions that still work: who proposes must know that they are there.
@@ -413,10 +451,11 @@ class Daemon:
         self._runtime.take(self._runtime.record("daemon", fact))
 
     async def _wait_for_answers(self) -> None:
-        """Give the venue a little time to answer what became of orders that were under way."""
+        """Give the venue a little time to say what became of the orders it has: a stop may have sold meanwhile."""
+        engine = self._runtime.engine
         for _ in range(50):
-            working = self._runtime.engine.orders.working()
-            if not any(order.is_at_venue and order.detail == "unknown" for order in working):
+            is_unknown = any(order.is_at_venue and order.detail == "unknown" for order in engine.orders.working())
+            if not is_unknown and not engine.awaits_answers:
                 return
             await asyncio.sleep(0.1)
 
@@ -454,8 +493,8 @@ class Daemon:
         kill = self._runtime.engine.kill
         if kill is not None:
             self._runtime.tell_story(
-                "KILL", f"still engaged by {kill.by} ({kill.action}): {kill.reason}; nothing is sent until "
-                "`tradingd unlock`",
+                "KILL", f"still engaged by {kill.by} ({kill.action}): {kill.reason}; "
+                f"{'no entry' if kill.by == system.BY_RULE else 'nothing new'} is sent until `tradingd unlock`",
             )
         elif self._runtime.engine.trading_state != "ACTIVE":
             votes = "; ".join(f"{who} says {state} ({why})" for who, state, why in self._runtime.engine.votes
@@ -489,10 +528,8 @@ class Daemon:
         await self._feed.run(instruments, self._driver.sink)
 
     def _on_second(self) -> None:
-        """Before each timer: the kill file, the data's age, the end of a timed run."""
+        """Before each timer: the data's age, the end of a timed run."""
         runtime, driver = self._runtime, self._driver
-        if self._data_dir.kill_file.exists() and runtime.engine.kill is None:
-            runtime.command(orders.EngageKillSwitch(*self._data_dir.read_kill_file(), "file"), by="file")
         if driver.state == "connected" and driver.last_ns:
             age = self._clock.now() - driver.last_ns
             if age > self._limits.stale_after_ns:
@@ -512,6 +549,9 @@ class Daemon:
             self._not_ready = ""
 
     def _on_replay_end(self) -> None:
+        if self.read_model.paths is not None:
+            told = self.read_model.paths.report().sentence(self.settings.candles.decision)
+            self._runtime.tell_story("NOTE", told)
         self._runtime.health.raise_condition("replay", "the replay is over", reduces=False)
         if self._options.for_seconds is not None:
             self.request_shutdown("the replay is over")
@@ -544,8 +584,13 @@ class Daemon:
     def _say_farewell(self) -> None:
         engine = self._runtime.engine
         held = [position.symbol for position in engine.look().positions]
-        armed = sum(1 for order in engine.orders.working() if order.is_armed)
-        self._runtime.tell_story("STOPPED", banner.farewell(self._stop_reason, held, armed, self._data_dir.path))
+        working = engine.orders.working()
+        armed = sum(1 for order in working if order.is_armed)
+        guarded = set() if self._venue.is_simulated else {
+            order.spec.symbol for order in working if order.is_disaster_stop and order.is_at_venue
+        }
+        text = banner.farewell(self._stop_reason, held, armed, self._data_dir.path, guarded)
+        self._runtime.tell_story("STOPPED", text)
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -569,12 +614,15 @@ def _without_credentials(url: str) -> str:
 
 
 def _resting_orders(engine: Engine) -> list[WorkingOrder]:
-    """Limit orders that lay at the paper venue when the last session ended."""
+    """Limit orders and stops that lay at the paper venue when the last session ended."""
     return [
-        WorkingOrder(order.client_order_id, order.spec.symbol, order.spec.side, order.spec.price, order.remaining)
+        WorkingOrder(
+            order.client_order_id, order.spec.symbol, order.spec.side, order.spec.price, order.remaining,
+            order.spec.stop_price if order.is_disaster_stop else None,
+        )
         for order in engine.orders.working()
-        if order.is_at_venue and order.spec.order_type == "limit" and order.spec.price is not None
-        and order.spec.time_in_force == "GTC"
+        if order.is_at_venue and order.spec.price is not None
+        and (order.is_disaster_stop or (order.spec.order_type == "limit" and order.spec.time_in_force == "GTC"))
     ]
 
 

@@ -98,6 +98,7 @@ def examine(
     clock_url = rest_url if rest_url else None
     checks: list[Callable[[], CheckResult]] = [
         lambda: _data_dir(settings.data_dir),
+        lambda: _kill_file(settings.data_dir),
         lambda: _credentials(settings.data_dir),
         lambda: _disk(settings.data_dir),
         lambda: _port(settings.api.host, settings.api.port, settings.data_dir),
@@ -149,6 +150,20 @@ def _data_dir(path: Path) -> CheckResult:
     if mode & 0o077:
         return CheckResult("data_dir", "warn", f"{path} can be read by others (mode {mode:o}). Run: chmod 700 {path}")
     return CheckResult("data_dir", "ok", f"{path} is writable and private")
+
+
+def _kill_file(data_dir: Path) -> CheckResult:
+    """One that was left behind is why a daemon never trades, and nobody thinks of it."""
+    from tradingd.kill_file import KillFile, read_kill_file
+
+    file = KillFile(data_dir)
+    if not file.exists:
+        return CheckResult("kill file", "ok", f"none; create {file.path} to lock trading at once")
+    action, reason = read_kill_file(file.path)
+    return CheckResult(
+        "kill file", "warn", f"{file.path} is there ({action}: {reason}): trading is locked. Delete it, then "
+        "`tradingd unlock`.",
+    )
 
 
 def _credentials(data_dir: Path) -> CheckResult:

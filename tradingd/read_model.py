@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from typing import Any, Final
 
 from bus.messages.header import Message
-from bus.messages.orders import OrderFilled, SubmitOrder
+from bus.messages.orders import OrderFilled, SubmitOrder, TrailSpec
 from bus.messages.system import (
     AgentFailed,
     AgentStarted,
@@ -21,12 +21,19 @@ from bus.messages.system import (
     TradingStateChanged,
 )
 from market.money import to_text
+from orders.grid_book import GridBook
+from tradingd.execution_quality import QualityFold
+from tradingd.kill_progress import kill_progress
 from tradingd.order_trace import trace_order
+from tradingd.path_dependence import PathDependence
 from tradingd.read_model_council import CouncilFold
+from tradingd.read_model_grids import GridView, grid_view, grid_views
 from tradingd.read_model_orders import OrderFold, OrderRecord
 from tradingd.read_model_results import ResultsFold
+from tradingd.read_model_risk import RiskFold
 from tradingd.read_model_views import (
     AgentSeen,
+    AlphaVoteView,
     CountsView,
     DenialView,
     FillView,
@@ -36,6 +43,7 @@ from tradingd.read_model_views import (
     OrderView,
     PerformanceView,
     PositionRow,
+    ProtectionView,
     RoundTripView,
     TraceEntry,
     TradingView,
@@ -68,6 +76,10 @@ class ReadModel:
         self.order_fold = OrderFold(max_orders)
         self.results = ResultsFold(quote, max_fills, max_round_trips)
         self.council = CouncilFold(max_chains)
+        self.grids = GridBook()
+        self.risk = RiskFold(quote)
+        self.quality = QualityFold(max_orders)
+        self.paths: PathDependence | None = None  # only while a recording of candles is replayed
         self.session: DaemonStarted | None = None
         self.session_started_ns = 0
         self.stopped: DaemonStopping | None = None
@@ -99,12 +111,17 @@ class ReadModel:
     def apply(self, message: Message) -> None:
         """Fold one message. Never raises for a message of the vocabulary, in whatever order."""
         body = message.body
+        if self.paths is not None:
+            self.paths.apply(message)
+        self.risk.apply(message)
+        self.grids.apply(message)
         handler = self._handlers.get(type(body))
         if handler is None:
             return
         if message.header.ts > self.last_ts:
             self.last_ts = message.header.ts
         handler(message, body)
+        self.quality.apply(message)
         if isinstance(body, OrderFilled):
             self.results.on_filled(message, body, self.order_fold.by_id[body.client_order_id])
         elif isinstance(body, SubmitOrder):
@@ -145,6 +162,14 @@ class ReadModel:
         """Newest first."""
         return self.results.round_trip_views(limit)
 
+    def grid_views(self) -> list[GridView]:
+        """Newest first."""
+        return grid_views(self.grids, self.order_fold.by_id, self.last_ts)
+
+    def grid_view(self, grid_id: str) -> GridView | None:
+        grid = self.grids.get(grid_id)
+        return None if grid is None else grid_view(grid, self.order_fold.by_id, self.last_ts)
+
     def positions(self) -> list[PositionRow]:
         exits: dict[str, list[str]] = {}
         for record in self.order_fold.working():
@@ -166,7 +191,18 @@ class ReadModel:
     def kill_view(self) -> KillView | None:
         """The latch, or None when it is released."""
         kill = self.kill
-        return KillView(kill.action, kill.reason, kill.by, to_iso(self._kill_since)) if kill is not None else None
+        if kill is None:
+            return None
+        done = kill_progress(kill, self._kill_since, self.order_fold.by_id.values(), self.results.holdings)
+        return KillView(
+            kill.action, kill.reason, kill.by, to_iso(self._kill_since), done.not_cancelled_count, done.not_sold_count,
+            (*done.not_cancelled, *done.not_sold), done.unprotected, done.text,
+        )
+
+    @property
+    def kill_since_ns(self) -> int:
+        """UTC ns of the latch, meaningless without one."""
+        return self._kill_since
 
     def agents(self) -> list[AgentSeen]:
         return list(self._agents.values())
@@ -229,9 +265,19 @@ class ReadModel:
         self._agents[body.agent] = AgentSeen(body.agent, state, restarts, error, heard)
 
 
+def trail_view(trail: TrailSpec | None) -> TrailView | None:
+    """A trail's settings for people."""
+    if trail is None:
+        return None
+    return TrailView(
+        trail.kind, to_text(trail.distance), text_or_none(trail.activation_price), text_or_none(trail.limit_offset),
+        trail.price_source,
+    )
+
+
 def order_view(record: OrderRecord) -> OrderView:
     """One order for people."""
-    spec, denial, trail = record.spec, record.denial, record.trail
+    spec, denial, protection = record.spec, record.denial, record.spec.protection
     return OrderView(
         id=record.id,
         symbol=spec.symbol,
@@ -240,10 +286,7 @@ def order_view(record: OrderRecord) -> OrderView:
         quantity=to_text(record.quantity),
         price=text_or_none(record.price),
         stop_price=text_or_none(record.stop_price),
-        trail=None if trail is None else TrailView(
-            trail.kind, to_text(trail.distance), text_or_none(trail.activation_price),
-            text_or_none(trail.limit_offset), trail.price_source,
-        ),
+        trail=trail_view(record.trail),
         state=record.state,
         detail=record.detail,
         by=record.by,
@@ -261,6 +304,14 @@ def order_view(record: OrderRecord) -> OrderView:
         venue_order_id=record.venue_order_id,
         confidence=spec.confidence,
         lead_alpha=spec.lead_alpha,
+        votes=tuple(AlphaVoteView(vote.alpha, vote.action, vote.confidence, vote.weight) for vote in spec.votes),
+        protection=None if protection is None else ProtectionView(
+            text_or_none(protection.stop_ratio), text_or_none(protection.take_profit_ratio),
+            trail_view(protection.trail),
+        ),
+        replaces=spec.replaces,
+        improve=spec.improve,
+        ends_with_day=spec.ends_with_day,
         created=to_iso(record.created_ns),
         updated=to_iso(record.updated_ns),
         expires=iso_or_none(spec.expire_at),

@@ -21,6 +21,7 @@ from bus.messages.orders import (
     OrderTriggered,
     OrderUnknown,
     OrderUpdated,
+    ReassessmentDue,
     Side,
     SubmitOrder,
     TrailingAdvanced,
@@ -110,6 +111,7 @@ class OrderFold:
             OrderRejected: self._on_rejected,
             OrderTriggered: self._on_triggered,
             OrderUpdated: self._on_updated,
+            ReassessmentDue: self._on_reassessment,
             OrderPendingCancel: self._on_pending_cancel,
             OrderCancelled: self._on_cancelled,
             OrderExpired: self._on_expired,
@@ -187,6 +189,10 @@ class OrderFold:
         record.quantity, record.price = body.quantity, body.price
         record.stop_price, record.trail = body.stop_price, body.trail
         self._note(record, message, body.reason or "changed")
+
+    def _on_reassessment(self, message: Message, body: ReassessmentDue) -> None:
+        record = self._find(message, body.client_order_id, body.symbol)
+        self._note(record, message, body.reason)
 
     def _on_pending_cancel(self, message: Message, body: OrderPendingCancel) -> None:
         record = self._find(message, body.client_order_id, body.symbol)

@@ -88,6 +88,25 @@ class DenialView:
 
 
 @dataclass(frozen=True, slots=True)
+class AlphaVoteView:
+    """How one alpha counted in the decision behind an order."""
+
+    alpha: str
+    action: str
+    confidence: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionView:
+    """What is armed around an entry once it is filled: ratios of its average price, and a trail."""
+
+    stop_ratio: str | None
+    take_profit_ratio: str | None
+    trail: TrailView | None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderView:
     """One order, whole. `trigger` and `best` only while it is armed; `slippage` is a ratio, positive = worse."""
 
@@ -116,6 +135,11 @@ class OrderView:
     venue_order_id: str
     confidence: float
     lead_alpha: str
+    votes: tuple[AlphaVoteView, ...]
+    protection: ProtectionView | None
+    replaces: str
+    improve: bool
+    ends_with_day: bool
     created: str
     updated: str
     expires: str | None
@@ -235,12 +259,22 @@ class TradingView:
 
 @dataclass(frozen=True, slots=True)
 class KillView:
-    """The kill switch while it is latched."""
+    """The kill switch while it is latched, and how far it has come.
+
+    `not_cancelled` and `not_sold`: how many orders and positions its action has not yet ended; `waiting` names
+    them (20 of each at most). `unprotected`: symbols that no stop at the exchange protects while held exits
+    wait. `progress` says it in words, "" when nothing is left to do or to know.
+    """
 
     action: KillAction
     reason: str
     by: str
     since: str
+    not_cancelled: int = 0
+    not_sold: int = 0
+    waiting: tuple[str, ...] = ()
+    unprotected: tuple[str, ...] = ()
+    progress: str = ""
 
 
 @dataclass(frozen=True, slots=True)

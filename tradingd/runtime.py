@@ -29,6 +29,7 @@ from market.ticks import Candle, FeedAlive, MarketItem, QuoteTick, TradeTick
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
 from orders.engine import Engine
 from tradingd.agent_runner import AgentRunner
+from tradingd.agent_watch import AgentWatch
 from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
@@ -71,6 +72,7 @@ class Runtime:
         self.clock = clock
         self.health = Health(clock.now)
         self.runners: dict[str, AgentRunner] = {}
+        self.agent_watch = AgentWatch()
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.frames = 0
         self._story = story
@@ -291,7 +293,7 @@ class Runtime:
     def add_agent(self, name: str, make: Callable[[], Agent]) -> None:
         """One of the six; `make` builds it, now and after each failure."""
         self.runners[name] = AgentRunner(
-            name, make, self._session, self.clock, self.on_agent_output, self._on_agent_restarted
+            name, make, self._session, self.clock, self.on_agent_output, self._on_agent_restarted, self.agent_watch
         )
 
     def _on_agent_restarted(self, runner: AgentRunner) -> None:
@@ -320,7 +322,7 @@ class Runtime:
         if kind is not system.Heartbeat:
             self.read_model.apply(message)
             self._story.tell(message)
-        if kind in _STRAIGHT_TO_ENGINE:
+        if kind in _STRAIGHT_TO_ENGINE or (kind is council.AlphaSignal and self.engine.awaits_signal(body.symbol)):
             self.take(message)
         elif kind is council.RestartAgent:
             runner = self.runners.get(body.agent)

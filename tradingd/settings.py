@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from market.interval import IntervalError, interval_ns
+from orders.time_rules import parse_blackout, parse_day_end
 
 ENV_PREFIX: Final = "TRADINGD__"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -78,9 +79,9 @@ class ScannerSettings(_Section):
 
 
 class CouncilSettings(_Section):
-    """[council]"""
+    """[council]; `threshold` None means "from risk_tolerance"."""
 
-    threshold: float = Field(default=0.6, ge=0, le=1)
+    threshold: float | None = Field(default=None, ge=0, le=1)
     quorum: float = Field(default=0.25, ge=0, le=1)
     proposal_ttl_s: float = Field(default=5, gt=0)
     cooldown_s: float = Field(default=10, ge=0)
@@ -107,11 +108,32 @@ class StrategySettings(_Section):
     kelly_memory_s: int = Field(default=900, ge=0)
     take_profit: Decimal = Field(default=Decimal(0), ge=0, lt=10)
     entry_expires_s: int = Field(default=60, ge=1)
+    trail_band: Literal["auto", "standard", "practice", "atr"] = "auto"
+    max_slippage: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
+    first_entry: Literal["off", "on"] = "off"
     max_hold_s: int = Field(default=0, ge=0)
 
 
+class ProtectionSettings(_Section):
+    """[risk.protections]; 0 = off."""
+
+    cooldown_s: int = Field(default=5, ge=0)
+    stop_guard_stops: int = Field(default=4, ge=0, le=500)
+    stop_guard_window_s: int = Field(default=600, ge=1)
+    stop_guard_pause_s: int = Field(default=120, ge=0)
+    stop_guard_scope: Literal["symbol", "all"] = "symbol"
+    low_profit_trips: int = Field(default=6, ge=0, le=500)
+    low_profit_ratio: Decimal = Field(default=Decimal("-0.01"), gt=-10, lt=10)
+    low_profit_window_s: int = Field(default=1800, ge=1)
+    low_profit_pause_s: int = Field(default=300, ge=0)
+    drawdown_guard_trips: int = Field(default=10, ge=0, le=500)
+    drawdown_guard_ratio: Decimal = Field(default=Decimal("0.03"), gt=0, le=1)
+    drawdown_guard_window_s: int = Field(default=3600, ge=1)
+    drawdown_guard_pause_s: int = Field(default=600, ge=0)
+
+
 class RiskSettings(_Section):
-    """[risk]: None means "from risk_tolerance and preset"."""
+    """[risk]: None means "from risk_tolerance, preset or the standing default"."""
 
     preset: Literal["", "trailing-grid", "corporation", "autotrader"] = ""
     exposure_per_asset: Decimal | None = Field(default=None, gt=0, le=1)
@@ -122,15 +144,49 @@ class RiskSettings(_Section):
     daily_loss: Decimal | None = Field(default=None, gt=0, le=1)
     max_positions: int | None = Field(default=None, ge=1, le=1000)
     stop_loss: Decimal | None = Field(default=None, gt=0, lt=1)
-    min_notional: Decimal = Field(default=Decimal(10), ge=0)
-    collar: Decimal = Field(default=Decimal("0.05"), gt=0, le=1)
-    max_order_notional: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
-    orders_per_second: int = Field(default=10, ge=1)
-    orders_per_minute: int = Field(default=60, ge=1)
-    runaway_loss: Decimal = Field(default=Decimal("0.02"), gt=0, le=1)
-    duplicate_window_s: Decimal = Field(default=Decimal(5), ge=0)
-    stale_after_s: Decimal = Field(default=Decimal(3), gt=0)
-    kill_loss: Decimal = Field(default=Decimal("0.5"), gt=0, le=1)
+    min_notional: Decimal | None = Field(default=None, ge=0)
+    collar: Decimal | None = Field(default=None, gt=0, le=1)
+    max_order_notional: Decimal | None = Field(default=None, gt=0, le=1)
+    orders_per_second: int | None = Field(default=None, ge=1)
+    orders_per_minute: int | None = Field(default=None, ge=1)
+    notional_per_minute: Decimal | None = Field(default=None, gt=0)
+    runaway_loss: Decimal | None = Field(default=None, gt=0, le=1)
+    duplicate_window_s: Decimal | None = Field(default=None, ge=0)
+    stale_after_s: Decimal | None = Field(default=None, gt=0)
+    kill_loss: Decimal | None = Field(default=None, gt=0, le=1)
+    sizing: Literal["confidence", "kelly", "volatility", "risk", "fixed"] = "confidence"
+    fixed_amount: Decimal = Field(default=Decimal(10_000), gt=0)
+    volatility_base: Decimal = Field(default=Decimal(10_000), gt=0)
+    atr_multiple: Decimal = Field(default=Decimal(1), gt=0)
+    risk_per_trade: Decimal = Field(default=Decimal("0.01"), gt=0, le=1)
+    kelly_safety: Decimal = Field(default=Decimal("0.5"), gt=0, le=1)
+    kelly_cap: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
+    cut_exposure: bool = False
+    cut_share: Decimal = Field(default=Decimal("0.25"), gt=0, le=1)
+    cut_every: Decimal = Field(default=Decimal("0.10"), gt=0, le=1)
+    protections: ProtectionSettings = ProtectionSettings()
+
+
+class OrdersSettings(_Section):
+    """[orders]"""
+
+    disaster_stop: Literal["live", "always", "never"] = "live"
+    blackouts: tuple[str, ...] = ()
+    close_before_day_end: bool = False
+    day_end: str = "00:00"
+
+    @field_validator("blackouts")
+    @classmethod
+    def _periods(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_blackout(text)
+        return value
+
+    @field_validator("day_end")
+    @classmethod
+    def _time_of_day(cls, value: str) -> str:
+        parse_day_end(value)
+        return value
 
 
 class PaperSettings(_Section):
@@ -196,6 +252,7 @@ class Settings(_Section):
     council: CouncilSettings = CouncilSettings()
     strategy: StrategySettings = StrategySettings()
     risk: RiskSettings = RiskSettings()
+    orders: OrdersSettings = OrdersSettings()
     paper: PaperSettings = PaperSettings()
     journal: JournalSettings = JournalSettings()
     tape: TapeSettings = TapeSettings()
@@ -268,7 +325,7 @@ def _overlay_environment(data: dict[str, Any], environ: dict[str, str]) -> dict[
         if not all(keys):
             raise ConfigError(f"environment variable {name}: write {ENV_PREFIX}SECTION__KEY.")
         value: Any = environ[name]
-        if keys[-1] in ("symbols", "intervals"):
+        if keys[-1] in ("symbols", "intervals", "blackouts"):
             value = [part.strip() for part in value.split(",") if part.strip()]
         place = data
         for key in keys[:-1]:

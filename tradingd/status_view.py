@@ -6,6 +6,7 @@ from typing import Literal
 from market.money import to_text
 from tradingd.control import AgentReport, Control, FeedStatus
 from tradingd.read_model import ReadModel
+from tradingd.read_model_risk import LockView
 from tradingd.read_model_views import CountsView, KillView, VoteView, iso_or_none, to_iso
 from tradingd.settings import Settings
 
@@ -109,6 +110,7 @@ class StatusView:
     bus: BusView | None
     counts: CountsView
     problems: tuple[ProblemView, ...]
+    locks: tuple[LockView, ...]
     loop_lag_ms: float
     memory_mb: float
 
@@ -151,6 +153,7 @@ def live_status(control: Control) -> StatusView:
         bus=BusView(bus.url, bus.is_connected, bus.published, bus.dropped, bus.gaps),
         counts=counts,
         problems=tuple(ProblemView(problem.text, to_iso(problem.since_ns)) for problem in now.problems),
+        locks=tuple(model.risk.lock_views(control.now())),
         loop_lag_ms=now.loop_lag_ms,
         memory_mb=now.memory_mb,
     )
@@ -192,6 +195,7 @@ def offline_status(model: ReadModel, settings: Settings) -> StatusView:
         bus=None,
         counts=counts,
         problems=(),
+        locks=tuple(model.risk.lock_views(model.last_ts)),
         loop_lag_ms=0.0,
         memory_mb=0.0,
     )

@@ -19,6 +19,7 @@ from bus.messages import council, ledger, orders, system
 from bus.messages.header import Message
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from tradingd.story_grids import GRID_TELLERS
 
 _SIGNAL_CONFIDENCE: Final = 0.7
 _SIGNAL_PAUSE_NS: Final = 20 * SECOND_NS
@@ -77,6 +78,11 @@ class Story:
             orders.OrderUnknown: lambda b, m: ("UNKNOWN", b.symbol, f"no answer for {b.client_order_id}: {b.reason}"),
             orders.OrderExpired: lambda b, m: ("EXPIRED", b.symbol, f"{b.client_order_id}: {b.reason}"),
             orders.OrderCancelled: self._cancelled,
+            orders.ReassessmentDue: lambda b, m: ("REASSESS", b.symbol, f"{b.client_order_id}: {b.reason}"),
+            orders.RebalanceStarted: lambda b, m: ("REBALANCE", "", ", ".join(
+                f"{each.symbol} to {to_text(each.weight * 100)} %" for each in b.targets
+            )),
+            orders.RebalanceEnded: lambda b, m: ("REBALANCE", "", b.reason),
             orders.TrailingArmed: self._armed,
             orders.TrailingAdvanced: self._advanced,
             orders.OrderTriggered: self._triggered,
@@ -90,6 +96,8 @@ class Story:
             system.KillSwitchEngaged: lambda b, m: ("KILL", "", f"engaged by {b.by} ({b.action}): {b.reason}"),
             system.KillSwitchReleased: lambda b, m: ("UNLOCK", "", f"kill switch released by {b.by}: {b.reason}"),
             system.LimitBreached: lambda b, m: ("LIMIT", "", b.message),
+            system.LockPlaced: self._locked,
+            system.LockLifted: lambda b, m: ("UNLOCKED", b.symbol, f"{b.lock_id} lifted by {b.by}: {b.reason}"),
             system.AgentFailed: lambda b, m: ("FAILED", "", f"agent {b.agent}: {b.error}"),
             system.FeedConnected: lambda b, m: ("FEED", "", f"{b.feed}: market data flows"),
             system.FeedLost: lambda b, m: ("FEED", "", f"{b.feed}: lost ({b.reason}); no entries until it is back"),
@@ -97,7 +105,17 @@ class Story:
             system.ReconciliationCompleted: lambda b, m: (
                 "RECONCILED", "", "; ".join(b.corrections) if b.corrections else "our books and the venue agree"
             ),
+            **GRID_TELLERS,
         }
+
+    @staticmethod
+    def _locked(body: system.LockPlaced, _: Message) -> tuple[str, str, str] | None:
+        """Not of the short rest after each exit: the line of the exit says enough."""
+        if body.rule == "cooldown":
+            return None
+        rest_s = (body.until_ns - body.since_ns) / SECOND_NS
+        symbol = "" if body.symbol == "*" else body.symbol
+        return "LOCKED", symbol, f"no entries for {rest_s:g} s ({body.lock_id}, {body.rule}): {body.reason}"
 
     def tell(self, message: Message) -> None:
         """Write a line if this message is worth one."""
@@ -142,6 +160,9 @@ class Story:
         self._orders[order.client_order_id] = order
         if len(self._orders) > 2000:
             del self._orders[next(iter(self._orders))]
+        if order.origin == "protective" and order.tag == "disaster" and order.stop_price is not None:
+            quantity, at = to_text(order.quantity), price(order.stop_price)
+            return "STOP", order.symbol, f"{quantity} rest at the venue, to be sold at {at} ({order.client_order_id})"
         if order.order_type in ("trailing", "stop"):
             return None
         at = f" at {price(order.price)}" if order.price is not None else ""
@@ -212,7 +233,7 @@ _COLOURS: Final = {
     "VETO": "33", "DENIED": "33", "REJECTED": "33", "LIMIT": "33", "EXPIRED": "2", "CANCELLED": "2", "APPROVED": "32",
     "FILL": "1;36", "FIRED": "36", "PROFIT": "1;32", "LOSS": "1;31", "KILL": "1;31", "FAILED": "31", "ALERT": "31",
     "UNKNOWN": "31", "SIGNAL": "2", "TRAIL": "34", "ARMED": "34", "PROPOSAL": "1", "STATE": "35", "FEED": "35",
-    "STOPPED": "1",
+    "STOPPED": "1", "STOP": "34",
 }
 
 

@@ -37,12 +37,16 @@ class AnswerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class OrderStatus:
-    """An order as the venue has it: `ended` says how, None while it works or when it is filled."""
+    """An order as the venue has it: `ended` says how, None while it works or when it is filled.
+
+    `quantity` is what was asked for, 0 where the answer does not say.
+    """
 
     venue_order_id: VenueOrderId
     executed: Decimal
     ended: ExecType | None
     ts_event: int
+    quantity: Decimal = ZERO
 
 
 def submission_reports(
@@ -102,7 +106,8 @@ def parse_status(body: Any, client_order_id: ClientOrderId) -> OrderStatus:
     if type(at_ms) is not int:
         raise AnswerError("neither transactTime nor updateTime")
     executed = parse_decimal(body.get("executedQty"), "executedQty")
-    return OrderStatus(VenueOrderId(str(number)), executed, _ENDED.get(str(status)), at_ms * _MS_NS)
+    quantity = parse_decimal(body.get("origQty", "0"), "origQty")
+    return OrderStatus(VenueOrderId(str(number)), executed, _ENDED.get(str(status)), at_ms * _MS_NS, quantity)
 
 
 def query_reports(

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
-from bus.messages.orders import ExecutionReport
+from bus.messages.orders import ExecutionReport, WireType
 from exchanges.binance.http_line import SentRequest
 from exchanges.binance.order_answers import (
     CANCEL_REFUSED,
     KEY_CODES,
     NO_SUCH_ORDER,
     AnswerError,
+    OrderStatus,
     parse_status,
     query_reports,
     submission_reports,
@@ -37,6 +38,8 @@ WARM_EVERY_S: Final = 15.0
 """How often an idle order line is used, so that the venue does not close it."""
 MOST_WORKING: Final = 10_000
 _ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
+
+_WIRE_TYPES: Final[Mapping[WireType, str]] = {"market": "MARKET", "limit": "LIMIT", "stop_limit": "STOP_LOSS_LIMIT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +260,16 @@ class BinanceVenue:
                 body = self._good(trades_answer, "myTrades")
                 trades = body if isinstance(body, list) else ()
             reports = query_reports(status, trades, client_order_id, symbol)
+            self._adopt(client_order_id, symbol, status)
         except (VenueError, AnswerError, MoneyError) as error:
             reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
         for report in reports:
             self._tell(report)
+
+    def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
+        """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
+        if status.ended is None and status.quantity > status.executed and len(self._working) < MOST_WORKING:
+            self._working.setdefault(client_order_id, _Working(symbol, status.quantity))
 
     # ---- the user stream and its stand-in ----------------------------------------------------------
 
@@ -348,14 +357,20 @@ def _parameters(order: OrderRequest, wire_symbol: str) -> Mapping[str, str | int
     parameters: dict[str, str | int] = {
         "symbol": wire_symbol,
         "side": order.side.upper(),
-        "type": order.wire_type.upper(),
+        "type": _WIRE_TYPES[order.wire_type],
         "quantity": to_text(order.quantity),
         "newClientOrderId": order.client_order_id,
         "newOrderRespType": "FULL",
     }
-    if order.wire_type == "limit":
+    if order.wire_type != "market":
         if order.price is None:
             raise ValueError(f"{order.client_order_id}: a limit order without a price was approved")
         parameters["timeInForce"] = order.time_in_force
         parameters["price"] = to_text(order.price)
+    if order.wire_type == "stop_limit":
+        # STOP_LOSS_LIMIT is the one stop every Binance spot symbol takes; a sell triggers when the last price falls
+        # to stopPrice, and a stopPrice at or above it is refused with -2010 instead of being sold.
+        if order.stop_price is None:
+            raise ValueError(f"{order.client_order_id}: a stop without a stop price was approved")
+        parameters["stopPrice"] = to_text(order.stop_price)
     return parameters

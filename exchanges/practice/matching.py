@@ -19,6 +19,8 @@ from exchanges.practice.rest_market import VenueRefusal
 FEE: Final = Decimal("0.001")
 _EIGHT: Final = Decimal("1e-8")
 _BALANCE: Final = "Account has insufficient balance for requested action."
+_STOP_THROUGH: Final = "Stop price would trigger immediately."
+_REASONS: Final = {_BALANCE: "INSUFFICIENT_BALANCES", _STOP_THROUGH: "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY"}
 UserSink = Callable[[dict[str, Any]], None]
 
 
@@ -42,7 +44,7 @@ class Matching:
         except VenueRefusal as refusal:
             if refusal.code == -2010 and "Duplicate" not in str(refusal):
                 order.status = "REJECTED"
-                reason = "INSUFFICIENT_BALANCE" if str(refusal) == _BALANCE else "WOULD_MATCH_IMMEDIATELY"
+                reason = _REASONS.get(str(refusal), "WOULD_MATCH_IMMEDIATELY")
                 self._reports.append(execution_report(order, "REJECTED", order.created_ms, reason=reason))
                 self._commit()
             raise
@@ -76,7 +78,7 @@ class Matching:
             raise VenueRefusal(-1013, "Filter failure: MAX_NUM_ORDERS")
         last = self._view.last_price(pair.name)
         if new.kind in TRIGGERED and last is not None and order.is_triggered_by(last):
-            raise VenueRefusal(-2010, "Stop price would trigger immediately.")
+            raise VenueRefusal(-2010, _STOP_THROUGH)
         if new.kind == "MARKET" and new.quantity and last is not None:
             check_notional(pair, last * new.quantity)
         if new.kind == "LIMIT_MAKER" and next(self._crossing(order), None) is not None:

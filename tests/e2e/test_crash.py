@@ -172,7 +172,7 @@ def test_the_kill_switch_outlives_kill_9_and_unlock_and_flatten_work(tmp_path: P
         assert status["state"] == "HALTED"
         assert status["kill"]["reason"] == "a test of the latch"
         assert daemon.positions()["SOL/USDT"]["quantity"] == "0.2"
-        assert daemon.client.post("/api/trading/unlock", {"reason": "seen"})["changed"]
+        assert daemon.client.post("/api/trading/unlock", {"reason": "seen", "confirm": "unlock"})["changed"]
         assert daemon.status()["kill"] is None
         daemon.client.post("/api/trading/kill", {"action": "flatten", "reason": "all out"})
         until(lambda: not daemon.positions(), "a flat account", 15)

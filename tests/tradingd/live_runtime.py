@@ -21,7 +21,7 @@ from tradingd import composition
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.runtime import Runtime
-from tradingd.settings import PaperSettings, Settings
+from tradingd.settings import PaperSettings, RiskSettings, Settings
 from tradingd.story import Story, StoryLine
 
 D = Decimal
@@ -35,14 +35,16 @@ class Scene:
 
     def __init__(
         self, folder: Path, *, around: Callable[[SimulatedVenue, Path], Venue] | None = None, capital: str = "10000",
-        warmup: int = 50,
+        warmup: int = 50, risk: RiskSettings | None = None,
     ) -> None:
-        self.settings = Settings(symbols=(BTC, ETH), paper=PaperSettings(use_book=False))
+        self.settings = Settings(
+            symbols=(BTC, ETH), paper=PaperSettings(use_book=False), risk=risk or RiskSettings(),
+        )
         self.limits = composition.make_limits(self.settings)
         self.instruments = [instrument(BTC), instrument(ETH)]
         self.clock = FeedClock(START)
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "journal.sqlite"
+        self.path = folder / "journal.journal"
         self.journal = MessageJournal.open(self.path)
         self.lines: list[StoryLine] = []
         self.bus = MemoryBus(MessageMaker("bus", SESSION))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.ids import ClientOrderId, SessionId, TradeId, VenueOrderId
-from bus.messages import ledger, orders, system
+from bus.messages import grid, ledger, orders, system
 from bus.messages.header import Message, MessageMaker
 from tradingd.api.app import create_app
 from tradingd.api.server import serve_api
@@ -87,6 +87,13 @@ class SmallDaemon:
                 view = self.read_model.order(body.client_order_id)
                 assert view is not None
                 yield orders.OrderCancelled(body.client_order_id, view.symbol, "us", body.reason)
+            case orders.ModifyOrder():
+                yield from self._modify(body)
+            case orders.ChangeFunds():
+                yield ledger.FundsChanged("USDT", body.delta, Decimal(10_000) + body.delta, body.reason)
+            case orders.Rebalance():
+                yield orders.RebalanceStarted(body.targets, body.reason)
+                yield orders.RebalanceEnded("done")
             case orders.CancelAllOrders():
                 for record in self.read_model.order_fold.working():
                     if body.scope == "all" or record.spec.side == "buy":
@@ -99,15 +106,30 @@ class SmallDaemon:
                     reduce_only=True,
                 )
                 yield from self._submit(order)
+            case grid.StartGrid():
+                yield orders.OrderDenied(
+                    ClientOrderId(""), body.symbol, "GRID_TOO_SMALL", "E006", "capital", str(body.capital), "any",
+                    "this small daemon has no grids", None,
+                )
             case system.VoteTradingState():
                 self._votes[body.voter] = (body.state, body.reason)
                 yield system.TradingStateChanged(self._state(), self._vote_rows(), body.reason)
+            case system.LiftLock():
+                yield system.LockLifted(body.lock_id, "", body.by, body.reason)
             case orders.EngageKillSwitch():
                 yield system.KillSwitchEngaged(body.action, body.reason, body.by)
                 yield system.TradingStateChanged("HALTED", self._vote_rows(), body.reason)
             case orders.ReleaseKillSwitch():
                 yield system.KillSwitchReleased(body.by, body.reason)
                 yield system.TradingStateChanged(self._state(), self._vote_rows(), body.reason)
+
+    def _modify(self, command: orders.ModifyOrder) -> Iterator[object]:
+        record = self.read_model.order_fold.by_id[command.client_order_id]
+        yield orders.OrderUpdated(
+            command.client_order_id, record.spec.symbol, command.quantity or record.quantity,
+            command.price or record.price, command.stop_price or record.stop_price, command.trail or record.trail,
+            command.reason,
+        )
 
     def _submit(self, order: orders.SubmitOrder) -> Iterator[object]:
         order_id, symbol = order.client_order_id, order.symbol
@@ -125,7 +147,7 @@ class SmallDaemon:
             trigger = price - away if order.side == "sell" else price + away
             yield orders.TrailingArmed(order_id, symbol, order.side, price, trigger, order.trail.distance)
             return
-        if order.order_type == "stop":
+        if order.order_type in ("stop", "take_profit"):
             assert order.stop_price is not None
             yield orders.TrailingArmed(order_id, symbol, order.side, price, order.stop_price)
             return

@@ -84,10 +84,15 @@ def test_health_is_open_and_says_why_it_is_not_ready(api: Served) -> None:
     assert error.body["reason"] == "the venue is being reconciled"
 
 
-READS = ("status", "agents", "positions", "orders", "orders/x", "orders/x/trace", "trades", "performance")
+READS = (
+    "status", "agents", "positions", "orders", "orders/x", "orders/x/trace", "trades", "performance",
+    "execution-quality",
+)
 CHANGES = (
     ("POST", "trading/start"), ("POST", "trading/stop"), ("POST", "trading/pause"), ("POST", "trading/resume"),
     ("POST", "trading/kill"), ("POST", "trading/unlock"), ("POST", "orders"), ("DELETE", "orders/x"),
+    ("PATCH", "orders/x"), ("POST", "positions/close-all"), ("POST", "positions/rebalance"),
+    ("POST", "account/deposit"), ("POST", "account/withdraw"),
     ("POST", "positions/close"), ("POST", "shutdown"),
 )
 
@@ -274,9 +279,9 @@ def test_a_kill_latches_and_only_becomes_stricter(api: Served) -> None:
 
 
 def test_unlock_releases_the_kill_switch_and_is_harmless_without_one(api: Served) -> None:
-    assert api.operator.post("/api/trading/unlock", {"reason": "x"})["changed"] is False
+    assert api.operator.post("/api/trading/unlock", {"reason": "x", "confirm": "unlock"})["changed"] is False
     api.operator.post("/api/trading/kill", {"action": "halt", "reason": "test"})
-    answer = api.operator.post("/api/trading/unlock", {"reason": "over"})
+    answer = api.operator.post("/api/trading/unlock", {"reason": "over", "confirm": "unlock"})
     assert (answer["kill"], answer["state"], answer["changed"]) == (None, "ACTIVE", True)
 
 
@@ -332,6 +337,12 @@ def test_two_percent_is_a_ratio_of_two_hundredths(api: Served) -> None:
     assert made["trail"]["distance"] == "2"
 
 
+NONSENSE = (
+    "Infinity", "-Infinity", "sNaN", "9" * 60, "9" * 19, "0." + "0" * 30 + "1", "1e400", "1E+999999", " 1", "1_000",
+    "0x10", "\u0661", "1,5", "1.", ".5", "--1", "9" * 5_000,
+)
+
+
 def test_a_denial_names_code_family_rule_value_and_limit(api: Served) -> None:
     error = refusal(lambda: api.operator.post("/api/orders", {**MARKET, "quantity": "5"}))
     assert error.status == 422
@@ -352,6 +363,9 @@ def test_a_denial_names_code_family_rule_value_and_limit(api: Served) -> None:
     ({"type": "trailing", "trail": {"kind": "percent", "value": "100"}}, "trail.value"),
     ({"type": "trailing", "trail": {"kind": "percent", "value": "2", "x": 1}}, "trail.x"),
     ({"tag": "<script>"}, "tag"), ({"symbol": "GOLD/USDT"}, "symbol"), ({"symbol": 7}, "symbol"),
+    *(({"quantity": nonsense}, "quantity") for nonsense in NONSENSE),
+    *(({"type": "limit", "price": nonsense}, "price") for nonsense in NONSENSE),
+    *(({"type": "trailing", "trail": {"kind": "absolute", "value": nonsense}}, "trail.value") for nonsense in NONSENSE),
 ])
 def test_a_malformed_order_names_its_field_and_reaches_nobody(api: Served, change: dict[str, Any], field: str) -> None:
     error = refusal(lambda: api.operator.post("/api/orders", {**MARKET, **change}))

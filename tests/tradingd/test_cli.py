@@ -4,18 +4,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from bus.ids import ClientOrderId
+from bus.messages import ledger, orders
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tradingd import cli_session, exit_codes
 from tradingd import process as daemon_module
 from tradingd.auth import Auth, LoginRefusedError, mint_token, reset_password
 from tradingd.cli import app, replay_files
-from tradingd.cli_control import parse_trail
+from tradingd.cli_orders import parse_trail
 from tradingd.cli_session import CliError
 from tradingd.cli_tables import clean, money
 from tradingd.data_dir import JOURNAL, DataDir, RunInfo
@@ -89,7 +92,8 @@ def left(tmp_path: Path) -> tuple[SmallDaemon, Run]:
 def test_help_lists_every_command_and_exit_code() -> None:
     told = tradingd("--help")
     assert told.code == exit_codes.OK
-    for command in ("run", "practice", "status", "agents", "positions", "orders", "trades", "performance", "explain",
+    for command in ("run", "practice", "status", "agents", "positions", "orders", "trades", "performance", "quality",
+                    "explain",
                     "start", "stop", "pause", "resume", "kill", "unlock", "order", "cancel", "close", "shutdown",
                     "token", "user", "doctor", "version"):
         assert f"\n  {command} " in told.out
@@ -175,7 +179,7 @@ def test_a_wrong_setting_names_file_and_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [
-    ["status"], ["orders"], ["positions"], ["trades"], ["performance"], ["explain", "td-1"], ["agents"],
+    ["status"], ["orders"], ["positions"], ["trades"], ["performance"], ["quality"], ["explain", "td-1"], ["agents"],
     ["start"], ["shutdown"], ["cancel", "td-1"], ["close", "BTCUSDT"], ["order", "buy", "BTCUSDT", "1"],
     ["kill", "--action", "halt", "--reason", "x", "--yes"],
 ])
@@ -220,7 +224,7 @@ def test_the_journal_gives_what_the_daemon_gave(left: tuple[SmallDaemon, Run]) -
     )
 
 
-@pytest.mark.parametrize("command", ["status", "orders", "positions", "trades", "performance", "agents"])
+@pytest.mark.parametrize("command", ["status", "orders", "positions", "trades", "performance", "quality", "agents"])
 def test_tables_are_plain_when_nobody_watches(left: tuple[SmallDaemon, Run], command: str) -> None:
     told = left[1](command)
     assert told.code == exit_codes.OK
@@ -290,6 +294,37 @@ def test_a_kill_without_a_terminal_needs_yes(small: tuple[SmallDaemon, Run]) -> 
     assert "kill switch" in run("status").out
     assert run("unlock", "--reason", "over").code == exit_codes.USAGE
     assert run("unlock", "--reason", "over", "--yes").out == "kill switch released; trading is ACTIVE\n"
+
+
+def test_a_kill_waits_for_its_work_and_says_what_is_left(small: tuple[SmallDaemon, Run]) -> None:
+    daemon, run = small
+    run("order", "buy", "BTCUSDT", "0.5", "--price", "90")
+    run("order", "buy", "BTCUSDT", "0.5")
+    daemon.fact(orders.OrderPendingCancel(ClientOrderId("td-m1"), "BTC/USDT", "by hand"))
+    told = run("kill", "--action", "flatten", "--reason", "test", "--yes", "--wait", "0.1")
+    assert told.code == exit_codes.OK
+    assert told.out.splitlines()[1] == "not yet cancelled: 1, not yet sold: 1; still trying"
+    answer = run("kill", "--action", "flatten", "--reason", "test", "--yes", "--wait", "0", "--json").json
+    assert (answer["changed"], answer["kill"]["not_cancelled"], answer["kill"]["not_sold"]) == (False, 1, 1)
+    daemon.fact(orders.OrderCancelled(ClientOrderId("td-m1"), "BTC/USDT", "us", "kill"))
+    daemon.fact(ledger.PositionClosed(
+        "BTC/USDT", Decimal(1), Decimal(1), Decimal(1), Decimal(0), Decimal(0), 1, 2, ClientOrderId("td-m2")))
+    assert len(run("kill", "--action", "flatten", "--reason", "test", "--yes").out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("away", ["no daemon", "a daemon that does not answer"])
+def test_a_kill_that_reaches_nobody_leaves_the_kill_file(small: tuple[SmallDaemon, Run], away: str) -> None:
+    daemon, run = small
+    folder = daemon.settings.data_dir
+    if away == "no daemon":
+        (folder / "run.json").unlink()
+    else:
+        daemon.is_mute = True
+    told = run("kill", "--action", "halt", "--reason", "news at three", "--yes")
+    assert told.code == exit_codes.NOT_REACHABLE
+    assert str(folder / "KILL") in told.error
+    assert (folder / "KILL").read_text() == "halt news at three\n"
+    assert any("kill file" in line and "halt: news at three" in line for line in run("doctor").out.splitlines())
 
 
 @pytest.mark.parametrize(("answer", "code", "sent"), [("y", exit_codes.OK, 1), ("n", exit_codes.FAILURE, 0)])

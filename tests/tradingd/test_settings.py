@@ -37,6 +37,28 @@ def leaves(model: BaseModel, path: tuple[str, ...] = ()) -> dict[tuple[str, ...]
     return found
 
 
+def written_paths(
+    data: dict[str, Any], whole: set[tuple[str, ...]], before: tuple[str, ...] = (),
+) -> set[tuple[str, ...]]:
+    """The path of every key; the tables named in `whole` are values of their own."""
+    found: set[tuple[str, ...]] = set()
+    for key, value in data.items():
+        path = (*before, key)
+        found |= written_paths(value, whole, path) if isinstance(value, dict) and path not in whole else {path}
+    return found
+
+
+def commented_keys(text: str) -> set[tuple[str, ...]]:
+    """The path of every key that is there as a comment only."""
+    found, section = set(), ()
+    for line in text.splitlines():
+        if heading := re.match(r"\[([a-z_.]+)\]", line):
+            section = tuple(heading[1].split("."))
+        elif key := COMMENTED.match(line):
+            found.add((*section, key[1]))
+    return found
+
+
 # ---- the shipped file -------------------------------------------------------------------------------
 
 
@@ -50,11 +72,9 @@ def test_the_shipped_file_says_the_built_in_defaults() -> None:
 def test_the_shipped_file_names_every_setting() -> None:
     known = {path for path in leaves(Settings()) if path[0] not in ("source", "venues")}
     data = shipped()
-    named = {
-        (section, key) for section, value in data.items() if isinstance(value, dict) and section != "venues"
-        for key in value
-    } | {(key,) for key, value in data.items() if not isinstance(value, dict)}
-    commented = {("risk", found[1]) for line in SHIPPED.read_text().splitlines() if (found := COMMENTED.match(line))}
+    tables = {("council", "weights")}
+    named = {path for path in written_paths(data, tables) if path[0] != "venues"}
+    commented = commented_keys(SHIPPED.read_text())
     assert commented
     assert known - named - commented == set()
     assert commented - known == set()
@@ -93,6 +113,7 @@ OTHER_VALUES = {
     "TRADINGD__COUNCIL__THRESHOLD": ("council.threshold", "0.7"),
     "TRADINGD__STRATEGY__POSITION_SIZE": ("strategy.position_size", "0.01"),
     "TRADINGD__RISK__MAX_POSITIONS": ("risk.max_positions", "1"),
+    "TRADINGD__ORDERS__DAY_END": ("orders.day_end", "21:30"),
     "TRADINGD__PAPER__LATENCY_MS": ("paper.latency_ms", "5"),
     "TRADINGD__JOURNAL__SNAPSHOT_S": ("journal.snapshot_s", "30"), "TRADINGD__TAPE__ENABLED": ("tape.enabled", "False"),
     "TRADINGD__LOG__LEVEL": ("log.level", "debug"), "TRADINGD__PRACTICE__VOLATILITY": ("practice.volatility", "2.0"),
@@ -115,6 +136,19 @@ def test_the_environment_overrides_the_file(name: str) -> None:
 
 def test_symbols_of_the_environment_are_separated_by_commas(tmp_path: Path) -> None:
     assert load(tmp_path, TRADINGD__SYMBOLS="BTC/USDT, ETH/USDT,").symbols == ("BTC/USDT", "ETH/USDT")
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("TRADINGD__ORDERS__BLACKOUTS", "08:00-08:30,noon"), ("TRADINGD__ORDERS__DAY_END", "24:00"),
+])
+def test_hours_that_are_none_are_refused_with_what_to_write(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=r'in UTC'):
+        load(tmp_path, **{name: text})
+
+
+def test_blackouts_of_the_environment_are_separated_by_commas(tmp_path: Path) -> None:
+    settings = load(tmp_path, TRADINGD__ORDERS__BLACKOUTS="08:00-08:30, fri 21:00-23:30")
+    assert settings.orders.blackouts == ("08:00-08:30", "fri 21:00-23:30")
 
 
 def test_a_key_of_the_environment_reaches_its_venue_and_is_never_shown(tmp_path: Path) -> None:

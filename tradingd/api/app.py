@@ -2,7 +2,17 @@
 
 from fastapi import FastAPI
 
-from tradingd.api import docs, errors, routes_auth, routes_orders, routes_read, routes_trading
+from tradingd.api import (
+    docs,
+    errors,
+    routes_account,
+    routes_auth,
+    routes_grids,
+    routes_orders,
+    routes_read,
+    routes_risk,
+    routes_trading,
+)
 from tradingd.api.guard import Guard
 from tradingd.auth import Auth
 from tradingd.control import Control
@@ -26,7 +36,8 @@ def create_app(control: Control, auth: Auth) -> FastAPI:
     app.state.hashing = routes_auth.hashing_limit()
     errors.install(app)
     for router in (
-        routes_auth.router, routes_read.open_router, routes_read.router, routes_trading.router, routes_orders.router
+        routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
+        routes_orders.router, routes_account.router, routes_grids.router,
     ):
         app.include_router(router)
     docs.install(app)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
-from bus.messages.orders import KillAction, OrderType, Side, TrailKind
+from bus.messages.orders import KillAction, TrailKind
 from market.money import ZERO, parse_decimal
 from tradingd.read_model_views import KillView, TradingView
 
@@ -36,67 +36,41 @@ Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x
 Symbol = Annotated[str, Field(min_length=2, max_length=40, examples=["BTC/USDT"])]
 
 
-class _Request(BaseModel):
+class Request(BaseModel):
+    """What a client sends: nothing unknown, nothing converted in silence."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class LoginRequest(_Request):
+class LoginRequest(Request):
     """A user and a password."""
 
     username: Annotated[str, Field(min_length=1, max_length=64)]
     password: Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class TrailRequest(_Request):
+class TrailRequest(Request):
     """How far a trailing order keeps from the best price: percent "2" means 2 %, absolute is in quote, atr in ATRs."""
 
     kind: TrailKind
     value: Money
 
 
-class OrderRequest(_Request):
-    """A manual order. Sells only reduce what is held.
-
-    `price` for limit, `stop_price` for stop, `trail` for trailing.
-    """
-
-    symbol: Symbol
-    side: Side
-    type: OrderType
-    quantity: Money
-    price: Money | None = None
-    stop_price: Money | None = None
-    trail: TrailRequest | None = None
-    tag: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9 ._:#-]*$")] = ""
-
-    def problem(self) -> tuple[str, str] | None:
-        """Field and remedy when the fields do not fit the type; None when they do."""
-        wanted = {"limit": "price", "stop": "stop_price", "trailing": "trail"}.get(self.type)
-        for field in ("price", "stop_price", "trail"):
-            given = getattr(self, field)
-            if field == wanted and given is None:
-                return field, f"a {self.type} order needs it: add it"
-            if field != wanted and given is not None:
-                return field, f"a {self.type} order has none: remove it"
-        if self.trail is not None and self.trail.kind == "percent" and self.trail.value >= 100:
-            return "trail.value", "a trail of 100 % or more never fires: write a smaller number of percent"
-        return None
-
-
-class KillRequest(_Request):
+class KillRequest(Request):
     """halt = nothing new; cancel = and end entries; flatten = and close positions."""
 
     action: KillAction
     reason: Reason
 
 
-class ReasonRequest(_Request):
-    """Why, for the journal."""
+class UnlockRequest(Request):
+    """Why, for the journal. `confirm` must be "unlock" or true: nobody releases the switch by a slip."""
 
     reason: Reason
+    confirm: Literal["unlock", True]
 
 
-class CloseRequest(_Request):
+class CloseRequest(Request):
     """Which position; none = all of them."""
 
     symbol: Symbol | None = None

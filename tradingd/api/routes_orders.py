@@ -1,4 +1,4 @@
-"""Orders by hand: submit, cancel, close. The engine and its gate judge them like any other order."""
+"""Orders by hand: submit, change, cancel, close. The engine and its gate judge them like any other order."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,20 +14,25 @@ from bus.messages.header import Message
 from bus.messages.orders import (
     CancelOrder,
     ClosePosition,
+    ModifyOrder,
     OrderDenied,
     OrderInitialized,
+    Protection,
     SubmitOrder,
     TrailSpec,
 )
 from tradingd.api.access import ControlOf, Operator
 from tradingd.api.errors import ApiError, ErrorBody, denied, json_response
-from tradingd.api.models import CloseAnswer, CloseRequest, OrderRequest, Responses
+from tradingd.api.models import CloseAnswer, CloseRequest, Responses, TrailRequest
+from tradingd.api.models_orders import ModifyRequest, OrderRequest
 from tradingd.api.routes_read import OrderId, symbol_of, unknown_order
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.control import Control, ControlUnavailableError
 from tradingd.read_model_views import WORKING_STATES, OrderView
 
 _KEYED_PREFIX: Final = "td-k"
+_ADDED_FIELDS: Final = frozenset({"protection", "expire_at", "max_duration_s", "improve", "ends_with_day"})
+_NS: Final = 1_000_000_000
 _HUNDRED: Final = Decimal(100)
 _CONFLICT: Final[Responses] = {409: {"model": ErrorBody, "description": "The state does not allow it any more"}}
 _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such thing"}}
@@ -44,11 +49,7 @@ async def submit(
     control: ControlOf, who: Operator, request: OrderRequest, key: IdempotencyKey = None
 ) -> Response:
     """Submit an order. With an Idempotency-Key the same request can be sent again without ordering twice."""
-    problem = request.problem()
-    if problem is not None:
-        field, remedy = problem
-        error = {"field": field, "message": remedy}
-        raise ApiError(422, "INVALID_REQUEST", f"{field}: {remedy}", field=field, errors=[error])
+    _raise_problem(request.problem())
     symbol = symbol_of(control, request.symbol)
     if key is None:
         order_id = control.next_manual_order_id()
@@ -59,12 +60,35 @@ async def submit(
     command = SubmitOrder(
         client_order_id=order_id, symbol=symbol, side=request.side, order_type=request.type,
         quantity=request.quantity, origin="manual", price=request.price, stop_price=request.stop_price,
-        trail=_trail(request), reduce_only=request.side == "sell", tag=request.tag, reason=f"by {who.user}",
+        trail=_trail(request.trail), reduce_only=request.side == "sell", tag=request.tag, reason=f"by {who.user}",
+        expire_at=_end(control, request), protection=_protection(request), improve=request.improve,
+        ends_with_day=request.ends_with_day,
     )
     if control.read_model.order(order_id) is None:
         facts = await control.execute(command, by=who.user)
         _raise_denial(facts, order_id)
     return _accepted(control, order_id)
+
+
+@router.patch("/orders/{order_id}", response_model=OrderView, status_code=202, responses=_UNKNOWN | _CONFLICT)
+async def modify(control: ControlOf, who: Operator, order_id: OrderId, request: ModifyRequest) -> Response:
+    """Change a working order. The answer is the order as it is now, or, when it is at the venue, the one that takes
+    its place as soon as the venue has ended it."""
+    view = control.read_model.order(order_id)
+    if view is None:
+        raise unknown_order(order_id)
+    if view.state not in WORKING_STATES:
+        raise _ended(view, "change")
+    _raise_problem(request.problem())
+    command = ModifyOrder(
+        ClientOrderId(order_id), request.quantity, request.price, request.stop_price, _trail(request.trail),
+        f"changed by {who.user}",
+    )
+    facts = await control.execute(command, by=who.user)
+    _raise_denial(facts, order_id)
+    made = (message.body.order for message in facts if isinstance(message.body, OrderInitialized))
+    new_id = next((order.client_order_id for order in made if order.replaces), ClientOrderId(order_id))
+    return _accepted(control, new_id)
 
 
 @router.delete("/orders/{order_id}", response_model=OrderView, status_code=202, responses=_UNKNOWN | _CONFLICT)
@@ -98,10 +122,22 @@ async def close(
             raise ApiError(404, "NO_POSITION", told)
     else:
         symbols = sorted(held)
+    return await _close(control, who.user, symbols)
+
+
+@router.post(
+    "/positions/close-all", response_model=CloseAnswer, status_code=202, tags=["account"], responses=_CONFLICT
+)
+async def close_all(control: ControlOf, who: Operator) -> Response:
+    """Sell every position at market."""
+    return await _close(control, who.user, sorted(control.read_model.results.holdings))
+
+
+async def _close(control: Control, user: str, symbols: Sequence[str]) -> Response:
     orders: dict[str, None] = {}
     denial: OrderDenied | None = None
     for symbol in symbols:
-        facts = await control.execute(ClosePosition(symbol, f"closed by {who.user}"), by=who.user)
+        facts = await control.execute(ClosePosition(symbol, f"closed by {user}"), by=user)
         denial = denial or _denial(facts)
         for message in facts:
             if isinstance(message.body, OrderInitialized):
@@ -113,7 +149,9 @@ async def close(
 
 def keyed_order_id(user: str, key: str, request: OrderRequest, symbol: str) -> ClientOrderId:
     """td-k + 16 hex digits of user and key + 8 of the body: 28 characters, room for a protective suffix."""
-    body = request.model_dump(mode="json") | {"symbol": symbol}
+    given = request.model_dump(mode="json")
+    # What was added later counts only when it is used: the same request keeps its id over an upgrade.
+    body = {name: value for name, value in given.items() if value or name not in _ADDED_FIELDS} | {"symbol": symbol}
     text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     key_digest = hashlib.sha256(f"{user}\n{key}".encode()).hexdigest()[:16]
     return ClientOrderId(f"{_KEYED_PREFIX}{key_digest}{hashlib.sha256(text).hexdigest()[:8]}")
@@ -129,11 +167,35 @@ def _refuse_other_body(control: Control, order_id: str) -> None:
             )
 
 
-def _trail(request: OrderRequest) -> TrailSpec | None:
-    trail = request.trail
+def _trail(trail: TrailRequest | None) -> TrailSpec | None:
     if trail is None:
         return None
     return TrailSpec(trail.kind, trail.value / _HUNDRED if trail.kind == "percent" else trail.value)
+
+
+def _protection(request: OrderRequest) -> Protection | None:
+    wish = request.protection
+    if wish is None:
+        return None
+    stop, target = wish.stop_percent, wish.take_profit_percent
+    return Protection(
+        None if stop is None else stop / _HUNDRED, _trail(wish.trail), None if target is None else target / _HUNDRED,
+    )
+
+
+def _end(control: Control, request: OrderRequest) -> int:
+    """UTC ns; 0 = never."""
+    ends = [] if request.expire_at is None else [request.expire_at]
+    if request.max_duration_s is not None:
+        ends.append(control.now() + request.max_duration_s * _NS)
+    return max(min(ends), 1) if ends else 0
+
+
+def _raise_problem(problem: tuple[str, str] | None) -> None:
+    if problem is not None:
+        field, remedy = problem
+        error = {"field": field, "message": remedy}
+        raise ApiError(422, "INVALID_REQUEST", f"{field}: {remedy}", field=field, errors=[error])
 
 
 def _accepted(control: Control, order_id: str) -> Response:
@@ -155,7 +217,7 @@ def _denial(facts: Sequence[Message]) -> OrderDenied | None:
     return next((message.body for message in facts if isinstance(message.body, OrderDenied)), None)
 
 
-def _ended(view: OrderView) -> ApiError:
+def _ended(view: OrderView, verb: str = "cancel") -> ApiError:
     return ApiError(
-        409, "ALREADY_ENDED", f"order {view.id} is {view.state} already: nothing is left to cancel", order_id=view.id
+        409, "ALREADY_ENDED", f"order {view.id} is {view.state} already: nothing is left to {verb}", order_id=view.id
     )

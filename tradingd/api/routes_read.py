@@ -10,6 +10,7 @@ from tradingd.api.access import ControlOf, Viewer
 from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response
 from tradingd.api.models import HealthAnswer, Responses
 from tradingd.control import Control
+from tradingd.execution_quality import QualityView
 from tradingd.read_model_views import (
     FillView,
     OrderState,
@@ -116,6 +117,19 @@ async def trades(
 async def performance(control: ControlOf, _: Viewer) -> Response:
     """Profit, win rate, profit factor, drawdown, Sharpe, slippage, and the latest round trips."""
     return json_response(control.read_model.performance())
+
+
+@router.get("/execution-quality", response_model=QualityView, tags=["account"])
+async def execution_quality(
+    control: ControlOf, _: Viewer,
+    days: Annotated[int, Query(ge=1, le=3_650)] = 30,
+    symbol: Annotated[str | None, Query(max_length=40)] = None,
+    limit: Annotated[int, Query(ge=0, le=5_000)] = 50,
+) -> Response:
+    """Slippage, fill times, fees and refusals of the last days (session time), per order and in total."""
+    wanted = symbol_of(control, symbol) if symbol else ""
+    since_ns = control.now() - days * DAY_NS
+    return json_response(control.read_model.quality.view(symbol=wanted, since_ns=since_ns, limit=limit))
 
 
 def unknown_order(order_id: str) -> ApiError:

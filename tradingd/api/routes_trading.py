@@ -14,10 +14,10 @@ from bus.messages.orders import (
     OrderPendingCancel,
     ReleaseKillSwitch,
 )
-from bus.messages.system import VoteTradingState
+from bus.messages.system import BY_RULE, VoteTradingState
 from tradingd.api.access import ControlOf, Operator
 from tradingd.api.errors import ErrorBody, json_response
-from tradingd.api.models import KillAnswer, KillRequest, ReasonRequest, Responses, ShutdownAnswer, TradingAnswer
+from tradingd.api.models import KillAnswer, KillRequest, Responses, ShutdownAnswer, TradingAnswer, UnlockRequest
 from tradingd.api.routes_read import ERRORS
 from tradingd.control import Control
 
@@ -61,9 +61,12 @@ async def stop(control: ControlOf, who: Operator) -> Response:
 
 @router.post("/trading/kill", response_model=KillAnswer)
 async def kill(control: ControlOf, who: Operator, request: KillRequest) -> Response:
-    """Lock trading until a person unlocks it. An engaged switch can be made stricter, never milder."""
+    """Lock trading until a person unlocks it. An engaged switch can be made stricter, never milder.
+
+    `kill` in the answer says what is not yet cancelled and not yet sold; ask /api/status again.
+    """
     latch = control.read_model.kill
-    if latch is not None and _SEVERITY[latch.action] >= _SEVERITY[request.action]:
+    if latch is not None and latch.by != BY_RULE and _SEVERITY[latch.action] >= _SEVERITY[request.action]:
         return kill_answer(control, changed=False)
     await control.execute(EngageKillSwitch(request.action, request.reason, who.user), by=who.user)
     return kill_answer(control, changed=True)
@@ -73,7 +76,7 @@ async def kill(control: ControlOf, who: Operator, request: KillRequest) -> Respo
     "/trading/unlock", response_model=KillAnswer,
     responses={409: {"model": ErrorBody, "description": "The KILL file is still there"}},
 )
-async def unlock(control: ControlOf, who: Operator, request: ReasonRequest) -> Response:
+async def unlock(control: ControlOf, who: Operator, request: UnlockRequest) -> Response:
     """Release the kill switch. Trading goes on as the four votes allow. 409 while the KILL file is there."""
     if control.read_model.kill is None:
         return kill_answer(control, changed=False)
@@ -84,7 +87,7 @@ async def unlock(control: ControlOf, who: Operator, request: ReasonRequest) -> R
 @router.post("/shutdown", response_model=ShutdownAnswer, status_code=202)
 async def shutdown(control: ControlOf, who: Operator) -> Response:
     """End the process in order. Positions stay open, and the stops and trails that the engine holds are watched by
-    nobody until the next start takes them up again."""
+    nobody until the next start takes them up again; only stops that rest at the venue go on."""
     control.request_shutdown(f"asked by {who.user}")
     return json_response(ShutdownAnswer("the daemon is shutting down"), 202)
 

@@ -321,3 +321,24 @@ def test_money_is_conserved_and_locks_are_exactly_the_open_orders(
     assert desk.balance("USDT")[1] == sum((o.price * o.left for o in there if o.is_buy), D(0))
     assert desk.balance("BTC")[1] == sum((o.left for o in there if not o.is_buy), D(0))
     assert min(desk.balance("USDT")) >= 0 <= min(desk.balance("BTC"))
+
+
+def test_a_resting_stop_survives_the_end_of_the_exchange(tmp_path: Path) -> None:
+    first = Trading(tmp_path)
+    first.place("SELL", "STOP_LOSS_LIMIT", quantity="1", stopPrice="95.00", price="93.10", timeInForce="GTC")
+    first.account.close()
+    again = Trading(tmp_path)
+    assert again.balance("BTC") == (D(4), D(1))
+    assert again.desk.open_orders({})[0]["isWorking"] is False
+    again.trade("94.90", "1")
+    (fill,) = again.desk.my_trades({"symbol": "BTCUSDT"})
+    assert fill["price"] == "99.00000000"  # the best bid of this book: a sale never gets less than it can
+    assert again.balance("BTC") == (D(4), D(0))
+    again.account.close()
+
+
+def test_a_stop_through_the_market_is_refused_in_the_venues_words(desk: Trading) -> None:
+    with pytest.raises(VenueRefusal, match="Stop price would trigger immediately"):
+        desk.place("SELL", "STOP_LOSS_LIMIT", quantity="1", stopPrice="99.50", price="97.00", timeInForce="GTC")
+    (event,) = [each for each in desk.events if each["e"] == "executionReport"]
+    assert (event["x"], event["r"]) == ("REJECTED", "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY")

@@ -1,0 +1,122 @@
+"""Money and coins that move at the venue without us."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bus.messages.ledger import FundsChanged
+from bus.messages.system import AlertRaised
+from exchanges.binance.rest import VenueError
+from tests.tradingd.live_runtime import BTC, Scene
+from tradingd.account_watch import AccountWatch
+
+D = Decimal
+
+
+class Account:
+    """What the venue's balance page says; a person may have changed it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.by_hand: dict[str, Decimal] = {}
+        self.is_down = False
+
+    async def balances(self) -> dict[str, Decimal]:
+        if self.is_down:
+            raise VenueError("balances: no answer")
+        held = {
+            asset: amount for account, asset, amount in self._scene.runtime.engine.ledger.accounts()
+            if account == "holdings"
+        }
+        return {asset: held.get(asset, D(0)) + self.by_hand.get(asset, D(0)) for asset in {*held, *self.by_hand}}
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path).open()
+
+
+@pytest.fixture
+def account(scene: Scene) -> Account:
+    return Account(scene)
+
+
+@pytest.fixture
+def watch(scene: Scene, account: Account) -> AccountWatch:
+    def change(fact: FundsChanged) -> None:
+        account.by_hand.pop(fact.asset)
+        scene.runtime.take(scene.runtime.record("daemon", fact))
+
+    return AccountWatch(scene.runtime, account, "USDT", scene.instruments, change)  # type: ignore[arg-type]
+
+
+def funds(scene: Scene) -> list[tuple[Decimal, str]]:
+    return [(fact.delta, fact.reason) for fact in scene.told(FundsChanged)[1:]]
+
+
+async def test_money_that_stays_is_a_deposit_at_the_second_look(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    account.by_hand["USDT"] = D(500)
+    await watch.look()
+    assert funds(scene) == []
+    await watch.look()
+    assert funds(scene) == [(D(500), "deposit found at the venue")]
+    assert scene.runtime.engine.ledger.cash == D(10_500)
+    assert scene.runtime.engine.look().realized_pnl == 0
+    await watch.look()
+    await watch.look()
+    assert len(funds(scene)) == 1
+
+
+async def test_money_that_went_is_a_withdrawal(scene: Scene, account: Account, watch: AccountWatch) -> None:
+    account.by_hand["USDT"] = D(-500)
+    await watch.look()
+    await watch.look()
+    assert funds(scene) == [(D(-500), "withdrawal found at the venue")]
+    assert scene.runtime.engine.look().daily_drawdown == 0.0
+
+
+async def test_a_difference_that_passes_or_changes_is_not_believed(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    for amount in (500, 0, 500, 400, 0):
+        account.by_hand["USDT"] = D(amount)
+        await watch.look()
+    assert funds(scene) == []
+
+
+async def test_nothing_is_believed_while_an_order_is_on_its_way(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    scene.runtime.command(scene.order(quantity="1"), by="ann")
+    account.by_hand["USDT"] = D(-100)
+    await watch.look()
+    await watch.look()
+    assert funds(scene) == []
+
+
+async def test_a_venue_that_does_not_answer_changes_nothing(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    account.by_hand["USDT"] = D(500)
+    await watch.look()
+    account.is_down = True
+    await watch.look()
+    account.is_down = False
+    await watch.look()
+    assert funds(scene) == []
+
+
+@pytest.mark.parametrize(("amount", "level"), [("0.5", "info"), ("-0.5", "critical")])
+async def test_coins_that_came_are_foreign_and_coins_that_went_are_missed(
+    scene: Scene, account: Account, watch: AccountWatch, amount: str, level: str,
+) -> None:
+    account.by_hand["BTC"] = D(amount)
+    for _ in range(4):
+        await watch.look()
+    assert funds(scene) == []
+    assert scene.runtime.engine.ledger.quantity(BTC) == 0
+    told = [alert for alert in scene.told(AlertRaised) if "BTC" in alert.title]
+    assert [alert.level for alert in told] == [level]

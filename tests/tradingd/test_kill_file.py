@@ -1,0 +1,108 @@
+"""The kill switch as a file: what it says, when it counts, and when it is left alone."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from bus.messages.orders import EngageKillSwitch, KillAction
+from bus.messages.system import BY_RULE, KillSwitchEngaged
+from tradingd import kill_file
+from tradingd.kill_file import KillFile, kill_file_in, read_kill_file, write_kill_file
+
+
+@pytest.mark.parametrize(("text", "action", "reason"), [
+    ("", "cancel", "kill file found"),
+    ("halt", "halt", "kill file found"),
+    ("flatten: exchange hacked\n", "flatten", "exchange hacked"),
+    ("FLATTEN now", "flatten", "now"),
+    ("news at three", "cancel", "news at three"),
+    ("halting everything", "cancel", "halting everything"),
+    ("  cancel\n\nall  of it \n", "cancel", "all of it"),
+    ("\x00\xff", "cancel", "\x00\ufffd"),
+])
+def test_its_first_word_may_name_the_action(tmp_path: Path, text: str, action: str, reason: str) -> None:
+    path = tmp_path / "KILL"
+    path.write_bytes(text.encode("latin-1"))
+    assert read_kill_file(path) == (action, reason)
+
+
+@pytest.mark.parametrize("name", ["KILL", "kill"])
+def test_both_spellings_count(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("halt x")
+    wish = KillFile(tmp_path).look(None)
+    assert wish == EngageKillSwitch("halt", "x", "file")
+
+
+def test_without_a_file_nothing_is_asked(tmp_path: Path) -> None:
+    file = KillFile(tmp_path)
+    assert not file.exists
+    assert file.look(None) is None
+    assert file.path == tmp_path / "KILL"
+
+
+def test_a_folder_a_pipe_and_a_broken_link_count_and_nobody_waits_for_them(tmp_path: Path) -> None:
+    for number, make in enumerate((Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        make(folder / "KILL")  # type: ignore[operator]
+        assert KillFile(folder).look(None) == EngageKillSwitch("cancel", "kill file found", "file")
+
+
+def test_a_file_that_is_being_written_is_looked_at_twice(tmp_path: Path) -> None:
+    file = KillFile(tmp_path)
+    file.path.touch()
+    assert file.look(None) is None
+    file.path.write_text("halt only")
+    assert file.look(None) == EngageKillSwitch("halt", "only", "file")
+    file.path.write_text("")
+    assert file.look(None) is not None
+    assert KillFile(tmp_path).look(None, is_patient=False) == EngageKillSwitch("cancel", "kill file found", "file")
+
+
+@pytest.mark.parametrize(("engaged", "by", "text", "asks"), [
+    ("cancel", "me", "cancel", False), ("cancel", "me", "halt", False), ("cancel", "me", "flatten", True),
+    ("halt", "file", "flatten", True), ("flatten", BY_RULE, "halt", True),
+])
+def test_an_engaged_switch_is_only_made_stricter_or_taken_over_from_a_rule(
+    tmp_path: Path, engaged: KillAction, by: str, text: str, asks: bool
+) -> None:
+    file = KillFile(tmp_path)
+    file.path.write_text(text)
+    assert (file.look(KillSwitchEngaged(engaged, "before", by)) is not None) == asks
+
+
+def test_it_is_noticed_well_within_a_second() -> None:
+    assert kill_file.WATCH_S * 2 < 1
+
+
+async def test_the_watch_engages_once_and_goes_on_watching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill_file, "WATCH_S", 0.0)
+    engaged: list[EngageKillSwitch] = []
+
+    def latch() -> KillSwitchEngaged | None:
+        return KillSwitchEngaged(engaged[-1].action, engaged[-1].reason, "file") if engaged else None
+
+    watch = asyncio.create_task(KillFile(tmp_path).watch(latch, engaged.append))
+    for text in ("halt a", "halt b", "flatten c"):
+        (tmp_path / "KILL").write_text(text)
+        for _ in range(4):
+            await asyncio.sleep(0)
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+    assert [(wish.action, wish.reason) for wish in engaged] == [("halt", "a"), ("flatten", "c")]
+
+
+def test_writing_it_never_makes_it_milder(tmp_path: Path) -> None:
+    path = write_kill_file(tmp_path, "flatten", "first\nline")
+    assert path.read_text() == "flatten first line\n"
+    assert write_kill_file(tmp_path, "halt", "second") == path
+    assert read_kill_file(path) == ("flatten", "first line")
+    (tmp_path / "KILL").unlink()
+    (tmp_path / "kill").write_text("halt")
+    write_kill_file(tmp_path, "cancel", "more")
+    assert kill_file_in(tmp_path) == tmp_path / "kill"
+    assert read_kill_file(tmp_path / "kill") == ("cancel", "more")

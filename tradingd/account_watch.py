@@ -1,0 +1,99 @@
+"""Our books against the venue's balances while trading live: money that comes or goes, and what hands did there.
+
+A difference is believed when two looks in a row find the same one, while our books stood still and no order's fate was
+unknown: a fill that is on its way looks like a deposit for a moment. Quote currency then becomes a deposit or a
+withdrawal (T13). A surplus of a base asset is foreign, never ours: it is told once and never touched. A deficit means
+that what we hold was sold or moved by hand: a person must look. Two looks fit into half a minute (F72).
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from bus.messages.ledger import FundsChanged
+from bus.messages.system import AlertRaised
+from exchanges.binance.rest import VenueError
+from exchanges.venue import Venue
+from market.instrument import Instrument
+from market.money import ZERO, to_text
+from tradingd.runtime import Runtime
+
+PAUSE_S: Final = 12.0
+
+
+class AccountWatch:
+    """`change_funds` journals the fact and gives it to the engine."""
+
+    def __init__(
+        self, runtime: Runtime, venue: Venue, quote: str, instruments: Sequence[Instrument],
+        change_funds: Callable[[FundsChanged], None],
+    ) -> None:
+        self._runtime = runtime
+        self._venue = venue
+        self._quote = quote
+        self._steps = {each.base: each.quantity_step for each in instruments if each.quote == quote}
+        self._change_funds = change_funds
+        self._seen: dict[str, Decimal] = {}
+        self._told: dict[str, Decimal] = {}
+
+    async def run(self) -> None:
+        """For ever: look, and look again."""
+        while True:
+            await asyncio.sleep(PAUSE_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """One comparison. A venue that does not answer is told of by its adapter; here it only means: not now."""
+        ours = self._holdings()
+        try:
+            theirs = await self._venue.balances()
+        except VenueError:
+            self._seen = {}
+            return
+        if ours != self._holdings() or self._is_unsure():
+            self._seen = {}
+            return
+        found = {
+            asset: difference for asset in sorted({self._quote, *self._steps})
+            if abs(difference := theirs.get(asset, ZERO) - ours.get(asset, ZERO)) >= self._steps.get(asset, ZERO)
+            and difference
+        }
+        for asset, difference in found.items():
+            if self._seen.get(asset) == difference:
+                self._believe(asset, difference, theirs.get(asset, ZERO))
+        self._seen = found
+        self._told = {asset: told for asset, told in self._told.items() if asset in found}
+
+    def _holdings(self) -> dict[str, Decimal]:
+        accounts = self._runtime.engine.ledger.accounts()
+        return {asset: amount for account, asset, amount in accounts if account == "holdings"}
+
+    def _is_unsure(self) -> bool:
+        return any(
+            order.is_at_venue and order.detail in ("sent", "unknown", "pending_cancel")
+            for order in self._runtime.engine.orders.working()
+        )
+
+    def _believe(self, asset: str, difference: Decimal, balance: Decimal) -> None:
+        if asset == self._quote:
+            word = "deposit" if difference > ZERO else "withdrawal"
+            self._change_funds(FundsChanged(asset, difference, balance, f"{word} found at the venue"))
+        elif self._told.get(asset) != difference:
+            self._told[asset] = difference
+            self._runtime.record("daemon", _alert(asset, difference))
+
+
+def _alert(asset: str, difference: Decimal) -> AlertRaised:
+    amount = to_text(abs(difference))
+    if difference > ZERO:
+        return AlertRaised(
+            "info", f"{asset} that is not ours",
+            f"The account holds {amount} {asset} more than our books. It is foreign: it is never sold and counts for "
+            "nothing here.",
+        )
+    return AlertRaised(
+        "critical", f"{asset} is missing",
+        f"The account holds {amount} {asset} less than our books: it was sold or moved by hand. Close the position "
+        "here with what is left, or bring it back.",
+    )
