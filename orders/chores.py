@@ -22,6 +22,12 @@ QUERY_SLOWEST_NS: Final = 30 * SECOND_NS
 UNANSWERED_NS: Final = 10 * SECOND_NS
 """An order that was sent so long ago without any word from the venue is asked about."""
 
+CONFIRM_NS: Final = 30 * SECOND_NS
+"""An order that rests at the venue is asked about so often: a lost report must not be believed for ever (F24)."""
+
+MOST_CONFIRMED: Final = 5
+"""So many of them within a second: the venue counts requests."""
+
 LIMIT_EXIT_NS: Final = 5 * SECOND_NS
 """A fired exit that went out as a limit is taken back after this, and goes at market (F30)."""
 
@@ -32,6 +38,8 @@ class Chores:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._ask_again: dict[ClientOrderId, tuple[int, int]] = {}
+        self._confirm_at: dict[ClientOrderId, int] = {}
+        self._confirmed = 0
         self._last_snapshot_ns = 0
         self._breached: set[str] = set()
         self._drawdowns = DrawdownActions(desk)
@@ -85,6 +93,7 @@ class Chores:
     def _visit_orders(self) -> None:
         desk = self._desk
         alive = set()
+        self._confirmed = 0
         for order in desk.state.orders.working():
             alive.add(order.client_order_id)
             if order.spec.expire_at and desk.now >= order.spec.expire_at and order.detail != "pending_cancel":
@@ -92,6 +101,7 @@ class Chores:
             if order.is_at_venue:
                 self._press_venue(order)
         self._ask_again = {each: due for each, due in self._ask_again.items() if each in alive}
+        self._confirm_at = {each: due for each, due in self._confirm_at.items() if each in alive}
         desk.blocked = {each: tries for each, tries in desk.blocked.items() if each in alive}
         desk.attempts = {each: tries for each, tries in desk.attempts.items() if each in alive}
 
@@ -107,6 +117,7 @@ class Chores:
         is_silent = order.detail == "sent" and desk.now - order.submitted_ns >= UNANSWERED_NS
         if not (is_silent or order.detail in ("unknown", "pending_cancel")):
             self._ask_again.pop(order.client_order_id, None)
+            self._confirm(order)
             return
         first = desk.now if is_silent else order.history[-1].ts + QUERY_FIRST_NS
         due, pause = self._ask_again.get(order.client_order_id, (first, QUERY_FIRST_NS))
@@ -116,6 +127,15 @@ class Chores:
         if order.detail == "pending_cancel":
             desk.ask_cancel(order)
         desk.ask_venue(order)
+
+    def _confirm(self, order: Order) -> None:
+        """Is what we believe of a resting order still true?"""
+        desk, client_order_id = self._desk, order.client_order_id
+        due = self._confirm_at.setdefault(client_order_id, desk.now + CONFIRM_NS)
+        if desk.now >= due and self._confirmed < MOST_CONFIRMED:
+            self._confirmed += 1
+            self._confirm_at[client_order_id] = desk.now + CONFIRM_NS
+            desk.ask_venue(order)
 
     # ---- protection of the account -----------------------------------------------------------------
 

@@ -54,7 +54,6 @@ class Process:
         self._tell_world = tell
         self._has = has
         self.path = path
-        self.synced = 0
         begin = time.perf_counter()
         self.limits = composition.make_limits(settings)
         self.session = live_session_id(schedule.now)
@@ -76,12 +75,15 @@ class Process:
         self.parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self.market = MarketState(instruments, FeedCounters())
         self.watch = AccountWatch(self.runtime, link, settings.account.quote, instruments, self._change_funds)
-        self._waited = 0
         self._last_tick = schedule.now
         self.runtime.health.raise_condition("feed", "market data has not begun")
         link.sink = self._on_report
         link.on_send = self._on_send
-        self._restore()
+        try:
+            self._restore()
+        except BaseException:
+            self.journal.abandon()  # it died on the way up
+            raise
         self.recovery_s = time.perf_counter() - begin
 
     # ---- as the daemon does -------------------------------------------------------------------------
@@ -107,8 +109,7 @@ class Process:
         is_unsure = engine.awaits_answers or any(
             order.is_at_venue and order.detail == "unknown" for order in engine.orders.working()
         )
-        self._waited += 1
-        if is_unsure and self._waited < 50:
+        if is_unsure:
             return False
         quote = self.settings.account.quote
         try:
@@ -201,8 +202,6 @@ class Process:
             if is_send:
                 self._moment("before_journal")
             append(messages, sync=sync)
-            if sync:
-                self.synced = self.journal.size
             if is_send:
                 self._moment("after_journal")
 
@@ -211,10 +210,10 @@ class Process:
     def die(self, *, keeps_unsynced: bool, torn: float) -> None:
         """The process is gone. A power cut takes what was not flushed, but for a part of it."""
         self.link.hang_up()
-        size = self.journal.size
+        size, synced = self.journal.size, self.journal.synced
         self.journal.abandon()
-        if not keeps_unsynced and size > self.synced:
-            os.truncate(self.path, self.synced + int((size - self.synced) * torn))
+        if not keeps_unsynced and size > synced:
+            os.truncate(self.path, synced + int((size - synced) * torn))
 
 
 def run_now(work: Coroutine[Any, Any, _T]) -> _T:

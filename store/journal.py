@@ -17,35 +17,24 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from struct import Struct
-from typing import Final, NamedTuple, Self
+from typing import Self
 
-SCHEMA_VERSION: Final = 2
-AHEAD: Final = 1 << 20
-"""Bytes of file taken in advance."""
-
-_NAME: Final = b"tradingd-log"
-_FILE_HEAD: Final = Struct("<12sI")
-_MARK: Final = b"\xf7TDJ"
-_BATCH_HEAD: Final = Struct("<4sII")  # mark, length of what follows the check, check
-_BATCH_COUNTS: Final = Struct("<QI")  # number of the first record, count
-_RECORD_HEAD: Final = Struct("<qHI")  # time, length of kind, length of data
-_HEAD_SIZE: Final = _BATCH_HEAD.size
-_MOST_BYTES: Final = 1 << 28
-_WINDOW: Final = 1 << 20
-
-
-class Record(NamedTuple):
-    """`number` is the journal's (0 before it is written), `ts` UTC ns, `kind` the message's type."""
-
-    number: int
-    ts: int
-    kind: str
-    data: bytes
-
-
-class JournalError(RuntimeError):
-    """The journal cannot be trusted or written; the text names file, record and remedy."""
+from store.journal_format import AHEAD as AHEAD
+from store.journal_format import (
+    BATCH_COUNTS,
+    BATCH_HEAD,
+    FILE_HEAD,
+    HEAD_SIZE,
+    MARK,
+    NAME,
+    RECORD_HEAD,
+    Window,
+    count_of,
+    records_of,
+)
+from store.journal_format import SCHEMA_VERSION as SCHEMA_VERSION
+from store.journal_format import JournalError as JournalError
+from store.journal_format import Record as Record
 
 
 class Journal:
@@ -60,8 +49,9 @@ class Journal:
         self._descriptor = descriptor
         self._is_read_only = read_only
         self._count = 0
-        self._end = _FILE_HEAD.size
+        self._end = FILE_HEAD.size
         self._allocated = 0
+        self._synced = 0
         self._is_broken = False
         self.cut = 0
 
@@ -90,12 +80,12 @@ class Journal:
             parts, count = [b""], 0
             for _, ts, kind, data in records:
                 name = kind.encode()
-                parts += (_RECORD_HEAD.pack(ts, len(name), len(data)), name, data)
+                parts += (RECORD_HEAD.pack(ts, len(name), len(data)), name, data)
                 count += 1
             if count:
-                parts[0] = _BATCH_COUNTS.pack(self._count + 1, count)
+                parts[0] = BATCH_COUNTS.pack(self._count + 1, count)
                 body = b"".join(parts)
-                batch = _BATCH_HEAD.pack(_MARK, len(body), zlib.crc32(body)) + body
+                batch = BATCH_HEAD.pack(MARK, len(body), zlib.crc32(body)) + body
                 end = self._end + len(batch)
                 if end > self._allocated:
                     self._take_space(end)
@@ -105,6 +95,7 @@ class Journal:
                 self._count += count
             if sync:
                 os.fdatasync(self._descriptor)
+                self._synced = self._end
         except (OSError, ValueError) as error:
             # What a failed write or flush left on disk nobody knows: only opening anew finds out.
             self._is_broken = True
@@ -119,22 +110,18 @@ class Journal:
     def read(self, after: int = 0) -> Iterator[Record]:
         """All records in order, beginning behind record number `after`; raises `JournalError` on damage."""
         for position, first, body in self._batches():
-            at, count = _BATCH_COUNTS.size, _BATCH_COUNTS.unpack_from(body)[1]
-            if first + count - 1 <= after:
+            if first + count_of(body) - 1 <= after:
                 continue
-            for number in range(first, first + count):
-                ts, kind_length, data_length = _RECORD_HEAD.unpack_from(body, at)
-                at += _RECORD_HEAD.size
-                kind, data = body[at : at + kind_length], body[at + kind_length : at + kind_length + data_length]
-                at += kind_length + data_length
-                if at > len(body):
-                    raise self._damaged(number, position)
-                if number > after:
-                    yield Record(number, ts, kind.decode(), data)
+            try:
+                for record in records_of(first, body):
+                    if record.number > after:
+                        yield record
+            except ValueError as error:
+                raise self._damaged(first, position) from error
 
     def __len__(self) -> int:
         if self._is_read_only:
-            return sum(_BATCH_COUNTS.unpack_from(body)[1] for _, _, body in self._batches())
+            return sum(count_of(body) for _, _, body in self._batches())
         return self._count
 
     def close(self) -> None:
@@ -152,6 +139,11 @@ class Journal:
     def size(self) -> int:
         """Bytes up to the end of the last append; what was taken in advance is not counted."""
         return self._end
+
+    @property
+    def synced(self) -> int:
+        """So many of them are on disk for certain."""
+        return self._synced
 
     def abandon(self) -> None:
         """Let go of the file as a killed process does: nothing is flushed, nothing given back."""
@@ -178,14 +170,16 @@ class Journal:
         else:
             self._check_head()
             for position, first, body in self._batches():
-                self._end = position + _HEAD_SIZE + len(body)
-                self._count = first + _BATCH_COUNTS.unpack_from(body)[1] - 1
+                self._end = position + HEAD_SIZE + len(body)
+                self._count = first + count_of(body) - 1
             self._cut_torn_tail(size)
+            os.fsync(self._descriptor)  # what is acted upon from here must not be lost by the next power cut
+        self._synced = self._end
         self._allocated = os.fstat(self._descriptor).st_size
 
     def _create(self) -> None:
         try:
-            os.pwrite(self._descriptor, _FILE_HEAD.pack(_NAME, SCHEMA_VERSION), 0)
+            os.pwrite(self._descriptor, FILE_HEAD.pack(NAME, SCHEMA_VERSION), 0)
             os.fsync(self._descriptor)
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
@@ -196,9 +190,9 @@ class Journal:
             raise self._unwritable(error) from error
 
     def _check_head(self) -> None:
-        head = os.pread(self._descriptor, _FILE_HEAD.size, 0)
-        name, version = _FILE_HEAD.unpack(head) if len(head) == _FILE_HEAD.size else (b"", 0)
-        if name != _NAME:
+        head = os.pread(self._descriptor, FILE_HEAD.size, 0)
+        name, version = FILE_HEAD.unpack(head) if len(head) == FILE_HEAD.size else (b"", 0)
+        if name != NAME:
             raise JournalError(f"{self._path}: not usable as a journal. Move it away to begin anew.")
         if version != SCHEMA_VERSION:
             raise JournalError(
@@ -227,8 +221,8 @@ class Journal:
 
     def _batches(self) -> Iterator[tuple[int, int, bytes]]:
         """(position, number of the first record, body) of every whole batch; stops at a torn tail."""
-        at, expected = _FILE_HEAD.size, 1
-        window = _Window(self._descriptor)
+        at, expected = FILE_HEAD.size, 1
+        window = Window(self._descriptor)
         while True:
             batch = window.batch_at(at)
             if batch is None:
@@ -241,64 +235,14 @@ class Journal:
                 raise self._damaged(expected, at)
             first, body = batch
             yield at, first, body
-            at += _HEAD_SIZE + len(body)
-            expected = first + _BATCH_COUNTS.unpack_from(body)[1]
+            at += HEAD_SIZE + len(body)
+            expected = first + count_of(body)
 
     def _damaged(self, number: int, position: int) -> JournalError:
         return JournalError(
             f"{self._path}: record {number} is damaged (at byte {position}), and there are whole ones behind it. "
-            "Restore a backup."
+            "Restore a backup; without one see `tradingd journal verify` and `tradingd journal repair`."
         )
 
     def _unwritable(self, why: object) -> JournalError:
         return JournalError(f"{self._path}: cannot be written ({why}). Free disk space, start again.")
-
-
-class _Window:
-    """A stretch of the file in memory. Read, not mapped: a file that is cut meanwhile must not kill its reader."""
-
-    __slots__ = ("_begin", "_bytes", "_descriptor")
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._begin = 0
-        self._bytes = b""
-
-    def forget(self) -> None:
-        """Read anew what is asked for next."""
-        self._bytes = b""
-
-    def batch_at(self, at: int) -> tuple[int, bytes] | None:
-        """(number of the first record, body) of the whole batch at this position, None when there is none."""
-        head = self._read(at, _HEAD_SIZE)
-        if len(head) < _HEAD_SIZE:
-            return None
-        mark, length, check = _BATCH_HEAD.unpack(head)
-        if mark != _MARK or not _BATCH_COUNTS.size <= length <= _MOST_BYTES:
-            return None
-        body = self._read(at + _HEAD_SIZE, length)
-        if len(body) != length or zlib.crc32(body) != check:
-            return None
-        return _BATCH_COUNTS.unpack_from(body)[0], body
-
-    def is_tail(self, at: int) -> bool:
-        """True when no whole batch follows: what is here was being written when the machine died."""
-        position = at + 1
-        while True:
-            stretch = os.pread(self._descriptor, _WINDOW, position)
-            found = stretch.find(_MARK)
-            while found >= 0:
-                if self.batch_at(position + found) is not None:
-                    return False
-                found = stretch.find(_MARK, found + 1)
-            if len(stretch) < _WINDOW:
-                return True
-            position += _WINDOW - len(_MARK) + 1  # a mark may lie across two stretches
-
-    def _read(self, at: int, length: int) -> bytes:
-        """So many bytes, fewer at the end of the file."""
-        start = at - self._begin
-        if start < 0 or start + length > len(self._bytes):
-            self._bytes = os.pread(self._descriptor, max(length, _WINDOW), at)
-            self._begin, start = at, 0
-        return self._bytes[start : start + length]

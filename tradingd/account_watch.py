@@ -1,7 +1,8 @@
 """Our books against the venue's balances while trading live: money that comes or goes, and what hands did there.
 
 A difference is believed when two looks in a row find the same one, while our books stood still and no order's fate was
-unknown: a fill that is on its way looks like a deposit for a moment. Quote currency then becomes a deposit or a
+unknown: a fill that is on its way looks like a deposit for a moment. One whose report was lost looks like it for ever
+(F24): so at the first sight the venue is asked about every order that may be working. Quote currency then becomes a deposit or a
 withdrawal (T13). A surplus of a base asset is foreign, never ours: it is told once and never touched. A deficit means
 that what we hold was sold or moved by hand: a person must look. Two looks fit into half a minute (F72).
 """
@@ -59,8 +60,13 @@ class AccountWatch:
             if abs(difference := theirs.get(asset, ZERO) - ours.get(asset, ZERO)) >= self._steps.get(asset, ZERO)
             and difference
         }
+        is_news = any(self._seen.get(asset) != difference for asset, difference in found.items())
+        if is_news:
+            for order in self._runtime.engine.orders.working():
+                if order.is_at_venue:
+                    self._venue.query(order.client_order_id, order.spec.symbol)
         for asset, difference in found.items():
-            if self._seen.get(asset) == difference:
+            if not is_news:
                 self._believe(asset, difference, theirs.get(asset, ZERO))
         self._seen = found
         self._told = {asset: told for asset, told in self._told.items() if asset in found}

@@ -49,6 +49,11 @@ class MessageJournal:
         """Bytes up to the end of the last append."""
         return self._journal.size
 
+    @property
+    def synced(self) -> int:
+        """So many of them are on disk for certain."""
+        return self._journal.synced
+
     def abandon(self) -> None:
         """Let go of the file as a killed process does."""
         self._journal.abandon()
