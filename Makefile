@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 ARGS ?=
 
-.PHONY: run test check fuzz-gate bench fix requirements clean cover trailing-fuzz
+.PHONY: run test check sim fuzz-gate bench fix requirements clean cover trailing-fuzz
 
 run: $(RUN_STAMP)            ## paper trading on the practice market (ARGS="--port 8081" adds options)
 	@exec $(BIN)/tradingd run $(ARGS)
@@ -25,6 +25,9 @@ fuzz-gate: $(DEV_STAMP)      ## a million random accounts and orders against the
 
 bench: $(DEV_STAMP)          ## measure; figures in bench.json
 	$(BIN)/python -m benchmarks
+
+sim: $(DEV_STAMP)            ## lives of a daemon in virtual time, with faults: SEEDS=0-300, FAULTS=file.json, TRACE=seed
+	@$(BIN)/python -m simulator --seeds $(or $(SEEDS),0-99) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TRACE),--trace $(TRACE)) $(if $(SECONDS),--seconds $(SECONDS))
 
 trailing-fuzz: $(DEV_STAMP)  ## trails and engine against a plain loop over orders, for TICKS=5000000 random ticks
 	TRADINGD_FUZZ_TICKS=$(or $(TICKS),5000000) $(BIN)/python -m pytest -q tests/orders/test_trailing_against_plain_loop.py tests/orders/test_engine_against_plain_loop.py

@@ -38,10 +38,12 @@ from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from market.ticks import Candle
 from orders.engine import Engine
+from store.candle_writer import CandleWriter
 from store.tape import Tape
 from tradingd import banner, composition
 from tradingd.account_watch import AccountWatch
 from tradingd.auth import Auth
+from tradingd.candle_history import CandleHistory
 from tradingd.control import (
     BusStatus,
     ControlConflictError,
@@ -103,6 +105,7 @@ class Daemon:
         self._past = PastSessions()
         self._kill_file = KillFile(data_dir.path)
         self._is_restored = False
+        self._history: CandleHistory | None = None
         # Set while starting; read only when ready.
         self._journal: MessageJournal
         self._runtime: Runtime
@@ -133,6 +136,9 @@ class Daemon:
             self._runtime.health.clear("crash loop")
             self._runtime.vote_health()
         return self._runtime.command(body, by=by)
+
+    def prices(self) -> Mapping[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
+        return self._runtime.engine.prices()
 
     def next_manual_order_id(self) -> ClientOrderId:
         self._manual_orders += 1
@@ -222,6 +228,7 @@ class Daemon:
         instruments = await self._choose_instruments()
         await self._make_venue(urls, instruments, stack)
         self._make_runtime(instruments)
+        self._open_history(stack)
         stack.push_async_callback(self._cancel_tasks)
         self._restore()
         await self._serve(app, stack)
@@ -272,6 +279,17 @@ class Daemon:
         tape = Tape(self._data_dir.path / "tape", self.settings.tape.max_mb)
         stack.callback(tape.close)
         return tape.write
+
+    def _open_history(self, stack: contextlib.AsyncExitStack) -> None:
+        """Closed candles for the laboratory; those of a replay are history already."""
+        if not self.settings.history.enabled or self._is_replay:
+            return
+        writer = CandleWriter(self._data_dir.path / "history", self.settings.venue)
+        self._history = CandleHistory(
+            writer, self._driver, lambda: self._feed.counters, self._runtime.health, self._limits.stale_after_ns
+        )
+        self._runtime.on_candle = self._history.keep
+        stack.callback(self._history.close)
 
     def _make_clock_and_session(self) -> None:
         if self._is_replay:
@@ -434,6 +452,15 @@ class Daemon:
                 self._change_funds(FundsChanged(quote, capital, capital, "initial paper capital"))
             return
         self._runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
+        if is_new:
+            await self._compare_books()
+        else:  # exits need market data now; entries wait for the comparison
+            self._spawn("reconciliation", self._compare_books())
+
+    async def _compare_books(self) -> None:
+        """What the venue has to say of our orders first: a difference it explains is no deposit."""
+        engine, quote = self._runtime.engine, self.settings.account.quote
+        is_new = engine.ledger.funds_in == ZERO
         await self._wait_for_answers()
         theirs = (await self._venue.balances()).get(quote, ZERO)
         known = engine.ledger.cash
@@ -445,15 +472,16 @@ class Daemon:
                 corrections.append(f"{quote}: ours {to_text(known)}, the venue's {to_text(theirs)}")
         self._runtime.record("daemon", system.ReconciliationCompleted(tuple(corrections)))
         self._runtime.health.clear("reconciliation")
+        self._runtime.vote_health()
 
     def _change_funds(self, fact: FundsChanged) -> None:
         """The fact is journalled first; the engine folds the same message."""
         self._runtime.take(self._runtime.record("daemon", fact))
 
     async def _wait_for_answers(self) -> None:
-        """Give the venue a little time to say what became of the orders it has: a stop may have sold meanwhile."""
+        """Until the venue has said what became of every order it may have: a stop may have sold meanwhile."""
         engine = self._runtime.engine
-        for _ in range(50):
+        while True:
             is_unknown = any(order.is_at_venue and order.detail == "unknown" for order in engine.orders.working())
             if not is_unknown and not engine.awaits_answers:
                 return
@@ -530,6 +558,8 @@ class Daemon:
     def _on_second(self) -> None:
         """Before each timer: the data's age, the end of a timed run."""
         runtime, driver = self._runtime, self._driver
+        if self._history is not None:
+            self._history.on_second(self._clock.now())
         if driver.state == "connected" and driver.last_ns:
             age = self._clock.now() - driver.last_ns
             if age > self._limits.stale_after_ns:
@@ -545,6 +575,8 @@ class Daemon:
             self.request_shutdown(f"ran for {limit:g} s of feed time")
 
     def _on_market_data(self) -> None:
+        if self._history is not None:
+            self._history.on_up(self._clock.now())
         if self._not_ready == _WAITING:
             self._not_ready = ""
 
