@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from bus.ids import ClientOrderId
 from bus.messages import orders, system
+from bus.messages.grid import StartGrid, StopGrid
 from bus.messages.orders import Protection, SubmitOrder, TrailSpec
 from market.instrument import Instrument
 from market.money import ZERO
+from orders.order_table import Order
 from simulator.exchange import Exchange
 from simulator.faults import FEED_FAULTS, MOMENTS, ORDER_FAULTS, Fault, draw_script
 from simulator.link import Link
@@ -254,21 +256,52 @@ class World:
             return
         symbol = self.random.choice(sorted(self.markets))
         held = process.engine.ledger.quantity(symbol)
-        order = self._wish(process, symbol, held)
-        if order is not None:
-            self._in_process(lambda: process.runtime.command(order, by="anna"))
+        command = self._management(process, symbol) if self.random.random() < 0.35 else None
+        if command is None:
+            command = self._wish(process, symbol, held)
+        self._in_process(lambda: process.runtime.command(command, by="anna"))
 
-    def _wish(self, process: Process, symbol: str, held: Decimal) -> SubmitOrder | None:
-        market, instrument = self.markets[symbol], process.engine
+    def _management(self, process: Process, symbol: str) -> object | None:
+        """A grid is opened or closed, an order is changed or ended, weights are set."""
+        market = self.markets[symbol]
+        grids = list(process.engine.grids.live())
+        working = [each for each in process.engine.orders.working(symbol) if each.spec.origin == "manual"]
+        match self.random.choice(("grid", "grid_end", "change", "change", "end", "weights")):
+            case "grid" if not grids:
+                return StartGrid(symbol, D(450), levels=5, spacing=D("0.005"), reason="sideways, it seems")
+            case "grid_end" if grids:
+                return StopGrid(grids[0].grid_id, close=self.random.random() < 0.5, reason="enough")
+            case "change" if working:
+                order = self.random.choice(working)
+                return self._change(order, market)
+            case "end" if working:
+                return orders.CancelOrder(self.random.choice(working).client_order_id, "changed my mind")
+            case "weights":
+                weight = self.random.choice((D(0), D("0.02"), D("0.04")))
+                return orders.Rebalance((orders.TargetWeight(symbol, weight),), "as planned")
+        return None
+
+    def _change(self, order: Order, market: SeededMarket) -> object:
+        """A little nearer to the market, or less of it."""
+        spec = order.spec
+        price = (market.bid - 3 if spec.side == "buy" else market.ask + 8) if spec.price is not None else None
+        stop = None
+        if spec.order_type in ("stop", "take_profit"):
+            stop = market.ask + 4 if spec.side == "buy" or spec.order_type == "take_profit" else market.bid - 40
+        quantity = None if price or stop else spec.quantity / 2
+        return orders.ModifyOrder(spec.client_order_id, quantity, price, stop, reason="nearer")
+
+    def _wish(self, process: Process, symbol: str, held: Decimal) -> object:
+        market = self.markets[symbol]
         unit = D("0.004") if symbol.startswith("BTC") else D("0.08")
-        kind = self.random.choice(("market", "limit", "stop", "trailing", "bracket", "sell", "sell_limit", "close"))
+        kind = self.random.choice((
+            "market", "limit", "stop", "trailing", "bracket", "sell", "sell_limit", "close", "target", "better",
+        ))
         new = process.next_order_id()
-        del instrument
-        if kind in ("sell", "sell_limit", "close") and held <= ZERO:
+        if kind in ("sell", "sell_limit", "close", "target") and held <= ZERO:
             kind = "market"
         if kind == "close":
-            self._in_process(lambda: process.runtime.command(orders.ClosePosition(symbol, "enough"), by="anna"))
-            return None
+            return orders.ClosePosition(symbol, "enough")
         common: dict[str, Any] = {"client_order_id": new, "symbol": symbol, "origin": "manual", "quantity": unit}
         match kind:
             case "market":
@@ -282,6 +315,13 @@ class World:
             case "bracket":
                 around = Protection(D("0.01"), TrailSpec("percent", D("0.004")), D("0.006"))
                 return SubmitOrder(side="buy", order_type="market", protection=around, **common)
+            case "better":
+                return SubmitOrder(side="buy", order_type="limit", price=market.bid - 10, improve=True, **common)
+            case "target":
+                common["quantity"] = held
+                return SubmitOrder(
+                    side="sell", order_type="take_profit", stop_price=market.ask + 30, reduce_only=True, **common,
+                )
             case "sell":
                 common["quantity"] = held
                 return SubmitOrder(side="sell", order_type="market", reduce_only=True, **common)
