@@ -1,0 +1,1 @@
+"""Coinbase Advanced Trade: market streams, the user stream, and orders over REST."""

@@ -1,0 +1,491 @@
+"""Live orders at Coinbase: REST for wishes, the user channel for news of them, the list of fills for what they did.
+
+A new order is posted exactly once. Whether it exists after a timeout, a broken connection or a 5xx only the venue
+knows: the report is "unknown", and the order is looked for until the venue's word is there. Absence is believed when
+two complete listings, `ABSENCE_S` apart, do not have it. The one repetition is after a refused signature (401) when
+our clock turns out to have been wrong: such a request was never looked at.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bus.clock import Clock
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
+from bus.messages.orders import ExecType, ExecutionReport
+from exchanges.binance.order_answers import AnswerError
+from exchanges.binance.rest import Answer, TransportError, VenueError
+from exchanges.coinbase.account import read_balances
+from exchanges.coinbase.keys import read_keys
+from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
+from exchanges.coinbase.order_lookup import OrderLookup
+from exchanges.coinbase.order_wishes import create_body, is_immediate
+from exchanges.coinbase.rest import CoinbaseRest
+from exchanges.coinbase.user_events import OrderNews
+from exchanges.coinbase.user_stream import UserStream
+from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
+from exchanges.venue import OpenOrder, ReportSink
+from market.instrument import Instrument
+from market.interval import SECOND_NS
+from market.money import ZERO, MoneyError
+from risk.approved import Approved, OrderRequest
+
+POLL_EVERY_S: Final = 2.0
+"""How often orders of unknown fate are asked for, and all working ones while the user stream is down."""
+TRUTH_EVERY: Final = 15
+"""Every so many polls all working orders are asked for, whatever the stream says: a frame can be lost unseen."""
+ABSENCE_S: Final = 5.0
+WARM_EVERY_S: Final = 10.0
+"""How often the connection is used, so that an order finds one open; the clock is measured by the way."""
+BEHIND_TRIES: Final = 5
+BEHIND_FIRST_S: Final = 0.1
+MOST_WORKING: Final = 10_000
+OLDEST_NS: Final = 30 * 86_400 * SECOND_NS
+"""How far back an order of an earlier run is looked for; one that still works is found however old it is."""
+KEEP_DISOWNED: Final = 1_000
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
+_ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
+
+
+@dataclass(frozen=True, slots=True)
+class CoinbaseConfig:
+    """Addresses and keys of one account.
+
+    `allow_withdrawals`: go live with a key that can move money out; `allow_unverified`: with one of unknown rights.
+    """
+
+    name: str
+    rest_url: str
+    ws_user_url: str
+    api_key: str
+    api_secret: str
+    order_timeout_s: float = 10.0
+    allow_withdrawals: bool = False
+    allow_unverified: bool = False
+
+    def __repr__(self) -> str:
+        return f"CoinbaseConfig({self.name}, {self.rest_url}, keys hidden)"
+
+
+@dataclass(slots=True)
+class _Working:
+    """An order that may still change at the venue. `heard_*`: what the user channel said last."""
+
+    symbol: str
+    remaining: Decimal
+    sent_ns: int
+    filled: Decimal = ZERO
+    trade_ids: set[TradeId] = field(default_factory=set)
+    heard_executed: Decimal = ZERO
+    heard_over: bool = False
+
+
+class CoinbaseVenue:
+    """Implements `exchanges.venue.Venue`. `start` it inside a running loop before anything else.
+
+    `on_problem` is told in words what no order can cure: refused keys, an echo of a foreign id, a defect of our own.
+    """
+
+    is_simulated = False
+
+    def __init__(
+        self, config: CoinbaseConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
+        jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
+        poll_every_s: float = POLL_EVERY_S, absence_s: float = ABSENCE_S,
+    ) -> None:
+        self.name = config.name
+        self._config = config
+        self._sink = sink
+        self._clock = clock
+        self._on_problem = on_problem
+        self._poll_every_s = poll_every_s
+        self._absence_s = absence_s
+        self._instruments = {each.symbol: each for each in instruments}
+        self._rest = CoinbaseRest(
+            config.rest_url, clock, keys=read_keys(config.name, config.api_key, config.api_secret), jitter=jitter,
+            timeout_s=config.order_timeout_s,
+        )
+        self._lookup = OrderLookup(config.name, self._rest)
+        self.stream = UserStream(
+            config.ws_user_url, self._rest, [each.venue_symbol for each in instruments], jitter=jitter,
+            on_news=self._on_news, on_up=self._query_working,
+        )
+        self._working: dict[ClientOrderId, _Working] = {}
+        self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}
+        self._unresolved: dict[ClientOrderId, str] = {}
+        self._ending: dict[ClientOrderId, str] = {}  # their end is due: immediate ones, and those we cancel
+        self._disowned: dict[ClientOrderId, None] = {}  # told "not_found": must not come to life behind our back
+        self._posting: set[ClientOrderId] = set()
+        self._querying: set[ClientOrderId] = set()
+        self._again: set[ClientOrderId] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.foreign_reports = 0
+        self.notes: tuple[str, ...] = ()
+        """What a person should know of this account although it may trade; known after `start`."""
+
+    # ---- Venue -----------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Set the clock, prove the keys and their rights, open the user stream; raises `VenueError` with the remedy."""
+        prefix = f"TRADINGD__VENUES__{self.name.upper()}__"
+        if not self._rest.keys:
+            raise VenueError(
+                f"{self.name}: live orders need keys. Set {prefix}API_KEY and {prefix}API_SECRET in the environment."
+            )
+        await self._rest.open()
+        try:
+            await self._rest.synchronise_clock()
+        except TransportError as error:
+            raise VenueError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
+        note = await examine_key(
+            self.name, self.key_rights, allow_withdrawals=self._config.allow_withdrawals,
+            allow_unverified=self._config.allow_unverified,
+            is_loopback=urlsplit(self._config.rest_url).hostname in _LOOPBACK,
+        )
+        self.notes = (note,) if note else ()
+        await self.balances()
+        if self._config.ws_user_url:
+            self._supervise(self.stream.run(), f"{self.name} user stream")
+        self._supervise(self._keep_warm(), f"{self.name} order line")
+        self._supervise(self._poll(), f"{self.name} order poll")
+
+    async def key_rights(self) -> KeyRights | None:
+        """What our key may do; None when the venue does not say. Raises `VenueError`."""
+        return await ask_coinbase_rights(self._rest)
+
+    def update_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """New increments and minimums, for the orders that follow; symbols are neither added nor removed."""
+        self._instruments |= {each.symbol: each for each in instruments if each.symbol in self._instruments}
+
+    def submit(self, approved: Approved) -> None:
+        """Post the order; its fate arrives as reports."""
+        order = approved.order
+        if len(self._working) < MOST_WORKING:
+            self._working[order.client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
+        self._supervise(
+            self._submit(order), f"submit {order.client_order_id}", order.client_order_id, order.symbol
+        )
+
+    def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
+        """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
+        self._supervise(
+            self._cancel(client_order_id, venue_order_id, symbol), f"cancel {client_order_id}", client_order_id, symbol
+        )
+
+    def query(self, client_order_id: ClientOrderId, symbol: str) -> None:
+        """Ask what became of it: accepted, all its fills, its end; "not_found"; or "unknown" again."""
+        if client_order_id in self._querying:
+            self._again.add(client_order_id)  # the answer on its way may be older than this question
+            return
+        self._querying.add(client_order_id)
+        self._supervise(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
+
+    async def balances(self) -> dict[str, Decimal]:
+        """Available and held per asset, without the zeros; raises `VenueError`."""
+        return await read_balances(self.name, self._rest, self._watch_account)
+
+    async def open_orders(self) -> Sequence[OpenOrder]:
+        """All working orders of the account, ours or not; raises `VenueError`."""
+        symbols = {each.venue_symbol: each.symbol for each in self._instruments.values()}
+        return [
+            OpenOrder(
+                each.client_order_id, each.venue_order_id, symbols.get(each.product, each.product), each.quantity,
+                each.executed,
+            )
+            for each in await self._lookup.open_orders()
+        ]
+
+    async def close(self) -> None:
+        """End every task; orders on their way stay unanswered here and are asked for after a restart."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._rest.close()
+
+    # ---- a new order -----------------------------------------------------------------------------
+
+    async def _submit(self, order: OrderRequest) -> None:
+        client_order_id, symbol = order.client_order_id, order.symbol
+        try:
+            body = create_body(order, self._instruments[symbol])
+        except ValueError as error:
+            self._say(order, "rejected", f"not sent: {error}")
+            return
+        self._posting.add(client_order_id)
+        try:
+            while (banned_s := self._rest.banned_for_s()) > 0:
+                if order.side == "buy":
+                    self._say(order, "rejected", f"not sent: the venue wants no requests for another {banned_s:.1f} s")
+                    return
+                await asyncio.sleep(min(banned_s, 1.0))  # an exit that is refused would only be given again
+            answer = await self._rest.once("POST", "brokerage/orders", body, budget="order")
+            if answer.status == 401 and await self._rest.was_clock_wrong():
+                answer = await self._rest.once("POST", "brokerage/orders", body, budget="order")
+        except TransportError as error:
+            self._say(order, "unknown", str(error))
+            return
+        finally:
+            self._posting.discard(client_order_id)
+        self._watch_account(answer)
+        reason = refusal(answer)
+        if reason:
+            self._say(order, "rejected", reason)
+            return
+        try:
+            venue_order_id = created_order_id(answer, client_order_id)
+        except AnswerError as error:
+            if answer.is_ok and "answered about" in str(error):
+                self._on_problem(f"{self.name}: {error}. Whether the order exists is being asked.")
+            self._say(order, "unknown", f"HTTP {answer.status} {error} {answer.message}".strip())
+            return
+        self._venue_ids[client_order_id] = venue_order_id
+        self._tell(ExecutionReport(client_order_id, symbol, "accepted", self._clock.now(), venue_order_id))
+        if is_immediate(order) and client_order_id in self._working:
+            self._ending[client_order_id] = symbol
+            self.query(client_order_id, symbol)
+
+    def _say(self, order: OrderRequest, exec_type: ExecType, reason: str) -> None:
+        self._tell(ExecutionReport(
+            order.client_order_id, order.symbol, exec_type, self._clock.now(),
+            self._venue_ids.get(order.client_order_id, VenueOrderId("")), reason=reason,
+        ))
+
+    # ---- the end of an order ---------------------------------------------------------------------
+
+    async def _cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
+        known = venue_order_id or self._venue_ids.get(client_order_id, VenueOrderId(""))
+        if not known:
+            await self._ask(client_order_id, symbol)  # the venue cancels by its own id only
+            known = self._venue_ids.get(client_order_id, VenueOrderId(""))
+            if not known:
+                return  # absent or unknown, and told so: the wish to cancel is repeated by the engine
+        self._venue_ids[client_order_id] = known
+        if len(self._ending) < MOST_WORKING:
+            self._ending[client_order_id] = symbol
+        try:
+            answer = await self._rest.read(
+                "brokerage/orders/batch_cancel", {"order_ids": [known]}, budget="cancel", method="POST"
+            )
+        except VenueError as error:
+            self._tell(ExecutionReport(
+                client_order_id, symbol, "unknown", self._clock.now(), known, reason=f"cancel: {error}"
+            ))
+            return
+        self._watch_account(answer)
+        reason = cancel_refusal(answer, known)
+        if reason:
+            self._ending.pop(client_order_id, None)
+            self._tell(ExecutionReport(
+                client_order_id, symbol, "cancel_rejected", self._clock.now(), known, reason=reason
+            ))
+        # Cancelled, queued or gone already: what it filled before that is told first, by its status and fills.
+        await self._ask(client_order_id, symbol)
+
+    # ---- what became of it -----------------------------------------------------------------------
+
+    async def _query(self, client_order_id: ClientOrderId, symbol: str) -> None:
+        try:
+            while True:
+                self._again.discard(client_order_id)
+                await self._ask(client_order_id, symbol)
+                if client_order_id not in self._again:
+                    return
+        finally:
+            self._querying.discard(client_order_id)
+            self._again.discard(client_order_id)
+
+    async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
+        """Look until the answer is at least as new as what the user channel said; then tell it."""
+        reports: list[ExecutionReport] = []
+        try:
+            for attempt in range(BEHIND_TRIES):
+                status = await self._find(client_order_id)
+                if status is None:
+                    self._disown(client_order_id)
+                    self._tell(ExecutionReport(
+                        client_order_id, symbol, "not_found", self._clock.now(),
+                        reason=f"in no listing for {self._absence_s:g} s",
+                    ))
+                    return
+                self._disowned.pop(client_order_id, None)
+                fills = await self._lookup.fills(status) if status.executed or status.is_filled else []
+                reports, filled = story(status, fills, self._instruments[symbol])
+                self._adopt(client_order_id, symbol, status)
+                if not self._is_behind(client_order_id, status, filled):
+                    break
+                await asyncio.sleep(BEHIND_FIRST_S * 2**attempt)
+            else:
+                said = "the venue's listings are behind its own stream"
+                reports.append(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=said))
+        except (VenueError, AnswerError, MoneyError) as error:
+            reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
+        for report in reports:
+            self._tell(report)
+
+    def _disown(self, client_order_id: ClientOrderId) -> None:
+        self._disowned[client_order_id] = None
+        while len(self._disowned) > KEEP_DISOWNED:
+            del self._disowned[next(iter(self._disowned))]
+
+    async def _find(self, client_order_id: ClientOrderId) -> OrderStatus | None:
+        """The order as the venue has it; None after an absence that is to be believed."""
+        for is_last in (False, True):
+            known = self._venue_ids.get(client_order_id)
+            status = await self._lookup.by_venue_id(known, client_order_id) if known is not None else None
+            if status is None:
+                working = self._working.get(client_order_id)
+                since_ns = working.sent_ns if working is not None else self._clock.now() - OLDEST_NS
+                since_ns += self._rest.clock_offset_ns
+                status = await self._lookup.by_client_id(client_order_id, since_ns)
+            if status is not None:
+                self._venue_ids[client_order_id] = status.venue_order_id
+                return status
+            if client_order_id in self._posting:
+                raise VenueError(f"{self.name}: no listing has it yet, and its request is still under way")
+            if not is_last:
+                await asyncio.sleep(self._absence_s)
+        return None
+
+    def _is_behind(self, client_order_id: ClientOrderId, status: OrderStatus, filled: Decimal) -> bool:
+        working = self._working.get(client_order_id)
+        if filled < status.executed:
+            return True
+        if working is None:
+            return False
+        return filled < working.heard_executed or (working.heard_over and not status.is_over)
+
+    def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
+        """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
+        if not status.is_over and status.quantity > status.executed and len(self._working) < MOST_WORKING:
+            self._working.setdefault(client_order_id, _Working(symbol, status.quantity, status.ts_event))
+
+    # ---- the user channel and its stand-in ---------------------------------------------------------
+
+    def _on_news(self, news: OrderNews) -> None:
+        client_order_id = news.client_order_id
+        if not client_order_id.startswith(CLIENT_ID_PREFIX):
+            self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
+            return
+        working = self._working.get(client_order_id)
+        symbol = working.symbol if working is not None else self._symbol_of(news.product)
+        if not symbol:
+            return
+        self._venue_ids.setdefault(client_order_id, news.venue_order_id)
+        if client_order_id in self._disowned and news.is_resting:
+            self._end_late_arrival(client_order_id, news.venue_order_id, symbol)
+            return
+        if working is not None:
+            working.heard_executed = max(working.heard_executed, news.executed)
+            working.heard_over = working.heard_over or news.is_over
+            if news.is_resting and client_order_id not in self._ending:
+                self._tell(ExecutionReport(
+                    client_order_id, symbol, "accepted", self._clock.now(), news.venue_order_id
+                ))
+        told = working.filled if working is not None else ZERO
+        if news.is_over or news.executed > told or client_order_id in self._unresolved:
+            self.query(client_order_id, symbol)
+
+    def _symbol_of(self, product: str) -> str:
+        return next((each.symbol for each in self._instruments.values() if each.venue_symbol == product), "")
+
+    def _end_late_arrival(
+        self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str
+    ) -> None:
+        """The engine was told that this order does not exist: what it has filled is booked, and it ends."""
+        del self._disowned[client_order_id]
+        self.cancel(client_order_id, venue_order_id, symbol)
+
+    async def _sweep(self) -> None:
+        """Working orders that carry our mark and that nobody here watches: late arrivals end, others are told of."""
+        for order in await self.open_orders():
+            client_order_id, symbol = order.client_order_id, order.symbol
+            is_ours = client_order_id.startswith(CLIENT_ID_PREFIX) and symbol in self._instruments
+            if not is_ours or client_order_id in self._working:
+                continue
+            if client_order_id in self._disowned:
+                self._end_late_arrival(client_order_id, order.venue_order_id, symbol)
+            else:
+                self.query(client_order_id, symbol)
+
+    def _query_working(self) -> None:
+        for client_order_id in sorted(self._working.keys() - self._posting):
+            self.query(client_order_id, self._working[client_order_id].symbol)
+
+    async def _poll(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(self._poll_every_s)
+            if self._rest.banned_for_s() > 0:
+                continue
+            rounds += 1
+            if not self.stream.is_up or rounds % TRUTH_EVERY == 0:
+                self._query_working()
+            if rounds % TRUTH_EVERY == 0:
+                with contextlib.suppress(VenueError):  # asked again half a minute later
+                    await self._sweep()
+            for client_order_id, symbol in sorted((self._unresolved | self._ending).items()):
+                if client_order_id not in self._querying:
+                    self.query(client_order_id, symbol)
+
+    async def _keep_warm(self) -> None:
+        while True:
+            await asyncio.sleep(WARM_EVERY_S)
+            if self._rest.banned_for_s() == 0:
+                with contextlib.suppress(TransportError):
+                    await self._rest.synchronise_clock()
+
+    def _tell(self, report: ExecutionReport) -> None:
+        client_order_id, kind = report.client_order_id, report.exec_type
+        working = self._working.get(client_order_id)
+        is_over = kind in _ENDS
+        if working is not None and kind == "fill" and report.trade_id not in working.trade_ids:
+            working.trade_ids.add(report.trade_id)
+            working.filled += report.quantity
+            working.remaining -= report.quantity
+            is_over = working.remaining <= ZERO
+        if kind == "unknown":
+            if len(self._unresolved) < MOST_WORKING:
+                self._unresolved[client_order_id] = report.symbol
+        elif kind not in ("fill", "cancel_rejected"):
+            self._unresolved.pop(client_order_id, None)
+        if is_over:
+            self._working.pop(client_order_id, None)
+            self._unresolved.pop(client_order_id, None)
+            self._ending.pop(client_order_id, None)
+            self._venue_ids.pop(client_order_id, None)
+        self._sink(report)
+
+    # ---- supervision -----------------------------------------------------------------------------
+
+    def _supervise(
+        self, work: Coroutine[Any, Any, None], what: str,
+        client_order_id: ClientOrderId | None = None, symbol: str = "",
+    ) -> None:
+        """Run it beside us. A defect in it leaves the order unknown, never forgotten."""
+
+        def on_done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled() or task.exception() is None:
+                return
+            problem = f"{self.name}: {what} failed: {task.exception()!r}"
+            self._on_problem(problem)
+            if client_order_id is not None:
+                self._tell(
+                    ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=problem[:200])
+                )
+
+        task = asyncio.get_running_loop().create_task(work, name=what)
+        self._tasks.add(task)
+        task.add_done_callback(on_done)
+
+    def _watch_account(self, answer: Answer) -> None:
+        if answer.status in (401, 403):
+            self._on_problem(
+                f"{self.name}: the venue refuses our keys (HTTP {answer.status} {answer.message}). Check the key, its "
+                "rights and its address list at the exchange, and this machine's clock (NTP)."
+            )

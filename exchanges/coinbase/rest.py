@@ -1,0 +1,195 @@
+"""Coinbase's REST door: a budget for each class of request, retries where that is safe, silence while banned."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import orjson
+
+from bus.clock import Clock
+from exchanges.backoff import Backoff
+from exchanges.binance.parser import FrameError
+from exchanges.binance.rest import Answer, TransportError, VenueError
+from exchanges.coinbase.ccxt_bridge import CcxtBridge, Parameters, RawAnswer
+from exchanges.coinbase.keys import NO_KEYS, KeyPair
+from exchanges.coinbase.market_rest import parse_time
+from market.interval import SECOND_NS
+
+READ_ATTEMPTS: Final = 5
+TIMEOUT_S: Final = 10.0
+LONGEST_PAUSE_S: Final = 60.0
+"""A Retry-After beyond this is not waited for: the caller is told instead."""
+SKEW_NS: Final = 2 * SECOND_NS
+"""A clock that turns out to be further off than this explains a refused signature."""
+_RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
+Budget = Literal["order", "cancel", "account"]
+_RATES: Final[dict[Budget, tuple[float, float]]] = {
+    # Requests a second and burst, of the thirty that the venue grants an account: reads can never use up what orders
+    # and cancels need.
+    "order": (8.0, 8.0), "cancel": (7.0, 14.0), "account": (12.0, 20.0),
+}
+
+
+class Pacer:
+    """A bucket of requests that refills with time, so that the venue never has to say 429."""
+
+    __slots__ = ("_burst", "_level", "_rate", "_updated")
+
+    def __init__(self, rate_per_s: float, burst: float, now: float) -> None:
+        self._rate = rate_per_s
+        self._burst = self._level = burst
+        self._updated = now
+
+    def wait_s(self, now: float) -> float:
+        """Take one request and return how long to wait before sending it."""
+        self._level = min(self._burst, self._level + (now - self._updated) * self._rate) - 1.0
+        self._updated = now
+        return max(0.0, -self._level / self._rate)
+
+
+class CoinbaseRest:
+    """One account's REST API: every request is signed. Use it inside a running event loop; `close` it.
+
+    Paths are those behind /api/v3/ ("brokerage/orders").
+    """
+
+    def __init__(
+        self, rest_url: str, clock: Clock, *, keys: KeyPair = NO_KEYS, jitter: Callable[[], float] | None = None,
+        timeout_s: float = TIMEOUT_S, first_pause_s: float = 0.5,
+    ) -> None:
+        parts = urlsplit(rest_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise VenueError(f"rest_url {rest_url!r} is not an http or https address: write https://host.")
+        self.rest_url = rest_url.rstrip("/")
+        self.keys = keys
+        self.clock_offset_ns = 0
+        self._clock = clock
+        # Waits are no part of what is replayed, but tests want them repeatable.
+        self._jitter = jitter if jitter is not None else random.Random(0).random  # noqa: S311
+        self._first_pause_s = first_pause_s
+        self._bridge = CcxtBridge(self.rest_url, keys, timeout_s, self.venue_seconds)
+        self._pacers: dict[Budget, Pacer] = {}
+        self._banned_until = 0.0
+
+    def venue_seconds(self) -> int:
+        """Our time as the venue's clock would show it, in whole seconds."""
+        return (self._clock.now() + self.clock_offset_ns) // SECOND_NS
+
+    def banned_for_s(self) -> float:
+        """Seconds for which the venue wants to hear nothing (429)."""
+        return max(0.0, self._banned_until - asyncio.get_running_loop().time())
+
+    async def open(self) -> None:
+        """Make ready what takes long the first time."""
+        await self._bridge.open()
+
+    def stream_token(self) -> str:
+        """A fresh JWT for one websocket message."""
+        return self._bridge.stream_token()
+
+    async def read(
+        self, path: str, parameters: Parameters | None = None, *, budget: Budget = "account", method: str = "GET",
+    ) -> Answer:
+        """A request that may be repeated: up to five times on network errors, 429 and 5xx; once for a wrong clock.
+
+        Returns the venue's answer, good or a refusal; raises `VenueError` when there is none.
+        """
+        backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
+        problem = ""
+        for attempt in range(READ_ATTEMPTS):
+            await self._wait_out_ban(path)
+            try:
+                answer = await self.once(method, path, parameters, budget=budget)
+            except TransportError as error:
+                problem = str(error)
+            else:
+                if answer.status == 401 and attempt == 0 and await self.was_clock_wrong():
+                    continue
+                if answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400):
+                    return answer
+                problem = f"HTTP {answer.status} {answer.message}".strip()
+                if answer.status == 429 and attempt + 1 < READ_ATTEMPTS:
+                    continue  # the ban's own length is waited out above
+            if attempt + 1 < READ_ATTEMPTS:
+                await asyncio.sleep(backoff.next_s())
+        raise VenueError(
+            f"{self.rest_url}/api/v3/{path}: no answer after {READ_ATTEMPTS} attempts, last: {problem}. "
+            "Check the network and the rest_url of this venue in config.toml."
+        )
+
+    async def once(
+        self, method: str, path: str, parameters: Parameters | None = None, *, budget: Budget = "account"
+    ) -> Answer:
+        """Exactly one request, however it ends; raises `TransportError` when there is no whole answer."""
+        now = asyncio.get_running_loop().time()
+        pacer = self._pacers.get(budget)
+        if pacer is None:
+            pacer = self._pacers[budget] = Pacer(*_RATES[budget], now)
+        pause_s = pacer.wait_s(now)
+        if pause_s > 0:
+            await asyncio.sleep(pause_s)
+        raw = await self._bridge.send(method, path, parameters or {}, signed=True)
+        answer = to_answer(raw)
+        if answer.status == 429:
+            pause = answer.retry_after_s or 1.0
+            self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + pause)
+        return answer
+
+    async def was_clock_wrong(self) -> bool:
+        """Set the clock anew after a refused signature; true when that may have been the reason."""
+        before = self.clock_offset_ns
+        try:
+            await self.synchronise_clock()
+        except TransportError:
+            return False
+        return abs(self.clock_offset_ns - before) > SKEW_NS
+
+    async def synchronise_clock(self) -> None:
+        """Measure how far the venue's clock is from ours, halving the round trip; raises `TransportError`."""
+        before = self._clock.now()
+        raw = await self._bridge.send("GET", "brokerage/time", {}, signed=False)
+        after = self._clock.now()
+        self.clock_offset_ns = _told_time_ns(raw) - (before + after) // 2
+
+    async def close(self) -> None:
+        """Close the connections; the client may be used again after."""
+        await self._bridge.close()
+
+    async def _wait_out_ban(self, path: str) -> None:
+        pause = self.banned_for_s()
+        if pause > LONGEST_PAUSE_S:
+            raise VenueError(
+                f"{self.rest_url}/api/v3/{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
+                "Wait, and ask less: fewer symbols, or one daemon per account."
+            )
+        if pause > 0:
+            await asyncio.sleep(pause)
+
+
+def to_answer(raw: RawAnswer) -> Answer:
+    """The body read by us; `message` is the venue's words for a refusal."""
+    retry_after = raw.headers.get("retry-after", "")
+    pause_s = float(retry_after) if retry_after.isdigit() and len(retry_after) < 9 else 0.0
+    try:
+        body = orjson.loads(raw.text)
+    except orjson.JSONDecodeError:
+        return Answer(raw.status, None, message=raw.text[:100], retry_after_s=pause_s)
+    message = ""
+    if raw.status >= 400 and isinstance(body, dict):
+        words = (body.get(key) for key in ("error", "message", "error_details"))
+        message = ": ".join(dict.fromkeys(str(word)[:150] for word in words if word))
+    return Answer(raw.status, body, message=message, retry_after_s=pause_s)
+
+
+def _told_time_ns(raw: RawAnswer) -> int:
+    """The time in the body; without one the time in the header, which is told in whole seconds."""
+    with contextlib.suppress(FrameError):
+        return parse_time(to_answer(raw).body)
+    try:
+        return int(parsedate_to_datetime(raw.headers.get("date", "")).timestamp()) * SECOND_NS + SECOND_NS // 2
+    except (ValueError, TypeError):
+        raise TransportError(f"GET brokerage/time: HTTP {raw.status} without a time") from None

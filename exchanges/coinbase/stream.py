@@ -1,0 +1,414 @@
+"""Coinbase's public market stream: connect, subscribe, check, resynchronise, reconnect.
+
+Each frame is handled, down to the sink, as it is read, so that the items' order is the wire's. A missing frame may
+have been a trade or a level, of any product: the connection is given up and begun anew, where the trades that were
+missed come over REST before anything newer is told (the barrier), and a snapshot replaces each book. A book that is
+lost alone (crossed, or a frame of it refused) is asked for anew on the same connection.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from bus.clock import Clock
+from exchanges.backoff import Backoff
+from exchanges.binance.market_state import FeedCounters
+from exchanges.binance.parser import FrameError
+from exchanges.binance.rest import VenueError
+from exchanges.coinbase.keys import read_keys
+from exchanges.coinbase.market_client import MarketClient
+from exchanges.coinbase.market_state import CoinbaseState
+from exchanges.coinbase.parser import MAX_FRAME_BYTES, BookChange, Envelope, MarketParser, Trade, parse_envelope
+from exchanges.coinbase.silence import Silence
+from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, wish
+from exchanges.frame_socket import FrameSocket, open_socket
+from exchanges.venue import FeedDown, FeedSink, FeedUp
+from market.instrument import Instrument
+from market.ticks import Candle, QuoteTick, TradeTick
+
+ANSWER_TIMEOUT_S: Final = 10.0
+WATCH_EVERY_S: Final = 0.5
+REFUSED_IN_A_ROW: Final = 20
+BACKFILL_TIMEOUT_S: Final = 5.0
+POLL_EVERY_S: Final = 30.0
+"""How often best prices are asked over REST while the stream is away."""
+QUIET_CHECK_TIMEOUT_S: Final = 1.5
+QUIET_SAMPLE: Final = 5
+"""So many products are looked at over REST to tell a quiet market from a mute connection."""
+PING_EVERY_S: Final = 20.0
+STEADY_S: Final = 10.0
+"""A connection that held so long is begun anew without a pause when a frame is missing."""
+BOOK_GRACE_S: Final = 5.0
+"""So long a new connection may take to send its books."""
+BOOK_TRIES: Final = 8
+
+
+class StreamLostError(Exception):
+    """The connection is of no use any more; the text says why. `is_gap`: it lives, but a frame is missing."""
+
+    def __init__(self, reason: str, *, is_gap: bool = False) -> None:
+        super().__init__(reason)
+        self.is_gap = is_gap
+
+
+class CoinbaseFeed:
+    """Implements `exchanges.venue.Feed` for Coinbase Advanced Trade.
+
+    `ws_url` is the full socket address. With keys `instruments` carry the account's own fees; the stream itself needs
+    none. `jitter` returns numbers in [0, 1) for the reconnect waits. `on_frame` is shown every frame as it came,
+    before it is believed (the tape).
+    """
+
+    def __init__(
+        self, name: str, rest_url: str, ws_url: str, *, clock: Clock, jitter: Callable[[], float],
+        api_key: str = "", api_secret: str = "", first_backoff_s: float = 1.0, watch_every_s: float = WATCH_EVERY_S,
+        poll_every_s: float = POLL_EVERY_S, on_frame: Callable[[int, bytes], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.counters = FeedCounters()
+        self._on_frame = on_frame
+        self._ws_url = ws_url
+        self._clock = clock
+        self._jitter = jitter
+        self._first_backoff_s = first_backoff_s
+        self._watch_every_s = watch_every_s
+        self._poll_every_s = poll_every_s
+        self._next_poll = 0.0
+        self._rest = MarketClient(name, rest_url, clock, jitter, read_keys(name, api_key, api_secret))
+        self._state = CoinbaseState((), self.counters)
+        self._parser = MarketParser({})
+        self._instruments: Sequence[Instrument] = ()
+        self._silence = Silence(self.counters)
+        self._is_up = False
+        self._up_since = 0.0
+        self._refused_in_a_row = 0
+        self._reason = ""
+        self._book_tries: dict[str, int] = {}
+        self._book_due: dict[str, float] = {}
+
+    # ---- REST ------------------------------------------------------------------------------------
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """All spot pairs of the venue; raises `VenueError` when it cannot be asked."""
+        return await self._rest.instruments()
+
+    async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
+        """The latest closed candles, oldest first (see `MarketClient.candles`); raises `VenueError`."""
+        return await self._rest.candles(instrument, interval, limit)
+
+    async def clock_offset_ns(self) -> int:
+        """How far the venue's clock is ahead of ours; raises `VenueError`."""
+        return await self._rest.clock_offset_ns()
+
+    # ---- the stream ------------------------------------------------------------------------------
+
+    async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
+        """Stream until cancelled. What the sink raises comes out here."""
+        self._instruments = list(instruments)
+        self._parser = MarketParser(self._symbols())
+        self._state = CoinbaseState(instruments, self.counters)
+        backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
+        has_connected = False
+        while True:
+            try:
+                await self._connect_and_stream(sink, backoff, is_again=has_connected)
+            except StreamLostError as error:
+                self.counters.last_problem = str(error)
+                has_connected = has_connected or self._is_up
+                was_steady = self._is_up and asyncio.get_running_loop().time() - self._up_since >= STEADY_S
+                self._on_lost(str(error), sink)
+                self.counters.reconnects += 1
+                if error.is_gap and was_steady:
+                    continue
+            await self._poll_quotes(sink)
+            await asyncio.sleep(backoff.next_s())
+
+    async def close(self) -> None:
+        """Close the REST connections (the stream closes when `run` is cancelled)."""
+        await self._rest.close()
+
+    def _symbols(self) -> dict[str, str]:
+        """Wire names to the product's. A product without a book of its own is told under the name of the other."""
+        own = {each.venue_symbol: each.symbol for each in self._instruments}
+        aliases = self._rest.aliases
+        return {aliases[name]: symbol for name, symbol in own.items() if name in aliases} | own
+
+    def _on_lost(self, reason: str, sink: FeedSink) -> None:
+        now = self._clock.now()
+        if self._is_up or self.counters.reconnects == 0:
+            sink(FeedDown(self.name, reason, now))
+        self._is_up = False
+        for item in self._state.on_connection_lost(now):
+            sink(item)
+
+    async def _connect_and_stream(self, sink: FeedSink, backoff: Backoff, *, is_again: bool) -> None:
+        socket = await self._connect()
+        watchdog: asyncio.Task[None] | None = None
+        try:
+            early = await self._subscribe(socket)
+            if is_again:
+                await self._backfill(sink)
+            self._announce(sink)
+            watchdog = asyncio.create_task(self._watch(socket, sink), name=f"{self.name} silence watchdog")
+            # However the watchdog ends, nobody reads on unwatched.
+            watchdog.add_done_callback(lambda _: socket.transport.abort())
+            for raw, ts_init in early:
+                self._on_raw(raw, ts_init, sink)
+            backoff.reset()
+            await self._read(socket, sink)
+        finally:
+            if watchdog is not None:
+                watchdog.cancel()
+                (outcome,) = await asyncio.gather(watchdog, return_exceptions=True)
+                if isinstance(outcome, Exception):
+                    raise outcome
+            await socket.close()
+
+    async def _connect(self) -> FrameSocket:
+        try:
+            return await open_socket(self._ws_url, max_size=MAX_FRAME_BYTES, ping_interval_s=PING_EVERY_S)
+        except (OSError, WebSocketException, TimeoutError) as error:
+            raise StreamLostError(f"cannot connect to {self._ws_url}: {error or type(error).__name__}") from error
+
+    async def _subscribe(self, socket: FrameSocket) -> list[tuple[bytes, int]]:
+        """Ask for every channel and wait until each flows; returns all frames that came meanwhile."""
+        products = [each.venue_symbol for each in self._instruments]
+        waiting = Confirmations(set(MARKET_CHANNELS) - {"heartbeats"})
+        early: list[tuple[bytes, int]] = []
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                for channel in MARKET_CHANNELS:
+                    await socket.send(wish("subscribe", channel, products))
+                while waiting.missing:  # heartbeats are not waited for: `silence` copes without them
+                    raw = await socket.receive()
+                    early.append((raw, self._clock.now()))
+                    _learn(waiting, raw)
+        except TimeoutError:
+            raise StreamLostError(f"no answer to the subscription of {', '.join(waiting.missing)}") from None
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+        return early
+
+    def _announce(self, sink: FeedSink) -> None:
+        loop_now = asyncio.get_running_loop().time()
+        self._is_up = True
+        self._up_since = loop_now
+        self._refused_in_a_row = 0
+        self._reason = ""
+        self._silence.begin()
+        self._book_tries = {}
+        self._book_due = {each.symbol: loop_now + BOOK_GRACE_S for each in self._instruments}
+        sink(FeedUp(self.name, self._clock.now()))
+
+    async def _read(self, socket: FrameSocket, sink: FeedSink) -> None:
+        on_raw, clock = self._on_raw, self._clock
+
+        def take(raw: bytes) -> bool:
+            on_raw(raw, clock.now(), sink)
+            return False
+
+        try:
+            await socket.flow(take)
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: ConnectionClosed) -> StreamLostError:
+        if error.sent is not None and error.sent.code == 1009:
+            self.counters.refuse("too_large")
+        return StreamLostError(self._reason or _close_text(error))
+
+    # ---- one frame -------------------------------------------------------------------------------
+
+    def _on_raw(self, raw: bytes, ts_init: int, sink: FeedSink) -> None:
+        """Check one frame and give what it says to the sink; raises `StreamLostError` when one is missing."""
+        self.counters.frames += 1
+        if self._on_frame is not None:
+            self._on_frame(ts_init, raw)
+        try:
+            envelope = parse_envelope(raw)
+        except FrameError as error:
+            self._on_refused(error, None, ts_init, sink)
+            return
+        if envelope.channel == "error":
+            raise StreamLostError(f"the venue refuses: {envelope.error}")
+        missing = self._state.sequence.take(envelope.sequence)
+        if missing:
+            self._on_disorder(missing, ts_init, sink)
+            return
+        self._silence.on_frame(envelope.channel)
+        try:
+            self._on_envelope(envelope, ts_init, sink)
+        except FrameError as error:
+            self._on_refused(error, envelope, ts_init, sink)
+            return
+        self._refused_in_a_row = 0
+
+    def _on_envelope(self, envelope: Envelope, ts_init: int, sink: FeedSink) -> None:
+        state = self._state
+        if envelope.channel in ("heartbeats", "subscriptions"):
+            for item in state.shared.alive(ts_init):
+                sink(item)
+            return
+        trades: list[Trade] = []
+        for event in self._parser.parse(envelope, ts_init):
+            if type(event) is Trade:
+                trades.append(event)
+                continue
+            if type(event) is BookChange:
+                items = state.on_book(event, envelope.sequence, ts_init)
+                if event.is_snapshot and not self._book_tries.get(event.symbol):
+                    self._book_due[event.symbol] = 0.0  # it came: if it is lost now, it is asked for at once
+            else:
+                assert isinstance(event, QuoteTick)  # noqa: S101 - the third kind of three
+                items = state.on_quote(event, envelope.sequence)
+            for item in items:
+                sink(item)
+        if trades:
+            for item in state.on_trades(trades):
+                sink(item)
+
+    def _on_disorder(self, missing: int, ts_init: int, sink: FeedSink) -> None:
+        if missing < 0:
+            self.counters.duplicates += 1
+            for item in self._state.shared.alive(ts_init):
+                sink(item)
+            return
+        for item in self._state.on_gap(missing, ts_init):
+            sink(item)
+        raise StreamLostError(f"gap: {missing} frames are missing", is_gap=True)
+
+    def _on_refused(self, error: FrameError, envelope: Envelope | None, ts_init: int, sink: FeedSink) -> None:
+        self.counters.refuse(error.reason)
+        self.counters.last_problem = str(error)
+        self._refused_in_a_row += 1
+        if envelope is not None and envelope.channel == "l2_data":  # it leaves a hole in the books it spoke of
+            reason = str(error)
+            lost = (
+                self._state.books[error.symbol].invalidate(reason, ts_init)
+                if error.symbol and len(envelope.events) == 1 else self._state.invalidate_books(reason, ts_init)
+            )
+            for item in lost:
+                sink(item)
+        if self._refused_in_a_row >= REFUSED_IN_A_ROW:
+            raise StreamLostError(f"{REFUSED_IN_A_ROW} frames in a row were refused, the last: {error}")
+
+    # ---- gaps and silence ------------------------------------------------------------------------
+
+    async def _backfill(self, sink: FeedSink) -> None:
+        """Trades missed while the connection was away, as far as the venue still tells them."""
+        by_symbol = self._state.shared.by_symbol
+        known = [each for each in self._instruments if by_symbol[each.symbol].trades.last >= 0]
+        try:
+            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
+                answers = await asyncio.gather(*map(self._recent_trades, known))
+        except TimeoutError:
+            self.counters.last_problem = "trades were not backfilled in time"
+            return
+        missed = [
+            tick for each, trades in zip(known, answers, strict=True)
+            for tick in self._state.shared.backfill(each.symbol, trades)
+        ]
+        for tick in sorted(missed, key=lambda each: each.ts_event):
+            sink(tick)
+
+    async def _recent_trades(self, instrument: Instrument) -> list[tuple[int, TradeTick]]:
+        try:
+            return await self._rest.recent_trades(instrument)
+        except VenueError as error:
+            # Not fatal: the hole shows up in the counters as missed trades.
+            self.counters.last_problem = f"trades were not backfilled: {error}"
+            return []
+
+    async def _watch(self, socket: FrameSocket, sink: FeedSink) -> None:
+        """End a connection that is mute or has lost a book for good; ask anew for a book that is lost."""
+        while True:
+            await asyncio.sleep(self._watch_every_s)
+            if not socket.is_idle:
+                self._silence.begin_look()
+                continue
+            look = self._silence.look(self._watch_every_s)
+            if look == "mute":
+                self._reason = f"mute: no frame for {self._silence.quiet_s:.0f} s"
+                return  # which ends the connection
+            if look == "ask":
+                is_quiet = await self._is_quiet()
+                verdict = self._silence.on_answer(is_quiet=is_quiet)
+                if verdict == "alive":
+                    for item in self._state.shared.alive(self._clock.now()):
+                        sink(item)
+                elif verdict == "mute":
+                    self._reason = "mute: the market moves over REST, and no frame tells of it"
+                    return
+            self._reason = await self._repair_books(socket)
+            if self._reason:
+                return
+
+    async def _repair_books(self, socket: FrameSocket) -> str:
+        """Subscribe anew to the books that are lost; returns why the connection must end, "" for never mind."""
+        now = asyncio.get_running_loop().time()
+        lost: list[str] = []
+        for each in self._instruments:
+            tries = self._book_tries.get(each.symbol, 0)
+            if self._state.books[each.symbol].is_synced:
+                self._book_due[each.symbol] = 0.0
+                self._book_tries.pop(each.symbol, None)
+            elif now >= self._book_due[each.symbol]:
+                if tries >= BOOK_TRIES:
+                    return f"no book of {each.symbol} that can be believed in {tries} attempts"
+                self._book_tries[each.symbol] = tries + 1
+                self._book_due[each.symbol] = now + min(1.0 * 2**tries, 30.0)
+                lost.append(each.venue_symbol)
+        if lost:
+            try:
+                await socket.send(wish("unsubscribe", "level2", lost))
+                await socket.send(wish("subscribe", "level2", lost))
+            except ConnectionClosed:
+                return "the connection broke while a book was asked for"
+        return ""
+
+    async def _is_quiet(self) -> bool | None:
+        """Whether the venue's best prices over REST are those that the stream said last; None when nobody can say."""
+        known = self._state.shared.quotes()
+        sample = [each for each in self._instruments if each.symbol in known][:QUIET_SAMPLE]
+        if not sample:
+            return None
+        try:
+            async with asyncio.timeout(QUIET_CHECK_TIMEOUT_S):
+                told = await self._rest.quotes(sample)
+        except (TimeoutError, VenueError):
+            return None
+        return all((each.bid, each.ask) == known[each.symbol] for each in told)
+
+    async def _poll_quotes(self, sink: FeedSink) -> None:
+        """Best prices over REST while the stream is away, so that exits are not blind."""
+        now = asyncio.get_running_loop().time()
+        if now < self._next_poll:
+            return
+        self._next_poll = now + self._poll_every_s
+        try:
+            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
+                quotes = await self._rest.quotes(self._instruments)
+        except (TimeoutError, VenueError):
+            return  # the venue is away altogether: the reconnect's own problem says so
+        for quote in quotes:
+            for item in self._state.shared.on_polled_quote(quote):
+                sink(item)
+
+
+def _learn(waiting: Confirmations, raw: bytes) -> None:
+    try:
+        envelope = parse_envelope(raw)
+        if envelope.channel == "error":
+            raise StreamLostError(f"subscription refused: {envelope.error}")
+        waiting.take(envelope)
+    except FrameError:
+        return  # refused and counted when its turn comes
+
+
+def _close_text(error: ConnectionClosed) -> str:
+    received = error.rcvd
+    if received is None:
+        return "the connection broke"
+    return f"closed by the venue: {received.code} {received.reason[:100]}".rstrip()
