@@ -1,0 +1,1 @@
+"""Backtests with the live engine, gate and ledger in a plain loop over candles."""

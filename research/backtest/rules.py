@@ -1,0 +1,219 @@
+"""Trading rules for backtests: one class with `on_candle(context)`, told one closed candle after the other.
+
+Two ship by name, so that anyone can check us: `sma_cross` and `bollinger_reversion`. A rule sees nothing but the
+candles up to now; one that computes ahead of time in `prepare` is checked for look-ahead (`research.backtest.guard`).
+"""
+
+import importlib.util
+import inspect
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
+
+
+class RuleError(ValueError):
+    """A rule that cannot be used: the text names rule, parameter or file, and what to do."""
+
+
+class Context(Protocol):
+    """What a rule is shown at the close of a candle, and what it may wish.
+
+    Prices are floats (analytics); the orders that follow are exact. `fraction` is a share of the cash, 0-1.
+    """
+
+    index: int
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+    @property
+    def quantity(self) -> float:
+        """Base held now."""
+        ...
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is an order on its way to the next open?"""
+        ...
+
+    def buy(self, fraction: float | None = None, *, stop: float | None = None, target: float | None = None,
+            trail: float | None = None) -> None:
+        """Buy at the next open; `stop`, `target` and `trail` are ratios of the entry price, held by the engine."""
+        ...
+
+    def sell(self) -> None:
+        """Sell all that is held at the next open."""
+        ...
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """A rule. `prepare(candles)`, when there is one, gets all candles as arrays before the run begins."""
+
+    def on_candle(self, context: Context) -> None: ...
+
+
+class RollingMean:
+    """Mean of the last `window` values in constant time; summed anew every `window` values, so errors do not grow."""
+
+    __slots__ = ("_age", "_sum", "_values", "window")
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self._values: deque[float] = deque(maxlen=window)
+        self._sum = 0.0
+        self._age = 0
+
+    def add(self, value: float) -> float:
+        """The mean, NaN until `window` values were seen."""
+        values = self._values
+        if len(values) == self.window:
+            self._sum += value - values[0]
+            values.append(value)
+        else:
+            values.append(value)
+            self._sum += value
+            if len(values) < self.window:
+                return math.nan
+        self._age += 1
+        if self._age >= self.window:
+            self._age = 0
+            self._sum = math.fsum(values)
+        return self._sum / self.window
+
+
+class RollingDeviation:
+    """Mean and population standard deviation (divisor n, as Bollinger and TA-Lib) of the last `window` values."""
+
+    __slots__ = ("_age", "_shift", "_squares", "_sum", "_values", "window")
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self._values: deque[float] = deque(maxlen=window)
+        self._shift = self._sum = self._squares = 0.0
+        self._age = window
+
+    def add(self, value: float) -> tuple[float, float]:
+        """(mean, deviation), NaN until `window` values were seen."""
+        values = self._values
+        is_full = len(values) == self.window
+        oldest = values[0] if is_full else 0.0
+        values.append(value)
+        if len(values) < self.window:
+            return math.nan, math.nan
+        self._age += 1
+        if not is_full or self._age >= self.window:
+            # Around the latest value: squares of what is left are small, so nothing cancels.
+            self._age, self._shift = 0, value
+            self._sum = math.fsum(each - value for each in values)
+            self._squares = math.fsum((each - value) ** 2 for each in values)
+        else:
+            new, old = value - self._shift, oldest - self._shift
+            self._sum += new - old
+            self._squares += new * new - old * old
+        mean = self._sum / self.window
+        return self._shift + mean, math.sqrt(max(self._squares / self.window - mean * mean, 0.0))
+
+
+class SmaCross:
+    """Buy when the fast simple moving average of closes crosses above the slow one, sell all when it crosses below.
+
+    A cross is a change of sign of (fast - slow); where both are equal the last sign stands. fast, slow: candles.
+    Source: the textbook "golden cross" (J. Murphy, Technical Analysis of the Financial Markets, ch. 9).
+    """
+
+    def __init__(self, fast: int = 20, slow: int = 50) -> None:
+        if not 1 <= fast < slow:
+            raise RuleError(f"sma_cross: fast={fast}, slow={slow}: write 1 <= fast < slow")
+        self._fast, self._slow = RollingMean(fast), RollingMean(slow)
+        self._sign = 0
+
+    def on_candle(self, context: Context) -> None:
+        close = context.close
+        difference = self._fast.add(close) - self._slow.add(close)
+        if difference > 0.0:
+            before, self._sign = self._sign, 1
+            if before < 0 and not context.quantity:
+                context.buy()
+        elif difference < 0.0:
+            before, self._sign = self._sign, -1
+            if before > 0 and context.quantity:
+                context.sell()
+
+
+class BollingerReversion:
+    """Buy when the close is below mean - k deviations of the last `window` closes, sell all at or above the mean.
+
+    Population deviation. Source: J. Bollinger, Bollinger on Bollinger Bands; the band's middle as the target.
+    """
+
+    def __init__(self, window: int = 20, k: float = 2.0) -> None:
+        if window < 2 or not k > 0:
+            raise RuleError(f"bollinger_reversion: window={window}, k={k}: write window >= 2 and k > 0")
+        self._bands = RollingDeviation(window)
+        self._k = k
+
+    def on_candle(self, context: Context) -> None:
+        close = context.close
+        mean, deviation = self._bands.add(close)
+        if context.quantity:
+            if close >= mean:
+                context.sell()
+        elif close < mean - self._k * deviation:
+            context.buy()
+
+
+BY_NAME: Final[Mapping[str, Callable[..., Rule]]] = {
+    "sma_cross": SmaCross, "bollinger_reversion": BollingerReversion,
+}
+
+
+def make_rule(name: str, parameters: Mapping[str, str | int | float]) -> Rule:
+    """A rule of the library, or `FILE.py:CLASS`; raises `RuleError`."""
+    maker = _from_file(name) if ".py" in name else BY_NAME.get(name)
+    if maker is None:
+        raise RuleError(f"no rule is called {name!r}: there are {', '.join(BY_NAME)}, or FILE.py:CLASS")
+    known = inspect.signature(maker).parameters
+    chosen: dict[str, Any] = {}
+    for key, value in parameters.items():
+        if key not in known:
+            raise RuleError(f"{name} has no parameter {key!r}: it has {', '.join(known) or 'none'}")
+        chosen[key] = _number(name, key, value)
+    rule = maker(**chosen)
+    if not isinstance(rule, Rule):
+        raise RuleError(f"{name}: a rule is a class with a method on_candle(self, context)")
+    return rule
+
+
+def _number(name: str, key: str, value: str | int | float) -> int | float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise RuleError(f"{name}: parameter {key} is {value!r}; write a number") from None
+    if not math.isfinite(number):
+        raise RuleError(f"{name}: parameter {key} is {value!r}; write a finite number")
+    return int(number) if number.is_integer() and "." not in str(value) else number
+
+
+def _from_file(name: str) -> Callable[..., Rule]:
+    file, _, cls = name.rpartition(":")
+    path = Path(file or name)
+    if not file or not path.is_file():
+        raise RuleError(f"{name!r}: write FILE.py:CLASS, where FILE.py exists")
+    spec = importlib.util.spec_from_file_location(f"tradelab_rule_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise RuleError(f"{path}: no Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises is told with its place
+        raise RuleError(f"{path}: {type(error).__name__}: {error}") from error
+    made: Any = getattr(module, cls, None)
+    if not inspect.isclass(made):
+        raise RuleError(f"{path} holds no class {cls!r}")
+    return made  # type: ignore[no-any-return]

@@ -1,0 +1,47 @@
+"""`tradelab`: the laboratory's command line. Everything heavy is imported inside the command that needs it."""
+
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from research import backfill_cli, backtest_cli, cli_session, data_cli
+
+_EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in cli_session.MEANINGS.items())
+
+
+class _OneSentence(TyperGroup):
+    """Turns every failure of a command into a sentence on stderr and an exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            cli_session.fail(cli_session.INTERRUPTED, "stopped; what was done is kept: the same command goes on")
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) or type(error).__module__.split(".")[0] in ("typer", "click"):
+                raise  # usage errors and ordered exits say it themselves
+            if isinstance(error, cli_session.CliError):
+                cli_session.fail(error.code, error.text)
+            cli_session.fail(cli_session.FAILURE, str(error) or type(error).__name__)
+
+
+app = typer.Typer(
+    name="tradelab", cls=_OneSentence, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    pretty_exceptions_enable=False, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]},
+    help="The laboratory beside the trading daemon: history, backtests, statistics.",
+)
+data_cli.app.command("backfill")(backfill_cli.backfill)
+app.add_typer(data_cli.app, name="data")
+app.command("backtest")(backtest_cli.backtest)
+app.add_typer(backtest_cli.sessions, name="sessions")
+
+
+@app.callback()
+def _root() -> None:
+    """The laboratory beside the trading daemon: history, backtests, statistics."""
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,1 @@
+"""Getting candles into the history, and knowing how good they are."""

@@ -1,0 +1,182 @@
+"""A file into the history: read, judged row by row, split by symbol, merged.
+
+A refused row is told with line, field and remedy, and the rest is imported (it shows as a gap, not as a wrong number);
+with `is_strict` nothing of a file with a refused row is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from market.interval import interval_ns
+from research.history.row_checks import Refusal, RowJudge, read_candles, read_times
+from research.history.source_rows import SUFFIXES, SourceError, SourceRows, read_source
+from research.history.symbol_names import archive_of, interval_in, our_symbol, symbol_in
+from store.candle_columns import CandleColumns
+from store.candles import INTERVALS, CandleStore, CandleStoreError, WriteResult
+from store.exact_column import ExactColumnError, Int64Array
+
+_SAMPLE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What the file does not tell. `stamps_are_closes`: its times are the candles' ends."""
+
+    symbol: str = ""
+    interval: str = ""
+    is_strict: bool = False
+    stamps_are_closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of one file. `duplicates`: rows whose time came again in the same file (the last one counts)."""
+
+    path: Path
+    symbols: tuple[str, ...]
+    interval: str
+    rows: int
+    refused: int
+    duplicates: int
+    written: WriteResult
+    refusals: tuple[Refusal, ...] = ()
+    problem: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything in the file is in the history."""
+        return not self.problem and self.refused == 0
+
+
+def import_file(store: CandleStore, path: Path, options: ImportOptions) -> ImportReport:
+    """Never raises for what is in the file: `problem` and `refusals` tell it. A disk that refuses raises."""
+    try:
+        source = read_source(path)
+        if not source.rows:
+            raise SourceError(f"{path}: holds no row.")
+        return _import_rows(store, path, source, options)
+    except (SourceError, CandleStoreError, ExactColumnError) as error:
+        text = str(error) if str(path) in str(error) else f"{path}: {error}"
+        return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text)
+
+
+def _import_rows(store: CandleStore, path: Path, source: SourceRows, options: ImportOptions) -> ImportReport:
+    names, codes = _symbols(path, source, options)
+    judge = RowJudge(source)
+    times = read_times(judge)
+    is_first = codes == codes[0]
+    interval = options.interval or interval_in(str(path)) or _usual_interval(path, times[is_first & ~judge.is_bad])
+    _check_interval(path, interval)
+    if options.stamps_are_closes:
+        times = np.where(judge.is_bad, times, times - interval_ns(interval))
+    columns = read_candles(judge, times, interval)
+    report = ImportReport(path, tuple(names), interval, source.rows + len(source.broken), judge.refused, 0,
+                          WriteResult(), judge.refusals())
+    if options.is_strict and judge.refused:
+        return replace(report, problem=f"{path}: {judge.refused} rows refused: nothing of it was imported (--strict).")
+    good = np.flatnonzero(~judge.is_bad)
+    written, duplicates = WriteResult(), 0
+    order = good[np.argsort(codes[good], kind="stable")] if len(names) > 1 else good
+    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    whole = len(order) == source.rows and len(names) == 1
+    for number, name in enumerate(names):
+        rows = order[bounds[number] : bounds[number + 1]]
+        mine = columns if whole else columns.take(rows)
+        once = mine.latest_of_each()
+        duplicates += len(mine) - len(once)
+        written += store.write(name, interval, _shortened(once))
+    return replace(report, duplicates=duplicates, written=written)
+
+
+def _shortened(columns: CandleColumns) -> CandleColumns:
+    """One symbol's numbers need fewer digits than those of a whole file of symbols."""
+    return CandleColumns.of(
+        columns.ts_ns,
+        [column.shortest() for column in (columns.open, columns.high, columns.low, columns.close, columns.volume)],
+        columns.trades,
+    )
+
+
+def _symbols(path: Path, source: SourceRows, options: ImportOptions) -> tuple[list[str], Int64Array]:
+    """The symbols of the file, and which of them each row is of."""
+    if options.symbol:
+        return [options.symbol], np.zeros(source.rows, np.int64)
+    column = source.columns.get("symbol")
+    if column is None:
+        told = symbol_in(str(path))
+        if not told:
+            raise SourceError(f"{path}: neither a symbol column nor a name such as BTCUSDT-1m-2024-01: give --symbol.")
+        return [told], np.zeros(source.rows, np.int64)
+    encoded = pc.dictionary_encode(pc.fill_null(column.cast(pa.string()), ""))
+    spelt = [our_symbol(name) for name in encoded.dictionary.to_pylist()]
+    if "" in spelt:
+        raise SourceError(f"{path}: rows without a symbol: fill the symbol column, or give --symbol.")
+    names = sorted(set(spelt))
+    code_of = np.array([names.index(name) for name in spelt], np.int64)
+    return names, code_of[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]
+
+
+def _usual_interval(path: Path, times: Int64Array) -> str:
+    """The commonest step between rows, if it is one of ours."""
+    steps = np.diff(np.unique(times[:_SAMPLE]))
+    if len(steps):
+        values, counts = np.unique(steps, return_counts=True)
+        usual = int(values[np.argmax(counts)])
+        for name in INTERVALS:
+            if interval_ns(name) == usual:
+                return name
+    raise SourceError(f"{path}: how long its candles are cannot be told from the rows: give --timeframe.")
+
+
+def _check_interval(path: Path, interval: str) -> None:
+    if interval not in INTERVALS:
+        raise SourceError(f"{path}: {interval} candles are not kept. Known: {', '.join(INTERVALS)}.")
+
+
+def _is_candidate(path: Path) -> bool:
+    name = path.name.lower()
+    return path.is_file() and name.endswith(SUFFIXES) and not name.startswith((".", "absorbed.", "absent."))
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and those in the folders named, in order of name; raises `SourceError`."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(each for each in path.rglob("*") if _is_candidate(each))
+            if not inside:
+                raise SourceError(f"{path}: no file of candles in it ({', '.join(SUFFIXES)}).")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise SourceError(f"{path}: there is no such file. Name files or folders of candles.")
+    return found
+
+
+def describe(report: ImportReport) -> dict[str, Any]:
+    """For JSON."""
+    archive = archive_of(report.path.name)
+    return {
+        "file": str(report.path), "symbols": list(report.symbols), "interval": report.interval, "rows": report.rows,
+        "added": report.written.added, "replaced": report.written.replaced, "unchanged": report.written.unchanged,
+        "duplicates": report.duplicates, "refused": report.refused,
+        "refusals": [
+            {"where": each.where, "field": each.field, "value": each.value, "remedy": each.remedy}
+            for each in report.refusals
+        ],
+        "problem": report.problem,
+        "archive": None if archive is None else {"pair": archive[0], "year": archive[2], "month": archive[3]},
+    }
+
+
+def damaged(path: Path, interval: str) -> ImportReport:
+    """A file that is not what the checksum beside it says."""
+    problem = f"{path}: not the file its .CHECKSUM belongs to: damaged. Download it again."
+    return ImportReport(path, (), interval, 0, 0, 0, WriteResult(), problem=problem)

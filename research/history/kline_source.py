@@ -1,0 +1,70 @@
+"""A venue's REST klines as a source of history (Binance, Binance US, the practice exchange)."""
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from bus.clock import Clock
+from exchanges.binance.market_rest import parse_candles
+from exchanges.binance.parser import FrameError
+from exchanges.binance.rest import RestClient, TransportError, VenueError
+from market.ticks import Candle
+from research.history.symbol_names import wire_symbol
+
+_INVALID_INTERVAL: Final = -1120
+_INVALID_SYMBOL: Final = -1121
+_WEIGHT: Final = 2
+
+
+class IntervalNotOfferedError(VenueError):
+    """The venue has no candles of this length: make them of shorter ones."""
+
+
+class KlineSource:
+    """`async with KlineSource(...) as source`; every trouble of the venue is a `VenueError` with the remedy."""
+
+    def __init__(self, name: str, rest_url: str, clock: Clock, jitter: Callable[[], float]) -> None:
+        self._name = name
+        self._clock = clock
+        self._rest = RestClient(rest_url, clock, jitter=jitter)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._rest.close()
+
+    async def candles(self, symbol: str, interval: str, start_ns: int, limit: int) -> Sequence[Candle]:
+        """The first closed candles at or after `start_ns`."""
+        if self._rest.clock_offset_ns == 0:
+            try:
+                await self._rest.synchronise_clock()
+            except TransportError as error:
+                raise VenueError(f"{self._name}: {error}. Check the network and --rest-url.") from error
+        answer = await self._rest.read(
+            "/api/v3/klines",
+            {"symbol": wire_symbol(symbol), "interval": interval, "startTime": -(-start_ns // 1_000_000),
+             "limit": limit},
+            weight=_WEIGHT,
+        )
+        if answer.code == _INVALID_INTERVAL:
+            raise IntervalNotOfferedError(f"{self._name} has no {interval} candles")
+        if answer.code == _INVALID_SYMBOL:
+            raise VenueError(f"{self._name} does not know {symbol}: write it as BASE/QUOTE, such as BTC/USDT.")
+        if not answer.is_ok:
+            raise VenueError(
+                f"{self._name}: klines of {symbol}: HTTP {answer.status} {answer.message}. Check --rest-url "
+                f"({self._rest.rest_url})."
+            )
+        try:
+            return parse_candles(answer.body, symbol, interval, self._clock.now() + self._rest.clock_offset_ns)
+        except FrameError as error:
+            raise VenueError(
+                f"{self._name}: klines of {symbol}: {error}. Is {self._rest.rest_url} a Binance REST address?"
+            ) from error

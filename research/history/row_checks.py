@@ -1,0 +1,118 @@
+"""Rows of a file judged one by one: what becomes a candle, and what is refused with its line, field and remedy."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from market.interval import interval_ns
+from research.history.open_times import open_times
+from research.history.source_rows import SourceRows
+from store.candle_columns import NUMBERS, PRICES, CandleColumns
+from store.exact_column import BoolArray, ExactColumn, Int64Array
+
+TOLD: Final = 20
+"""So many refused rows are told in full; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One row that is no candle: where, which field, what it holds, and what to do."""
+
+    where: str
+    field: str
+    value: str
+    remedy: str
+
+    def sentence(self) -> str:
+        """For people."""
+        return f"{self.where}, {self.field} {self.value!r}: {self.remedy}"
+
+
+class RowJudge:
+    """Collects which rows of a source are refused; the first reason of a row counts."""
+
+    def __init__(self, source: SourceRows) -> None:
+        self.source = source
+        self.is_bad: BoolArray = np.zeros(source.rows, np.bool_)
+        self._told: list[tuple[int, Refusal]] = [
+            (number, Refusal(f"{source.row_word} {number}", "row", text, "make it complete or take it out"))
+            for number, text in source.broken
+        ]
+        self.refused = len(source.broken)
+
+    def refuse(self, rows: BoolArray, field: str, remedy: str) -> None:
+        """Refuse the marked rows, unless they are refused already."""
+        fresh = np.flatnonzero(rows & ~self.is_bad)
+        if not len(fresh):
+            return
+        self.is_bad[fresh] = True
+        self.refused += len(fresh)
+        column = self.source.columns.get(field)
+        for index in fresh[:TOLD]:
+            line = int(self.source.lines[index])
+            value = "" if column is None else str(column[int(index)].as_py() or "")[:60]
+            self._told.append((line, Refusal(f"{self.source.row_word} {line}", field, value, remedy)))
+
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The first ones, by line."""
+        return tuple(refusal for _, refusal in sorted(self._told, key=lambda each: each[0])[:TOLD])
+
+
+def read_times(judge: RowJudge) -> Int64Array:
+    """Open times of all rows; rows without one are refused."""
+    times, is_bad = open_times(judge.source.columns["ts"])
+    judge.refuse(is_bad, "ts", "write an ISO date (UTC) or an epoch in s, ms, us or ns, from 1970 to 2100")
+    return times
+
+
+def read_candles(judge: RowJudge, times: Int64Array, interval: str) -> CandleColumns:
+    """All rows as columns; the rows that cannot be candles are refused (and still in the result)."""
+    with ThreadPoolExecutor(len(NUMBERS)) as threads:  # Arrow parses without the interpreter's lock
+        parsed = list(threads.map(lambda name: _numbers(judge.source, name), NUMBERS))
+    for name, (_, is_bad) in zip(NUMBERS, parsed, strict=True):
+        judge.refuse(is_bad, name, "write a plain number of at most 18 digits")
+    numbers = [column for column, _ in parsed]
+    first, high, low, close, volume = (column.floats() for column in numbers)
+    for name, values in zip(PRICES, (first, high, low, close), strict=True):
+        judge.refuse(values <= 0, name, "a price must be greater than 0")
+    judge.refuse(high < np.maximum(first, close), "high", "the high must be at least open and close")
+    judge.refuse(low > np.minimum(first, close), "low", "the low must be at most open and close")
+    judge.refuse(volume < 0, "volume", "a volume cannot be negative")
+    judge.refuse(
+        times % interval_ns(interval) != 0, "ts",
+        f"the candle does not open on the {interval} grid: give the right --timeframe, or mend the time",
+    )
+    return CandleColumns.of(times, numbers, _trades(judge.source))
+
+
+def _numbers(source: SourceRows, name: str) -> tuple[ExactColumn, BoolArray]:
+    """A column, and which of its rows hold no number."""
+    column, zeros = source.columns.get(name), ExactColumn(np.zeros(source.rows, np.int64), 0)
+    if column is None:  # only volume may be absent
+        return zeros, np.zeros(source.rows, np.bool_)
+    kinds = pa.types
+    exact = (kinds.is_string, kinds.is_large_string, kinds.is_decimal, kinds.is_integer)
+    if any(is_kind(column.type) for is_kind in exact):
+        return ExactColumn.of_texts(column.cast(pa.string()))
+    if not kinds.is_floating(column.type):
+        return zeros, np.ones(source.rows, np.bool_)
+    values = np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False), np.float64)
+    is_bad = ~np.isfinite(values)
+    return ExactColumn.of_floats(np.where(is_bad, 0.0, values)), is_bad
+
+
+def _trades(source: SourceRows) -> Int64Array:
+    """Number of trades where the source tells one, else 0: not known."""
+    column = source.columns.get("trades")
+    unknown = np.zeros(source.rows, np.int64)
+    if column is None:
+        return unknown
+    try:
+        made = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return unknown
+    return np.where(np.isfinite(made) & (made >= 0) & (made < 2**53), made, 0).astype(np.int64)

@@ -1,0 +1,206 @@
+"""Columns of decimal numbers kept exactly, and read as float64 at numpy's speed.
+
+Money must come back as the Decimal that went in; analytics want float64. Both come from one array: int64 in units of
+10^-digits, which Parquet and DuckDB know as DECIMAL(18, digits). A float64 made of it is the one nearest to the decimal
+number up to 15 significant digits, the same that parsing the text gives. Floats that are no short decimals (a source
+that multiplied) are kept as they are, `digits` None; their Decimal is the shortest text that reads back as the float.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+MOST_DIGITS: Final = 18
+"""Significant digits of a number, before and after the point together."""
+_SURE: Final = 10**15  # up to 15 digits a decimal number and its float64 name each other
+_MOST: Final = 10**MOST_DIGITS
+_PLAIN: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)$"
+_SAMPLE: Final = 256
+
+
+class ExactColumnError(ValueError):
+    """Numbers that cannot be kept exactly side by side."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactColumn:
+    """`values` is int64 in units of 10^-digits, or float64 with `digits` None."""
+
+    values: Int64Array | Float64Array
+    digits: int | None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def of_floats(cls, numbers: Float64Array) -> Self:
+        """With as many digits as the longest number has; finite numbers only."""
+        sample = numbers[:: max(1, len(numbers) // _SAMPLE)]
+        for digits in range(MOST_DIGITS + 1):
+            for some in (sample, numbers):
+                scaled = np.rint(some * 10.0**digits)
+                if len(some) and np.abs(scaled).max() >= _SURE:
+                    return cls(numbers, None)
+                if not np.array_equal(scaled / 10.0**digits, some):
+                    break
+            else:
+                return cls(scaled.astype(np.int64), digits)
+        return cls(numbers, None)
+
+    @classmethod
+    def of_decimals(cls, numbers: Iterable[Decimal]) -> Self:
+        """Raises `ExactColumnError` for more digits than can be kept."""
+        column, is_bad = cls.of_texts(pa.array([format(number, "f") for number in numbers], pa.string()))
+        if is_bad.any():
+            raise ExactColumnError(f"a number of more than {MOST_DIGITS} digits")
+        return cls(column.values, column.digits)
+
+    @classmethod
+    def of_texts(cls, texts: Any) -> tuple[Self, BoolArray]:
+        """Numbers of an Arrow string array, and which of them are none (they become 0).
+
+        None are: what is empty, no number, not finite, or longer than 18 digits. Raises `ExactColumnError` for numbers
+        of more than 15 digits beside such of another size.
+        """
+        is_bad = np.zeros(len(texts), np.bool_)
+        try:
+            return cls._of_plain_texts(texts), is_bad
+        except (pa.ArrowInvalid, ExactColumnError):
+            pass
+        plain = pc.fill_null(pc.utf8_trim_whitespace(texts), "")
+        fits = pc.match_substring_regex(plain, _PLAIN).to_numpy(zero_copy_only=False)
+        lengths = pc.binary_length(plain).to_numpy(zero_copy_only=False)
+        is_odd = ~fits | (lengths > MOST_DIGITS)
+        odd = [_plain_text(text) for text in plain.filter(pa.array(is_odd)).to_pylist()]
+        is_bad[is_odd] = [text is None for text in odd]
+        mended = pa.array([text or "0" for text in odd], plain.type)
+        checked = pc.replace_with_mask(plain, pa.array(is_odd), mended)
+        try:
+            return cls._of_plain_texts(checked), is_bad
+        except pa.ArrowInvalid:
+            return cls._of_wide_texts(checked.to_pylist()), is_bad
+
+    @classmethod
+    def _of_plain_texts(cls, texts: Any) -> Self:
+        if not len(texts):
+            return cls(np.empty(0, np.int64), 0)
+        if texts.null_count or _has_exponent(texts):
+            raise ExactColumnError("not all plain numbers")
+        has_point = pc.match_substring(texts, ".")
+        if not pc.all(has_point).as_py():
+            texts = pc.if_else(has_point, texts, pc.binary_join_element_wise(texts, "", "."))
+        texts = pc.utf8_rtrim(texts, "0")
+        digits = int(pc.max(pc.subtract(pc.binary_length(texts), pc.find_substring(texts, "."))).as_py()) - 1
+        return cls(_integers(texts.cast(pa.decimal64(MOST_DIGITS, min(digits, MOST_DIGITS)))), digits)
+
+    @classmethod
+    def _of_wide_texts(cls, texts: Sequence[str]) -> Self:
+        """Too large and too fine numbers in one column: float64 keeps each, if none has more than 15 digits."""
+        for text in texts:
+            short = text.rstrip("0") if "." in text else text
+            if len(short.replace(".", "").lstrip("+-0")) > 15:
+                raise ExactColumnError(f"{text[:40]} beside numbers so different in size: more digits than can be kept")
+        return cls(np.array([float(text) for text in texts], np.float64), None)
+
+    @classmethod
+    def of_arrow(cls, column: Any) -> Self:
+        """A DECIMAL or DOUBLE column of a Parquet file."""
+        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if pa.types.is_decimal64(array.type):
+            return cls(_integers(array), int(array.type.scale))
+        return cls(np.asarray(array.to_numpy(zero_copy_only=False), np.float64), None)
+
+    def to_arrow(self) -> Any:
+        """DECIMAL(18, digits), or DOUBLE."""
+        if self.digits is None:
+            return pa.array(self.values)
+        buffer = pa.py_buffer(np.ascontiguousarray(self.values, "<i8"))
+        return pa.Array.from_buffers(pa.decimal64(MOST_DIGITS, self.digits), len(self.values), [None, buffer])
+
+    def floats(self, out: Float64Array | None = None) -> Float64Array:
+        """For analytics; written to `out` if there is one."""
+        if self.digits is None and out is None:
+            return self.values.astype(np.float64, copy=False)
+        made: Float64Array = np.divide(self.values, 10.0 ** (self.digits or 0), out=out)
+        return made
+
+    def decimals(self) -> Sequence[Decimal]:
+        """For money: the number that was stored."""
+        if self.digits is None:
+            return [Decimal(repr(number)) for number in self.values.tolist()]
+        digits = -self.digits
+        return [Decimal(number).scaleb(digits) for number in self.values.tolist()]
+
+    def take(self, chosen: Any) -> Self:
+        """The rows a numpy index or slice names."""
+        return type(self)(self.values[chosen], self.digits)
+
+    def shortest(self) -> Self:
+        """The same numbers with no more digits than they need."""
+        if self.digits is None:
+            return self.of_floats(self.floats())
+        values, digits = self.values, self.digits
+        while digits and not (values[:_SAMPLE] % 10).any() and not (values % 10).any():
+            values, digits = values // 10, digits - 1
+        return type(self)(values, digits)
+
+    @classmethod
+    def concat(cls, columns: Sequence[Self]) -> Self:
+        """One below the other, exactly; raises `ExactColumnError` when no type holds them together."""
+        if any(column.digits is None for column in columns):
+            return cls(np.concatenate([column._exact_floats() for column in columns]), None)
+        digits = max(column.digits or 0 for column in columns)
+        scaled = []
+        for column in columns:
+            factor = 10 ** (digits - (column.digits or 0))
+            if factor == 1:
+                scaled.append(column.values)
+                continue
+            if len(column) and int(np.abs(column.values).max()) * factor >= _MOST:
+                shorter = [each.shortest() for each in columns]
+                if max(each.digits or 0 for each in shorter) < digits:
+                    return cls.concat(shorter)
+                return cls(np.concatenate([each._exact_floats() for each in columns]), None)
+            scaled.append(column.values * factor)
+        return cls(np.concatenate(scaled).astype(np.int64, copy=False), digits)
+
+    def _exact_floats(self) -> Float64Array:
+        if self.digits is not None and len(self) and int(np.abs(self.values).max()) >= _SURE:
+            raise ExactColumnError("a number of more than 15 digits beside numbers so different in size")
+        return self.floats()
+
+
+def _has_exponent(texts: Any) -> bool:
+    """May there be an e or E in the texts? One look at all bytes is quicker than at each text."""
+    data = texts.buffers()[2]
+    return data is not None and bool((np.frombuffer(data, np.uint8) | 0x20 == ord("e")).any())
+
+
+def _integers(array: Any) -> Int64Array:
+    """The int64 under a decimal64 array."""
+    values = np.frombuffer(array.buffers()[1], "<i8")
+    return values[array.offset : array.offset + len(array)]
+
+
+def _plain_text(text: str) -> str | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not number.is_finite() or "_" in text:
+        return None
+    plain = format(number, "f") if abs(number.adjusted()) <= 40 else ""
+    whole, _, fraction = plain.lstrip("+-").partition(".")
+    if not plain or len(whole.lstrip("0")) + len(fraction.rstrip("0")) > MOST_DIGITS:
+        return None
+    return plain
