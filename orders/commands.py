@@ -104,6 +104,10 @@ def _change(desk: Desk, order: Order, changed: SubmitOrder, reason: str) -> None
     if isinstance(watch, Refusal):
         desk.deny_command(spec.client_order_id, spec.symbol, watch)
         return
+    through = placing.far_through(desk, replace(changed, origin="manual"), market) if is_watch_new else None
+    if through is not None:
+        desk.deny_command(spec.client_order_id, spec.symbol, through)
+        return
     verdict = desk.review(placing.arming_request(changed, watch))
     if isinstance(verdict, Denied):
         desk.deny_command(spec.client_order_id, spec.symbol, verdict)
@@ -117,6 +121,7 @@ def _change(desk: Desk, order: Order, changed: SubmitOrder, reason: str) -> None
     if is_watch_new:
         desk.emit(TrailingDisarmed(spec.client_order_id, spec.symbol, reason))
         desk.emit(watch)
+        placing.fire_if_through(desk, changed, market)
 
 
 def _from_best(desk: Desk, order: Order, changed: SubmitOrder, watch: TrailingArmed, best: Decimal) -> TrailingArmed:

@@ -182,6 +182,11 @@ class Desk:
         self._instruments[symbol] = instrument
         self.markets[symbol] = MarketState(instrument, self.config.intervals, self.state.watch)
 
+    def adopt(self, instrument: Instrument) -> None:
+        """New rules of a known symbol."""
+        self._instruments[instrument.symbol] = instrument
+        self.markets[instrument.symbol].instrument = instrument
+
     # ---- the gate ----------------------------------------------------------------------------------
 
     def review(

@@ -19,10 +19,10 @@ from bus.messages.council import AlphaSignal, ProposalApproved
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged, PortfolioSnapshot
 from bus.messages.orders import ExecutionReport, OrderFilled, OrderInitialized, SubmitOrder
-from bus.messages.system import KillSwitchEngaged, TimerFired, TradingState
+from bus.messages.system import InstrumentChanged, KillSwitchEngaged, TimerFired, TradingState
 from market.instrument import Instrument
 from market.ticks import Candle, FeedAlive, QuoteTick, TradeTick
-from orders import exits, funds, grid_planner, placing, protection, replacing, reports
+from orders import exits, funds, grid_planner, instrument_rules, placing, protection, replacing, reports
 from orders.cancelling import request_cancel
 from orders.chores import Chores, emit_candle
 from orders.commands import HANDLERS
@@ -153,6 +153,8 @@ class Engine:
             grid_planner.on_signal(desk, body)
         elif kind is FundsChanged:
             funds.on_funds(desk, message)
+        elif kind is InstrumentChanged:
+            instrument_rules.on_changed(desk, body)
         elif kind in HANDLERS:
             HANDLERS[kind](desk, body)
         return self._end()
@@ -188,6 +190,10 @@ class Engine:
             )
         desk.state.apply(message)
 
+    def prices(self) -> dict[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
+        """Bid, ask and last trade of every symbol, None until heard. For people: decisions have their own road."""
+        return {symbol: (market.bid, market.ask, market.last) for symbol, market in self._markets.items()}
+
     def finish_restore(self, now: int) -> Sequence[Effect]:
         """After the last journalled fact: protection first, then what must be asked of the venue.
 
@@ -208,6 +214,8 @@ class Engine:
                 request_cancel(desk, order, "the process stopped before it was sent or armed")
         for order in tuple(desk.state.orders):
             protection.arm_what_was_cut_off(desk, order)
+        for symbol in sorted(desk.markets):
+            instrument_rules.fit_orders(desk, symbol)  # the venue's rules may have changed while nobody looked
         for symbol in sorted(desk.state.ledger.positions):
             protection.fit_to_position(desk, symbol)
         for order in desk.state.orders.working():

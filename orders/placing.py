@@ -15,7 +15,7 @@ from bus.messages.orders import (
     TrailingArmed,
     TrailSpec,
 )
-from market.money import ONE, ZERO
+from market.money import ONE, ZERO, to_text
 from orders import exits, grid_inventory, runaway
 from orders.admission import Refusal, admit, refuse
 from orders.desk import Desk
@@ -24,7 +24,9 @@ from orders.market_state import MarketState
 from orders.state import content_of
 from orders.time_rules import MARGIN_S
 from orders.trailing import Activated, Fire, TrailEvent
+from orders.watch import fires_below
 from risk.approved import Denied, OrderRequest
+from risk.wording import percent
 
 
 def submit(desk: Desk, message: Message) -> None:
@@ -131,12 +133,45 @@ def _submit_held(desk: Desk, order: SubmitOrder, market: MarketState, best: Deci
     if isinstance(watch, Refusal):
         desk.deny(order, watch)
         return
+    through = far_through(desk, order, market)
+    if through is not None:
+        desk.deny(order, through)
+        return
     verdict = desk.review(arming_request(order, watch), content=content_of(order))
     if isinstance(verdict, Denied):
         desk.deny(order, verdict)
         return
     desk.emit(OrderInitialized(order))
     desk.emit(watch)
+    fire_if_through(desk, order, market)
+
+
+def far_through(desk: Desk, order: SubmitOrder, market: MarketState) -> Refusal | None:
+    """A person's stop that the market has left behind by more than the collar is a slip of the hand.
+
+    One that was passed by less fires at once: in a falling market a stop-loss always comes a little late.
+    """
+    price, stop, collar = market.watched_price("last", order.side), order.stop_price, desk.config.limits.collar
+    if order.order_type != "stop" or order.origin != "manual" or price is None or stop is None:
+        return None
+    beyond = (stop - price if order.side == "sell" else price - stop) / price
+    if beyond < collar:
+        return None
+    return refuse(
+        "STOP_THROUGH_MARKET", "stop_price",
+        f"The {order.side} stop {to_text(stop)} is {percent(beyond)} through the market ({to_text(price)}): it would "
+        f"fire at once. Give a {'lower' if order.side == 'sell' else 'higher'} price, a take_profit or a market order.",
+        percent(beyond), percent(collar),
+    )
+
+
+def fire_if_through(desk: Desk, order: SubmitOrder, market: MarketState) -> None:
+    """A stop that the price has reached already does not wait for the next one."""
+    price = market.watched_price("last", order.side)
+    if order.order_type == "stop" and order.stop_price is not None and price is not None:
+        is_through = price <= order.stop_price if fires_below(order) else price >= order.stop_price
+        if is_through:
+            on_trail_events(desk, market, "last", market.lasts.on_price(price))
 
 
 def carried_on(order: SubmitOrder, watch: TrailingArmed, best: Decimal) -> TrailingArmed:
@@ -292,7 +327,6 @@ def _recovered(desk: Desk, spec: SubmitOrder, trigger: Decimal) -> TrailingArmed
     if spec.order_type == "trailing" and spec.trail is not None:
         watch = first_watch(desk, replace(spec, trail=replace(spec.trail, activation_price=None)), market)
         return watch if price > trigger and isinstance(watch, TrailingArmed) else None
-    fired_below = order.fires[-1].price <= trigger and order.arming_price > trigger
-    if (price > trigger) if fired_below else (price < trigger):
+    if (price > trigger) if fires_below(spec) else (price < trigger):
         return TrailingArmed(spec.client_order_id, spec.symbol, spec.side, price, trigger)
     return None

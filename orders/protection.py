@@ -14,10 +14,10 @@ from orders.cancelling import cancel_armed, request_cancel
 from orders.desk import Desk
 from orders.order_table import Order
 from orders.placing import first_watch
+from orders.watch import TARGET_TAG
 
 STOP_TAG: Final = "stop"
 TRAIL_TAG: Final = "trail"
-TARGET_TAG: Final = "target"
 
 _SUFFIXES: Final = {STOP_TAG: "s", TRAIL_TAG: "x", TARGET_TAG: "t"}
 
@@ -92,7 +92,7 @@ def _legs(entry: Order, desk: Desk) -> Iterator[SubmitOrder]:
         yield replace(child, order_type="trailing", trail=protection.trail, tag=TRAIL_TAG)
     if protection.take_profit_ratio is not None:
         target = instrument.round_price(price * (ONE + protection.take_profit_ratio), "sell")
-        yield replace(child, stop_price=target, tag=TARGET_TAG)
+        yield replace(child, order_type="take_profit", stop_price=target, tag=TARGET_TAG)
 
 
 def _arm(desk: Desk, entry: Order, leg: SubmitOrder) -> None:

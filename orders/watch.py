@@ -12,6 +12,8 @@ from bus.messages.orders import PriceSource, Side, SubmitOrder, TrailingAdvanced
 from orders.trailing import Trails
 
 Lane = Literal["last", "mid", "bid", "ask"]
+TARGET_TAG: Final = "target"
+"""Marks the target among the exits around an entry."""
 LANES: Final[tuple[Lane, ...]] = ("last", "mid", "bid", "ask")
 
 
@@ -48,7 +50,7 @@ class Watch:
         self._homes[fact.client_order_id] = trails
         trail = spec.trail
         if fact.distance is None or trail is None:
-            when: Literal["below", "above"] = "below" if is_below(fact) else "above"
+            when: Literal["below", "above"] = "below" if fires_below(spec) else "above"
             trails.arm_stop(fact.client_order_id, fact.side, fact.trigger, when)
             return
         trails.arm_trail(
@@ -93,9 +95,11 @@ class Watch:
         return None if trails is None else trails.best_of(client_order_id)
 
 
-def is_below(fact: TrailingArmed) -> bool:
-    """Does a fixed trigger fire at or below its price? It lies below the price it was armed from.
+def fires_below(spec: SubmitOrder) -> bool:
+    """Does a fixed trigger fire at or below its price? A sell's stop does, and a buy's target.
 
-    At that very price a sell counts as a stop (below), a buy too (above): it fires at once.
+    What the order is decides, not where the market stood when it was armed: a stop-loss that the price has passed
+    already is a stop-loss all the same, and fires at once.
     """
-    return fact.trigger < fact.best or (fact.trigger == fact.best and fact.side == "sell")
+    is_target = spec.order_type == "take_profit" or spec.tag == TARGET_TAG
+    return (spec.side == "sell") != is_target

@@ -115,7 +115,9 @@ class Twins:
     def _stop(self) -> SubmitOrder:
         side = self.random.choice(("sell", "buy"))
         away = self.random.randint(1, 400) * CENT
-        stop = self.price - away if side == "sell" else self.price + away
+        last = self.bench.engine._desk.markets[BTC].last
+        assert last is not None
+        stop = last - away if side == "sell" else last + away  # one that is reached already fires at once
         return wish(f"td-{self.made}", side, "stop", "0.5", stop_price=stop)
 
     def _trail(self) -> SubmitOrder:
