@@ -52,7 +52,7 @@ def _cost(case: Case) -> Decimal:
 def is_asset_exposure_below_limit(case: Case) -> bool:
     """One asset stays below its share of equity."""
     view = case.view
-    return view.asset_exposure + case.notional < case.limits.exposure_per_asset * view.equity
+    return view.asset_exposure + case.notional < case.limits.exposure_per_asset * (view.equity - case.fill_loss)
 
 
 def _tell_asset_exposure(case: Case, _passed: bool) -> Words:
@@ -65,7 +65,7 @@ def _tell_asset_exposure(case: Case, _passed: bool) -> Words:
 def is_total_exposure_below_limit(case: Case) -> bool:
     """All assets together stay below their share of equity."""
     view = case.view
-    return view.total_exposure + case.notional < case.limits.exposure_total * view.equity
+    return view.total_exposure + case.notional < case.limits.exposure_total * (view.equity - case.fill_loss)
 
 
 def _tell_total_exposure(case: Case, _passed: bool) -> Words:
@@ -75,7 +75,7 @@ def _tell_total_exposure(case: Case, _passed: bool) -> Words:
 
 
 def _tell_exposure(case: Case, code: str, what: str, before: Decimal, limit: Decimal) -> Words:
-    share = _share(before + case.notional, case.view.equity)
+    share = _share(before + case.notional, case.view.equity - case.fill_loss)
     return Words(
         code, share, percent(limit), f"{what} would be {share} of equity; the limit is {percent(limit)}.",
     )
@@ -96,65 +96,86 @@ def _tell_positions(case: Case, _passed: bool) -> Words:
 
 def is_daily_drawdown_below_limit(case: Case) -> bool:
     """From the day's peak."""
-    return case.view.daily_drawdown < case.limits.daily_drawdown
+    return _after(case, case.view.daily_drawdown) < case.limits.daily_drawdown
 
 
 def _tell_daily_drawdown(case: Case, _passed: bool) -> Words:
-    return _tell_loss("DAILY_DRAWDOWN", "below the day's peak", case.view.daily_drawdown, case.limits.daily_drawdown)
+    return _tell_loss(
+        "DAILY_DRAWDOWN", "below the day's peak", _after(case, case.view.daily_drawdown),
+        case.limits.daily_drawdown,
+    )
 
 
 def is_weekly_drawdown_below_limit(case: Case) -> bool:
     """From the week's peak."""
-    return case.view.weekly_drawdown < case.limits.weekly_drawdown
+    return _after(case, case.view.weekly_drawdown) < case.limits.weekly_drawdown
 
 
 def _tell_weekly_drawdown(case: Case, _passed: bool) -> Words:
     return _tell_loss(
-        "WEEKLY_DRAWDOWN", "below the week's peak", case.view.weekly_drawdown, case.limits.weekly_drawdown,
+        "WEEKLY_DRAWDOWN", "below the week's peak", _after(case, case.view.weekly_drawdown),
+        case.limits.weekly_drawdown,
     )
 
 
 def is_max_drawdown_below_limit(case: Case) -> bool:
     """From the highest equity ever."""
-    return case.view.max_drawdown < case.limits.max_drawdown
+    return _after(case, case.view.max_drawdown) < case.limits.max_drawdown
 
 
 def _tell_max_drawdown(case: Case, _passed: bool) -> Words:
-    return _tell_loss("MAX_DRAWDOWN", "below its highest ever", case.view.max_drawdown, case.limits.max_drawdown)
+    return _tell_loss(
+        "MAX_DRAWDOWN", "below its highest ever", _after(case, case.view.max_drawdown),
+        case.limits.max_drawdown,
+    )
 
 
 def is_daily_loss_below_limit(case: Case) -> bool:
     """From the day's opening equity."""
-    return case.view.daily_loss < case.limits.daily_loss
+    return _after(case, case.view.daily_loss) < case.limits.daily_loss
 
 
 def _tell_daily_loss(case: Case, _passed: bool) -> Words:
-    return _tell_loss("DAILY_LOSS", "below the day's opening", case.view.daily_loss, case.limits.daily_loss)
+    return _tell_loss(
+        "DAILY_LOSS", "below the day's opening", _after(case, case.view.daily_loss),
+        case.limits.daily_loss,
+    )
 
 
 def is_runaway_loss_below_limit(case: Case) -> bool:
     """Within a minute."""
-    return case.view.runaway_loss < case.limits.runaway_loss
+    return _after(case, case.view.runaway_loss) < case.limits.runaway_loss
 
 
 def _tell_runaway_loss(case: Case, _passed: bool) -> Words:
     return _tell_loss(
-        "RUNAWAY_LOSS", "below its peak of the last minute", case.view.runaway_loss, case.limits.runaway_loss,
+        "RUNAWAY_LOSS", "below its peak of the last minute", _after(case, case.view.runaway_loss),
+        case.limits.runaway_loss,
     )
 
 
 def is_capital_loss_below_limit(case: Case) -> bool:
     """Of the initial capital: no entry slips in between the loss and the kill switch it engages."""
-    return case.view.capital_loss < case.limits.kill_loss
+    return _after(case, case.view.capital_loss) < case.limits.kill_loss
 
 
 def _tell_capital_loss(case: Case, _passed: bool) -> Words:
-    return _tell_loss("CAPITAL_LOSS", "below the initial capital", case.view.capital_loss, case.limits.kill_loss)
+    return _tell_loss(
+        "CAPITAL_LOSS", "below the initial capital", _after(case, case.view.capital_loss),
+        case.limits.kill_loss,
+    )
+
+
+def _after(case: Case, loss: Decimal) -> Decimal:
+    """A loss (share of a peak or an opening) as it will be when the order has cost what it costs."""
+    equity = case.view.equity
+    return loss if equity <= ZERO else loss + (ONE - loss) * case.fill_loss / equity
 
 
 def _tell_loss(code: str, where: str, loss: Decimal, limit: Decimal) -> Words:
     return Words(
-        code, percent(loss), percent(limit), f"Equity is {percent(loss)} {where}; the limit is {percent(limit)}.",
+        code, percent(loss), percent(limit),
+        f"Equity would be {percent(loss)} {where} with this order's costs; the limit is {percent(limit)}.",
     )
 
 

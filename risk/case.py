@@ -34,6 +34,8 @@ class Case:
     market_price: Decimal | None
     market_value: Decimal | None
     notional: Decimal
+    fill_loss: Decimal
+    """What the fill itself takes off the equity at worst: fee, slippage, and the way from its price to the bid."""
 
     @property
     def base(self) -> str:
@@ -85,10 +87,17 @@ def open_case(order: OrderRequest, view: GateView, limits: RiskLimits) -> Case:
     """The case of this order."""
     is_reducing = order.reduce_only and order.side == "sell"
     market_price = _market_price(view)
+    notional = order.quantity * worst_price(order, view)
     return Case(
         order, view, limits, not is_reducing, is_reducing and order.origin in ("protective", "kill"),
-        market_price, _market_value(order, market_price), order.quantity * worst_price(order, view),
+        market_price, _market_value(order, market_price), notional, _fill_loss(order, view, notional),
     )
+
+
+def _fill_loss(order: OrderRequest, view: GateView, notional: Decimal) -> Decimal:
+    mark = view.bid if view.bid is not None else view.last if view.last is not None else view.ask
+    marked = notional if mark is None else order.quantity * mark
+    return notional * view.taker_fee_ratio + max(notional - marked, ZERO)
 
 
 def worst_price(order: OrderRequest, view: GateView) -> Decimal:

@@ -9,6 +9,8 @@ from market.money import ONE, ZERO
 from risk.limits import RiskLimits
 from risk.wording import percent
 
+SPREAD_RATIO: Final = Decimal("0.002")
+"""Set aside for the way between ask and bid, which the gate counts as well: the widest spread that is traded."""
 _SLIVER: Final = Decimal("1E-9")
 
 
@@ -40,11 +42,18 @@ def headrooms(
                  f"one order would exceed {percent(limits.max_order_notional)} of equity"),
         Headroom("available_funds", "INSUFFICIENT_FUNDS", available / (ONE + cost_ratio), False,
                  "the available cash would not suffice"),
-        Headroom("exposure_per_asset", "EXPOSURE_PER_ASSET", limits.exposure_per_asset * equity - asset_exposure, True,
+        Headroom("exposure_per_asset", "EXPOSURE_PER_ASSET",
+                 _room(limits.exposure_per_asset, equity, asset_exposure, cost_ratio), True,
                  f"exposure in {base} would exceed {percent(limits.exposure_per_asset)}"),
-        Headroom("exposure_total", "EXPOSURE_TOTAL", limits.exposure_total * equity - total_exposure, True,
+        Headroom("exposure_total", "EXPOSURE_TOTAL",
+                 _room(limits.exposure_total, equity, total_exposure, cost_ratio), True,
                  f"total exposure would exceed {percent(limits.exposure_total)}"),
     )
+
+
+def _room(limit: Decimal, equity: Decimal, exposure: Decimal, cost_ratio: Decimal) -> Decimal:
+    """What may be spent so that the exposure is within its share of the equity that is left after the costs."""
+    return (limit * equity - exposure) / (ONE + limit * (cost_ratio + SPREAD_RATIO))
 
 
 def fits(quantity: Decimal, price: Decimal, room: Headroom) -> bool:

@@ -89,6 +89,15 @@ def _broken_by_entry(wish: Wish, world: World, limits: Limits) -> list[str]:
     own = SYMBOLS[0]
     worst = wish.price if wish.price is not None else max(wish.reference, world.ask or 0, world.last or 0)
     cost = wish.quantity * worst  # in 1e-10
+    mark = next((price for price in (world.bid, world.last, world.ask) if price is not None), worst)
+    before = 100 * PPM * world.equity  # in 1e-16, as is what the fill takes: fee, slippage, and the way to the bid
+    lost = cost * world.fee + max(cost - wish.quantity * mark, 0) * PPM
+    after = before - lost
+
+    def falls_to(loss: int, limit: int) -> bool:
+        """A loss in millionths, made larger by the fill."""
+        return loss * before + (PPM - loss) * lost >= limit * before
+
     equity, market2 = world.equity, _twice_market(world)
     named = wish.price if wish.price is not None else wish.reference
     asset_after = 100 * (world.held[own] + world.pending.get(own, 0)) + cost
@@ -105,12 +114,12 @@ def _broken_by_entry(wish: Wish, world: World, limits: Limits) -> list[str]:
         "no equity": equity <= 0,
         "one order": cost * PPM > 100 * limits.order * equity,
         "cash": cash_after < 0,
-        "asset": asset_after * PPM >= 100 * limits.asset * equity,
-        "total": total_after * PPM >= 100 * limits.total * equity,
+        "asset": asset_after * PPM * PPM >= limits.asset * after,
+        "total": total_after * PPM * PPM >= limits.total * after,
         "positions": len(symbols_after) > limits.positions,
-        "daily drawdown": world.daily >= limits.daily, "weekly drawdown": world.weekly >= limits.weekly,
-        "maximum drawdown": world.maximum >= limits.maximum, "daily loss": world.loss >= limits.loss,
-        "runaway": world.runaway >= limits.runaway, "capital": world.kill >= limits.kill,
+        "daily drawdown": falls_to(world.daily, limits.daily), "weekly drawdown": falls_to(world.weekly, limits.weekly),
+        "maximum drawdown": falls_to(world.maximum, limits.maximum), "daily loss": falls_to(world.loss, limits.loss),
+        "runaway": falls_to(world.runaway, limits.runaway), "capital": falls_to(world.kill, limits.kill),
         "money per minute": (100 * world.sent_money + cost) * PPM > 100 * limits.money_per_minute * equity,
         "our minimum": wish.quantity * (market2 or 0 if wish.price is None else 2 * wish.price) < 200 * limits.least,
     }

@@ -35,6 +35,15 @@ def view(field: str, order: OrderRequest = ENTRY) -> Callable[[Any], str]:
     return decide
 
 
+def costless(field: str) -> Callable[[Any], str]:
+    """As `view`, in a market where a fill takes nothing off the equity: no fee, and bought at the bid."""
+    def decide(value: Any) -> str:
+        changes: dict[str, Any] = {field: D(value), "bid": D(50_000), "taker_fee_ratio": D(0)}
+        return code(ENTRY, **changes)
+
+    return decide
+
+
 def order(field: str, of: OrderRequest = ENTRY, limits: RiskLimits | None = None, **more: Any) -> Callable[[Any], str]:
     """The gate's code when this field of the order has the value."""
     more = {"approved_quantity": D(1)} | more
@@ -117,15 +126,15 @@ TABLE: dict[str, Row] = {
     "MAX_ORDER_NOTIONAL": (
         order("quantity", limits=ROOMY), ("0.04999", False), ("0.05", False), ("0.05001", True)),
     "INSUFFICIENT_FUNDS": (view("available"), ("200.39", True), ("200.4", False), ("200.41", False)),
-    "EXPOSURE_PER_ASSET": (view("asset_exposure"), ("299.99", False), ("300", True), ("300.01", True)),
-    "EXPOSURE_TOTAL": (view("total_exposure"), ("2299.99", False), ("2300", True), ("2300.01", True)),
+    "EXPOSURE_PER_ASSET": (costless("asset_exposure"), ("299.99", False), ("300", True), ("300.01", True)),
+    "EXPOSURE_TOTAL": (costless("total_exposure"), ("2299.99", False), ("2300", True), ("2300.01", True)),
     "MAX_POSITIONS": (view("open_positions"), (1, False), (2, False), (3, True)),
-    "DAILY_DRAWDOWN": (view("daily_drawdown"), ("0.0499999", False), ("0.05", True), ("0.0500001", True)),
-    "WEEKLY_DRAWDOWN": (view("weekly_drawdown"), ("0.0999999", False), ("0.1", True), ("0.1000001", True)),
-    "MAX_DRAWDOWN": (view("max_drawdown"), ("0.1499999", False), ("0.15", True), ("0.1500001", True)),
-    "DAILY_LOSS": (view("daily_loss"), ("0.0499999", False), ("0.05", True), ("0.0500001", True)),
-    "RUNAWAY_LOSS": (view("runaway_loss"), ("0.0199999", False), ("0.02", True), ("0.0200001", True)),
-    "CAPITAL_LOSS": (view("capital_loss"), ("0.4999999", False), ("0.5", True), ("0.5000001", True)),
+    "DAILY_DRAWDOWN": (costless("daily_drawdown"), ("0.0499999", False), ("0.05", True), ("0.0500001", True)),
+    "WEEKLY_DRAWDOWN": (costless("weekly_drawdown"), ("0.0999999", False), ("0.1", True), ("0.1000001", True)),
+    "MAX_DRAWDOWN": (costless("max_drawdown"), ("0.1499999", False), ("0.15", True), ("0.1500001", True)),
+    "DAILY_LOSS": (costless("daily_loss"), ("0.0499999", False), ("0.05", True), ("0.0500001", True)),
+    "RUNAWAY_LOSS": (costless("runaway_loss"), ("0.0199999", False), ("0.02", True), ("0.0200001", True)),
+    "CAPITAL_LOSS": (costless("capital_loss"), ("0.4999999", False), ("0.5", True), ("0.5000001", True)),
     "CONFIDENCE_INVALID": (lambda value: proposed(confidence=value), (0.9999, False), (1.0, False), (1.0001, True)),
     "STOP_MISSING": (
         lambda ratio: proposed(protection=Protection(stop_ratio=Decimal(ratio))),
@@ -172,3 +181,19 @@ def test_every_code_has_its_three_cases_or_is_no_number() -> None:
 
 def test_the_moment_of_the_locks_is_that_of_the_view() -> None:
     assert lock(ends_in_ns=7).until_ns - VIEW.now == 7
+
+
+@pytest.mark.parametrize(("field", "fits", "breaks", "denied_with"), [
+    # The entry is worth 200; its fee and slippage take 0.40 and the way to the bid 0.004 off the equity of 10,000.
+    ("asset_exposure", "299.9797", "299.9798", "EXPOSURE_PER_ASSET"),
+    ("total_exposure", "2299.898", "2299.899", "EXPOSURE_TOTAL"),
+    ("daily_drawdown", "0.04996", "0.04997", "DAILY_DRAWDOWN"),
+    ("weekly_drawdown", "0.09996", "0.09997", "WEEKLY_DRAWDOWN"),
+    ("max_drawdown", "0.14996", "0.14997", "MAX_DRAWDOWN"),
+    ("daily_loss", "0.04996", "0.04997", "DAILY_LOSS"),
+    ("runaway_loss", "0.01996", "0.01997", "RUNAWAY_LOSS"),
+    ("capital_loss", "0.49997", "0.49998", "CAPITAL_LOSS"),
+])
+def test_what_the_fill_itself_costs_counts(field: str, fits: str, breaks: str, denied_with: str) -> None:
+    assert view(field)(fits) == ""
+    assert view(field)(breaks) == denied_with

@@ -106,6 +106,13 @@ def _violations_of_entry(order: OrderRequest, view: GateView) -> list[str]:
         else Fraction(view.last or view.bid or view.ask or 0)
     )
     named = Fraction(order.price if order.price is not None else order.reference_price)
+    mark = next((Fraction(each) for each in (view.bid, view.last, view.ask) if each is not None), price)
+    lost = value * Fraction(2, 1000) + max(value - Fraction(order.quantity) * mark, Fraction(0))
+    left = equity - lost
+
+    def grown(loss: Decimal) -> Fraction:
+        return Fraction(loss) + (1 - Fraction(loss)) * lost / equity if equity > 0 else Fraction(loss)
+
     assert view.instrument is not None
     broken = {
         "state": view.trading_state != "ACTIVE" or not view.instrument.is_trading,
@@ -116,14 +123,14 @@ def _violations_of_entry(order: OrderRequest, view: GateView) -> list[str]:
         "equity": equity <= 0,
         "one order": value * 4 > equity,
         "funds": value * Fraction(1002, 1000) > Fraction(view.available),
-        "asset": (value + Fraction(view.asset_exposure)) * 20 >= equity,
-        "total": (value + Fraction(view.total_exposure)) * 4 >= equity,
+        "asset": (value + Fraction(view.asset_exposure)) * 20 >= left,
+        "total": (value + Fraction(view.total_exposure)) * 4 >= left,
         "positions": view.open_positions >= 3,
-        "daily": view.daily_drawdown >= Decimal("0.05") or view.daily_loss >= Decimal("0.05"),
-        "weekly": view.weekly_drawdown >= Decimal("0.1"),
-        "maximum": view.max_drawdown >= Decimal("0.15"),
-        "fast": view.runaway_loss >= Decimal("0.02"),
-        "capital": view.capital_loss >= Decimal("0.5"),
+        "daily": max(grown(view.daily_drawdown), grown(view.daily_loss)) >= Fraction(5, 100),
+        "weekly": grown(view.weekly_drawdown) >= Fraction(1, 10),
+        "maximum": grown(view.max_drawdown) >= Fraction(15, 100),
+        "fast": grown(view.runaway_loss) >= Fraction(2, 100),
+        "capital": grown(view.capital_loss) >= Fraction(1, 2),
         "our minimum": order.price is not None and value < 10,
     }
     return [name for name, is_broken in broken.items() if is_broken]

@@ -104,9 +104,9 @@ def test_a_full_house_is_told_in_plain_words() -> None:
 def test_an_entry_too_large_for_its_asset_is_shrunk_below_the_limit() -> None:
     verdict = judge(replace(PROPOSAL, quantity=D("0.0100")))
     assert verdict.approved
-    assert verdict.quantity == D("0.00999")
+    assert verdict.quantity == D("0.00998")
     assert verdict.shrunk_from == D("0.0100")
-    assert verdict.reason == "Approved, shrunk from 0.01 to 0.00999 BTC: exposure in BTC would exceed 5 %."
+    assert verdict.reason == "Approved, shrunk from 0.01 to 0.00998 BTC: exposure in BTC would exceed 5 %."
     assert verdict.quantity * D(50_050) < 500
 
 

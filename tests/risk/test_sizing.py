@@ -100,7 +100,7 @@ def test_the_shrink_factor_is_applied_last() -> None:
     ({"asset_exposure": D(300)}, "199.5"),
     ({"total_exposure": D(2_300)}, "199.5"),
     ({"equity": D(1_000), "stop_ratio": None, "limits": replace(LOOSE, max_order_notional=D("0.25"))}, "250"),
-    ({"base_share": D(1), "confidence": 1.0, "limits": LOOSE, "stop_ratio": None}, "9990"),
+    ({"base_share": D(1), "confidence": 1.0, "limits": LOOSE, "stop_ratio": None}, "9970"),
 ])
 def test_the_limits_on_money_cap_the_size_and_are_not_reached(changes: dict[str, Any], notional: str) -> None:
     assert size(**changes).notional == D(notional)
