@@ -5,29 +5,36 @@ from typing import Final
 from market.money import to_text
 from risk.case import Case, Rule, Words, not_asked
 
+EXIT_PACE: Final = 3
+"""So many times the pace of entries is allowed to exits."""
 _PROTECTION: Final = "Not asked of protection, which has a budget of its own."
 
 
 def is_rare_within_second(case: Case) -> bool:
     """Orders within a second."""
-    return case.is_protective or case.view.orders_last_second + 1 <= case.limits.orders_per_second
+    return case.is_protective or case.view.orders_last_second + 1 <= _pace(case, case.limits.orders_per_second)
 
 
 def _tell_rate_second(case: Case, _passed: bool) -> Words:
     return _tell_rate(
-        case, "RATE_PER_SECOND", "second", case.view.orders_last_second, case.limits.orders_per_second,
+        case, "RATE_PER_SECOND", "second", case.view.orders_last_second, _pace(case, case.limits.orders_per_second),
     )
 
 
 def is_rare_within_minute(case: Case) -> bool:
     """Orders within a minute."""
-    return case.is_protective or case.view.orders_last_minute + 1 <= case.limits.orders_per_minute
+    return case.is_protective or case.view.orders_last_minute + 1 <= _pace(case, case.limits.orders_per_minute)
 
 
 def _tell_rate_minute(case: Case, _passed: bool) -> Words:
     return _tell_rate(
-        case, "RATE_PER_MINUTE", "minute", case.view.orders_last_minute, case.limits.orders_per_minute,
+        case, "RATE_PER_MINUTE", "minute", case.view.orders_last_minute, _pace(case, case.limits.orders_per_minute),
     )
+
+
+def _pace(case: Case, limit: int) -> int:
+    """An exit still finds room when entries have used up theirs: nobody is locked in by a script that runs wild."""
+    return limit if case.is_entry else EXIT_PACE * limit
 
 
 def _tell_rate(case: Case, code: str, span: str, before: int, limit: int) -> Words:

@@ -48,7 +48,9 @@ def _shape(wish: Wish, world: World, limits: Limits) -> dict[str, bool]:
     price = wish.price
     market2 = _twice_market(world)
     value2 = wish.quantity * (2 * price if price is not None else market2 or 2 * wish.reference)
-    is_guard = wish.side == "sell" and wish.reduce_only and wish.origin in ("protective", "kill")
+    is_exit = wish.side == "sell" and wish.reduce_only
+    is_guard = is_exit and wish.origin in ("protective", "kill")
+    pace = 3 if is_exit else 1
     return {
         "side": (wish.side == "buy" and wish.reduce_only) or (wish.side == "sell" and not wish.reduce_only),
         "quantity": wish.quantity <= 0 or wish.quantity % world.step != 0 or wish.quantity < world.min_quantity,
@@ -56,7 +58,8 @@ def _shape(wish: Wish, world: World, limits: Limits) -> dict[str, bool]:
         "price": price is not None and price <= 0,
         "venue's minimum": value2 < 200 * world.venue_least,
         "pace": not is_guard and (
-            world.last_second >= limits.per_second or world.last_minute >= limits.per_minute or bool(world.twin)),
+            world.last_second >= pace * limits.per_second or world.last_minute >= pace * limits.per_minute
+            or bool(world.twin)),
         "verdict": wish.origin == "council" and (
             not wish.proposal or world.approved is None or wish.quantity > world.approved),
     }

@@ -87,7 +87,9 @@ def _violations_of_any(order: OrderRequest, view: GateView) -> list[str]:
         ),
         "venue minimum": order.price is not None
         and quantity * Fraction(order.price) < Fraction(instrument.min_notional),
-        "rate": not guard and (view.orders_last_second >= 10 or view.orders_last_minute >= 60),
+        "rate": not guard and (
+            view.orders_last_second >= (30 if is_exit else 10) or view.orders_last_minute >= (180 if is_exit else 60)
+        ),
         "duplicate": not guard and view.duplicate_of != "",
         "verdict": order.origin == "council" and (
             not order.proposal_id or view.approved_quantity is None or order.quantity > view.approved_quantity
