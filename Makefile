@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 ARGS ?=
 
-.PHONY: run test check sim fuzz-gate bench fix requirements clean cover trailing-fuzz
+.PHONY: run test check faults sim kill-matrix mutants soak fuzz-gate bench fix requirements clean cover trailing-fuzz
 
 run: $(RUN_STAMP)            ## paper trading on the practice market (ARGS="--port 8081" adds options)
 	@exec $(BIN)/tradingd run $(ARGS)
@@ -20,6 +20,9 @@ check: $(DEV_STAMP)          ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+faults: $(DEV_STAMP)         ## live sessions while the practice exchange misbehaves (SESSIONS=5 SEED=1)
+	@$(BIN)/python -u -m tests.e2e.fault_sessions --sessions $(or $(SESSIONS),5) --first $(or $(SEED),1)
+
 fuzz-gate: $(DEV_STAMP)      ## a million random accounts and orders against the gate (PAIRS=10000 makes it fewer)
 	$(BIN)/python -m tests.risk.fuzz_gate --pairs $(or $(PAIRS),1000000)
 
@@ -28,6 +31,15 @@ bench: $(DEV_STAMP)          ## measure; figures in bench.json
 
 sim: $(DEV_STAMP)            ## lives of a daemon in virtual time, with faults: SEEDS=0-300, FAULTS=file.json, TRACE=seed
 	@$(BIN)/python -m simulator --seeds $(or $(SEEDS),0-99) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TRACE),--trace $(TRACE)) $(if $(SECONDS),--seconds $(SECONDS))
+
+kill-matrix: $(DEV_STAMP)    ## kill -9 at every step of an order's life, live on a practice exchange, TIMES=3
+	@$(BIN)/python -m tests.e2e.kill_matrix --times $(or $(TIMES),3)
+
+mutants: $(DEV_STAMP)        ## seeded bugs in a copy of the tree: do the tests notice? (ONLY=text narrows it)
+	@$(BIN)/python -m tests.mutants $(if $(ONLY),--only "$(ONLY)")
+
+soak: $(DEV_STAMP)           ## does anything grow in MINUTES=10? memory slope, loop lag, descriptors
+	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10)
 
 trailing-fuzz: $(DEV_STAMP)  ## trails and engine against a plain loop over orders, for TICKS=5000000 random ticks
 	TRADINGD_FUZZ_TICKS=$(or $(TICKS),5000000) $(BIN)/python -m pytest -q tests/orders/test_trailing_against_plain_loop.py tests/orders/test_engine_against_plain_loop.py

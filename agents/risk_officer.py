@@ -27,6 +27,7 @@ from bus.messages.header import Message
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.orders import OrderCancelled, OrderDenied, OrderExpired, OrderInitialized, OrderRejected
 from bus.messages.system import (
+    InstrumentChanged,
     LimitBreached,
     LockLifted,
     LockPlaced,
@@ -96,6 +97,7 @@ class RiskOfficer:
             ProposalExpired: self._on_proposal_expired,
             LockPlaced: self._on_lock,
             LockLifted: self._on_lock,
+            InstrumentChanged: self._on_instrument,
         }
         self.subscriptions: frozenset[type] = frozenset(self._handlers)
 
@@ -250,6 +252,12 @@ class RiskOfficer:
             self._locks.place(message.body)
         else:
             self._locks.lift(message.body.lock_id)
+        return []
+
+    def _on_instrument(self, message: Message) -> list[Emit]:
+        change: InstrumentChanged = message.body
+        if change.symbol in self._instruments:
+            self._instruments[change.symbol] = change.applied_to(self._instruments[change.symbol])
         return []
 
     def _on_mandate(self, message: Message) -> list[Emit]:

@@ -35,7 +35,7 @@ from bus.messages.orders import (
     Protection,
     ReassessmentDue,
 )
-from bus.messages.system import TimerFired, TradingState, TradingStateChanged
+from bus.messages.system import InstrumentChanged, TimerFired, TradingState, TradingStateChanged
 from market.first_entry import FirstEntry
 from market.instrument import Instrument
 from market.interval import SECOND_NS
@@ -102,6 +102,7 @@ class Strategy:
             PositionOpened: self._on_position,
             PositionChanged: self._on_position,
             PositionClosed: self._on_closed,
+            InstrumentChanged: self._on_instrument,
         }
         self.subscriptions: frozenset[type] = frozenset(self._handlers)
 
@@ -300,6 +301,11 @@ class Strategy:
     def _on_position(self, message: Message) -> list[Emit]:
         if desk := self._desks.get(message.body.symbol):
             desk.on_position(message.body.quantity, message.header.ts)
+        return []
+
+    def _on_instrument(self, message: Message) -> list[Emit]:
+        if desk := self._desks.get(message.body.symbol):
+            desk.instrument = message.body.applied_to(desk.instrument)
         return []
 
     def _on_closed(self, message: Message) -> list[Emit]:

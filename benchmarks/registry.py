@@ -14,6 +14,10 @@ NAMES = (
     "idle_rss",
     "tick_to_order",
     "kill_latch",
+    "recovery",
+    "api_clients",
+    "history",
+    "backtest",
 )
 
 

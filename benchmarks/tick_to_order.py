@@ -189,6 +189,7 @@ def _environment(exchange: LoopbackExchange, folder: str) -> dict[str, str]:
         "TRADINGD__VENUES__PRACTICE__REST_URL": f"http://{exchange.address}",
         "TRADINGD__VENUES__PRACTICE__WS_URL": f"ws://{exchange.address}/stream",
         "TRADINGD__VENUES__PRACTICE__WS_API_URL": f"ws://{exchange.address}/ws-api/v3",
+        "TRADINGD__VENUES__PRACTICE__PRIVATE_PER_S": "1000", "TRADINGD__ORDERS__DISASTER_STOP": "never",
         "TRADINGD__SYMBOLS": "BTC/USDT", "TRADINGD__API__PORT": "0", "TRADINGD__LOG__FORMAT": "json",
         "TRADINGD__COUNCIL__THRESHOLD": "1",
         "TRADINGD__RISK__ORDERS_PER_SECOND": "1000000", "TRADINGD__RISK__ORDERS_PER_MINUTE": "1000000",

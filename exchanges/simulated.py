@@ -143,6 +143,12 @@ class SimulatedVenue:
     async def close(self) -> None:
         """Nothing to disconnect from."""
 
+    def update_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """New increments and minimums, for the orders that follow; symbols are neither added nor removed."""
+        for each in instruments:
+            if each.symbol in self._markets:
+                self._markets[each.symbol].instrument = each
+
     def restore(self, open_orders: Sequence[WorkingOrder]) -> None:
         """Put resting orders of an earlier run back, before the first market item; reports nothing."""
         for each in open_orders:

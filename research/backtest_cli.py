@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -47,12 +48,11 @@ def backtest(
 
 
 def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> None:
-    from research.backtest import guard
+    from research.backtest.data import Dataset
+    from research.backtest.guard import LookAheadError
     from research.backtest.rules import RuleError, make_rule
-    from research.backtest.runner import Backtest, Costs
-    from research.backtest.session import SessionError, result_document, to_json
-    from research.backtest.statistics import statistics
-    from tradingd.version import VERSION
+    from research.backtest.runner import Costs
+    from research.backtest.session import SessionError
 
     if not chosen["strategy"]:
         raise CliError(cli_session.USAGE, "no strategy: write --strategy sma_cross, or name one in the config")
@@ -63,37 +63,71 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
         return make_rule(str(chosen["strategy"]), chosen["param"])
 
     try:
-        rule = make()
-    except RuleError as error:
+        make()
+        data: Dataset = _data(chosen, data_dir)
+        title = str(chosen["name"]) or (
+            f"{Path(str(chosen['strategy'])).stem}-{data.bars.symbol.replace('/', '').replace(':', '-')}-{data.bars.interval}"
+        )
+        about = {
+            "strategy": str(chosen["strategy"]), "param": dict(chosen["param"]), "rule_sha256": _rule_digest(chosen["strategy"]),
+            "symbol": data.bars.symbol, "timeframe": data.bars.interval, "first_ts": int(data.bars.ts[0]),
+            "last_ts": int(data.bars.ts[-1]), **{key: str(value) for key, value in amounts.items()},
+        }
+        store = session_store(data_dir)
+        store.begin(title, about)
+    except (RuleError, SessionError) as error:
         raise CliError(cli_session.USAGE, str(error)) from error
-    bars, fingerprint = _bars(chosen, data_dir)
-    begin = time.perf_counter()
-    result = Backtest(bars, amounts["cash"], amounts["stake"], costs).run(guard.prepared(rule, bars))
-    took = time.perf_counter() - begin
     try:
-        cuts = guard.check(make, bars, result.decisions, amounts["cash"], amounts["stake"], costs)
-    except guard.LookAheadError as error:
+        _execute(make, data, amounts["cash"], amounts["stake"], costs, about, title, store, out)
+    except (RuleError, LookAheadError) as error:
+        store.fail(title, about, str(error))
         raise CliError(cli_session.FAILURE, str(error)) from error
-    figures = statistics(result.equity, bars.ts, bars.close, result.trades, float(amounts["cash"]))
-    about = {
-        "strategy": str(chosen["strategy"]), "param": dict(chosen["param"]), "symbol": bars.symbol,
-        "timeframe": bars.interval, "first_ts": bars.ts[0], "last_ts": bars.ts[-1], "version": VERSION,
-        "look_ahead_cuts": cuts, **{key: str(value) for key, value in amounts.items()},
+    except BaseException as error:
+        store.fail(title, about, str(error) or type(error).__name__)
+        raise
+
+
+def _execute(
+    make: Any, data: Any, cash: Decimal, stake: Decimal, costs: Any, about: Mapping[str, Any], title: str, store: Any,
+    out: Path | None,
+) -> None:
+    from research.backtest import guard
+    from research.backtest.progress import watched
+    from research.backtest.runner import Backtest
+    from research.backtest.session import result_document, with_equity
+    from research.backtest.statistics import statistics
+    from research.backtest.trade_figures import execution_figures
+
+    bars = data.bars
+    begin = time.perf_counter()
+    with watched(title, len(bars)) as progress:
+        result = Backtest(bars, cash, stake, costs).run(guard.prepared(make(), bars), progress)
+        took = time.perf_counter() - begin
+        cuts = guard.check(make, bars, result.decisions, cash, stake, costs)
+    figures = {
+        **statistics(result.equity, bars.ts, bars.close, result.trades, float(cash)),
+        **execution_figures(result.decision_prices, result.rejected, sum(result.denials.values())),
     }
-    document = result_document(result, bars.ts, figures, fingerprint, about)
-    title = str(chosen["name"]) or f"{Path(str(chosen['strategy'])).stem}-{bars.symbol.replace('/', '')}-{bars.interval}"
-    try:
-        _store(data_dir).write(title, document)
-    except SessionError as error:
-        raise CliError(cli_session.USAGE, str(error)) from error
+    document = result_document(result, figures, data.fingerprint, data.quality, {**about, "look_ahead_cuts": cuts})
+    store.complete(title, document, bars, result.equity)
     if out is not None:
-        out.write_text(to_json(document))
-    _tell(title, figures, result, len(bars), took, cuts)
+        out.write_text(with_equity(document, bars.ts, result.equity))
+    _tell(title, figures, result, len(bars), took, cuts, data.quality)
 
 
-def _tell(title: str, figures: Mapping[str, Any], result: Any, candles: int, took: float, cuts: int) -> None:
+def _rule_digest(strategy: object) -> str:
+    """SHA-256 of a rule's file: a result names the code it came from. "" for a rule of the library."""
+    path = Path(str(strategy).rpartition(":")[0] or str(strategy))
+    return sha256(path.read_bytes()).hexdigest() if ".py" in str(strategy) and path.is_file() else ""
+
+
+def _tell(
+    title: str, figures: Mapping[str, Any], result: Any, candles: int, took: float, cuts: int, quality: Mapping[str, Any],
+) -> None:
     rows = [
         ("candles", f"{candles:,} in {took:.1f} s ({candles / max(took, 1e-9):,.0f} a second)"),
+        ("data", f"{quality['missing']} missing in {quality['gaps']} gaps, {quality['silent']} without volume, "
+                 f"{quality['oddities']} odd"),
         ("look-ahead", f"none: decisions repeated at {cuts} cuts"),
         ("trades", f"{figures['trades']}, {_percent(figures['win_rate'])} won, profit factor {_number(figures['profit_factor'])}"),
         ("return", f"{_percent(figures['total_return'])} (buy and hold {_percent(figures['buy_and_hold_return'])}), "
@@ -104,11 +138,14 @@ def _tell(title: str, figures: Mapping[str, Any], result: Any, candles: int, too
     ]
     if result.open_quantity:
         rows.append(("open", f"{result.open_quantity} are still held at the end; marked, not counted as a trade"))
+    if result.rejected:
+        rows.append(("rejected", f"{result.rejected} entries: not enough cash at the open, after a gap"))
     for code, count in sorted(result.denials.items()):
         rows.append(("denied", f"{count} x {code}"))
     typer.echo(title)
     for word, text in rows:
         typer.echo(f"  {word:<11} {text}")
+    typer.echo(f"  {'report':<11} tradelab report {title}")
 
 
 # ---- sessions --------------------------------------------------------------------------------------
@@ -117,12 +154,15 @@ def _tell(title: str, figures: Mapping[str, Any], result: Any, candles: int, too
 @sessions.command("list")
 def list_sessions(json_: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """All sessions, one line each."""
-    store = _store(data_dir)
+    store = session_store(data_dir)
     rows = [_row(name, store.read(name)) for name in store.names()]
     if json_:
         cli_session.print_json(rows)
         return
     for row in rows:
+        if row["status"] != "completed":
+            typer.echo(f"{row['name']:<40} {row['status']}")
+            continue
         typer.echo(f"{row['name']:<40} {row['trades']:>6} trades  return {_percent(row['total_return']):>9}  "
                    f"drawdown {_percent(row['max_drawdown']):>8}  sharpe {_number(row['sharpe'])}")
     if not rows:
@@ -158,20 +198,21 @@ def compare(names: list[str], json_: JsonOption = False, data_dir: DataDirOption
 
 
 def _row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    stats = document["stats"]
-    return {"name": name, **{key: stats[key] for key in ("trades", "total_return", "max_drawdown", "sharpe")}}
+    stats = document.get("stats", {})
+    return {"name": name, "status": document["status"], **{key: stats.get(key) for key in ("trades", "total_return", "max_drawdown", "sharpe")}}
 
 
 def _read(name: str, data_dir: Path | None) -> dict[str, Any]:
     from research.backtest.session import SessionError
 
     try:
-        return _store(data_dir).read(name)
+        return session_store(data_dir).read_completed(name)  # type: ignore[no-any-return]
     except SessionError as error:
         raise CliError(cli_session.NOT_FOUND, str(error)) from error
 
 
-def _store(data_dir: Path | None) -> Any:
+def session_store(data_dir: Path | None) -> Any:
+    """Where sessions are kept: `lab/sessions` of the data directory."""
     from research.backtest.session import SessionStore
 
     return SessionStore(data_cli.open_store(data_dir, "binance").root.parent / "lab" / "sessions")
@@ -226,17 +267,17 @@ def _moment(key: str, text: str) -> int | None:
     return int(at.timestamp()) * 1_000_000_000
 
 
-def _bars(chosen: Mapping[str, Any], data_dir: Path | None) -> Any:
-    from research.backtest.data import DataError, bars_of_file, bars_of_store
+def _data(chosen: Mapping[str, Any], data_dir: Path | None) -> Any:
+    from research.backtest.data import DataError, of_file, of_store
 
     start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))
     symbol, timeframe = str(chosen.get("symbol", "")), str(chosen.get("timeframe", ""))
     try:
         if chosen.get("data"):
-            return bars_of_file(Path(str(chosen["data"])), symbol, timeframe, start, end)
+            return of_file(Path(str(chosen["data"])), symbol, timeframe, start, end)
         if not symbol or not timeframe:
             raise CliError(cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history")
-        return bars_of_store(data_cli.open_store(data_dir, "binance"), symbol, timeframe, start, end)
+        return of_store(data_cli.open_store(data_dir, "binance"), symbol, timeframe, start, end)
     except DataError as error:
         raise CliError(cli_session.NOT_FOUND, str(error)) from error
 

@@ -32,6 +32,7 @@ from tradingd.auth import Auth
 from tradingd.cli import app as command_line
 from tradingd.read_model_views import OrderView, PositionRow, TraceEntry
 from tradingd.settings import Settings, VenueSettings
+from tradingd.settings_alerts import AlertChannelSettings
 from tradingd.status_view import StatusView
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -205,7 +206,9 @@ SECTIONS = frozenset(key.split(".")[0] for key in KEYS if "." in key)
 
 def is_key(dotted: str) -> bool:
     parts = dotted.split(".")
-    return dotted in KEYS or (parts[0] == "venues" and (len(parts) == 2 or parts[2] in VenueSettings.model_fields))
+    in_alerts = parts[0] == "alerts" and len(parts) == 3 and parts[2] in AlertChannelSettings.model_fields
+    in_venues = parts[0] == "venues" and (len(parts) == 2 or parts[2] in VenueSettings.model_fields)
+    return dotted in KEYS or in_venues or in_alerts
 
 
 @pytest.mark.parametrize("name", LINKING_PAGES)

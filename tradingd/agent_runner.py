@@ -1,6 +1,7 @@
 """Around each agent: turns what it emits into numbered messages, notices when it fails, begins it anew."""
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final, Protocol
 
 from agents.agent import Agent, AgentStatus
@@ -14,6 +15,7 @@ from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired
 from market.interval import SECOND_NS
 from tradingd.agent_watch import AgentWatch
 from tradingd.control import AgentReport
+from tradingd.profile import Timing
 
 MOST_WISHES_PER_SECOND: Final = 200
 """Of proposals and orders of one agent; one that says more is cut off as failed, and begun anew by the CEO."""
@@ -46,6 +48,7 @@ class AgentRunner:
         self._watch = watch or AgentWatch()
         self._maker = MessageMaker(name, session)
         self._agent: Agent = make()
+        self.timing = Timing()
         self._error = ""
         self._has_failed = False
         self._started_ns = 0
@@ -55,6 +58,11 @@ class AgentRunner:
         self._emitted = 0
         self._second = 0
         self._in_second = 0
+
+    @property
+    def agent(self) -> Agent:
+        """As it is now; a restart makes another one. For people who look at it."""
+        return self._agent
 
     @property
     def has_failed(self) -> bool:
@@ -75,13 +83,16 @@ class AgentRunner:
         """Let the agent react; its failure ends here."""
         if self._has_failed:
             return
+        begin = perf_counter()
         try:
             self._watch.begin()
             emits = self._agent.handle(message)
             self._watch.end()
         except Exception as error:  # noqa: BLE001 - whatever an agent raises must not reach the engine
+            self.timing.failures += 1
             self._fail(error, message)
             return
+        self.timing.add(perf_counter() - begin)
         self._handled += 1
         for emit in emits:
             wrong = why_unsayable(emit.body) or self._why_too_much(emit.body)

@@ -19,6 +19,8 @@ import jwt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from tradingd.revoked_tokens import REVOKED_FILE, RevokedTokens
+
 Role = Literal["viewer", "operator"]
 ROLES: Final[tuple[str, ...]] = get_args(Role)
 OPERATOR: Final = "operator"
@@ -71,11 +73,12 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class UserRecord:
-    """One line of the credentials file."""
+    """One line of the credentials file. A token is void when its `epoch` is not the user's any more."""
 
     name: str
     role: Role
     password_hash: str
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ class Auth:
         self._clock = clock
         self._throttle = throttle or LoginThrottle()
         self._new_password = ""
+        self._revoked = RevokedTokens(path.with_name(REVOKED_FILE))
         self._stamp = _stamp(path)
         self._credentials = read_credentials(path)
         # Compared with when the user is unknown, so that a wrong name takes as long as a wrong password.
@@ -164,7 +168,11 @@ class Auth:
     def show_new_password(self, stream: TextIO) -> None:
         """Write the password made by `open` to a person's terminal; nothing when there is none to tell."""
         password = self.take_new_password()
-        if password:
+        if password and os.environ.get("JOURNAL_STREAM"):
+            # A service of systemd: what we write is kept in the journal, and a password has no place there.
+            stream.write(f"  first start: set the password of user {OPERATOR} with: tradingd user password\n")
+            stream.flush()
+        elif password:
             stream.write(
                 f"  first start: user {OPERATOR}, password {password}  (shown only this once; "
                 "a new one: tradingd user password)\n"
@@ -191,23 +199,44 @@ class Auth:
         if record is None or len(password) > MAX_PASSWORD:
             raise LoginRefusedError("wrong user or password")
         self._throttle.forget(address, user)
-        return _sign(credentials.secret, record.name, record.role, self._clock(), self._token_s)
+        return _sign(credentials.secret, record.name, record.role, record.epoch, self._clock(), self._token_s)
 
     def principal(self, token: str) -> Principal:
         """Who holds this token; raises `TokenError`."""
+        claims = self._claims(token)
+        return Principal(claims["sub"], claims["role"])
+
+    def logout(self, token: str) -> None:
+        """This token is void from now on, also after a restart; writes a file: call it in a thread.
+
+        Raises `TokenError`, and OSError when it cannot be written down.
+        """
+        claims = self._claims(token)
+        self._revoked.add(claims["jti"], claims["exp"], self._clock())
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        credentials = self._current()
         try:
-            claims = jwt.decode(
-                token, self._current().secret, algorithms=["HS256"], issuer=ISSUER,
-                options={"require": ["exp", "iat", "sub", "iss"], "verify_exp": False, "verify_iat": False},
+            claims: dict[str, Any] = jwt.decode(
+                token, credentials.secret, algorithms=["HS256"], issuer=ISSUER,
+                options={"require": ["exp", "iat", "sub", "iss", "jti"], "verify_exp": False, "verify_iat": False},
             )
         except jwt.PyJWTError as error:
             raise TokenError("the token is not one of this daemon: log in again") from error
         if claims["exp"] <= self._clock():
             raise TokenError("the token has expired: log in again")
         user, role = claims["sub"], claims.get("role")
-        if not isinstance(user, str) or role not in ROLES:
+        if not isinstance(user, str) or role not in ROLES or not isinstance(claims["jti"], str):
             raise TokenError("the token names no user or role: log in again")
-        return Principal(user, role)
+        record = credentials.user(user)
+        # Whoever can read the credentials file may mint a token for a name that is not in it (the command line).
+        is_void = claims["jti"] in self._revoked or (
+            not claims.get("minted") if record is None
+            else (record.role, record.epoch) != (role, claims.get("epoch"))
+        )
+        if is_void:
+            raise TokenError("the token was revoked: log in again")
+        return claims
 
     def _current(self) -> Credentials:
         stamp = _stamp(self._path)
@@ -233,7 +262,8 @@ def read_credentials(path: Path) -> Credentials:
         raise CredentialsError(f"{path}: others can read it (mode {mode & 0o777:o}). Run: chmod 600 {path}")
     try:
         users = tuple(
-            UserRecord(str(user["name"]), _role(user["role"]), str(user["password_hash"])) for user in data["users"]
+            UserRecord(str(user["name"]), _role(user["role"]), str(user["password_hash"]), str(user.get("epoch", "")))
+            for user in data["users"]
         )
         secret = data["jwt_secret"]
     except (KeyError, TypeError, ValueError) as error:
@@ -258,7 +288,8 @@ def write_credentials(path: Path, credentials: Credentials) -> None:
     """All or nothing, readable by the owner only; raises `CredentialsError`."""
     data = {
         "users": [
-            {"name": user.name, "role": user.role, "password_hash": user.password_hash} for user in credentials.users
+            {"name": user.name, "role": user.role, "password_hash": user.password_hash, "epoch": user.epoch}
+            for user in credentials.users
         ],
         "jwt_secret": credentials.secret,
     }
@@ -271,9 +302,17 @@ def write_credentials(path: Path, credentials: Credentials) -> None:
             json.dump(data, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
+        _give_to_owner(temporary)
         temporary.replace(path)
     except OSError as error:
         raise CredentialsError(f"{path}: cannot be written ({error}). Make the folder writable.") from error
+
+
+def _give_to_owner(path: Path) -> None:
+    """Written by root for a service of another user: the file is for whoever owns the folder."""
+    folder = path.parent.stat()
+    if os.geteuid() == 0 and folder.st_uid != 0:
+        os.chown(path, folder.st_uid, folder.st_gid)
 
 
 def reset_password(data_dir: Path, user: str = OPERATOR, role: Role | None = None) -> str:
@@ -298,8 +337,12 @@ def reset_password(data_dir: Path, user: str = OPERATOR, role: Role | None = Non
 
 def mint_token(data_dir: Path, user: str = OPERATOR, role: Role = "operator", hours: float = 24) -> str:
     """A token for whoever can read the credentials file (the command line); raises `CredentialsError`."""
-    secret = read_credentials(data_dir / CREDENTIALS_FILE).secret
-    return _sign(secret, user, role, time.time(), int(hours * 3600))
+    credentials = read_credentials(data_dir / CREDENTIALS_FILE)
+    record = credentials.user(user)
+    known = record is not None and record.role == role
+    epoch = record.epoch if record is not None and known else None
+    who = user if record is None or known else f"{user}-{role}"  # the file's word on a user's role holds
+    return _sign(credentials.secret, who, role, epoch, time.time(), int(hours * 3600))
 
 
 def check_user_name(name: str) -> None:
@@ -308,6 +351,11 @@ def check_user_name(name: str) -> None:
         raise CredentialsError(
             f"user {name[:40]!r}: write a name of small letters, digits, - and _, up to 32, starting with a letter."
         )
+
+
+def hash_password(password: str) -> str:
+    """argon2id, for the credentials file; takes some 20 ms."""
+    return _HASHER.hash(password)
 
 
 def new_password() -> str:
@@ -339,8 +387,13 @@ def _role(value: object) -> Role:
     raise ValueError(f"role {value!r} is not viewer or operator")
 
 
-def _sign(secret: str, user: str, role: str, now: float, seconds: int) -> str:
-    claims = {"iss": ISSUER, "sub": user, "role": role, "iat": int(now), "exp": int(now) + seconds}
+def _sign(secret: str, user: str, role: str, epoch: str | None, now: float, seconds: int) -> str:
+    """`epoch` None: minted for a name that is not in the file."""
+    claims = {
+        "iss": ISSUER, "sub": user, "role": role, "iat": int(now), "exp": int(now) + seconds,
+        "jti": secrets.token_hex(12),
+    }
+    claims |= {"minted": True} if epoch is None else {"epoch": epoch}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 

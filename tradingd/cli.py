@@ -8,7 +8,21 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from tradingd import cli_control, cli_grid, cli_orders, cli_risk, cli_view, exit_codes
+from tradingd import (
+    cli_alerts,
+    cli_backup,
+    cli_control,
+    cli_grid,
+    cli_journal,
+    cli_orders,
+    cli_risk,
+    cli_secrets,
+    cli_store,
+    cli_user,
+    cli_venue,
+    cli_view,
+    exit_codes,
+)
 from tradingd.cli_session import (
     CliError,
     ConfigOption,
@@ -16,7 +30,6 @@ from tradingd.cli_session import (
     JsonOption,
     explain_failure,
     fail,
-    note,
     settings_of,
 )
 
@@ -42,7 +55,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]},
     help="A live trading daemon: agents that argue, a risk officer with a veto, trailing orders.",
 )
-user_app = typer.Typer(help="Who may log in.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -61,6 +73,9 @@ def run(
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End by itself after this long.")
     ] = None,
     log: Annotated[str | None, typer.Option("--log", metavar="console|json", help="Format of the log.")] = None,
+    faults: Annotated[
+        Path | None, typer.Option("--faults", metavar="FILE", help="What goes wrong at the practice exchange.")
+    ] = None,
     no_safe: Annotated[bool, typer.Option("--no-safe", help="Trade at once even after repeated crashes.")] = False,
 ) -> None:
     """Run the daemon until Ctrl-C, SIGTERM or `tradingd shutdown`."""
@@ -77,11 +92,15 @@ def run(
         overrides["symbols"] = [part.strip().upper() for part in symbols.split(",") if part.strip()]
     if port is not None:
         overrides["api"] = {"port": port}
+    if faults is not None:
+        overrides["practice"] = {"faults": str(faults)}
     if log is not None:
         overrides["log"] = {"format": log}
+    from tradingd.secret_sources import wipe_environment
     from tradingd.settings import load_settings
 
-    settings = load_settings(config, overrides=overrides)
+    settings = load_settings(config, overrides=overrides, unlock=True)
+    wipe_environment()
     from tradingd.process import run_daemon
 
     named = symbols is not None or _SYMBOLS in os.environ
@@ -117,37 +136,16 @@ def token(
     """Print a token for the API."""
     from tradingd.auth import mint_token
 
-    wanted = _role(role)
+    wanted = cli_user.role_of(role)
     user = "operator" if wanted == "operator" else "viewer"
     sys.stdout.write(mint_token(settings_of(config, data_dir).data_dir, user, wanted, hours) + "\n")
 
 
-@user_app.command("password")
-def user_password(
-    user: Annotated[str, typer.Argument(help="Made when it is new.")] = "operator",
-    role: Annotated[str, typer.Option("--role", help="viewer | operator; of a new user: viewer.")] = "",
-    config: ConfigOption = None, data_dir: DataDirOption = None,
-) -> None:
-    """Set a new random password and print it once. All earlier tokens become void."""
-    from tradingd.auth import CredentialsError, check_user_name, reset_password
-
-    try:
-        check_user_name(user)
-    except CredentialsError as error:
-        raise CliError(exit_codes.USAGE, str(error)) from error
-    password = reset_password(settings_of(config, data_dir).data_dir, user, _role(role) if role else None)
-    note(f"the new password of {user}, shown only this once (earlier tokens are void):")
-    sys.stdout.write(password + "\n")
-
-
-app.add_typer(user_app, name="user")
+app.add_typer(cli_user.app, name="user")
 app.add_typer(cli_grid.app, name="grid", rich_help_panel="Steer")
-
-
-def _role(text: str) -> Any:
-    if text not in ("viewer", "operator"):
-        raise CliError(exit_codes.USAGE, f"--role {text!r}: write viewer or operator.")
-    return text
+app.add_typer(cli_secrets.app, name="secrets")
+app.add_typer(cli_alerts.app, name="alerts")
+app.add_typer(cli_venue.app, name="venue")
 
 
 @app.command()
@@ -182,6 +180,9 @@ cli_view.register(app)
 cli_risk.register(app)
 cli_control.register(app)
 cli_orders.register(app)
+cli_journal.register(app)
+cli_store.register(app)
+cli_backup.register(app)
 
 
 def main() -> None:

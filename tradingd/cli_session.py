@@ -49,6 +49,7 @@ def note(text: str) -> None:
 
 def explain_failure(error: Exception) -> CliError:
     """Any failure as a sentence and a code; the text of an unknown one is kept, its traceback is not."""
+    from store.journal_format import JournalError
     from tradingd.auth import CredentialsError
     from tradingd.client import AnswerError, NotReachableError
     from tradingd.data_dir import AlreadyRunningError, DataDirError
@@ -63,6 +64,8 @@ def explain_failure(error: Exception) -> CliError:
         return CliError(exit_codes.NOT_REACHABLE, f"{error}. Start it with `tradingd run`, or name its --data-dir.")
     if isinstance(error, ConfigError | DataDirError | CredentialsError):
         return CliError(exit_codes.CONFIGURATION, str(error))
+    if isinstance(error, JournalError):
+        return CliError(exit_codes.FAILURE, str(error))
     if isinstance(error, AlreadyRunningError):
         return CliError(exit_codes.ALREADY_RUNNING, str(error))
     return CliError(exit_codes.FAILURE, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

@@ -1,6 +1,6 @@
 """Which parts this product is made of: settings in, wired parts out. No part knows another but through here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Final
 
@@ -23,6 +23,7 @@ from orders.engine import Engine, EngineConfig
 from orders.entry_price import EntryRule
 from orders.time_rules import TimeRules, parse_blackout, parse_day_end
 from risk.limits import RiskLimits, resolve_limits
+from tradingd.profile import AlphaWatch
 from tradingd.risk_settings import confidence_threshold, make_cuts, make_protections, make_sizing, written_limits
 from tradingd.settings import ConfigError, Settings
 
@@ -40,10 +41,13 @@ def make_limits(settings: Settings) -> RiskLimits:
     return resolve_limits(settings.account.risk_tolerance, settings.risk.preset, written_limits(settings))
 
 
-def choose_instruments(settings: Settings, offered: Sequence[Instrument], *, take_all: bool) -> list[Instrument]:
+def choose_instruments(
+    settings: Settings, offered: Sequence[Instrument], *, take_all: bool, held: Collection[str] = (),
+) -> list[Instrument]:
     """The configured symbols, as the venue knows them; raises `ConfigError` naming what it lacks.
 
-    `take_all` (a replay without --symbols): everything the recording holds.
+    `take_all` (a replay without --symbols): everything the recording holds. One that is `held` and listed no more is
+    left out: the books know it, and the daemon must start to look after the others.
     """
     by_name: dict[str, Instrument] = {}
     for instrument in offered:
@@ -55,14 +59,24 @@ def choose_instruments(settings: Settings, offered: Sequence[Instrument], *, tak
     chosen: list[Instrument] = []
     for name in settings.symbols:
         found = by_name.get(name.strip().upper())
+        if found is None and name.strip().upper() in held:
+            continue
         if found is None:
-            some = ", ".join(sorted(i.symbol for i in offered if i.quote == settings.account.quote)[:8])
             raise ConfigError(
-                f"{settings.source}: symbols: {settings.venue} does not trade {name!r}. It trades, for example: {some}."
+                f"{settings.source}: symbols: {settings.venue} does not trade {name!r}. {_examples(settings, offered)}"
             )
         if found not in chosen:
             chosen.append(found)
     return chosen
+
+
+def _examples(settings: Settings, offered: Sequence[Instrument]) -> str:
+    quote = settings.account.quote
+    some = ", ".join(sorted(i.symbol for i in offered if i.quote == quote)[:8])
+    if some:
+        return f"It trades, for example: {some}."
+    quotes = ", ".join(sorted({i.quote for i in offered})[:8])
+    return f"It trades nothing in {quote}: set account.quote to one of {quotes}, and symbols to its pairs."
 
 
 def practice_symbols(settings: Settings, *, is_replay: bool) -> tuple[str, ...]:
@@ -126,9 +140,14 @@ def _distance_rule(settings: Settings) -> DistanceRule | None:
 
 
 def make_agents(
-    settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId
+    settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId,
+    chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
 ) -> Mapping[str, Callable[[], Agent]]:
-    """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at."""
+    """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at.
+
+    `chosen_weights`: what people set over the file's weights, asked each time the analyst is made.
+    """
+    alpha_watch = watch or AlphaWatch()
     tradable = [i for i in instruments if i.quote == settings.account.quote]
     symbols = tuple(sorted(i.symbol for i in tradable))
     candles, council, scanner = settings.candles, settings.council, settings.scanner
@@ -144,7 +163,6 @@ def make_agents(
     scanner_config = ScannerConfig(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
     )
-    analyst_config = AnalystConfig(candles.decision, candles.intervals, council.weights)
     try:
         make_alphas(council.weights)
     except UnknownAlphaError as error:
@@ -153,7 +171,10 @@ def make_agents(
     return {
         "ceo": lambda: Ceo(limits),
         "scanner": lambda: Scanner(scanner_config, symbols),
-        "analyst": lambda: Analyst(analyst_config, symbols, make_alphas(council.weights)),
+        "analyst": lambda: Analyst(
+            AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
+            alpha_watch.put_on(make_alphas(council.weights)),
+        ),
         # Begun anew, it counts its proposals anew: the restart number keeps their ids unique.
         "strategy": lambda: Strategy(session, council_config, _rule(settings, limits), tradable, next(times_made)),
         "risk": lambda: RiskOfficer(limits, tradable),

@@ -1,11 +1,14 @@
 """What the control plane (REST, and through it the command line) may ask of the running daemon."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal, Protocol
 
 from bus.ids import ClientOrderId
 from bus.messages.header import Message
+from tradingd.mode_switch import Mode
+from tradingd.profile import Inspected
 from tradingd.read_model import ReadModel
 from tradingd.settings import Settings
 
@@ -125,6 +128,22 @@ class Control(Protocol):
         ...
 
     def status(self) -> DaemonStatus: ...
+
+    def prices(self) -> Mapping[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
+        """Bid, ask and last trade of every traded symbol, None until heard."""
+        ...
+
+    def alpha_weights(self) -> Mapping[str, float]:
+        """Weight by alpha, as it holds; every alpha there is."""
+        ...
+
+    def inspected(self) -> Mapping[str, Inspected]:
+        """What can be profiled: "agent:NAME" and "alpha:NAME"."""
+        ...
+
+    def switch_mode(self, mode: Mode, *, confirm: str, by: str) -> None:
+        """Begin to start anew in the other mode; raises `ControlConflictError` when something stands in the way."""
+        ...
 
     def next_manual_order_id(self) -> ClientOrderId:
         """A new id with our prefix, from the session's counter."""

@@ -11,11 +11,11 @@ import contextlib
 import gc
 import logging
 import os
-import random
 import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -25,12 +25,10 @@ from bus.bus import Bus
 from bus.clock import Clock, FeedClock, LiveClock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
 from bus.memory_bus import MemoryBus
-from bus.messages import orders, system
+from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
-from exchanges.binance.orders import BinanceConfig, BinanceVenue
 from exchanges.binance.rest import VenueError
-from exchanges.binance.stream import BinanceFeed
 from exchanges.simulated import SimulatedVenue, WorkingOrder
 from exchanges.venue import Venue
 from market.instrument import Instrument
@@ -40,9 +38,10 @@ from market.ticks import Candle
 from orders.engine import Engine
 from store.candle_writer import CandleWriter
 from store.tape import Tape
-from tradingd import banner, composition
+from tradingd import banner, composition, mode_switch, venue_access
 from tradingd.account_watch import AccountWatch
-from tradingd.auth import Auth
+from tradingd.audience import Audience
+from tradingd.auth import CREDENTIALS_FILE, Auth, read_credentials
 from tradingd.candle_history import CandleHistory
 from tradingd.control import (
     BusStatus,
@@ -52,16 +51,26 @@ from tradingd.control import (
     FeedStatus,
     Problem,
 )
-from tradingd.data_dir import DataDir, RunInfo
+from tradingd.data_dir import DataDir, RunInfo, journal_name
+from tradingd.disk_watch import DiskWatch
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
+from tradingd.instrument_watch import InstrumentWatch
 from tradingd.kill_file import KillFile
+from tradingd.lease import LeaseKeeper, holder_name
+from tradingd.lease_choice import take_account
+from tradingd.logs import LogFiles
 from tradingd.market_access import MarketAccess
-from tradingd.message_journal import MessageJournal
+from tradingd.message_journal import MessageJournal, no_collection
 from tradingd.path_dependence import PathDependence
+from tradingd.profile import AlphaWatch, Inspected
+from tradingd.projection_account import AUTO, account_of, store_url
+from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
+from tradingd.redaction import redact
 from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
+from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions, live_session_id, replay_session_id
 from tradingd.settings import ConfigError, Settings, VenueSettings
 from tradingd.story import BackgroundWriter, Story, make_writer
@@ -76,6 +85,8 @@ _VENUE_CLOCK_S: Final = 0.02
 _WAITING: Final = "waiting for market data"
 _SHUTDOWN_LIMIT_S: Final = 15.0
 _FETCHES_AT_ONCE: Final = 8
+_HISTORY_LIMIT_S: Final = 20.0
+_ASK_AGAIN_S: Final = 5.0
 _YOUNG_OBJECTS: Final = 20_000
 
 
@@ -86,7 +97,9 @@ class PortTakenError(Exception):
 class Daemon:
     """The running process as the control plane sees it (`tradingd.control.Control`)."""
 
-    def __init__(self, settings: Settings, options: RunOptions, data_dir: DataDir) -> None:
+    def __init__(
+        self, settings: Settings, options: RunOptions, data_dir: DataDir, log_files: LogFiles | None = None,
+    ) -> None:
         self.settings = settings
         self.read_model = ReadModel(settings.account.quote)
         self._options = options
@@ -105,12 +118,20 @@ class Daemon:
         self._past = PastSessions()
         self._kill_file = KillFile(data_dir.path)
         self._is_restored = False
+        self._lease_doubt = ""
+        self._disk_watch = DiskWatch(data_dir.path)
+        self._log_files = log_files
+        self._audience = Audience(settings, self, lambda: self._clock.now())
+        self._alpha_watch = AlphaWatch()
+        self._service = ServiceNotify()
+        self.is_to_start_again = False
+        """Told to switch the mode: the process begins anew after the orderly end."""
         self._history: CandleHistory | None = None
         # Set while starting; read only when ready.
         self._journal: MessageJournal
         self._runtime: Runtime
         self._driver: FeedDriver
-        self._feed: BinanceFeed
+        self._feed: venue_access.MarketFeed
         self._venue: Venue
         self._bus: Bus
         self._clock: Clock
@@ -134,8 +155,42 @@ class Daemon:
             )
         if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
             self._runtime.health.clear("crash loop")
+            self._runtime.health.clear("venue")  # told again at once if it is still so
             self._runtime.vote_health()
+        if isinstance(body, council.WeightChanged):
+            return [self._runtime.set_weight(body, by=by)]
         return self._runtime.command(body, by=by)
+
+    def alpha_weights(self) -> Mapping[str, float]:
+        chosen = {**self.settings.council.weights, **self.read_model.alphas.chosen_weights()}
+        return {name: chosen.get(name, 0.0) for name in self._alpha_watch.alphas}
+
+    def inspected(self) -> Mapping[str, Inspected]:
+        runners = self._runtime.runners.values()
+        agents = {f"agent:{runner.name}": Inspected(runner.timing, runner.agent) for runner in runners}
+        return agents | {f"alpha:{name}": part for name, part in self._alpha_watch.inspected().items()}
+
+    def switch_mode(self, mode: mode_switch.Mode, *, confirm: str, by: str) -> None:
+        if self._not_ready in ("starting", "stopping") or self._stop.is_set():
+            raise ControlUnavailableError("the daemon is starting or stopping; try again")
+        if mode == "live" and confirm != "live":
+            raise ControlConflictError("CONFIRM_LIVE", 'real money may be at stake: send "confirm": "live"')
+        # First no more entries, then look: nothing can slip in between.
+        self._runtime.health.raise_condition("mode", f"the mode is being switched to {mode}")
+        self._runtime.vote_health()
+        engine = self._runtime.engine
+        problem = mode_switch.why_not(
+            mode, configured=self._options.configured_mode or self.settings.mode, is_replay=self._is_replay,
+            working=[order.client_order_id for order in engine.orders.working()],
+            held=[position.symbol for position in engine.look().positions],
+        )
+        if problem is not None:
+            self._runtime.health.clear("mode")
+            self._runtime.vote_health()
+            raise ControlConflictError(*problem)
+        mode_switch.write_choice(self._data_dir.path, mode, by)
+        self.is_to_start_again = True
+        self.request_shutdown(f"switched to {mode} by {by}")
 
     def prices(self) -> Mapping[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
         return self._runtime.engine.prices()
@@ -219,19 +274,23 @@ class Daemon:
         urls = await access.urls()
         self._recording = await access.recording(urls)
         self._make_clock_and_session()
-        self._feed = BinanceFeed(
-            self.settings.venue, urls.rest_url, urls.ws_url, clock=self._clock, is_replay=self._is_replay,
-            jitter=random.Random(self.settings.seed).random,  # noqa: S311 - spreads reconnects, guards nothing
-            on_frame=self._open_tape(stack),
+        self._feed = venue_access.make_feed(
+            self.settings, urls, self._clock, is_replay=self._is_replay, on_frame=self._open_tape(stack),
         )
         stack.push_async_callback(self._feed.close)
         instruments = await self._choose_instruments()
+        keeper = await self._take_account(urls, stack)
         await self._make_venue(urls, instruments, stack)
         self._make_runtime(instruments)
+        self._runtime.listeners.append(self._audience.hear)
+        if self._log_files is not None:
+            self._runtime.listeners.append(self._log_files.hear)
+        stack.push_async_callback(self._audience.close)
         self._open_history(stack)
         stack.push_async_callback(self._cancel_tasks)
         self._restore()
         await self._serve(app, stack)
+        self._audience.start(self._runtime.health)
         self._start_council()
         stack.callback(self._runtime.agent_watch.remove)
         await self._bus.start()
@@ -247,9 +306,15 @@ class Daemon:
             watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._change_funds)
             self._spawn("account watch", watch.run())
         if not self._is_replay:
+            rules = InstrumentWatch(self._runtime, self._feed, self._venue, instruments)
+            self._spawn("instrument watch", rules.run(self._own_settings.refresh_s))
+        if keeper is not None:
+            self._spawn("account lease", keeper.run())
+        if not self._is_replay:
             self._spawn("timer", self._driver.run_timer())
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
         stack.push_async_callback(self._cancel_tasks)
+        self._start_store(stack)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
@@ -268,9 +333,51 @@ class Daemon:
         stack.callback(self._journal.close)
 
     def _fold_journal(self) -> None:
-        for message in self._journal.read():
-            self._past.apply(message)
-            self.read_model.apply(message)
+        with no_collection():
+            for message in self._journal.read():
+                self._past.apply(message)
+                self.read_model.apply(message)
+
+    async def _take_account(self, urls: VenueSettings, stack: contextlib.AsyncExitStack) -> LeaseKeeper | None:
+        """Live: nobody else may trade this account, before anything is sent to it."""
+        lease = take_account(self.settings, urls, holder := holder_name(self._session), stack)
+        if lease is None:
+            return None
+        keeper = LeaseKeeper(lease, holder, self._on_lease_doubt, self._on_fatal)
+        stack.push_async_callback(keeper.end)
+        await keeper.begin()
+        return keeper
+
+    def _on_lease_doubt(self, why: str) -> None:
+        self._lease_doubt = why
+        if not self._is_restored:
+            return  # told as soon as there is somebody to tell
+        if why:
+            self._runtime.health.raise_condition("lease", why)
+        else:
+            self._runtime.health.clear("lease")
+        self._runtime.vote_health()
+
+    def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
+        """The SQL store follows the journal in a process of its own; a replay's account is not kept."""
+        url = store_url(self.settings.store.url, self._data_dir.path)
+        if not url or self._is_replay:
+            return
+        path = self._data_dir.path / journal_name(self.settings.venue, self.settings.mode, is_replay=False)
+        task = ProjectionTask(
+            path, url, account_of(path), self.settings.account.quote, is_own=self.settings.store.url == AUTO,
+        )
+        store = ProjectionChild(task, self._on_store_change)
+        store.start()
+        stack.push_async_callback(store.stop)
+
+    def _on_store_change(self, is_up: bool, why: str) -> None:
+        if is_up:
+            self._runtime.health.clear("store")
+        else:
+            self._runtime.health.raise_condition(
+                "store", f"the SQL store is away ({why}): nothing is lost, the journal gives it later", reduces=False,
+            )
 
     def _open_tape(self, stack: contextlib.AsyncExitStack) -> Callable[[int, bytes], None] | None:
         """Raw frames beside the journal; a replay is recorded already."""
@@ -302,7 +409,8 @@ class Daemon:
     async def _choose_instruments(self) -> list[Instrument]:
         offered = await self._feed.instruments()
         take_all = self._is_replay and not self._options.symbols_given
-        instruments = composition.choose_instruments(self.settings, offered, take_all=take_all)
+        held = {row.symbol for row in self.read_model.positions()}
+        instruments = composition.choose_instruments(self.settings, offered, take_all=take_all, held=held)
         if not any(i.quote == self.settings.account.quote for i in instruments):
             quotes = ", ".join(sorted({i.quote for i in instruments}))
             raise ConfigError(
@@ -320,16 +428,9 @@ class Daemon:
                 balances=self._ledger_balances,
             )
         else:
-            keys = self.settings.venues.get(self.settings.venue, VenueSettings())
-            practice_key = "practice" if self.settings.venue == "practice" else ""  # any key opens it
-            config = BinanceConfig(
-                name=self.settings.venue, rest_url=urls.rest_url, ws_api_url=urls.ws_api_url,
-                api_key=keys.api_key.get_secret_value() or practice_key,
-                api_secret=keys.api_secret.get_secret_value() or practice_key,
-            )
-            self._venue = BinanceVenue(
-                config, self._on_report, self._clock, instruments, on_problem=self._on_venue_problem,
-                jitter=random.Random(self.settings.seed + 1).random,  # noqa: S311 - spreads retries
+            self._venue = venue_access.make_live_venue(
+                self.settings, urls, self._clock, instruments, on_report=self._on_report,
+                on_problem=self._on_venue_problem,
             )
         await self._venue.start()
         stack.push_async_callback(self._venue.close)
@@ -340,11 +441,17 @@ class Daemon:
 
     def _on_venue_problem(self, text: str) -> None:
         """What no order can cure (refused keys, a clock that cannot be set): shown, and nothing new is risked."""
+        text = redact(text)
+        if not self._is_restored:
+            _log.warning(text)  # the start itself fails of it, or asks again
+            return
         self._runtime.health.raise_condition("venue", text)
         self._runtime.record("venue", system.AlertRaised("critical", f"venue {self.settings.venue}", text))
         self._runtime.vote_health()
 
     def _on_report(self, report: orders.ExecutionReport) -> None:
+        if report.reason:
+            report = replace(report, reason=redact(report.reason))  # a venue's words may repeat our key
         self._runtime.on_report(report)
 
     def _make_runtime(self, instruments: Sequence[Instrument]) -> None:
@@ -366,7 +473,10 @@ class Daemon:
             read_model=self.read_model, story=story, clock=self._clock, warmup=self.settings.candles.warmup,
         )
         self._runtime.on_fatal = self._on_fatal
-        for name, make in composition.make_agents(self.settings, self._limits, tradable, self._session).items():
+        for name, make in composition.make_agents(
+            self.settings, self._limits, tradable, self._session, self.read_model.alphas.chosen_weights,
+            self._alpha_watch,
+        ).items():
             self._runtime.add_agent(name, make)
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
@@ -378,11 +488,22 @@ class Daemon:
         if self.settings.bus.url != "memory://":
             self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")
         self._runtime.health.raise_condition("feed", "market data has not begun")
+        if self._lease_doubt:
+            self._runtime.health.raise_condition("lease", self._lease_doubt)
+        unlisted = {row.symbol for row in self.read_model.positions()} - {each.symbol for each in instruments}
+        if unlisted:
+            self._runtime.health.raise_condition(
+                "unlisted", f"held, but not among the symbols this venue lists: {', '.join(sorted(unlisted))}; nobody "
+                "watches their prices", reduces=False,
+            )
+        for number, note in enumerate(getattr(self._venue, "notes", ())):
+            self._runtime.health.raise_condition(f"account {number}", redact(note), reduces=False)
 
     def _restore(self) -> None:
         engine = self._runtime.engine
-        for message in self._journal.read():
-            engine.restore(message)
+        with no_collection():
+            for message in self._journal.read():
+                engine.restore(message)
         now = self._clock.now()
         self._runtime.record(
             "daemon",
@@ -418,7 +539,10 @@ class Daemon:
         from tradingd.api.app import create_app
 
         self._auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
-        return create_app(self, self._auth)
+        redact.learn(read_credentials(self._data_dir.path / CREDENTIALS_FILE).secret)
+        app = create_app(self, self._auth)
+        app.state.metrics = self._audience.metrics
+        return app
 
     async def _serve(self, app: "FastAPI", stack: contextlib.AsyncExitStack) -> None:
         from tradingd.api.server import PortInUseError, serve_api
@@ -430,6 +554,11 @@ class Daemon:
         stack.push_async_callback(server.stop)
         self._url = server.url
         self._data_dir.announce(RunInfo(os.getpid(), server.url, self._started_ns))
+        self._service.ready(f"control {server.url}")
+        self._spawn("service watchdog", self._service.watch(self._service_status))
+
+    def _service_status(self) -> str:
+        return self._not_ready or f"{self._runtime.engine.trading_state} in {self.settings.mode} mode"
 
     def _start_council(self) -> None:
         self._runtime.subscribe_all()
@@ -462,7 +591,7 @@ class Daemon:
         engine, quote = self._runtime.engine, self.settings.account.quote
         is_new = engine.ledger.funds_in == ZERO
         await self._wait_for_answers()
-        theirs = (await self._venue.balances()).get(quote, ZERO)
+        theirs = (await self._ask_balances(keep_asking=not is_new)).get(quote, ZERO)
         known = engine.ledger.cash
         corrections: list[str] = []
         if theirs != known:
@@ -473,6 +602,23 @@ class Daemon:
         self._runtime.record("daemon", system.ReconciliationCompleted(tuple(corrections)))
         self._runtime.health.clear("reconciliation")
         self._runtime.vote_health()
+
+    async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
+        """A venue that is away for a while must not end a daemon that watches over positions."""
+        while True:
+            try:
+                return await self._venue.balances()
+            except VenueError as error:
+                if not keep_asking:
+                    raise
+                said = f"our books are not yet compared with the venue's: {error}"
+                self._runtime.health.raise_condition("reconciliation", redact(said))
+                self._runtime.vote_health()
+                await asyncio.sleep(_ASK_AGAIN_S)
+
+    @property
+    def _own_settings(self) -> VenueSettings:
+        return self.settings.venues.get(self.settings.venue, VenueSettings())
 
     def _change_funds(self, fact: FundsChanged) -> None:
         """The fact is journalled first; the engine folds the same message."""
@@ -493,18 +639,27 @@ class Daemon:
             return
         at_once = asyncio.Semaphore(_FETCHES_AT_ONCE)
 
+        missing: list[str] = []
+
         async def fetch(instrument: Instrument, interval: str) -> Sequence[Candle]:
             async with at_once:
                 try:
-                    return await self._feed.candles(instrument, interval, candles.warmup)
-                except VenueError as error:
+                    async with asyncio.timeout(_HISTORY_LIMIT_S):
+                        return await self._feed.candles(instrument, interval, candles.warmup)
+                except (VenueError, TimeoutError) as error:
                     _log.warning("no history for %s %s: %s", instrument.symbol, interval, error)
+                    missing.append(f"{instrument.symbol} {interval}")
                     return ()
 
         fetches = [fetch(instrument, interval) for instrument in instruments for interval in candles.intervals]
         # Asked for together, taken in a fixed order: symbol, then interval.
         for history in await asyncio.gather(*fetches):
             self._runtime.warm_up(history)
+        if missing:
+            self._runtime.health.raise_condition(
+                "history", f"the venue gave no past candles of {', '.join(sorted(missing)[:6])}"
+                f"{' and others' if len(missing) > 6 else ''}: decisions wait until enough have closed", reduces=False,
+            )
 
     def _welcome(self, instruments: Sequence[Instrument]) -> None:
         if self.settings.log.format == "console":
@@ -550,6 +705,7 @@ class Daemon:
         """Engine, gate, ledger or journal failed: nothing goes on from here but a new start."""
         if self._fatal is None:
             self._fatal = error
+            self._audience.tell("critical", "stopped by a failure", str(error) or type(error).__name__)
         self.request_shutdown(f"failure: {error}")
 
     async def _run_feed(self, instruments: Sequence[Instrument]) -> None:
@@ -570,6 +726,10 @@ class Daemon:
                 runtime.health.clear("stale")
         if self.settings.bus.url != "memory://" and self._bus.is_connected:
             runtime.health.clear("bus")
+        if why := self._disk_watch.look():
+            runtime.health.raise_condition("disk", why)
+        else:
+            runtime.health.clear("disk")
         limit = self._options.for_seconds
         if limit is not None and driver.first_ns and self._clock.now() - driver.first_ns >= limit * SECOND_NS:
             self.request_shutdown(f"ran for {limit:g} s of feed time")
@@ -607,6 +767,8 @@ class Daemon:
 
     async def _end(self) -> None:
         self._not_ready = "stopping"
+        if not self.is_to_start_again:
+            self._service.stopping(self._stop_reason)
         await self._cancel_tasks()
         if self._fatal is None:
             self._runtime.record("daemon", system.DaemonStopping(self._stop_reason))

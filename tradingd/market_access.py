@@ -3,14 +3,15 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from bus.clock import LiveClock
 from exchanges.binance.market_client import MarketClient, RecordingInfo
 from tradingd import composition
+from tradingd.live_gate import check_live
 from tradingd.practice_child import PracticeChild, PracticeOptions
 from tradingd.run_options import RunOptions
-from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
+from tradingd.settings import ConfigError, Settings, VenueSettings
+from tradingd.venue_access import check_addresses
 
 _NO_RECORDING = RecordingInfo(is_replay=False, first_ns=0, has_candles=False)
 
@@ -36,16 +37,23 @@ class MarketAccess:
     async def launch(self, data_dir: Path, *, not_before_ns: int) -> None:
         """Start the practice exchange, when one is needed; it boots beside us."""
         settings, options = self._settings, self._options
-        if settings.mode == "live" and settings.venue != "practice":
-            _refuse_unfinished_live(self._venue, settings)
+        if settings.venue != "practice" and not options.replay:
+            check_addresses(settings, self._venue)
+            if settings.mode == "live":
+                check_live(settings, self._venue, composition.make_limits(settings), data_dir)
         if not options.replay and (settings.venue != "practice" or self._venue.rest_url):
+            if settings.practice.faults:
+                raise ConfigError(
+                    f"{settings.source}: practice.faults: a script goes to a practice exchange that the daemon starts "
+                    f"itself, and this run trades on another ({settings.venue}). Leave it out."
+                )
             return
         self._child = PracticeChild(
             PracticeOptions(
                 data_dir=data_dir, seed=settings.seed,
                 symbols=composition.practice_symbols(settings, is_replay=bool(options.replay)),
                 port=settings.practice.port, volatility=settings.practice.volatility, replay=options.replay,
-                speed=options.speed, not_before_ns=not_before_ns,
+                speed=options.speed, not_before_ns=not_before_ns, faults=settings.practice.faults,
             ),
             self._on_death,
         )
@@ -75,13 +83,3 @@ class MarketAccess:
         """End the practice exchange, if it is ours."""
         if self._child is not None:
             await self._child.stop()
-
-
-def _refuse_unfinished_live(venue: VenueSettings, settings: Settings) -> None:
-    host = urlsplit(venue.rest_url).hostname
-    if host not in LOOPBACK:
-        raise ConfigError(
-            f'{settings.source}: mode = "live" on {settings.venue}: this version sends orders only to the practice '
-            "venue (or a loopback address): the checks of keys that real money needs are not in it yet. "
-            'Write mode = "paper".'
-        )

@@ -38,6 +38,7 @@ class PracticeOptions:
     replay: tuple[Path, ...]
     speed: float
     not_before_ns: int
+    faults: str = ""
 
 
 class PracticeChild:
@@ -69,6 +70,8 @@ class PracticeChild:
             "--symbols", ",".join(options.symbols), "--volatility", str(options.volatility),
             "--speed", str(options.speed), "--not-before-ns", str(options.not_before_ns), "--child",
         ]
+        if options.faults:
+            arguments += ["--faults", options.faults]
         if options.replay:
             arguments += ["--replay", *(str(path) for path in options.replay)]
             index = arguments.index("--symbols")

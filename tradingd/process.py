@@ -4,17 +4,22 @@ import asyncio
 import logging
 import os
 import sys
+from dataclasses import replace
 
 from exchanges.binance.rest import VenueError
 from store.journal import JournalError
+from tradingd import mode_switch
 from tradingd.auth import CredentialsError
 from tradingd.daemon import Daemon, PortTakenError
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
 from tradingd.doctor import PackageOriginError, check_package_origin
 from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE
-from tradingd.logs import configure_logging
+from tradingd.lease import AccountTakenError
+from tradingd.logs import LogFiles, configure_logging
 from tradingd.practice_child import PracticeError
+from tradingd.redaction import redact
 from tradingd.run_options import RunOptions
+from tradingd.secret_sources import secret_variables
 from tradingd.settings import ConfigError, Settings
 
 _log = logging.getLogger(__name__)
@@ -22,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 def run_daemon(settings: Settings, options: RunOptions) -> int:
     """Run until told to stop; returns the exit code. Errors a user can mend become one sentence on stderr."""
+    redact.learn_settings(settings)
     configure_logging(settings.log)
     os.umask(0o077)  # journal, tape and credentials are nobody else's
     try:
@@ -32,10 +38,16 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
         return _fail(error, CONFIGURATION)
     try:
         check_package_origin()
-        return _run_loop(Daemon(settings, options, data_dir))
+        log_files = LogFiles(settings.log, data_dir.path)
+        try:
+            chosen = replace(options, configured_mode=settings.mode)
+            daemon = Daemon(mode_switch.as_chosen(settings), chosen, data_dir, log_files)
+            code = _run_loop(daemon)
+        finally:
+            log_files.close()
     except (ConfigError, CredentialsError) as error:
         return _fail(error, CONFIGURATION)
-    except PortTakenError as error:
+    except (PortTakenError, AccountTakenError) as error:
         return _fail(error, ALREADY_RUNNING)
     except (JournalError, VenueError, PracticeError, PackageOriginError) as error:
         return _fail(error, FAILURE)
@@ -44,6 +56,10 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
         return _fail(f"stopped by a failure: {error}. The journal holds the state; start again to go on.", FAILURE)
     finally:
         data_dir.close()
+    if daemon.is_to_start_again:
+        os.environ.update(secret_variables(settings))  # they were wiped after they were read
+        mode_switch.start_again()
+    return code
 
 
 def _run_loop(daemon: Daemon) -> int:
@@ -56,5 +72,5 @@ def _run_loop(daemon: Daemon) -> int:
 
 
 def _fail(error: object, code: int) -> int:
-    sys.stderr.write(f"tradingd: {error}\n")
+    sys.stderr.write(redact(f"tradingd: {error}\n"))
     return code

@@ -3,6 +3,7 @@ reading the journal; both give the same views.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from bus.messages.header import Message
@@ -22,6 +23,7 @@ from bus.messages.system import (
 )
 from market.money import to_text
 from orders.grid_book import GridBook
+from tradingd.alpha_fold import AlphaFold
 from tradingd.execution_quality import QualityFold
 from tradingd.kill_progress import kill_progress
 from tradingd.order_trace import trace_order
@@ -53,6 +55,7 @@ from tradingd.read_model_views import (
     text_or_none,
     to_iso,
 )
+from tradingd.recent_events import RecentEvents
 
 MAX_ORDERS: Final = 5_000
 MAX_FILLS: Final = 10_000
@@ -77,6 +80,8 @@ class ReadModel:
         self.results = ResultsFold(quote, max_fills, max_round_trips)
         self.council = CouncilFold(max_chains)
         self.grids = GridBook()
+        self.alphas = AlphaFold(self.order_fold)
+        self.events = RecentEvents()
         self.risk = RiskFold(quote)
         self.quality = QualityFold(max_orders)
         self.paths: PathDependence | None = None  # only while a recording of candles is replayed
@@ -85,6 +90,7 @@ class ReadModel:
         self.stopped: DaemonStopping | None = None
         self.kill: KillSwitchEngaged | None = None
         self.last_ts = 0
+        self.listeners: list[Callable[[Message], None]] = [self.events.note]  # told after each message is folded
         self.alerts: deque[Message] = deque(maxlen=MAX_ALERTS)
         self._alerts_total = 0
         self._kill_since = 0
@@ -110,11 +116,17 @@ class ReadModel:
 
     def apply(self, message: Message) -> None:
         """Fold one message. Never raises for a message of the vocabulary, in whatever order."""
+        self._fold(message)
+        for listener in self.listeners:
+            listener(message)
+
+    def _fold(self, message: Message) -> None:
         body = message.body
         if self.paths is not None:
             self.paths.apply(message)
         self.risk.apply(message)
         self.grids.apply(message)
+        self.alphas.apply(message)
         handler = self._handlers.get(type(body))
         if handler is None:
             return

@@ -34,6 +34,8 @@ from tradingd.read_model_views import WORKING_STATES, OrderState
 
 MAX_FACTS: Final = 300
 MAX_STEPS: Final = 200
+FULL_DETAIL: Final = 500
+"""Ended orders whose whole trail is kept in memory; of older ones only the last step (the journal has all)."""
 PRICE_PLACES: Final = 12
 
 
@@ -100,6 +102,7 @@ class OrderFold:
         self.total = 0
         self._max_orders = max_orders
         self._ended: OrderedDict[str, None] = OrderedDict()
+        self._detailed: deque[str] = deque()
         self._commands: OrderedDict[str, Message] = OrderedDict()
         self._armed: dict[tuple[str, str, str], dict[str, OrderRecord]] = {}
         self.handlers: dict[type, Any] = {
@@ -292,8 +295,17 @@ class OrderFold:
             if state not in WORKING_STATES:
                 self.ended_total[state] += 1
                 self._ended[record.id] = None
+                self._thin_out(record.id)
         if not record.is_working:
             self._leave_group(record)
+
+    def _thin_out(self, ended: str) -> None:
+        """The steps of a trail are most of an order's size, and nobody looks at those of an old one often."""
+        self._detailed.append(ended)
+        if len(self._detailed) > FULL_DETAIL:
+            old = self.by_id.get(self._detailed.popleft())
+            while old is not None and not old.is_working and len(old.steps) > 1:
+                old.steps.popleft()
 
     def _note(self, record: OrderRecord, message: Message, why: str) -> None:
         record.updated_ns = message.header.ts

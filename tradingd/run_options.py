@@ -13,6 +13,7 @@ class RunOptions:
     much session time; None = run until told to stop. `no_safe` turns the protection after repeated crashes
     off: the daemon then starts trading even when its last starts ended in a crash. `symbols_given`: the user
     named symbols (otherwise a replay takes all that the recording holds).
+    `configured_mode` is what the configuration says, whatever mode was chosen since.
     """
 
     replay: tuple[Path, ...] = ()
@@ -20,3 +21,4 @@ class RunOptions:
     for_seconds: float | None = None
     no_safe: bool = False
     symbols_given: bool = False
+    configured_mode: str = ""

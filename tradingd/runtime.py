@@ -74,6 +74,8 @@ class Runtime:
         self.runners: dict[str, AgentRunner] = {}
         self.agent_watch = AgentWatch()
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
+        self.listeners: list[Callable[[Message], None]] = []  # alerts, metrics: quick, and they never raise
+        self.on_candle: Callable[[Candle], None] = lambda candle: None
         self.frames = 0
         self._story = story
         self._simulated = venue if isinstance(venue, SimulatedVenue) else None
@@ -265,11 +267,14 @@ class Runtime:
         body = message.body
         if type(body) is Candle:
             self._remember(message)
+            self.on_candle(body)
         self._note_standing(message)
         self._collect_answer(message)
         self.read_model.apply(message)
         self._story.tell(message)
         self.bus.publish(message)
+        for listen in self.listeners:
+            listen(message)
 
     def _collect_answer(self, message: Message) -> None:
         if self._collect:
@@ -322,6 +327,8 @@ class Runtime:
         if kind is not system.Heartbeat:
             self.read_model.apply(message)
             self._story.tell(message)
+            for listen in self.listeners:
+                listen(message)
         if kind in _STRAIGHT_TO_ENGINE or (kind is council.AlphaSignal and self.engine.awaits_signal(body.symbol)):
             self.take(message)
         elif kind is council.RestartAgent:
@@ -369,6 +376,13 @@ class Runtime:
             for name in ("scanner", "analyst"):
                 if name in self.runners:
                     self.give_history(self.runners[name])
+
+    def set_weight(self, change: council.WeightChanged, *, by: str) -> Message:
+        """A person's word on an alpha: journalled, told, and given to the analyst even when the bus is away."""
+        message = self.record(f"person-{by}", change)
+        self.runners["analyst"].deliver(message)
+        self.settle()
+        return message
 
     # ---- candles -----------------------------------------------------------------------------------
 

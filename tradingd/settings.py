@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from market.interval import IntervalError, interval_ns
 from orders.time_rules import parse_blackout, parse_day_end
+from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_secrets_in_file
+from tradingd.secrets import default_file
+from tradingd.settings_alerts import AlertsSettings
 
 ENV_PREFIX: Final = "TRADINGD__"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -41,6 +44,9 @@ class ApiSettings(_Section):
     port: int = Field(default=8080, ge=0, le=65535)
     token_hours: int = Field(default=24, ge=1, le=720)
     allow_public_without_tls: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    requests_per_second: int = Field(default=300, ge=1, le=100_000)
+    max_clients: int = Field(default=100, ge=1, le=1000)
 
 
 class BusSettings(_Section):
@@ -204,6 +210,13 @@ class JournalSettings(_Section):
     snapshot_s: int = Field(default=60, ge=1)
 
 
+class StoreSettings(_Section):
+    """[store]; a URL with a password comes from the environment only."""
+
+    url: str = Field(default="auto", pattern=r"^(auto|off|sqlite:///.+|postgres(ql)?://.+/.+)$")
+    lease: Literal["auto", "off"] = "auto"
+
+
 class TapeSettings(_Section):
     """[tape]"""
 
@@ -211,11 +224,35 @@ class TapeSettings(_Section):
     max_mb: int = Field(default=256, ge=1)
 
 
+class HistorySettings(_Section):
+    """[history]"""
+
+    enabled: bool = True
+
+
 class LogSettings(_Section):
     """[log]"""
 
     format: Literal["console", "json"] = "console"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    files: bool = True
+
+
+class MetricsSettings(_Section):
+    """[metrics]"""
+
+    enabled: bool = True
+    access: Literal["auto", "open", "token"] = "auto"
+    otlp_url: str = Field(default="", pattern=r"^(https?://[^@\s]+)?$")
+    otlp_every_s: int = Field(default=15, ge=1, le=3600)
+
+
+class SecretsSettings(_Section):
+    """[secrets]"""
+
+    file: str = ""
+    master_key_file: str = ""
+    rotate_after_days: int = Field(default=90, ge=0, le=3650)
 
 
 class VenueSettings(_Section):
@@ -225,6 +262,11 @@ class VenueSettings(_Section):
     ws_url: str = ""
     ws_api_url: str = ""
     ws_user_url: str = ""
+    protocol: Literal["auto", "binance", "coinbase", "ccxt"] = "auto"
+    refresh_s: int = Field(default=300, ge=5, le=86_400)
+    private_per_s: float = Field(default=15, ge=1, le=1000)
+    allow_withdrawal_key: bool = False
+    allow_unverified_key: bool = False
     api_key: SecretStr = SecretStr("")
     api_secret: SecretStr = SecretStr("")
 
@@ -234,6 +276,7 @@ class PracticeSettings(_Section):
 
     port: int = Field(default=0, ge=0, le=65535)
     volatility: float = Field(default=1.0, gt=0, le=100)
+    faults: str = ""
 
 
 class Settings(_Section):
@@ -255,8 +298,13 @@ class Settings(_Section):
     orders: OrdersSettings = OrdersSettings()
     paper: PaperSettings = PaperSettings()
     journal: JournalSettings = JournalSettings()
+    store: StoreSettings = StoreSettings()
     tape: TapeSettings = TapeSettings()
+    history: HistorySettings = HistorySettings()
     log: LogSettings = LogSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    secrets: SecretsSettings = SecretsSettings()
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     practice: PracticeSettings = PracticeSettings()
     source: str = "defaults"
@@ -269,15 +317,22 @@ class Settings(_Section):
         return value
 
 
+def secrets_file(settings: Settings) -> Path:
+    """Where the encrypted secrets are."""
+    return Path(settings.secrets.file) if settings.secrets.file else default_file(settings.data_dir)
+
+
 def load_settings(
     config: Path | None = None,
     *,
     overrides: dict[str, Any] | None = None,
     environ: dict[str, str] | None = None,
+    unlock: bool = False,
 ) -> Settings:
     """File, then environment, then command line, each overriding the former; raises `ConfigError`.
 
-    Without `config`: TRADINGD_CONFIG, then ./config.toml, then the defaults shipped with the package.
+    Without `config`: TRADINGD_CONFIG, then ./config.toml, then the defaults shipped with the package. `unlock`: also
+    open the encrypted secrets file, which needs the master key; only who trades or sends needs that.
     """
     environ = dict(os.environ) if environ is None else environ
     path, text = _read_file(config, environ)
@@ -289,7 +344,11 @@ def load_settings(
     _merge(data, overrides or {})
     if "source" in data:
         raise ConfigError(f"{path}: unknown key source: remove it.")
-    _refuse_secrets_in_file(text, path)
+    try:
+        refuse_secrets_in_file(text, path)
+        overlay_secrets(data, environ, _raw_data_dir(data, path, from_env, overrides), unlock=unlock)
+    except SecretSourceError as error:
+        raise ConfigError(str(error)) from error
     data["source"] = str(path)
     try:
         settings = Settings.model_validate(data)
@@ -325,7 +384,7 @@ def _overlay_environment(data: dict[str, Any], environ: dict[str, str]) -> dict[
         if not all(keys):
             raise ConfigError(f"environment variable {name}: write {ENV_PREFIX}SECTION__KEY.")
         value: Any = environ[name]
-        if keys[-1] in ("symbols", "intervals", "blackouts"):
+        if keys[-1] in ("symbols", "intervals", "blackouts", "quiet_hours", "to", "allow_users"):
             value = [part.strip() for part in value.split(",") if part.strip()]
         place = data
         for key in keys[:-1]:
@@ -345,15 +404,14 @@ def _merge(data: dict[str, Any], extra: dict[str, Any]) -> None:
             data[key] = value
 
 
-def _refuse_secrets_in_file(text: str, path: Path) -> None:
-    venues = tomllib.loads(text).get("venues", {})
-    for venue, keys in venues.items() if isinstance(venues, dict) else ():
-        for key in ("api_key", "api_secret"):
-            if isinstance(keys, dict) and keys.get(key):
-                raise ConfigError(
-                    f"{path}: venues.{venue}.{key}: secrets do not belong into a file. Remove the line and set "
-                    f"{ENV_PREFIX}VENUES__{venue.upper()}__{key.upper()} in the environment."
-                )
+def _refuse_password_of_store(text: str, path: Path) -> None:
+    store = tomllib.loads(text).get("store", {})
+    url = store.get("url", "") if isinstance(store, dict) else ""
+    if isinstance(url, str) and "://" in url and urlsplit(url).password:
+        raise ConfigError(
+            f"{path}: store.url: secrets do not belong into a file. Remove the password and set "
+            f"{ENV_PREFIX}STORE__URL in the environment."
+        )
 
 
 def _explain(error: ValidationError, path: Path, from_env: dict[tuple[str, ...], str]) -> str:
@@ -366,7 +424,8 @@ def _explain(error: ValidationError, path: Path, from_env: dict[tuple[str, ...],
         if problem["type"] == "extra_forbidden":
             lines.append(f"{where}: unknown key. Remove it or mend its spelling (config.toml lists every key).")
         else:
-            shown = "" if isinstance(given, dict) else f" (got {str(given)[:60]!r})"
+            is_private = keys[:1] in (("alerts",), ("venues",)) or keys == ("bus", "url")  # may be a mistyped secret
+            shown = "" if isinstance(given, dict) or is_private else f" (got {str(given)[:60]!r})"
             reason = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{where}: {reason[:1].lower() + reason[1:]}{shown}.")
     return "\n".join(lines)
@@ -392,7 +451,7 @@ def _check_across(settings: Settings, environ: dict[str, str]) -> None:
             'set it, or write mode = "paper".'
         )
     practice = settings.venues.get("practice", VenueSettings())
-    for key in ("rest_url", "ws_url", "ws_api_url"):
+    for key in ("rest_url", "ws_url", "ws_api_url", "ws_user_url"):
         url = getattr(practice, key)
         if url and urlsplit(url).hostname not in LOOPBACK:
             raise ConfigError(
@@ -404,6 +463,13 @@ def _check_across(settings: Settings, environ: dict[str, str]) -> None:
             f"{where}: api.host {settings.api.host!r} can be reached by others without TLS. Use 127.0.0.1 behind a "
             "TLS proxy, or set api.allow_public_without_tls = true."
         )
+
+
+def _raw_data_dir(
+    data: dict[str, Any], path: Path, from_env: dict[tuple[str, ...], str], overrides: dict[str, Any] | None
+) -> Path:
+    """Where the data directory is, before the settings are checked."""
+    return _absolute(Path(str(data.get("data_dir", "data"))), path, data, from_env, overrides)
 
 
 def _absolute(

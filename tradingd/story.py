@@ -19,6 +19,7 @@ from bus.messages import council, ledger, orders, system
 from bus.messages.header import Message
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from tradingd.redaction import redact
 from tradingd.story_grids import GRID_TELLERS
 
 _SIGNAL_CONFIDENCE: Final = 0.7
@@ -102,6 +103,7 @@ class Story:
             system.FeedConnected: lambda b, m: ("FEED", "", f"{b.feed}: market data flows"),
             system.FeedLost: lambda b, m: ("FEED", "", f"{b.feed}: lost ({b.reason}); no entries until it is back"),
             system.AlertRaised: lambda b, m: ("ALERT", "", f"{b.title}: {b.message}"),
+            system.InstrumentChanged: lambda b, m: ("RULES", b.symbol, f"the venue changed them: {b.reason}"),
             system.ReconciliationCompleted: lambda b, m: (
                 "RECONCILED", "", "; ".join(b.corrections) if b.corrections else "our books and the venue agree"
             ),
@@ -249,7 +251,7 @@ class ConsoleWriter:
         kind = f"{line.kind:<9}"
         if self._is_coloured and line.kind in _COLOURS:
             kind = f"\x1b[{_COLOURS[line.kind]}m{kind}\x1b[0m"
-        self._out.write(f"{clock}  {line.who:<8} {kind} {line.symbol:<10} {_clean(line.text)}\n")
+        self._out.write(f"{clock}  {line.who:<8} {kind} {line.symbol:<10} {_clean(redact(line.text))}\n")
         self._out.flush()
 
 
@@ -262,7 +264,7 @@ class JsonWriter:
     def __call__(self, line: StoryLine) -> None:
         ts = datetime.fromtimestamp(line.ts / SECOND_NS, UTC).isoformat(timespec="milliseconds")
         self._out.write(
-            json.dumps({"ts": ts, "who": line.who, "kind": line.kind, "symbol": line.symbol, "text": line.text,
+            json.dumps({"ts": ts, "who": line.who, "kind": line.kind, "symbol": line.symbol, "text": redact(line.text),
                         "id": line.message_id}, ensure_ascii=False) + "\n"
         )
         self._out.flush()

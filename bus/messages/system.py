@@ -1,12 +1,13 @@
 """The state of the process, its parts and its permission to trade."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ClassVar, Final, Literal
 
 from bus.ids import SessionId
 from bus.messages.header import PRIORITY_CONTROL, PRIORITY_KILL
 from bus.messages.orders import KillAction
+from market.instrument import Instrument
 
 TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
 Voter = Literal["operator", "ceo", "risk", "health"]
@@ -191,6 +192,35 @@ class ReconciliationCompleted:
     """Our books and the venue's agree again; what had to be corrected, in words."""
 
     corrections: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentChanged:
+    """The venue has new rules for a symbol: increments, smallest orders, fees (ratios), or whether it trades.
+
+    After a restart the venue is asked anew, so the newest fact of this kind is never older than the truth.
+    """
+
+    PRIORITY: ClassVar[int] = PRIORITY_CONTROL
+
+    symbol: str
+    price_tick: Decimal
+    quantity_step: Decimal
+    min_quantity: Decimal
+    max_quantity: Decimal
+    min_notional: Decimal
+    maker_fee: Decimal
+    taker_fee: Decimal
+    is_trading: bool
+    reason: str
+
+    def applied_to(self, instrument: Instrument) -> Instrument:
+        """The instrument under the new rules."""
+        return replace(
+            instrument, price_tick=self.price_tick, quantity_step=self.quantity_step, min_quantity=self.min_quantity,
+            max_quantity=self.max_quantity, min_notional=self.min_notional, maker_fee=self.maker_fee,
+            taker_fee=self.taker_fee, is_trading=self.is_trading,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from market.ticks import BookSnapshot, Candle, QuoteTick, TradeTick
 
 MOST_CANDLES: Final = 1000
 _INVALID_INTERVAL: Final = -1120
+_INVALID_SYMBOL: Final = -1121
 _Parsed = TypeVar("_Parsed")
 
 
@@ -43,6 +44,14 @@ class MarketClient:
         self._clock = clock
         self._is_replay = is_replay
         self._rest = RestClient(rest_url, clock, jitter=jitter)
+
+    async def rules(self, instruments: Sequence[Instrument]) -> list[Instrument]:
+        """These pairs as the venue has them now; one that it lists no more is left out."""
+        names = orjson.dumps([each.venue_symbol for each in instruments]).decode()
+        answer = await self._rest.read("/api/v3/exchangeInfo", {"symbols": names}, weight=20)
+        if answer.code == _INVALID_SYMBOL:
+            return await self.instruments()
+        return self._checked("exchangeInfo", answer, parse_instruments)
 
     async def instruments(self) -> list[Instrument]:
         """All spot pairs."""

@@ -15,10 +15,14 @@ _MS_NS: Final = 1_000_000
 _NAME = re.compile(r"[A-Z0-9]{1,40}\Z")
 DEFAULT_FEE: Final = Decimal("0.001")
 """Binance's regular spot fee; an account's own is known only with keys."""
+MOST_QUANTITY: Final = "9000000"
+_MOST_DIGITS: Final = 18
 
 
 def parse_instruments(body: object) -> list[Instrument]:
-    """The spot pairs of an `exchangeInfo` answer; one without complete filters is left out.
+    """The spot pairs of an `exchangeInfo` answer; one whose increments cannot be told is left out.
+
+    They come from the filters, or where a pair has none from the digits that the venue keeps.
 
     Raises `FrameError` when the answer as a whole is not what the venue documents.
     """
@@ -39,18 +43,20 @@ def _instrument(entry: dict[str, Any]) -> Instrument:
         if not _NAME.match(text):
             raise ValueError(f"odd name {text!r}")
     filters = {str(each["filterType"]): each for each in entry["filters"]}
-    price, lot = filters["PRICE_FILTER"], filters["LOT_SIZE"]
+    price = filters.get("PRICE_FILTER") or {"tickSize": _from_digits(entry, "quotePrecision", "quoteAssetPrecision")}
+    lot = filters.get("LOT_SIZE") or {"stepSize": _from_digits(entry, "baseAssetPrecision")}
     market_lot = filters.get("MARKET_LOT_SIZE", {})
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
-    largest = parse_decimal(lot["maxQty"], "maxQty")
+    step = parse_decimal(lot["stepSize"], "stepSize")
+    largest = parse_decimal(lot.get("maxQty", MOST_QUANTITY), "maxQty")
     market_largest = parse_decimal(market_lot.get("maxQty", "0"), "maxQty")
     if market_largest > ZERO:
         largest = min(largest, market_largest)  # one limit for both kinds: the tighter one
     instrument = Instrument(
         symbol=f"{base}/{quote}", venue_symbol=name, base=base, quote=quote,
         price_tick=parse_decimal(price["tickSize"], "tickSize"),
-        quantity_step=parse_decimal(lot["stepSize"], "stepSize"),
-        min_quantity=parse_decimal(lot["minQty"], "minQty"), max_quantity=largest,
+        quantity_step=step, max_quantity=largest,
+        min_quantity=parse_decimal(lot["minQty"], "minQty") if "minQty" in lot else step,
         min_notional=parse_decimal(notional.get("minNotional", "0"), "minNotional"),
         maker_fee=DEFAULT_FEE, taker_fee=DEFAULT_FEE,
         is_trading=entry.get("status") == "TRADING" and entry.get("isSpotTradingAllowed", True) is not False,
@@ -58,6 +64,15 @@ def _instrument(entry: dict[str, Any]) -> Instrument:
     if instrument.price_tick <= ZERO or instrument.quantity_step <= ZERO or largest <= ZERO:
         raise ValueError(f"{name}: a step of zero")
     return instrument
+
+
+def _from_digits(entry: dict[str, Any], *keys: str) -> str:
+    """The increment of a pair that no filter restricts: the last digit that the venue keeps. Raises `KeyError`."""
+    for key in keys:
+        digits = entry.get(key)
+        if type(digits) is int and 0 <= digits <= _MOST_DIGITS:
+            return f"{Decimal(1).scaleb(-digits):f}"
+    raise KeyError(keys[0])
 
 
 def parse_candles(body: object, symbol: str, interval: str, closed_before_ns: int) -> list[Candle]:

@@ -3,17 +3,23 @@
 A new order is posted exactly once. Whether it exists after a timeout, a broken connection or a 5xx only
 the venue knows: the report is "unknown", and the engine asks (`query`) until it has the venue's word.
 The one repetition is after -1021 (our clock was off), which the venue refuses before it looks at the order.
+
+While the venue wants no requests (429, 418) an entry is refused here and an exit waits until it may be sent: an exit
+that is refused would only be given again. Nothing is said of an order to be absent while its own request is under way,
+and one that appears after the venue denied it is cancelled.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
-from bus.messages.orders import ExecutionReport, WireType
+from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.binance.http_line import SentRequest
 from exchanges.binance.order_answers import (
     CANCEL_REFUSED,
@@ -25,26 +31,36 @@ from exchanges.binance.order_answers import (
     query_reports,
     submission_reports,
 )
+from exchanges.binance.order_wishes import order_parameters
+from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
 from exchanges.binance.rest import TIMESTAMP_REFUSED, Answer, RestClient, TransportError, VenueError
 from exchanges.binance.user_stream import UserStream
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
-from market.money import ZERO, MoneyError, parse_decimal, to_text
+from market.money import ZERO, MoneyError, parse_decimal
 from risk.approved import Approved, OrderRequest
 
 POLL_EVERY_S: Final = 2.0
 """How often working orders are asked for while the user stream is down (or the venue has none)."""
 WARM_EVERY_S: Final = 15.0
 """How often an idle order line is used, so that the venue does not close it."""
+SWEEP_EVERY_S: Final = 30.0
+"""How often the venue is asked for all that rests there: an order may appear after it was said not to exist."""
+ENTRY_PATIENCE_S: Final = 1.0
+"""An entry that may not leave within this time is refused: its price is old by then."""
 MOST_WORKING: Final = 10_000
+KEEP_DISOWNED: Final = 1_000
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
-
-_WIRE_TYPES: Final[Mapping[WireType, str]] = {"market": "MARKET", "limit": "LIMIT", "stop_limit": "STOP_LOSS_LIMIT"}
 
 
 @dataclass(frozen=True, slots=True)
 class BinanceConfig:
-    """Addresses and keys of one account; `ws_api_url` may be empty where the venue has no such stream."""
+    """Addresses and keys of one account; `ws_api_url` may be empty where the venue has no such stream.
+
+    `allow_withdrawals`: go live with a key that can move money out; `allow_unverified`: with one of unknown rights.
+    `checks_key` is false where any key will do. `private_per_s`: signed requests a second.
+    """
 
     name: str
     rest_url: str
@@ -52,6 +68,10 @@ class BinanceConfig:
     api_key: str
     api_secret: str
     order_timeout_s: float = 10.0
+    allow_withdrawals: bool = False
+    allow_unverified: bool = False
+    checks_key: bool = True
+    private_per_s: float = PRIVATE_PER_S
 
     def __repr__(self) -> str:
         return f"BinanceConfig({self.name}, {self.rest_url}, keys hidden)"
@@ -78,7 +98,7 @@ class BinanceVenue:
     def __init__(
         self, config: BinanceConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
         jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
-        poll_every_s: float = POLL_EVERY_S,
+        poll_every_s: float = POLL_EVERY_S, sweep_every_s: float = SWEEP_EVERY_S,
     ) -> None:
         self.name = config.name
         self._config = config
@@ -86,6 +106,7 @@ class BinanceVenue:
         self._clock = clock
         self._on_problem = on_problem
         self._poll_every_s = poll_every_s
+        self._sweep_every_s = sweep_every_s
         self._wire_by_symbol = {each.symbol: each.venue_symbol for each in instruments}
         self._symbol_by_wire = {each.venue_symbol: each.symbol for each in instruments}
         self._rest = RestClient(
@@ -98,13 +119,19 @@ class BinanceVenue:
         )
         self._working: dict[ClientOrderId, _Working] = {}
         self._querying: set[ClientOrderId] = set()
+        self._disowned: dict[ClientOrderId, None] = {}  # told "not_found": must not come to life behind our back
+        self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
+        self._held_back: set[ClientOrderId] = set()  # of these, those that were not sent yet
+        self._budget: PrivateBudget | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.foreign_reports = 0
+        self.notes: tuple[str, ...] = ()
+        """What a person should know of this account although it may trade; known after `start`."""
 
     # ---- Venue -----------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Set the clock, prove the keys, open the user stream; raises `VenueError` with the remedy."""
+        """Set the clock, prove the keys and their rights, open the user stream; raises `VenueError` with the remedy."""
         prefix = f"TRADINGD__VENUES__{self.name.upper()}__"
         if not self._rest.has_keys:
             raise VenueError(
@@ -114,17 +141,35 @@ class BinanceVenue:
             await self._rest.synchronise_clock()
         except TransportError as error:
             raise VenueError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
+        await self._examine_key()
         await self.balances()
         if self._config.ws_api_url:
             self._supervise(self.stream.run(), f"{self.name} user stream")
         self._supervise(self._keep_warm(), f"{self.name} order line")
         self._supervise(self._poll(), f"{self.name} order poll")
+        self._supervise(self._keep_sweeping(), f"{self.name} order sweep")
+
+    async def _examine_key(self) -> None:
+        from exchanges.permissions import ask_binance_rights, examine_key  # it knows the other venues, too
+
+        if not self._config.checks_key:
+            return
+        note = await examine_key(
+            self.name, lambda: ask_binance_rights(self._rest), allow_withdrawals=self._config.allow_withdrawals,
+            allow_unverified=self._config.allow_unverified,
+            is_loopback=urlsplit(self._config.rest_url).hostname in _LOOPBACK,
+        )
+        self.notes = (note,) if note else ()
+
+    def update_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """New increments and minimums: nothing here depends on them."""
 
     def submit(self, approved: Approved) -> None:
         """Post the order; its fate arrives as reports."""
         order = approved.order
         if len(self._working) < MOST_WORKING:
             self._working[order.client_order_id] = _Working(order.symbol, order.quantity)
+        self._posting.add(order.client_order_id)
         self._supervise(
             self._submit(order, self._posted_now(order)), f"submit {order.client_order_id}", order.client_order_id,
             order.symbol,
@@ -132,15 +177,18 @@ class BinanceVenue:
 
     def _posted_now(self, order: OrderRequest) -> SentRequest | None:
         """The order's bytes leave before the engine's step goes on; None leaves the sending to the task."""
-        if self._rest.banned_for_s() > 0:
+        if self._rest.banned_for_s() > 0 or not self._private().take_now(is_urgent=order.side == "sell"):
             return None
         try:
-            return self._rest.post_now("/api/v3/order", _parameters(order, self._wire_by_symbol[order.symbol]))
+            return self._rest.post_now("/api/v3/order", order_parameters(order, self._wire_by_symbol[order.symbol]))
         except (KeyError, ValueError):
             return None  # nothing was sent: the task meets the same defect, and says so
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
+        if client_order_id in self._held_back:
+            self._held_back.discard(client_order_id)  # it is not at the venue yet, and will not be
+            return
         self._supervise(
             self._cancel(client_order_id, venue_order_id, symbol), f"cancel {client_order_id}", client_order_id, symbol
         )
@@ -154,6 +202,7 @@ class BinanceVenue:
 
     async def balances(self) -> dict[str, Decimal]:
         """Free and locked per asset, without the zeros; raises `VenueError`."""
+        await self._private().take(is_urgent=False)
         answer = await self._rest.read("/api/v3/account", weight=20, signed=True)
         body = self._good(answer, "account")
         try:
@@ -167,6 +216,7 @@ class BinanceVenue:
 
     async def open_orders(self) -> Sequence[OpenOrder]:
         """All working orders of the account, ours or not; raises `VenueError`."""
+        await self._private().take(is_urgent=False)
         answer = await self._rest.read("/api/v3/openOrders", weight=80, signed=True)
         body = self._good(answer, "openOrders")
         try:
@@ -192,13 +242,20 @@ class BinanceVenue:
     # ---- requests --------------------------------------------------------------------------------
 
     async def _submit(self, order: OrderRequest, posted: SentRequest | None) -> None:
+        try:
+            await self._post(order, posted)
+        finally:
+            self._posting.discard(order.client_order_id)
+            self._held_back.discard(order.client_order_id)
+
+    async def _post(self, order: OrderRequest, posted: SentRequest | None) -> None:
         client_order_id, symbol = order.client_order_id, order.symbol
-        banned_s = self._rest.banned_for_s()
-        if posted is None and banned_s > 0:
-            reason = f"not sent: the venue wants no requests for another {banned_s:.1f} s"
-            self._tell(ExecutionReport(client_order_id, symbol, "rejected", self._clock.now(), reason=reason))
-            return
-        parameters = _parameters(order, self._wire_by_symbol[symbol])
+        parameters = order_parameters(order, self._wire_by_symbol[symbol])
+        if posted is None:
+            obstacle = await self._wait_for_leave(order)
+            if obstacle is not None:
+                self._tell(obstacle)
+                return
         try:
             if posted is not None:
                 answer = await self._rest.answer_to(posted, "/api/v3/order")
@@ -211,12 +268,45 @@ class BinanceVenue:
             self._tell(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error)))
             return
         self._watch_account(answer)
-        for report in submission_reports(answer, client_order_id, symbol, self._clock.now()):
+        reports = submission_reports(answer, client_order_id, symbol, self._clock.now())
+        for report in reports:
             self._tell(report)
+        if answer.is_ok and reports[-1].exec_type == "unknown":
+            # It exists, but the answer does not tell all its fills: more than was ordered may have been executed, and
+            # the engine asks no more about an order that is filled (F28).
+            await self._ask(client_order_id, symbol)
+
+    async def _wait_for_leave(self, order: OrderRequest) -> ExecutionReport | None:
+        """Until the order may be sent; a report of its end when it may not, or no more. An exit waits for its turn."""
+        client_order_id = order.client_order_id
+        is_exit = order.side == "sell"
+        deadline = asyncio.get_running_loop().time() + ENTRY_PATIENCE_S
+        self._held_back.add(client_order_id)
+        while True:
+            banned_s = self._rest.banned_for_s()
+            pause_s = banned_s or self._private().wait_s(is_urgent=is_exit)
+            if client_order_id not in self._held_back:
+                return self._ended(order, "cancelled", "taken back before it was sent")
+            if not is_exit and (banned_s > 0 or asyncio.get_running_loop().time() + pause_s > deadline):
+                why = "the venue wants no requests" if banned_s else "our own budget of requests is used up"
+                return self._ended(order, "rejected", f"not sent: {why} for another {pause_s:.1f} s")
+            if banned_s == 0 and self._private().take_now(is_urgent=is_exit):
+                self._held_back.discard(client_order_id)
+                return None
+            await asyncio.sleep(min(pause_s, 1.0))
+
+    def _ended(self, order: OrderRequest, exec_type: ExecType, reason: str) -> ExecutionReport:
+        return ExecutionReport(order.client_order_id, order.symbol, exec_type, self._clock.now(), reason=reason)
+
+    def _private(self) -> PrivateBudget:
+        if self._budget is None:
+            self._budget = PrivateBudget(self._config.private_per_s, asyncio.get_running_loop().time)
+        return self._budget
 
     async def _cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         parameters = {"symbol": self._wire_by_symbol[symbol], "origClientOrderId": client_order_id}
         try:
+            await self._private().take(is_urgent=True)
             answer = await self._rest.read("/api/v3/order", parameters, signed=True, method="DELETE")
         except VenueError as error:
             self._tell(ExecutionReport(
@@ -243,19 +333,25 @@ class BinanceVenue:
     async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
         wire = self._wire_by_symbol[symbol]
         try:
+            await self._private().take(is_urgent=False)
             answer = await self._rest.read(
                 "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, signed=True
             )
             if answer.code == NO_SUCH_ORDER:
+                if client_order_id in self._posting:
+                    raise VenueError(f"{self.name}: not there yet, and its request is still under way")
+                self._disown(client_order_id)
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "not_found", self._clock.now(), reason=answer.message
                 ))
                 return
             self._watch_account(answer)
             status = parse_status(self._good(answer, "order"), client_order_id)
+            self._disowned.pop(client_order_id, None)
             trades: Sequence[Any] = ()
             if status.executed:
                 of_order: dict[str, str | int] = {"symbol": wire, "orderId": status.venue_order_id, "limit": 1000}
+                await self._private().take(is_urgent=False)
                 trades_answer = await self._rest.read("/api/v3/myTrades", of_order, weight=5, signed=True)
                 body = self._good(trades_answer, "myTrades")
                 trades = body if isinstance(body, list) else ()
@@ -271,6 +367,35 @@ class BinanceVenue:
         if status.ended is None and status.quantity > status.executed and len(self._working) < MOST_WORKING:
             self._working.setdefault(client_order_id, _Working(symbol, status.quantity))
 
+    def _disown(self, client_order_id: ClientOrderId) -> None:
+        self._disowned[client_order_id] = None
+        while len(self._disowned) > KEEP_DISOWNED:
+            del self._disowned[next(iter(self._disowned))]
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_every_s)
+            if self._rest.banned_for_s() == 0:
+                with contextlib.suppress(VenueError):  # asked again half a minute later
+                    await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Working orders that carry our mark and that nobody here watches: late arrivals end, others are told of."""
+        for order in await self.open_orders():
+            client_order_id, symbol = order.client_order_id, order.symbol
+            is_ours = client_order_id.startswith(CLIENT_ID_PREFIX) and symbol in self._wire_by_symbol
+            if not is_ours or client_order_id in self._working or client_order_id in self._posting:
+                continue
+            if client_order_id in self._disowned:
+                self._end_late_arrival(client_order_id, order.venue_order_id, symbol)
+            else:
+                self.query(client_order_id, symbol)
+
+    def _end_late_arrival(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
+        """The engine was told that this order does not exist: what it has filled is booked, and it ends."""
+        del self._disowned[client_order_id]
+        self.cancel(client_order_id, venue_order_id, symbol)
+
     # ---- the user stream and its stand-in ----------------------------------------------------------
 
     def _on_stream_report(self, report: ExecutionReport) -> None:
@@ -278,9 +403,11 @@ class BinanceVenue:
             self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
             return
         self._tell(report)
+        if report.exec_type == "accepted" and report.client_order_id in self._disowned:
+            self._end_late_arrival(report.client_order_id, report.venue_order_id, report.symbol)
 
     def _query_working(self) -> None:
-        for client_order_id in sorted(self._working):
+        for client_order_id in sorted(self._working.keys() - self._posting):
             self.query(client_order_id, self._working[client_order_id].symbol)
 
     async def _poll(self) -> None:
@@ -351,26 +478,3 @@ class BinanceVenue:
 
     def _odd(self, what: str, error: Exception) -> VenueError:
         return VenueError(f"{self.name}: {what}: not what Binance documents: {type(error).__name__} {error}")
-
-
-def _parameters(order: OrderRequest, wire_symbol: str) -> Mapping[str, str | int]:
-    parameters: dict[str, str | int] = {
-        "symbol": wire_symbol,
-        "side": order.side.upper(),
-        "type": _WIRE_TYPES[order.wire_type],
-        "quantity": to_text(order.quantity),
-        "newClientOrderId": order.client_order_id,
-        "newOrderRespType": "FULL",
-    }
-    if order.wire_type != "market":
-        if order.price is None:
-            raise ValueError(f"{order.client_order_id}: a limit order without a price was approved")
-        parameters["timeInForce"] = order.time_in_force
-        parameters["price"] = to_text(order.price)
-    if order.wire_type == "stop_limit":
-        # STOP_LOSS_LIMIT is the one stop every Binance spot symbol takes; a sell triggers when the last price falls
-        # to stopPrice, and a stopPrice at or above it is refused with -2010 instead of being sold.
-        if order.stop_price is None:
-            raise ValueError(f"{order.client_order_id}: a stop without a stop price was approved")
-        parameters["stopPrice"] = to_text(order.stop_price)
-    return parameters

@@ -93,7 +93,7 @@ class UserFrame:
 Frame = TradeFrame | QuoteFrame | BookDelta | AliveFrame | ClockFrame | EndFrame | AnswerFrame | UserFrame
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=8_192)
 def _positive(text: str) -> Decimal:
     """A price or quantity. Remembered by its text: the same few thousand prices come again and again."""
     value = parse_decimal(text)
@@ -102,7 +102,7 @@ def _positive(text: str) -> Decimal:
     return value
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=8_192)
 def _not_negative(text: str) -> Decimal:
     value = parse_decimal(text)
     if not ZERO <= value < ABSURD or text[0] == "-":

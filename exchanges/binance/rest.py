@@ -222,10 +222,16 @@ class RestClient:
         return (self._clock.now() + self.clock_offset_ns) // 1_000_000
 
     async def synchronise_clock(self) -> None:
-        """Measure how far the venue's clock is from ours, halving the round trip."""
+        """Measure how far the venue's clock is from ours, halving the round trip.
+
+        A server that tells no time (404) is taken to have ours.
+        """
         before = self._clock.now()
         answer = await self.once("GET", "/api/v3/time")
         after = self._clock.now()
+        if answer.status == 404:
+            self.clock_offset_ns = 0
+            return
         server_ms = answer.body.get("serverTime") if answer.is_ok and isinstance(answer.body, dict) else None
         if type(server_ms) is not int:
             raise TransportError(f"GET /api/v3/time: HTTP {answer.status} without serverTime")

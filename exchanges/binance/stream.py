@@ -97,6 +97,10 @@ class BinanceFeed:
         """All spot pairs of the venue; raises `VenueError` when it cannot be asked."""
         return await self._rest.instruments()
 
+    async def rules(self, instruments: Sequence[Instrument]) -> Sequence[Instrument]:
+        """These pairs as the venue has them now, without those it lists no more; raises `VenueError`."""
+        return await self._rest.rules(instruments)
+
     async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
         """The latest closed candles, oldest first (see `MarketClient.candles`); raises `VenueError`."""
         return await self._rest.candles(instrument, interval, limit)

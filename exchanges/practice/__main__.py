@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Final
 
 from exchanges.practice.config import DEFAULT_SYMBOLS, PracticeConfig, PracticeError, PracticeUrls
+from exchanges.practice.fault_script import FaultError, read_script
 from exchanges.practice.server import serve
 
 _BAD_INPUT: Final = 2
@@ -35,6 +37,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[PracticeCon
     parser.add_argument("--volatility", type=float, default=1.0, help="of the synthetic market; 1 is lively")
     parser.add_argument("--not-before-ns", type=int, default=0, help="earliest start of the shifted recording")
     parser.add_argument("--capital", type=_money, default=Decimal(10_000), help="of each quote currency at first")
+    parser.add_argument("--faults", type=Path, metavar="FILE", help="what goes wrong: docs/practice.md")
+    parser.add_argument(
+        "--check-coinbase-key", action="store_true", help="Coinbase's door takes only DIR/practice/coinbase-key.json"
+    )
     parser.add_argument("--child", action="store_true", help="end when the parent does")
     given = parser.parse_args(arguments)
     if not 0 <= given.port <= 65_535:
@@ -45,10 +51,15 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[PracticeCon
         parser.error("--speed: choose 0 (as fast as the client reads) or a factor such as 10")
     if not 0 < given.volatility <= 100:
         parser.error("--volatility: choose a factor above 0 and up to 100")
+    try:
+        faults = read_script(given.faults) if given.faults is not None else ()
+    except FaultError as error:
+        parser.exit(_BAD_INPUT, f"practice exchange: --faults: {error}\n")
     symbols = tuple(dict.fromkeys(part for text in given.symbols for part in text.split(",") if part))
     config = PracticeConfig(
         data_dir=given.data_dir, seed=given.seed, port=given.port, symbols=symbols, replay=tuple(given.replay),
         speed=given.speed, volatility=given.volatility, not_before_ns=given.not_before_ns, capital=given.capital,
+        faults=faults, checks_coinbase_key=given.check_coinbase_key,
     )
     return config, given.child
 
@@ -64,7 +75,7 @@ def _money(text: str) -> Decimal:
 
 
 def _announce(urls: PracticeUrls) -> None:
-    line = json.dumps({"rest_url": urls.rest_url, "ws_url": urls.ws_url, "ws_api_url": urls.ws_api_url})
+    line = json.dumps(asdict(urls))
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

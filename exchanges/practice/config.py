@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from exchanges.practice.fault_script import Fault
+
 DEFAULT_SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT")
 
 
@@ -19,7 +21,9 @@ class PracticeConfig:
     instead of the synthetic market, in the order of their receive times. `speed`: of a replay, 1 = as recorded,
     0 = as fast as the client reads. `volatility`: of the synthetic market, 1 = lively. `not_before_ns`: the
     shifted recording does not begin before this (UTC ns). `capital`: of each quote currency, on the first start.
-    `api_secrets`: (key, secret) pairs; when empty every key and signature is accepted.
+    `api_secrets`: (key, secret) pairs; when empty every key and signature is accepted. `faults`: what goes wrong,
+    and when. `checks_coinbase_key`: the Coinbase door takes only the key of `data_dir/practice/coinbase-key.json`
+    (made on the first start); otherwise any well-made token.
     """
 
     data_dir: Path
@@ -32,6 +36,8 @@ class PracticeConfig:
     not_before_ns: int = 0
     capital: Decimal = Decimal(10_000)
     api_secrets: tuple[tuple[str, str], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    checks_coinbase_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +47,5 @@ class PracticeUrls:
     rest_url: str
     ws_url: str
     ws_api_url: str
+    coinbase_ws_url: str = ""
+    coinbase_ws_user_url: str = ""

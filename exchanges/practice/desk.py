@@ -1,6 +1,6 @@
 """Order entry and account questions, whichever way they came (REST or the websocket API)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from exchanges.practice.account import Account
@@ -19,7 +19,11 @@ Params = Mapping[str, str]
 class Desk:
     """Each method takes the request's parameters and returns the body of the answer."""
 
-    def __init__(self, view: MarketView, account: Account, matching: Matching) -> None:
+    def __init__(
+        self, view: MarketView, account: Account, matching: Matching,
+        hides: Callable[[Order, int], bool] = lambda _order, _now_ms: False,
+    ) -> None:
+        self._hides = hides
         self._view = view
         self._account = account
         self._matching = matching
@@ -37,7 +41,7 @@ class Desk:
 
     def query(self, params: Params) -> dict[str, Any]:
         order = self._named(params)
-        if order is None:
+        if order is None or self._hides(order, self._view.now_ms()):
             raise VenueRefusal(-2013, "Order does not exist.")
         return order_row(order)
 

@@ -2,14 +2,23 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 
 from exchanges.practice.account import Account
+from exchanges.practice.coinbase.door import CoinbaseDoor
+from exchanges.practice.coinbase.keys import CoinbaseKeys
+from exchanges.practice.coinbase.side import CoinbaseSide
 from exchanges.practice.config import PracticeConfig
 from exchanges.practice.desk import Desk
+from exchanges.practice.fault_control import FaultControl
+from exchanges.practice.fault_hand import FaultHand
+from exchanges.practice.fault_market import FrameFaults
+from exchanges.practice.fault_orders import OrderFaults
+from exchanges.practice.faults import Faults
 from exchanges.practice.hub import Hub
 from exchanges.practice.market_socket import market_socket
 from exchanges.practice.market_view import MarketView
@@ -40,6 +49,13 @@ class Exchange(Protocol):
         """Until cancelled."""
         ...
 
+    @property
+    def faults(self) -> Faults: ...
+
+    def beside(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside `run`, until cancelled."""
+        ...
+
     def cut_clients(self) -> None:
         """End all websockets."""
         ...
@@ -53,27 +69,56 @@ class _Floor:
     """What both kinds share: sockets, account, matching, REST."""
 
     def __init__(self, config: PracticeConfig, view: MarketView, account_file: Path) -> None:
-        self.hub = Hub()
+        started = time.monotonic()
+        self.faults = Faults(config.faults, lambda: time.monotonic() - started)
+        frame_faults, order_faults = FrameFaults(self.faults), OrderFaults(self.faults)
+        self.hub = Hub(frame_faults.on_binance_frame)
         opening = {pair.quote: config.capital for pair in view.pairs.values()}
         self.account = Account(account_file, opening)
-        self.matching = Matching(view, self.account, lambda event: self.ws_api.tell(event))
-        desk = Desk(view, self.account, self.matching)
-        signing = Signing(view, config.api_secrets)
-        self.ws_api = WsApi(view, desk, signing)
-        self._rest = (MarketRest(view), AccountRest(desk, signing))
+        self.matching = Matching(view, self.account, self._tell, order_faults)
+        desk = Desk(view, self.account, self.matching, order_faults.hides)
+        signing = Signing(view, config.api_secrets, self.faults.skew_ms)
+        self.ws_api = WsApi(view, desk, signing, frame_faults)
+        self.coinbase = CoinbaseDoor(
+            CoinbaseSide(view, self.account, self.matching, order_faults.hides, self.faults),
+            CoinbaseKeys(account_file.parent, is_checked=config.checks_coinbase_key), self.hub, frame_faults,
+        )
+        self._rest = (
+            MarketRest(view, self.faults.skew_ms, lambda name: self.faults.lasts("maintenance", name)),
+            AccountRest(desk, signing),
+        )
+        self._hand = FaultHand(
+            self.faults, view, self.account, self.matching, cut_market=self._cut_market, cut_user=self._cut_user,
+        )
+
+    def beside(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._hand.run(), self.coinbase.beat()]
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self.ws_api.tell(event)
+        self.coinbase.tell(event)
 
     def routes(self) -> list[web.RouteDef]:
         market, account = self._rest
         return [
-            *market.routes(), *account.routes(), *self.ws_api.routes(),
+            *market.routes(), *account.routes(), *self.ws_api.routes(), *self.coinbase.routes(),
+            *FaultControl(self.faults).routes(),
             web.get("/stream", market_socket(self.hub, is_wrapped=True)),
             web.get("/ws", market_socket(self.hub, is_wrapped=False)),
             web.get("/ws/{stream:.+}", market_socket(self.hub, is_wrapped=False)),
         ]
 
     def cut_clients(self) -> None:
+        self._cut_market()
+        self._cut_user()
+
+    def _cut_market(self) -> None:
         self.hub.cut_all()
+        self.coinbase.cut_market()
+
+    def _cut_user(self) -> None:
         self.ws_api.cut_all()
+        self.coinbase.cut_user()
 
 
 class SyntheticExchange:
@@ -105,6 +150,13 @@ class SyntheticExchange:
             for tier, bar in step.closed:
                 self._file.closed(name, tier, bar)
         self._publisher.publish(steps)
+
+    @property
+    def faults(self) -> Faults:
+        return self._floor.faults
+
+    def beside(self) -> list[Coroutine[Any, Any, None]]:
+        return self._floor.beside()
 
     def routes(self) -> list[web.RouteDef]:
         return self._floor.routes()
@@ -138,6 +190,13 @@ class ReplayExchange:
         view = ReplayView(session, choose_shift(session, config.not_before_ns), config.speed, config.seed)
         self._floor = _Floor(config, view, config.data_dir / _FOLDER / "account-replay.jsonl")
         self._replay = Replay(session, view, self._floor.hub, self._floor.matching, config.speed)
+
+    @property
+    def faults(self) -> Faults:
+        return self._floor.faults
+
+    def beside(self) -> list[Coroutine[Any, Any, None]]:
+        return self._floor.beside()
 
     def routes(self) -> list[web.RouteDef]:
         return self._floor.routes()

@@ -7,6 +7,8 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from exchanges.practice.fault_market import Action, Lane
+
 SLOW_LIMIT: Final = 20_000
 """Frames waiting for one client before it is dropped (synthetic market)."""
 PRESSURE_LIMIT: Final = 256
@@ -18,7 +20,9 @@ STREAM_LIMIT: Final = 1_024
 class Client:
     """One websocket with its own queue, so that one slow reader holds up nobody else."""
 
-    __slots__ = ("_closing", "_queue", "_transport", "_wake", "_writer", "drained", "is_wrapped", "streams", "ws")
+    __slots__ = (
+        "_closing", "_lane", "_queue", "_transport", "_wake", "_writer", "drained", "is_wrapped", "streams", "ws",
+    )
 
     def __init__(self, ws: web.WebSocketResponse, transport: asyncio.BaseTransport | None, *, is_wrapped: bool) -> None:
         self.ws = ws
@@ -30,6 +34,7 @@ class Client:
         self._queue: deque[str] = deque()
         self._wake = asyncio.Event()
         self._closing: tuple[int, bytes] | None = None
+        self._lane: Lane | None = None
         self._writer = asyncio.get_running_loop().create_task(self._write())
 
     @property
@@ -48,6 +53,15 @@ class Client:
                 self.cut(1008, b"too slow")
                 self.abort()
         self._wake.set()
+
+    def carry(self, action: Action, text: str) -> None:
+        """Queue a frame to which a fault may happen on the way."""
+        if self._lane is None:
+            if action == "pass":
+                self.send(text)
+                return
+            self._lane = Lane(self.send)
+        self._lane.put(action, text)
 
     def cut(self, code: int, reason: bytes) -> None:
         """Close the connection from our side."""
@@ -87,11 +101,13 @@ class Client:
 class Hub:
     """All market clients."""
 
-    __slots__ = ("_by_stream", "clients", "on_change")
+    __slots__ = ("_by_stream", "_fate", "_taps", "clients", "on_change")
 
-    def __init__(self) -> None:
+    def __init__(self, fate: Callable[[str, str], tuple[Action, str]] = lambda _stream, data: ("pass", data)) -> None:
         self.clients: dict[Client, None] = {}
+        self._fate = fate
         self._by_stream: dict[str, dict[Client, None]] = {}
+        self._taps: dict[str, Callable[[str], None]] = {}
         self.on_change: Callable[[], None] = lambda: None
 
     @property
@@ -120,22 +136,32 @@ class Hub:
             listeners = self._by_stream.get(stream)
             if listeners is not None:
                 listeners.pop(client, None)
-                if not listeners:
+                if not listeners and stream not in self._taps:
                     del self._by_stream[stream]
+        self.on_change()
+
+    def tap(self, stream: str, hear: Callable[[str], None]) -> None:
+        """Give each frame of a stream to `hear` as well, before any fault, for as long as we live."""
+        self._taps[stream] = hear
+        self._by_stream.setdefault(stream, {})
         self.on_change()
 
     def publish(self, stream: str, data: str) -> None:
         """Send one frame to the stream's listeners, wrapped where they connected to /stream."""
+        hear = self._taps.get(stream)
+        if hear is not None:
+            hear(data)
         listeners = self._by_stream.get(stream)
         if not listeners:
             return
+        action, data = self._fate(stream, data)
         wrapped: str | None = None
         for client in list(listeners):
             if client.is_wrapped:
                 wrapped = wrapped or f'{{"stream":"{stream}","data":{data}}}'
-                client.send(wrapped)
+                client.carry(action, wrapped)
             else:
-                client.send(data)
+                client.carry(action, data)
 
     async def relieved(self) -> None:
         """Wait until every client has room (the back-pressure of a replay)."""

@@ -48,6 +48,10 @@ class MarketView(Protocol):
 
     def ticker_24h(self, name: str) -> dict[str, Any] | None: ...
 
+    def shock(self, name: str, ratio: float) -> None:
+        """Multiply the price, where it is not a recording's."""
+        ...
+
     def info(self) -> dict[str, Any]:
         """For GET /practice/v1/info."""
         ...

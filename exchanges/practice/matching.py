@@ -1,12 +1,12 @@
 """Matches client orders against the market: takers walk the book, resting orders wait for trades and quotes.
 
 The market does not feel the orders: fills are not printed, and quantity taken from a level is only gone until
-the book next changes. Fees are 0.1 % of what is received.
+the book next changes. Fees are 0.1 % of what is received; of an order with `fee_in_quote`, 0.1 % of its turnover.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from exchanges.practice.account import Account
 from exchanges.practice.market_view import Level, MarketView
@@ -24,11 +24,46 @@ _REASONS: Final = {_BALANCE: "INSUFFICIENT_BALANCES", _STOP_THROUGH: "STOP_PRICE
 UserSink = Callable[[dict[str, Any]], None]
 
 
+class Executions(Protocol):
+    """Where faults of the matching itself come from."""
+
+    def pieces(self, pair: Pair, order: Order, quantity: Decimal) -> Sequence[Decimal]:
+        """What a taker takes from one level, in parts."""
+        ...
+
+    def excess(self, pair: Pair, order: Order) -> Decimal:
+        """How much more than was ordered a filled order gets."""
+        ...
+
+    def refuses_stop(self, order: Order) -> bool: ...
+
+    def refuses_orders(self, pair: Pair) -> bool:
+        """Whether the market is closed: nothing is taken and nothing is matched."""
+        ...
+
+
+class _NoFaults:
+    def pieces(self, pair: Pair, order: Order, quantity: Decimal) -> Sequence[Decimal]:
+        return (quantity,)
+
+    def excess(self, pair: Pair, order: Order) -> Decimal:
+        return ZERO
+
+    def refuses_stop(self, order: Order) -> bool:
+        return False
+
+    def refuses_orders(self, pair: Pair) -> bool:
+        return False
+
+
 class Matching:
     """All orders of the account. Each public call commits before it returns or tells anybody."""
 
-    def __init__(self, view: MarketView, account: Account, sink: UserSink) -> None:
+    def __init__(
+        self, view: MarketView, account: Account, sink: UserSink, executions: Executions | None = None
+    ) -> None:
         self._view = view
+        self._executions: Executions = executions or _NoFaults()
         self._account = account
         self._sink = sink
         self._reports: list[dict[str, Any]] = []
@@ -66,18 +101,21 @@ class Matching:
         return Order(
             order_id, new.client_id or f"practice-{order_id}", new.pair.name, new.side, new.kind, new.time_in_force,
             new.price, new.quantity, new.quote_quantity, new.stop_price, now, now,
-            is_working=not is_stop, working_ms=0 if is_stop else now,
+            is_working=not is_stop, working_ms=0 if is_stop else now, fee_in_quote=new.fee_in_quote,
         )
 
     def _check(self, new: NewOrder, order: Order) -> None:
         pair = new.pair
+        if self._executions.refuses_orders(pair):
+            raise VenueRefusal(-1013, "Market is closed.")
         standing = self._account.find(pair.name, None, order.client_id)
         if standing is not None and standing.is_open:
             raise VenueRefusal(-2010, "Duplicate order sent.")
         if sum(o.name == pair.name for o in self._account.open_orders.values()) >= pair.max_orders > 0:
             raise VenueRefusal(-1013, "Filter failure: MAX_NUM_ORDERS")
         last = self._view.last_price(pair.name)
-        if new.kind in TRIGGERED and last is not None and order.is_triggered_by(last):
+        is_through = last is not None and order.stop_price > ZERO and order.is_triggered_by(last)
+        if new.kind in TRIGGERED and (is_through or self._executions.refuses_stop(order)):
             raise VenueRefusal(-2010, _STOP_THROUGH)
         if new.kind == "MARKET" and new.quantity and last is not None:
             check_notional(pair, last * new.quantity)
@@ -94,9 +132,9 @@ class Matching:
                 return pair.base, order.quantity
             return pair.base, self._walk_quote(pair, order)[0]
         if order.is_limit:
-            return pair.quote, order.price * order.quantity
+            return pair.quote, order.price * order.quantity * _with_fee(order)
         if order.stop_price:
-            return pair.quote, order.stop_price * order.quantity
+            return pair.quote, order.stop_price * order.quantity * _with_fee(order)
         if order.quote_quantity:
             return pair.quote, order.quote_quantity
         left, cost = order.quantity, ZERO
@@ -105,13 +143,13 @@ class Matching:
             cost, left = cost + part * price, left - part
             if left <= ZERO:
                 break
-        return pair.quote, cost
+        return pair.quote, cost * _with_fee(order)
 
     def _hold(self, pair: Pair, order: Order) -> None:
         if order.kind == "MARKET":
             return
         if order.is_buy:
-            order.hold_price = order.price if order.is_limit else order.stop_price
+            order.hold_price = (order.price if order.is_limit else order.stop_price) * _with_fee(order)
         else:
             order.hold_price = Decimal(1)
         amount = order.hold_price * order.quantity
@@ -130,7 +168,8 @@ class Matching:
                 if part <= ZERO or not self._can_pay(pair, order, price, part):
                     break
                 self._use(order, price, part)
-                fills.append(self._fill(pair, order, price, part, is_maker=False))
+                for piece in self._executions.pieces(pair, order, part):
+                    fills.append(self._fill(pair, order, price, piece, is_maker=False))
         if order.is_open and (not order.is_limit or order.time_in_force != "GTC"):
             self._finish(pair, order, "EXPIRED")
         return fills
@@ -158,13 +197,13 @@ class Matching:
 
     def _walk_quote(self, pair: Pair, order: Order) -> tuple[Decimal, Decimal]:
         """Quantity (whole steps) and cost that `quote_quantity` reaches."""
-        bought, left = ZERO, order.quote_quantity
+        bought, left = ZERO, order.quote_quantity / _with_fee(order)
         for price, quantity in self._crossing(order):
             part = min(quantity, _floor(left / price, pair.step))
             bought, left = bought + part, left - part * price
             if part < quantity:
                 break
-        return bought, order.quote_quantity - left
+        return bought, order.quote_quantity / _with_fee(order) - left
 
     def _is_fillable(self, order: Order) -> bool:
         return sum((quantity for _, quantity in self._crossing(order)), ZERO) >= order.left
@@ -173,12 +212,17 @@ class Matching:
         """A triggered stop may cost more than was held for it."""
         if not order.is_buy:
             return order.hold_price > ZERO or self._account.balance(pair.base)[0] >= quantity
-        return self._account.balance(pair.quote)[0] + order.hold_price * quantity >= price * quantity
+        cost = price * quantity * _with_fee(order)
+        return self._account.balance(pair.quote)[0] + order.hold_price * quantity >= cost
 
     def _fill(self, pair: Pair, order: Order, price: Decimal, quantity: Decimal, *, is_maker: bool) -> Fill:
         turnover = price * quantity
         held = order.hold_price * quantity
-        if order.is_buy:
+        if order.is_buy and order.fee_in_quote:
+            fee, fee_asset = _fee(turnover), pair.quote
+            self._account.add(pair.quote, held - turnover - fee, -held)
+            self._account.add(pair.base, quantity)
+        elif order.is_buy:
             fee, fee_asset = _fee(quantity), pair.base
             self._account.add(pair.quote, held - turnover, -held)
             self._account.add(pair.base, quantity - fee)
@@ -197,7 +241,17 @@ class Matching:
         self._account.book_fill(fill)
         self._account.touch(order)
         self._reports.append(execution_report(order, "TRADE", order.updated_ms, fill))
+        if order.left == ZERO:
+            self._overfill(pair, order, price)
         return fill
+
+    def _overfill(self, pair: Pair, order: Order, price: Decimal) -> None:
+        excess = self._executions.excess(pair, order)
+        if excess > ZERO:
+            order.hold_price = ZERO
+            asset, amount = (pair.quote, excess * price * 2) if order.is_buy else (pair.base, excess)
+            if self._account.balance(asset)[0] >= amount:
+                self._fill(pair, order, price, excess, is_maker=False)
 
     def _finish(self, pair: Pair, order: Order, status: str, cancel_id: str = "") -> None:
         held = order.hold_price * order.left
@@ -225,6 +279,8 @@ class Matching:
     def on_trade(self, name: str, price: Decimal, quantity: Decimal, *, maker_is_buyer: bool) -> None:
         """A public trade: triggers stops, and fills resting limits it reached, best priced first."""
         pair = self._view.pairs[name]
+        if self._executions.refuses_orders(pair):
+            return
         for order in self._resting(name, is_working=False):
             if order.is_triggered_by(price):
                 self._trigger(pair, order)
@@ -239,6 +295,8 @@ class Matching:
     def on_book(self, name: str) -> None:
         """New quotes: a resting limit that they cross is filled with what they offer, at its own price."""
         pair = self._view.pairs[name]
+        if self._executions.refuses_orders(pair):
+            return
         for order in self._resting(name, is_working=True):
             for price, quantity in self._crossing(order):
                 part = min(order.left, quantity)
@@ -267,6 +325,11 @@ class Matching:
         for report in reports:
             self._sink(report)
 
+    def move(self, asset: str, amount: Decimal) -> None:
+        """Money from outside (negative: to it)."""
+        self._account.add(asset, amount)
+        self._commit()
+
     def balances(self) -> Mapping[str, tuple[Decimal, Decimal]]:
         """All balances that are not nothing."""
         return {asset: self._account.balance(asset) for asset in sorted(self._account.free)}
@@ -274,6 +337,11 @@ class Matching:
 
 def _floor(value: Decimal, step: Decimal) -> Decimal:
     return (value / step).to_integral_value(rounding=ROUND_FLOOR) * step if step else value
+
+
+def _with_fee(order: Order) -> Decimal:
+    """What a buyer's turnover costs, as a factor."""
+    return 1 + FEE if order.fee_in_quote and order.is_buy else Decimal(1)
 
 
 def _fee(received: Decimal) -> Decimal:

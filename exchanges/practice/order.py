@@ -15,7 +15,8 @@ class Order:
     """`quantity` is base (0 while a market order is by `quote_quantity`); times are venue ms.
 
     `hold_price`: what one unit still open keeps locked: quote for a buy, 1 for a sell, 0 = nothing is locked.
-    `is_working` is false while a stop waits for its price.
+    `is_working` is false while a stop waits for its price. `fee_in_quote`: fees are taken in the quote currency on
+    both sides, as Coinbase does, instead of out of what is received.
     """
 
     order_id: int
@@ -36,6 +37,7 @@ class Order:
     turnover: Decimal = ZERO
     is_working: bool = True
     working_ms: int = 0
+    fee_in_quote: bool = False
 
     @property
     def is_buy(self) -> bool:
@@ -90,8 +92,8 @@ _FILL_MONEY: Final = tuple(name in ("price", "quantity", "turnover", "fee") for 
 
 
 def order_from_row(row: list[Any]) -> Order:
-    """What `Order.to_row` wrote."""
-    values: list[Any] = [Decimal(v) if is_money else v for v, is_money in zip(row, _ORDER_MONEY, strict=True)]
+    """What `Order.to_row` wrote; rows of earlier versions lack the last fields."""
+    values: list[Any] = [Decimal(v) if is_money else v for v, is_money in zip(row, _ORDER_MONEY, strict=False)]
     return Order(*values)
 
 

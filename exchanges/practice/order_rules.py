@@ -30,6 +30,7 @@ class NewOrder:
     stop_price: Decimal
     client_id: str
     response: str
+    fee_in_quote: bool = False
 
 
 def read_order(pair: Pair, params: Mapping[str, str]) -> NewOrder:

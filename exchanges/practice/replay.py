@@ -116,6 +116,9 @@ class ReplayView:
             "closeTime": self.now_ms(), "firstId": rows[0]["id"], "lastId": rows[-1]["id"], "count": len(rows),
         }
 
+    def shock(self, name: str, ratio: float) -> None:
+        """A recording stays as it is."""
+
     def info(self) -> dict[str, Any]:
         shift = self.days * DAY_NS
         return {

@@ -1,6 +1,6 @@
 """Public REST: /api/v3 market data in the real venue's formats and errors."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -36,8 +36,13 @@ def refusal_body(refusal: VenueRefusal) -> dict[str, Any]:
 class MarketRest:
     """Handlers over a `MarketView`."""
 
-    def __init__(self, view: MarketView) -> None:
+    def __init__(
+        self, view: MarketView, skew_ms: Callable[[], int] = lambda: 0,
+        is_closed: Callable[[str], bool] = lambda _name: False,
+    ) -> None:
         self._view = view
+        self._skew_ms = skew_ms
+        self._is_closed = is_closed
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -54,7 +59,7 @@ class MarketRest:
         return reply({})
 
     async def time(self, _request: web.Request) -> web.Response:
-        return reply({"serverTime": self._view.now_ms()})
+        return reply({"serverTime": self._view.now_ms() + self._skew_ms()})
 
     async def info(self, _request: web.Request) -> web.Response:
         return reply(self._view.info())
@@ -62,13 +67,16 @@ class MarketRest:
     async def exchange_info(self, request: web.Request) -> web.Response:
         chosen = self._several(request) or list(self._view.pairs.values())
         return reply({
-            "timezone": "UTC", "serverTime": self._view.now_ms(),
+            "timezone": "UTC", "serverTime": self._view.now_ms() + self._skew_ms(),
             "rateLimits": [
                 {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000},
                 {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
             ],
-            "exchangeFilters": [], "symbols": [listing(pair) for pair in chosen],
+            "exchangeFilters": [], "symbols": [self._listed(pair) for pair in chosen],
         })
+
+    def _listed(self, pair: Pair) -> Mapping[str, Any]:
+        return {**listing(pair), "status": "BREAK"} if self._is_closed(pair.name) else listing(pair)
 
     async def depth(self, request: web.Request) -> web.Response:
         pair = self.pair(request)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from exchanges.practice.config import PracticeConfig, PracticeError, PracticeUrls
 from exchanges.practice.exchange import Exchange, open_exchange
+from exchanges.practice.fault_requests import RequestFaults
 from exchanges.practice.rest_market import VenueRefusal, refusal_body, reply
 
 HOST: Final = "127.0.0.1"
@@ -35,8 +36,23 @@ async def serve(config: PracticeConfig, ready: Callable[[PracticeUrls], None]) -
         await runner.setup()
         await web.SockSite(runner, bound).start()
         port = bound.getsockname()[1]
-        ready(PracticeUrls(f"http://{HOST}:{port}", f"ws://{HOST}:{port}/stream", f"ws://{HOST}:{port}/ws-api/v3"))
-        await exchange.run()
+        base = f"ws://{HOST}:{port}"
+        ready(PracticeUrls(
+            f"http://{HOST}:{port}", f"{base}/stream", f"{base}/ws-api/v3", f"{base}/coinbase/market",
+            f"{base}/coinbase/user",
+        ))
+        await _run(exchange)
+
+
+async def _run(exchange: Exchange) -> None:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            beside = [tasks.create_task(work) for work in exchange.beside()]
+            await exchange.run()
+            for task in beside:
+                task.cancel()
+    except* PracticeError as several:
+        raise PracticeError(str(several.exceptions[0])) from several
 
 
 async def _stop(runner: web.AppRunner, exchange: Exchange) -> None:
@@ -83,7 +99,8 @@ def _bind(port: int) -> socket.socket:
 
 
 def _application(exchange: Exchange) -> web.Application:
-    app = web.Application(middlewares=[_errors], client_max_size=_BODY_LIMIT)
+    middlewares = [_errors, RequestFaults(exchange.faults).middleware()]
+    app = web.Application(middlewares=middlewares, client_max_size=_BODY_LIMIT)
     app.add_routes(exchange.routes())
     return app
 

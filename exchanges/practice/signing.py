@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from exchanges.practice.market_view import MarketView
@@ -15,8 +15,11 @@ _LONGEST_WINDOW_MS: Final = 60_000
 class Signing:
     """Checks what the real venue checks; with no keys configured any key and signature will do."""
 
-    def __init__(self, view: MarketView, secrets: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, view: MarketView, secrets: tuple[tuple[str, str], ...], skew_ms: Callable[[], int] = lambda: 0
+    ) -> None:
         self._view = view
+        self._skew_ms = skew_ms
         self._secrets = dict(secrets)
 
     def check(self, params: Mapping[str, str], key: str, payload: str) -> None:
@@ -28,7 +31,8 @@ class Signing:
             raise VenueRefusal(-1131, "recvWindow must be less than 60000.")
         if stamp_ms is not None and len(stamp) > 15:
             stamp_ms //= 1000  # microseconds
-        if stamp_ms is None or not self._view.accepts_stamp(stamp_ms, _DEFAULT_WINDOW_MS if window is None else window):
+        window = _DEFAULT_WINDOW_MS if window is None else window
+        if stamp_ms is None or not self._view.accepts_stamp(stamp_ms - self._skew_ms(), window):
             raise VenueRefusal(-1021, "Timestamp for this request is outside of the recvWindow.")
         if not self._secrets:
             return

@@ -68,6 +68,12 @@ class SyntheticPair:
         """The pair's log price relative to its start."""
         return _OWN_SHARE * self.path.level + _MARKET_SHARE * market_level
 
+    def shock(self, ratio: float) -> None:
+        """Multiply the price from the next step on."""
+        change = math.log(ratio) / _OWN_SHARE
+        self.path.level += change
+        self.path.centre += change
+
     def step(self, rng: Random, market_level: float, end_ms: int) -> PairStep:
         """Advance to `end_ms`."""
         self.path.advance(rng)

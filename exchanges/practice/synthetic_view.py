@@ -90,6 +90,9 @@ class SyntheticView:
         bars = one.candles.bars(900_000, 96, None, None)
         return ticker_24h(one.pair, bars, one.ladder.best(), one.ladder.trade_id, self._market.now_ms)
 
+    def shock(self, name: str, ratio: float) -> None:
+        self._market.pairs[name].shock(ratio)
+
     def info(self) -> dict[str, Any]:
         return {
             "mode": "synthetic", "seed": self._seed, "symbols": [pair.symbol for pair in self.pairs.values()],

@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from exchanges.practice.desk import Desk, Params
+from exchanges.practice.fault_market import FrameFaults
 from exchanges.practice.hub import BINARY, TEXT, Client
 from exchanges.practice.market_view import MarketView
 from exchanges.practice.rest_market import VenueRefusal, refusal_body
@@ -19,8 +20,9 @@ _UNSIGNED: Final = ("ping", "time")
 class WsApi:
     """All connections; `tell` sends an event of the account to those that subscribed."""
 
-    def __init__(self, view: MarketView, desk: Desk, signing: Signing) -> None:
+    def __init__(self, view: MarketView, desk: Desk, signing: Signing, faults: FrameFaults) -> None:
         self._view = view
+        self._faults = faults
         self._signing = signing
         self._listeners: dict[Client, int] = {}  # -> subscription id
         self._clients: dict[Client, None] = {}
@@ -37,8 +39,11 @@ class WsApi:
 
     def tell(self, event: dict[str, Any]) -> None:
         """An executionReport or outboundAccountPosition."""
+        if not self._listeners:
+            return
+        action = self._faults.judge_event(event.get("s", ""), is_fill=event.get("x") == "TRADE")
         for client, number in list(self._listeners.items()):
-            client.send(orjson.dumps({"subscriptionId": number, "event": event}).decode())
+            client.carry(action, orjson.dumps({"subscriptionId": number, "event": event}).decode())
 
     def cut_all(self) -> None:
         for client in list(self._clients):

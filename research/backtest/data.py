@@ -1,21 +1,34 @@
-"""Candles for a backtest: of a file, or of the history."""
+"""Candles for a backtest, of a file or of the history, with what is odd about them."""
 
 import tempfile
-from collections.abc import Sequence
-from decimal import Decimal
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-from research.backtest.runner import Bars
-from store.candle_columns import CandleColumns
+from research.backtest.bars import Bars
+from research.history.audit import find_oddities
+from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
+from store.candle_grid import CandleGrid, find_gaps
 from store.candles import CandleStore
+
+_SHOWN: Final = 10
 
 
 class DataError(ValueError):
     """There are no such candles: the text says where they were looked for, and how they get there."""
 
 
-def bars_of_file(path: Path, symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> tuple[Bars, str]:
-    """(candles, fingerprint) of a CSV, JSON or Parquet file; `symbol` and `interval` may be "" when it says so itself."""
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What a run is computed from. `fingerprint`: SHA-256 of every number; `quality`: gaps and oddities, for the report."""
+
+    bars: Bars
+    fingerprint: str
+    quality: dict[str, Any]
+
+
+def of_file(path: Path, symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> Dataset:
+    """A CSV, JSON or Parquet file; `symbol` and `interval` may be "" when it says so itself. Raises `DataError`."""
     from research.history.importing import ImportOptions, import_file
 
     with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
@@ -24,39 +37,33 @@ def bars_of_file(path: Path, symbol: str, interval: str, start_ns: int | None, e
         found = store.series()
         chosen = [each for each in found if symbol in ("", each[0]) and interval in ("", each[1])]
         if len(chosen) != 1:
-            names = ", ".join(f"{name} {step}" for name, step in found[:10])
+            names = ", ".join(f"{name} {step}" for name, step in found[:_SHOWN])
             raise DataError(f"{path} holds {len(found)} series ({names}): choose with --symbol and --timeframe")
-        return _bars(store, *chosen[0], start_ns, end_ns)
+        return of_store(store, *chosen[0], start_ns, end_ns, where=str(path))
 
 
-def bars_of_store(
-    store: CandleStore, symbol: str, interval: str, start_ns: int | None, end_ns: int | None,
-) -> tuple[Bars, str]:
-    """(candles, fingerprint) of the history."""
-    return _bars(store, symbol, interval, start_ns, end_ns)
-
-
-def _bars(store: CandleStore, symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> tuple[Bars, str]:
+def of_store(
+    store: CandleStore, symbol: str, interval: str, start_ns: int | None, end_ns: int | None, *, where: str = "",
+) -> Dataset:
+    """The history. Raises `DataError` for fewer than two candles."""
     columns = store.read(symbol, interval, start_ns, end_ns)
     if len(columns) < 2:
         raise DataError(
-            f"{store.root}: {len(columns)} candles of {symbol} {interval} in this range. Import or backfill them: tradelab data"
+            f"{where or store.root}: {len(columns)} candles of {symbol} {interval} in this range, at least 2 are wanted. "
+            "Import or backfill them: tradelab data --help"
         )
-    return bars_of_columns(symbol, interval, columns), store.fingerprint(symbol, interval, start_ns, end_ns)
-
-
-def bars_of_columns(symbol: str, interval: str, columns: CandleColumns) -> Bars:
-    """Exact prices on demand, floats for the rule."""
-    exact: dict[str, Sequence[Decimal]] = {}
-
-    def price(name: str, index: int) -> Decimal:
-        if name not in exact:
-            exact[name] = getattr(columns, name).decimals()
-        return exact[name][index]
-
-    closes = columns.close.decimals()
-    floats = {name: getattr(columns, name).floats().tolist() for name in ("open", "high", "low", "close", "volume")}
-    return Bars(
-        symbol, interval, columns.ts_ns.tolist(), floats["open"], floats["high"], floats["low"], floats["close"],
-        floats["volume"], price, closes,
+    return Dataset(
+        Bars(symbol, interval, columns), store.fingerprint(symbol, interval, start_ns, end_ns),
+        quality(symbol, interval, columns),
     )
+
+
+def quality(symbol: str, interval: str, columns: CandleColumns) -> dict[str, Any]:
+    """The audit of exactly the candles that are used: nothing is filled in, a gap is told."""
+    arrays = CandleArrays.of_columns(symbol, interval, columns)
+    gaps = find_gaps(CandleGrid.of(interval, arrays.ts_open), arrays.ts_open, LONGEST_FILLED_GAP)
+    odd = find_oddities(arrays)
+    return {
+        "gaps": len(gaps), "missing": sum(gap.candles for gap in gaps), "silent": int((arrays.volume == 0).sum()),
+        "oddities": len(odd), "shown": [{"ts": each.ts_ns, "text": each.sentence()} for each in odd[:_SHOWN]],
+    }

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 
+EQUAL: Final = 1e-12
+"""Averages closer than this (as a ratio of the price) are equal: less than what rolling sums may be wrong by, and far
+less than one tick moves them. Without it, prices that stand still would cross by rounding."""
+
+
 class RuleError(ValueError):
     """A rule that cannot be used: the text names rule, parameter or file, and what to do."""
 
@@ -30,16 +35,12 @@ class Context(Protocol):
     low: float
     close: float
     volume: float
-
-    @property
-    def quantity(self) -> float:
-        """Base held now."""
-        ...
-
-    @property
-    def is_waiting(self) -> bool:
-        """Is an order on its way to the next open?"""
-        ...
+    quantity: float
+    """Base held now."""
+    cash: float
+    """Quote not spent."""
+    is_waiting: bool
+    """Is an order on its way to the next open?"""
 
     def buy(self, fraction: float | None = None, *, stop: float | None = None, target: float | None = None,
             trail: float | None = None) -> None:
@@ -53,7 +54,7 @@ class Context(Protocol):
 
 @runtime_checkable
 class Rule(Protocol):
-    """A rule. `prepare(candles)`, when there is one, gets all candles as arrays before the run begins."""
+    """A rule. `prepare(candles)`, when there is one, gets all candles (`research.backtest.bars.Candles`) before the run."""
 
     def on_candle(self, context: Context) -> None: ...
 
@@ -136,11 +137,11 @@ class SmaCross:
     def on_candle(self, context: Context) -> None:
         close = context.close
         difference = self._fast.add(close) - self._slow.add(close)
-        if difference > 0.0:
+        if difference > close * EQUAL:
             before, self._sign = self._sign, 1
             if before < 0 and not context.quantity:
                 context.buy()
-        elif difference < 0.0:
+        elif difference < -close * EQUAL:
             before, self._sign = self._sign, -1
             if before > 0 and context.quantity:
                 context.sell()
@@ -162,9 +163,9 @@ class BollingerReversion:
         close = context.close
         mean, deviation = self._bands.add(close)
         if context.quantity:
-            if close >= mean:
+            if close >= mean - close * EQUAL:
                 context.sell()
-        elif close < mean - self._k * deviation:
+        elif close < mean - self._k * deviation - close * EQUAL:
             context.buy()
 
 

@@ -1,10 +1,12 @@
 """The loop: one candle after the other through the live engine, with a venue that fills at the next open.
 
-Per candle: orders that wait for it fill at its open; exits that the engine holds see the candle's pessimistic path
-(for who holds, the low comes first); the close is a trade tick like any other; then the rule decides. Everything that
-trades is the live code: `orders.engine.Engine` with gate, ledger and trailing, told nothing it would not be told live.
+Per candle: orders that wait for it fill at its open. While exits are held by the engine, the candle's pessimistic path
+follows (who holds sees the low before the high, `market.candle_path`), and each trigger on the way is met at its own
+price, after a gap where the gap ended. Then the close, then the rule decides. Everything that trades is the live code:
+`orders.engine.Engine` with gate, ledger and trailing, told nothing that it would not be told live.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
@@ -12,22 +14,18 @@ from typing import Any, Final
 
 from bus.ids import ClientOrderId, SessionId, TradeId, VenueOrderId
 from bus.messages.header import Message, MessageMaker
-from bus.messages.ledger import FundsChanged, PositionClosed
-from bus.messages.orders import (
-    ExecutionReport,
-    OrderDenied,
-    OrderFilled,
-    Protection,
-    SubmitOrder,
-    TrailSpec,
-)
+from bus.messages.ledger import FundsChanged
+from bus.messages.orders import ExecutionReport, Protection, SubmitOrder, TrailSpec
 from market.instrument import Instrument
 from market.interval import interval_ns
 from market.money import ONE, ZERO
 from market.ticks import TradeTick
-from orders.effects import CancelAtVenue, QueryVenue, SubmitToVenue
+from orders.effects import SubmitToVenue
 from orders.engine import Engine, EngineConfig
-from research.backtest.rules import Rule
+from research.backtest.bars import Bars, Row
+from research.backtest.context import CandleContext, Wish
+from research.backtest.rules import Rule, RuleError
+from research.backtest.trades import Trade, TradeFold, exit_reason
 from risk.approved import OrderRequest
 from risk.limits import RiskLimits
 
@@ -39,50 +37,24 @@ OPEN_LIMITS: Final = RiskLimits(
     notional_per_minute=Decimal(1_000_000),
 )
 """A bare rule is judged by its own merits: the limits stand wide open, the gate's sanity checks do not."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bars:
-    """Candles of one symbol, oldest first: float lists for the rule, exact Decimals for the engine."""
-
-    symbol: str
-    interval: str
-    ts: Sequence[int]
-    open: Sequence[float]
-    high: Sequence[float]
-    low: Sequence[float]
-    close: Sequence[float]
-    volume: Sequence[float]
-    exact: Callable[[str, int], Decimal]
-    """(column, index) -> the price as it was written."""
-    closes: Sequence[Decimal] = ()
-
-    def __len__(self) -> int:
-        return len(self.ts)
+_NO_CASH: Final = "not enough cash at the open"
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Ratios: `fee` of every fill's worth; `spread` between bid and ask; `slippage` beyond the half spread."""
+    """Ratios: `fee` of every fill's worth; `spread` between bid and ask; `slippage` beyond the half spread.
+
+    A target is a resting limit order: it pays the fee, and neither spread nor slippage.
+    """
 
     fee: Decimal = Decimal("0.001")
     spread: Decimal = ZERO
     slippage: Decimal = ZERO
 
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One round trip. Times are UTC ns of the opens (or the moment inside a candle); money in quote, net of fees."""
-
-    symbol: str
-    side: str
-    entry_ts: int
-    entry_price: Decimal
-    exit_ts: int
-    exit_price: Decimal
-    quantity: Decimal
-    fees: Decimal
-    pnl: Decimal
+    @property
+    def away(self) -> Decimal:
+        """How far from the price a market order fills."""
+        return self.spread / 2 + self.slippage
 
 
 @dataclass(slots=True)
@@ -90,163 +62,216 @@ class Result:
     """What a run gave. `equity`: at every close, marked to it, in quote."""
 
     trades: list[Trade] = field(default_factory=list)
-    equity: list[float] = field(default_factory=list)
+    equity: "array[float]" = field(default_factory=lambda: array("d"))
     decisions: list[tuple[int, str, str]] = field(default_factory=list)
-    """(index of the candle, buy or sell, quantity) as the rule wished."""
+    """(index of the candle, buy or sell, quantity and exits) as the rule wished."""
     denials: dict[str, int] = field(default_factory=dict)
+    rejected: int = 0
+    """Entries that the cash did not suffice for at the open, after a gap."""
+    fills: int = 0
+    decision_prices: list[tuple[str, float, float, float]] = field(default_factory=list)
+    """Of each fill: side, price when it was decided (close, or trigger), price met before costs, price paid."""
     open_quantity: Decimal = ZERO
     cash: Decimal = ZERO
     fees: Decimal = ZERO
 
 
 class Backtest:
-    """One rule over one symbol. Also the `Context` the rule is shown."""
+    """One rule over one symbol."""
 
     __slots__ = (
-        "_at", "_bars", "_cash", "_costs", "_engine", "_half", "_has_exits", "_maker", "_number", "_opened", "_pending", "_result",
-        "_stake", "_step", "_wishes", "close", "high", "index", "low", "open", "quantity", "ts", "volume",
+        "_bars", "_cash", "_context", "_costs", "_engine", "_fold", "_has_exits", "_is_calm", "_last", "_maker", "_number", "_pending",
+        "_result", "_sell_away", "_stake", "_buy_away", "_step", "_symbol",
     )
 
-    def __init__(
-        self, bars: Bars, cash: Decimal, stake: Decimal, costs: Costs, limits: RiskLimits = OPEN_LIMITS,
-    ) -> None:
-        base, _, quote = bars.symbol.partition("/")
-        quote = quote or "USD"
+    def __init__(self, bars: Bars, cash: Decimal, stake: Decimal, costs: Costs) -> None:
+        """`cash` in quote; `stake` the share of the cash an entry takes when the rule names none, 0-1."""
+        base = bars.symbol.partition("/")[0]
         instrument = Instrument(
-            bars.symbol, bars.symbol, base, quote, Decimal("1e-12"), QUANTITY_STEP, QUANTITY_STEP, Decimal(10**15), ZERO,
-            costs.fee, costs.fee,
+            bars.symbol, bars.symbol, base, bars.quote, Decimal("1e-12"), QUANTITY_STEP, QUANTITY_STEP, Decimal(10**15),
+            ZERO, costs.fee, costs.fee,
         )
         session = SessionId("backtest")
         config = EngineConfig(
-            quote, limits, intervals=("1d",), decision_interval="1d", slippage_ratio=costs.slippage + costs.spread / 2,
+            bars.quote, OPEN_LIMITS, intervals=("1d",), decision_interval="1d", slippage_ratio=costs.away,
         )
         self._bars = bars
+        self._symbol = bars.symbol
         self._costs = costs
-        self._half = costs.spread / 2 + costs.slippage
+        self._buy_away, self._sell_away = ONE + costs.away, ONE - costs.away
         self._stake = stake
         self._cash = cash
         self._maker = MessageMaker("lab", session)
         self._engine = Engine(config, [instrument], MessageMaker("engine", session))
         self._result = Result()
+        self._fold = TradeFold(self._result.trades, self._result.denials)
+        self._context = CandleContext()
         self._pending: list[OrderRequest] = []
-        self._wishes: list[SubmitOrder] = []
         self._number = 0
         self._has_exits = False
-        self._opened: list[Any] | None = None
+        self._is_calm = True
+        self._last = ZERO
         self._step = interval_ns(bars.interval)
-        self._at = bars.ts[0] if len(bars) else 0
-        self.index = 0
-        self.quantity = 0.0
-        self.ts = 0
-        self.open = self.high = self.low = self.close = self.volume = 0.0
-
-    # ---- Context ---------------------------------------------------------------------------------
-
-    @property
-    def is_waiting(self) -> bool:
-        return bool(self._pending or self._wishes)
-
-    def buy(
-        self, fraction: float | None = None, *, stop: float | None = None, target: float | None = None,
-        trail: float | None = None,
-    ) -> None:
-        share = self._stake if fraction is None else Decimal(repr(float(fraction)))
-        worth = self._engine.ledger.cash * share
-        quantity = (worth / self._bars.closes[self.index] / QUANTITY_STEP).to_integral_value(ROUND_FLOOR) * QUANTITY_STEP
-        if quantity <= ZERO:
-            return
-        around = None
-        if stop is not None or target is not None or trail is not None:
-            around = Protection(
-                None if stop is None else Decimal(repr(stop)),
-                None if trail is None else TrailSpec("percent", Decimal(repr(trail))),
-                None if target is None else Decimal(repr(target)),
-            )
-            self._has_exits = True
-        self._wish("buy", quantity, protection=around)
-
-    def sell(self) -> None:
-        held = self._engine.ledger.quantity(self._bars.symbol)
-        if held > ZERO:
-            self._wish("sell", held, reduce_only=True)
-
-    def _wish(self, side: Any, quantity: Decimal, **more: Any) -> None:
-        self._number += 1
-        self._result.decisions.append((self.index, side, str(quantity)))
-        self._wishes.append(SubmitOrder(
-            ClientOrderId(f"td-lab-{self._number}"), self._bars.symbol, side, "market", quantity, "manual", **more,
-        ))
-
-    # ---- the loop --------------------------------------------------------------------------------
 
     def run(self, rule: Rule, progress: Callable[[int], None] | None = None) -> Result:
-        """All candles; `progress` is told the index now and then."""
-        bars, engine, result = self._bars, self._engine, self._result
-        quote = bars.symbol.partition("/")[2] or "USD"
-        self._take(self._maker.make(FundsChanged(quote, self._cash, self._cash, "initial capital"), self._at))
-        process, on_candle, step, symbol = engine.process, rule.on_candle, self._step, bars.symbol
-        closes = bars.closes
-        add_equity = result.equity.append
-        cash, held = float(self._cash), 0.0
-        rows = zip(bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume, closes, strict=True)
-        for index, (ts, opened, high, low, close, volume, exact_close) in enumerate(rows):
-            self.index = index
-            if self._pending:
-                self._fill_at_open(ts, bars.exact("open", index))
-                held, cash = float(engine.ledger.quantity(symbol)), float(engine.ledger.cash)
-                self.quantity = held
-            if held and self._has_exits:
-                self._walk(index, ts)
-                held, cash = float(engine.ledger.quantity(symbol)), float(engine.ledger.cash)
-                self.quantity = held
-            at = ts + step - 1
-            effects = process(TradeTick(symbol, exact_close, ONE, "buy", str(index), at, at))
-            if effects:
-                self._perform(effects, at, exact_close)
-            self.ts, self.open, self.high, self.low, self.close, self.volume = ts, opened, high, low, close, volume
-            add_equity(cash + held * close)
-            self._at = at
-            on_candle(self)
-            if self._wishes:
-                self._send(at)
-            if progress is not None and index % 20_000 == 0:
-                progress(index)
-        ledger = engine.ledger
-        result.open_quantity, result.cash, result.fees = ledger.quantity(symbol), ledger.cash, ledger.fees
+        """All candles, once; `progress` is told the index now and then. Raises `RuleError` for what the rule raises."""
+        bars, result = self._bars, self._result
+        begin = int(bars.ts[0]) if len(bars) else 0
+        self._take(self._maker.make(FundsChanged(bars.quote, self._cash, self._cash, "initial capital"), begin))
+        self._look_at_account()
+        try:
+            for first, is_calm, rows in bars.batches():
+                self._is_calm = is_calm
+                self._batch(first, rows, rule.on_candle)
+                if progress is not None:
+                    progress(first + len(rows))
+        except RuleError:
+            raise
+        except _EngineTrouble as trouble:
+            raise trouble.cause from trouble
+        except Exception as error:
+            raise RuleError(f"the rule failed at candle {self._context.index}: {_where(error)}") from error
+        ledger = self._engine.ledger
+        result.open_quantity, result.cash, result.fees = ledger.quantity(self._symbol), ledger.cash, ledger.fees
+        result.fills = self._fold.fills
         return result
 
-    def _send(self, at: int) -> None:
-        wishes, self._wishes = self._wishes, []
-        for wish in wishes:
-            self._take(self._maker.make(wish, at))
+    def _batch(self, first: int, rows: Sequence[Row], on_candle: Callable[[Any], None]) -> None:
+        process, symbol, length = self._engine.process, self._symbol, self._step - 1
+        context, wishes = self._context, self._context.wishes
+        is_calm = self._is_calm
+        add_equity, tick = self._result.equity.append, TradeTick
+        cash, held = context.cash, context.quantity
+        for index, row in enumerate(rows, first):
+            ts, opened, high, low, close, volume, exact_close = row
+            at = ts + length
+            if self._pending or self._has_exits:
+                self._inside(index, ts, at, exact_close)
+                cash, held = self._look_at_account()
+            elif is_calm:
+                process(tick(symbol, exact_close, ONE, "buy", "1", at, at))  # nothing is held that could fire
+            else:
+                self._tick(exact_close, at)
+            context.index, context.ts, context.volume = index, ts, volume
+            context.open, context.high, context.low, context.close = opened, high, low, close
+            context.quantity = held
+            add_equity(cash + held * close)
+            on_candle(context)
+            if wishes:
+                self._last = exact_close
+                self._decide(index, at)
 
-    def _walk(self, index: int, ts: int) -> None:
-        """The candle's way for someone who holds: open, low, high, close; what the engine holds may fire on it."""
-        bars = self._bars
-        for part, name in enumerate(("open", "low", "high"), 1):
-            at = ts + self._step * part // 4
-            price = bars.exact(name, index)
-            tick = TradeTick(bars.symbol, price, ONE, "buy", f"{index}.{part}", at, at)
-            effects = self._engine.process(tick)
-            if effects:
-                self._perform(effects, at, price)
-            if self._pending:  # an exit fired: it goes at the price that is there, with its costs
-                self._fill_at_open(at, price)
+    # ---- wishes ----------------------------------------------------------------------------------
 
-    def _fill_at_open(self, ts: int, price: Decimal) -> None:
+    def _decide(self, index: int, at: int) -> None:
+        context = self._context
+        wishes = tuple(context.wishes)
+        context.wishes.clear()
+        try:
+            for wish in wishes:
+                order = self._order_of(wish)
+                if order is not None:
+                    exits = "".join(f" {name} {value!r}" for name, value in zip(wish._fields[2:], wish[2:], strict=True)
+                                    if value is not None)
+                    self._result.decisions.append((index, wish.side, f"{order.quantity}{exits}"))
+                    self._take(self._maker.make(order, at))
+        except Exception as error:
+            raise _EngineTrouble(error) from error
+        context.is_waiting = bool(self._pending)
+
+    def _order_of(self, wish: Wish) -> SubmitOrder | None:
+        ledger = self._engine.ledger
+        self._number += 1
+        name = ClientOrderId(f"td-lab-{self._number}")
+        if wish.side == "sell":
+            held = ledger.quantity(self._symbol)
+            return SubmitOrder(name, self._symbol, "sell", "market", held, "manual", reduce_only=True) if held > ZERO else None
+        share = self._stake if wish.fraction is None else _decimal(wish.fraction)
+        quantity = (ledger.cash * share / self._last / QUANTITY_STEP).to_integral_value(ROUND_FLOOR) * QUANTITY_STEP
+        if quantity <= ZERO:
+            return None
+        around = None
+        if wish.stop is not None or wish.target is not None or wish.trail is not None:
+            around = Protection(
+                None if wish.stop is None else _decimal(wish.stop),
+                None if wish.trail is None else TrailSpec("percent", _decimal(wish.trail)),
+                None if wish.target is None else _decimal(wish.target),
+            )
+        return SubmitOrder(name, self._symbol, "buy", "market", quantity, "manual", protection=around)
+
+    # ---- inside a candle ---------------------------------------------------------------------------
+
+    def _inside(self, index: int, ts: int, at: int, close: Decimal) -> None:
+        """A candle in which something may happen: waiting orders, then held exits along the path."""
+        try:
+            before = self._bars.exact("open", index)
+            engine, symbol = self._engine, self._symbol
+            if self._has_exits:
+                self._tick(before, ts)  # a gap meets what is held before any new order
+            self._fill_pending(ts, before)
+            if engine.orders.exits(symbol):
+                steps = (self._bars.exact("low", index), self._bars.exact("high", index), close)
+                for part, price in enumerate(steps, 1):
+                    moment = ts + self._step * part // 4
+                    self._to(before, price, moment if part < 3 else at)
+                    before = price
+            else:
+                self._tick(close, at)
+            self._has_exits = bool(engine.orders.exits(symbol))
+        except Exception as error:
+            raise _EngineTrouble(error) from error
+
+    def _to(self, before: Decimal, price: Decimal, at: int) -> None:
+        """From one point of the path to the next; what is armed between them is met at its trigger, nearest first."""
+        engine = self._engine
+        for _ in range(8):
+            low, high = (price, before) if price < before else (before, price)
+            between = [
+                trigger for order in engine.orders.exits(self._symbol)
+                if (trigger := engine.trigger_of(order.client_order_id)) is not None and low <= trigger <= high
+            ]
+            if not between:
+                break
+            before = max(between) if price < before else min(between)
+            self._tick(before, at)
+        self._tick(price, at)
+
+    def _tick(self, price: Decimal, at: int) -> None:
+        process = self._engine.process
+        effects = list(process(TradeTick(self._symbol, price, ONE, "buy", "1", at, at)))
+        if not self._is_calm:
+            # Live, a far price is believed when a second print confirms it; this one is history: it did happen.
+            effects += process(TradeTick(self._symbol, price, ONE, "buy", "2", at, at))
+        if effects:
+            count = len(self._pending)
+            self._perform(effects)
+            fired, self._pending = self._pending[count:], self._pending[:count]
+            for order in fired:
+                self._fill(order, at, price)
+
+    def _fill_pending(self, ts: int, price: Decimal) -> None:
         pending, self._pending = self._pending, []
         for order in pending:
-            paid = price * (ONE + self._half if order.side == "buy" else ONE - self._half)
-            self._number += 1
-            cash = self._engine.ledger.cash
-            if order.side == "buy" and order.quantity * paid * (ONE + self._costs.fee) > cash:
-                self._report(order, "rejected", ts, reason="not enough cash at the open")
-                continue
-            self._report(order, "accepted", ts)
-            self._report(
-                order, "fill", ts, trade_id=TradeId(f"t{self._number}"), quantity=order.quantity, price=paid,
-                fee=order.quantity * paid * self._costs.fee, fee_asset=order.symbol.partition("/")[2] or "USD",
-            )
+            known = self._engine.orders.get(order.client_order_id)
+            if known is not None and not known.is_working:
+                continue  # a stop was quicker in the gap
+            self._fill(order, ts, price)
+
+    def _fill(self, order: OrderRequest, ts: int, price: Decimal) -> None:
+        is_target = exit_reason(order.client_order_id) == "target"
+        paid = price if is_target else price * (self._buy_away if order.side == "buy" else self._sell_away)
+        quantity = order.quantity
+        if order.side == "buy" and quantity * paid * (ONE + self._costs.fee) > self._engine.ledger.cash:
+            self._result.rejected += 1
+            self._report(order, "rejected", ts, reason=_NO_CASH)
+            return
+        self._number += 1
+        self._result.decision_prices.append((order.side, float(order.reference_price), float(price), float(paid)))
+        self._report(order, "accepted", ts)
+        self._report(
+            order, "fill", ts, trade_id=TradeId(f"t{self._number}"), quantity=quantity, price=paid,
+            fee=quantity * paid * self._costs.fee, fee_asset=self._bars.quote, is_maker=is_target,
+        )
 
     def _report(self, order: OrderRequest, kind: Any, ts: int, **more: Any) -> None:
         report = ExecutionReport(
@@ -254,38 +279,42 @@ class Backtest:
         )
         self._take(self._maker.make(report, ts))
 
-    def _take(self, message: Message) -> None:
-        self._perform(self._engine.process(message), message.header.ts, None)
+    # ---- the engine --------------------------------------------------------------------------------
 
-    def _perform(self, effects: Sequence[Any], ts: int, price: Decimal | None) -> None:
+    def _take(self, message: Message) -> None:
+        self._perform(self._engine.process(message))
+
+    def _perform(self, effects: Sequence[Any]) -> None:
         for effect in effects:
             if type(effect) is SubmitToVenue:
                 self._pending.append(effect.approved.order)
             elif type(effect) is Message:
-                self._note(effect.body, effect.header.ts)
-            elif type(effect) is CancelAtVenue or type(effect) is QueryVenue:
-                continue  # nothing rests at this venue: all that was sent fills or is refused at the next price
+                self._fold.apply(effect.body, effect.header.ts)
+            # Cancels and questions have nothing to do: nothing rests here, what was sent fills or is refused.
 
-    def _note(self, body: Any, ts: int) -> None:
-        kind = type(body)
-        if kind is OrderFilled:
-            self._on_fill(body, ts)
-        elif kind is PositionClosed:
-            opened = self._opened
-            self._opened = None
-            if opened is not None:
-                self._result.trades.append(Trade(
-                    body.symbol, "long", opened[0], opened[2] / opened[1], ts, opened[5] / opened[4], opened[1], opened[3],
-                    opened[5] - opened[2] - opened[3],
-                ))
-        elif kind is OrderDenied:
-            self._result.denials[body.code] = self._result.denials.get(body.code, 0) + 1
+    def _look_at_account(self) -> tuple[float, float]:
+        ledger, context = self._engine.ledger, self._context
+        context.cash, context.quantity = float(ledger.cash), float(ledger.quantity(self._symbol))
+        context.is_waiting = bool(self._pending)
+        return context.cash, context.quantity
 
-    def _on_fill(self, fill: OrderFilled, ts: int) -> None:
-        """[entry time, bought, its worth, fees, sold, its worth] of the open round trip."""
-        if self._opened is None:
-            self._opened = [ts, ZERO, ZERO, ZERO, ZERO, ZERO]
-        bought = 1 if fill.side == "buy" else 4
-        self._opened[bought] += fill.quantity
-        self._opened[bought + 1] += fill.quantity * fill.price
-        self._opened[3] += fill.fee
+
+class _EngineTrouble(Exception):
+    """Raised inside the loop by our own parts: it must not be taken for the rule's."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+def _where(error: Exception) -> str:
+    """The innermost line of the traceback."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(float(number)))

@@ -1,4 +1,8 @@
-"""Named sessions: what was run, on which data, by which version, and what came of it; stored as one JSON file each."""
+"""Named sessions: what was run, on which data, by which version, and what came of it.
+
+A session is two files: NAME.json (the document, without the curve) and NAME.parquet (candles and equity). While it
+runs the document says "running"; one that failed says why.
+"""
 
 import json
 import os
@@ -6,17 +10,42 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from market.money import to_text
-from research.backtest.runner import Result, Trade
+from research.backtest.bars import Bars
+from research.backtest.runner import Result
+from research.backtest.trades import Trade
+from store.exact_column import Float64Array, Int64Array
 
+Status = Literal["running", "completed", "failed"]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
 class SessionError(ValueError):
-    """No such session, or a name that cannot be one."""
+    """No such session, one that did not end well, or a name that cannot be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Candles and equity of a session, in step. `ts` open times, UTC ns."""
+
+    ts: Int64Array
+    open: Float64Array
+    high: Float64Array
+    low: Float64Array
+    close: Float64Array
+    equity: Float64Array
+
+    def __len__(self) -> int:
+        return len(self.ts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +54,26 @@ class SessionStore:
 
     root: Path
 
-    def write(self, name: str, document: Mapping[str, Any]) -> Path:
-        """Whole or not at all; a session of the same name is replaced."""
-        path = self._path(name)
+    def begin(self, name: str, about: Mapping[str, Any]) -> None:
+        """Raises `SessionError` for an odd name."""
+        self._put(name, {"status": "running", "about": dict(about)})
+
+    def fail(self, name: str, about: Mapping[str, Any], reason: str) -> None:
+        self._put(name, {"status": "failed", "about": dict(about), "error": reason})
+
+    def complete(self, name: str, document: Mapping[str, Any], bars: Bars, equity: Sequence[float]) -> Path:
+        """A session of the same name is replaced; each file is whole or not there."""
         self.root.mkdir(parents=True, exist_ok=True)
+        columns = {name: getattr(bars.columns, name).floats() for name in _COLUMNS}
+        table = pa.table({"ts": bars.ts, **columns, "equity": np.asarray(equity, np.float64)})
+        path = self._path(name, ".parquet")
         temporary = path.with_suffix(".new")
-        temporary.write_text(to_json(document))
+        pq.write_table(table, temporary, compression="zstd")
         os.replace(temporary, path)
-        return path
+        return self._put(name, {"status": "completed", **document})
 
     def read(self, name: str) -> dict[str, Any]:
+        """Whatever its status; raises `SessionError`."""
         path = self._path(name)
         try:
             document: dict[str, Any] = json.loads(path.read_text())
@@ -45,18 +84,49 @@ class SessionStore:
             raise SessionError(f"{path}: damaged ({error}). Run it again.") from error
         return document
 
+    def read_completed(self, name: str) -> dict[str, Any]:
+        """Raises `SessionError` for one that runs or failed."""
+        document = self.read(name)
+        if document.get("status") != "completed":
+            reason = document.get("error") or "it did not come to its end"
+            raise SessionError(f"session {name} is {document.get('status')}: {reason}. Run it again.")
+        return document
+
+    def curve(self, name: str) -> Curve:
+        """Raises `SessionError`."""
+        path = self._path(name, ".parquet")
+        try:
+            table = pq.read_table(path)
+            return Curve(*(table[column].to_numpy() for column in ("ts", "open", "high", "low", "close", "equity")))
+        except (OSError, pa.ArrowInvalid, KeyError) as error:
+            raise SessionError(f"{path}: unreadable ({error}). Run the session again.") from error
+
     def names(self) -> list[str]:
         return sorted(path.stem for path in self.root.glob("*.json")) if self.root.is_dir() else []
 
-    def _path(self, name: str) -> Path:
+    def _put(self, name: str, document: Mapping[str, Any]) -> Path:
+        path = self._path(name)
+        self.root.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".json.new")
+        temporary.write_text(to_json(document))
+        os.replace(temporary, path)
+        return path
+
+    def _path(self, name: str, suffix: str = ".json") -> Path:
         if not _NAME.fullmatch(name):
             raise SessionError(f"{name!r} is no name for a session: letters, digits, _ . and - only")
-        return self.root / f"{name}.json"
+        return self.root / f"{name}{suffix}"
 
 
 def to_json(document: Mapping[str, Any]) -> str:
     """The same document gives the same bytes."""
     return json.dumps(document, sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def with_equity(document: Mapping[str, Any], ts: Int64Array, equity: Sequence[float]) -> str:
+    """What `--json OUT` holds: the document, and `equity` as [open time (ns), quote at the close], a line each."""
+    rows = ",\n".join(f"[{at},{round(value, 8)!r}]" for at, value in zip(ts.tolist(), equity, strict=True))
+    return to_json({**document, "equity": []}).replace(' "equity": []', f' "equity": [\n{rows}\n]', 1)
 
 
 def trade_rows(trades: Sequence[Trade]) -> list[dict[str, Any]]:
@@ -65,22 +135,29 @@ def trade_rows(trades: Sequence[Trade]) -> list[dict[str, Any]]:
         {
             "symbol": each.symbol, "side": each.side, "entry_ts": each.entry_ts, "entry_price": _text(each.entry_price),
             "exit_ts": each.exit_ts, "exit_price": _text(each.exit_price), "quantity": _text(each.quantity),
-            "fees": _text(each.fees), "pnl": _text(each.pnl),
+            "fees": _text(each.fees), "pnl": _text(each.pnl), "exit_reason": each.exit_reason,
         }
         for each in trades
     ]
 
 
 def result_document(
-    result: Result, ts: Sequence[int], figures: Mapping[str, Any], fingerprint: str, about: Mapping[str, Any],
+    result: Result, figures: Mapping[str, Any], fingerprint: str, quality: Mapping[str, Any], about: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What `--json OUT` holds. Deterministic: no clock, no machine."""
+    """Deterministic: no clock, no machine."""
     return {
-        "about": dict(about), "trades": trade_rows(result.trades), "stats": dict(figures),
-        "equity": [[at, round(value, 8)] for at, value in zip(ts, result.equity, strict=True)],
-        "open_quantity": _text(result.open_quantity), "cash": _text(result.cash), "denials": dict(result.denials),
-        "fingerprint": fingerprint,
+        "about": {**about, "version": product_version()}, "trades": trade_rows(result.trades), "stats": dict(figures),
+        "open_quantity": _text(result.open_quantity), "cash": _text(result.cash), "denials": dict(sorted(result.denials.items())),
+        "fingerprint": fingerprint, "data": dict(quality),
     }
+
+
+def product_version() -> str:
+    """As installed."""
+    try:
+        return version("tradingd")
+    except PackageNotFoundError:  # run from a tree that was never installed
+        return "0+unknown"
 
 
 def _text(value: Decimal) -> str:

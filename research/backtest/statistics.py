@@ -5,54 +5,62 @@ comes from the data's own spacing (`periods_per_year`). Where a figure is not de
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from research.backtest.runner import Trade
+from research.backtest.trade_figures import trade_figures
+from research.backtest.trades import Trade
 
-YEAR_NS: Final = 365 * 86_400 * 1_000_000_000
+DAY_NS: Final = 86_400 * 1_000_000_000
+YEAR_NS: Final = 365 * DAY_NS
+ROLLING_DAYS: Final = (30, 90, 180)
 Floats = NDArray[np.float64]
 
 
-def periods_per_year(ts: Sequence[int]) -> float:
+def periods_per_year(ts: Sequence[int] | NDArray[np.int64]) -> float:
     """Candles a year, from the time between first and last: 365 for whole days, about 252 for stocks' days."""
     if len(ts) < 2:
         return 0.0
-    return (len(ts) - 1) / ((ts[-1] - ts[0]) / YEAR_NS)
+    return (len(ts) - 1) / ((int(ts[-1]) - int(ts[0])) / YEAR_NS)
 
 
 def statistics(
-    equity: Sequence[float], ts: Sequence[int], closes: Sequence[float], trades: Sequence[Trade], start_cash: float,
+    equity: Sequence[float] | Floats, ts: Sequence[int] | NDArray[np.int64], closes: Sequence[float] | Floats,
+    trades: Sequence[Trade], start_cash: float,
 ) -> dict[str, Any]:
-    """All figures by name; see the functions below for the formulas."""
-    curve = np.asarray(equity, np.float64)
-    before = np.concatenate(([start_cash], curve[:-1]))
-    returns = np.divide(curve, before, out=np.ones_like(curve), where=before != 0) - 1.0
-    years = (ts[-1] - ts[0]) / YEAR_NS if len(ts) > 1 else 0.0
-    per_year = periods_per_year(ts)
+    """All figures by name; `equity`, `ts` (open times, UTC ns) and `closes` run in step, at least one candle."""
+    curve, times, market = np.asarray(equity, np.float64), np.asarray(ts, np.int64), np.asarray(closes, np.float64)
+    returns = np.diff(curve, prepend=start_cash) / np.concatenate(([start_cash], np.maximum(curve[:-1], 1e-300)))
+    years = float(times[-1] - times[0]) / YEAR_NS
+    per_year = periods_per_year(times)
     depth, length = drawdown(np.concatenate(([start_cash], curve)))
-    annual = annual_return(curve[-1] / start_cash, years)
-    market = np.asarray(closes, np.float64)
-    market_returns = np.concatenate(([0.0], np.diff(market) / market[:-1]))
+    annual = annual_return(float(curve[-1]) / start_cash, years)
+    market_returns = np.diff(market) / market[:-1]
     return {
         "start_cash": start_cash, "final_equity": float(curve[-1]), "total_return": float(curve[-1] / start_cash - 1),
         "annual_return": annual, "volatility": float(returns.std(ddof=1) * math.sqrt(per_year)) if len(curve) > 1 else None,
         "sharpe": sharpe(returns, per_year), "sortino": sortino(returns, per_year),
-        "downside_deviation": _annual(downside(returns), per_year),
+        "downside_deviation": downside(returns) * math.sqrt(per_year),
         "max_drawdown": depth, "max_drawdown_candles": length,
+        "max_drawdown_days": length / per_year * 365 if per_year else None,
         "calmar": annual / depth if annual is not None and depth else None,
-        "var_95": float(-np.quantile(returns, 0.05)), "cvar_95": expected_shortfall(returns),
-        "beta": beta(returns, market_returns), "correlation": correlation(returns, market_returns),
-        "buy_and_hold_return": float(market[-1] / market[0] - 1), "periods_per_year": per_year, "candles": len(curve),
-        **trade_statistics(trades, start_cash, depth),
+        "var_95": value_at_risk(returns), "cvar_95": expected_shortfall(returns),
+        "beta": beta(returns[1:], market_returns), "correlation": correlation(returns[1:], market_returns),
+        "buy_and_hold_return": float(market[-1] / market[0] - 1),
+        "buy_and_hold_drawdown": drawdown(market)[0],
+        "time_in_market": time_in_market(trades, int(times[0]), int(times[-1])),
+        "periods_per_year": per_year, "candles": len(curve),
+        "monthly_returns": monthly_returns(curve, times, start_cash),
+        "rolling_returns": {str(days): rolling_return(curve, times, days) for days in ROLLING_DAYS},
+        **trade_figures(trades, start_cash, depth),
     }
 
 
 def annual_return(growth: float, years: float) -> float | None:
-    """growth^(1/years) - 1; None for less than a day or a lost account."""
+    """growth^(1/years) - 1 (compound annual growth rate); None for less than a day or a lost account."""
     if years < 1 / 365 or growth <= 0:
         return None
     try:
@@ -62,18 +70,18 @@ def annual_return(growth: float, years: float) -> float | None:
 
 
 def sharpe(returns: Floats, per_year: float) -> float | None:
-    """mean / standard deviation (n-1) * sqrt(periods a year); risk-free rate 0 (W. Sharpe, 1994)."""
+    """mean / standard deviation (n-1) * sqrt(periods a year); risk-free rate 0 (W. Sharpe, The Sharpe Ratio, 1994)."""
     spread = returns.std(ddof=1) if len(returns) > 1 else 0.0
     return float(returns.mean() / spread * math.sqrt(per_year)) if spread > 0 else None
 
 
 def downside(returns: Floats) -> float:
-    """Root of the mean of squared losses over all periods, target 0 (F. Sortino, 1994)."""
+    """Root of the mean of squared losses over all periods, target 0 (F. Sortino and L. Price, 1994)."""
     return float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2)))
 
 
 def sortino(returns: Floats, per_year: float) -> float | None:
-    """mean / downside deviation * sqrt(periods a year)."""
+    """mean / downside deviation * sqrt(periods a year) (F. Sortino and L. Price, 1994)."""
     below = downside(returns)
     return float(returns.mean() / below * math.sqrt(per_year)) if below > 0 else None
 
@@ -87,15 +95,22 @@ def drawdown(curve: Floats) -> tuple[float, int]:
     return depth, max(longest, 0)
 
 
+def value_at_risk(returns: Floats) -> float:
+    """The loss that 5 % of periods exceed: historical VaR 95, linear between neighbours (RiskMetrics, 1996)."""
+    return float(-np.quantile(returns, 0.05))
+
+
 def expected_shortfall(returns: Floats) -> float:
-    """Mean loss of the worst 5 % of periods (CVaR 95, Rockafellar and Uryasev, 2000)."""
+    """Mean loss of the worst 5 % of periods (CVaR 95, R. Rockafellar and S. Uryasev, 2000)."""
     threshold = np.quantile(returns, 0.05)
     return float(-returns[returns <= threshold].mean())
 
 
 def beta(returns: Floats, market: Floats) -> float | None:
-    """Covariance with buying and holding / its variance."""
-    spread = float(market.var(ddof=1)) if len(market) > 1 else 0.0
+    """Covariance with buying and holding / its variance (W. Sharpe, Capital Asset Prices, 1964)."""
+    if len(market) < 2:
+        return None
+    spread = float(market.var(ddof=1))
     return float(np.cov(returns, market, ddof=1)[0, 1] / spread) if spread > 0 else None
 
 
@@ -106,37 +121,31 @@ def correlation(returns: Floats, market: Floats) -> float | None:
     return float(np.corrcoef(returns, market)[0, 1])
 
 
-def trade_statistics(trades: Sequence[Trade], start_cash: float, depth: float) -> dict[str, Any]:
-    """Over closed round trips. Expectancy: mean profit; profit factor: sum of gains / sum of losses;
-    recovery factor: net profit / (deepest drawdown * start cash); hold times in seconds."""
-    profits = np.array([float(each.pnl) for each in trades], np.float64)
-    holds = np.array([(each.exit_ts - each.entry_ts) / 1e9 for each in trades], np.float64)
-    wins, losses = profits[profits > 0], profits[profits < 0]
-    gross = float(sum((float((each.exit_price - each.entry_price) * each.quantity) for each in trades), 0.0))
-    fees = float(sum((float(each.fees) for each in trades), 0.0))
+def time_in_market(trades: Sequence[Trade], first: int, last: int) -> float | None:
+    """Share of the time in which something was held, by closed round trips."""
+    held = sum(each.exit_ts - each.entry_ts for each in trades)
+    return min(1.0, held / (last - first)) if last > first else None
+
+
+def monthly_returns(curve: Floats, ts: NDArray[np.int64], start_cash: float) -> Mapping[str, float]:
+    """Equity at the last close of each calendar month (UTC) against that of the month before, by "2024-01"."""
+    months = (ts // 1000).astype("datetime64[us]").astype("datetime64[M]")
+    last = np.append(np.flatnonzero(months[1:] != months[:-1]), len(months) - 1)
+    ends = curve[last]
+    before = np.concatenate(([start_cash], ends[:-1]))
+    return {str(months[row]): float(ends[place] / before[place] - 1) for place, row in enumerate(last) if before[place] > 0}
+
+
+def rolling_return(curve: Floats, ts: NDArray[np.int64], days: int) -> Mapping[str, float] | None:
+    """Over windows of so many days that end at each close: best, worst, mean and latest; None for shorter data.
+
+    A window begins at the last close at or before its start.
+    """
+    starts = np.searchsorted(ts, ts - days * DAY_NS, side="right") - 1
+    ends = np.flatnonzero(starts >= 0)
+    if not len(ends):
+        return None
+    grown = curve[ends] / np.maximum(curve[starts[ends]], 1e-300) - 1
     return {
-        "trades": len(trades), "win_rate": len(wins) / len(trades) if trades else None,
-        "profit_factor": float(wins.sum() / -losses.sum()) if len(losses) else None,
-        "expectancy": float(profits.mean()) if trades else None,
-        "average_win": float(wins.mean()) if len(wins) else None,
-        "average_loss": float(losses.mean()) if len(losses) else None,
-        "largest_win": float(wins.max()) if len(wins) else None,
-        "largest_loss": float(losses.min()) if len(losses) else None,
-        "average_hold_s": float(holds.mean()) if trades else None,
-        "longest_hold_s": float(holds.max()) if trades else None,
-        "longest_winning_streak": _streak(profits > 0), "longest_losing_streak": _streak(profits < 0),
-        "recovery_factor": float(profits.sum() / (depth * start_cash)) if depth else None,
-        "fees": fees, "fees_of_gross_profit": fees / gross if gross > 0 else None,
+        "best": float(grown.max()), "worst": float(grown.min()), "mean": float(grown.mean()), "latest": float(grown[-1]),
     }
-
-
-def _annual(value: float, per_year: float) -> float:
-    return value * math.sqrt(per_year)
-
-
-def _streak(flags: NDArray[np.bool_]) -> int:
-    longest = now = 0
-    for flag in flags:
-        now = now + 1 if flag else 0
-        longest = max(longest, now)
-    return longest

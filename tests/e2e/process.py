@@ -106,6 +106,8 @@ def tape_trades(data_dir: Path) -> list[TapeTrade]:
 class Process:
     """A daemon of our own. `stop` ends it in order, `kill` as a power cut would."""
 
+    module = "tradingd"
+
     def __init__(self, data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         data_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +116,7 @@ class Process:
         self._err = data_dir.parent / f"{data_dir.name}.{number}.err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tradingd", "run", "--data-dir", str(data_dir), "--port", "0", *arguments],
+                [sys.executable, "-m", self.module, "run", "--data-dir", str(data_dir), "--port", "0", *arguments],
                 cwd=ROOT, env=clean_environment(env), stdout=out, stderr=err,
             )
         self.started = time.monotonic()

@@ -14,12 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from bus.ids import ClientOrderId, SessionId, TradeId, VenueOrderId
-from bus.messages import grid, ledger, orders, system
+from bus.messages import council, grid, ledger, orders, system
 from bus.messages.header import Message, MessageMaker
 from tradingd.api.app import create_app
 from tradingd.api.server import serve_api
 from tradingd.auth import Auth
-from tradingd.control import AgentReport, BusStatus, ControlUnavailableError, DaemonStatus, FeedStatus, Problem
+from tradingd.control import (
+    AgentReport,
+    BusStatus,
+    ControlConflictError,
+    ControlUnavailableError,
+    DaemonStatus,
+    FeedStatus,
+    Problem,
+)
+from tradingd.mode_switch import why_not
+from tradingd.profile import Inspected, Timing
 from tradingd.read_model import ReadModel
 from tradingd.settings import Settings
 
@@ -51,6 +61,7 @@ class SmallDaemon:
         self.shutdown_reason = ""
         self.is_ready = True
         self.is_mute = False
+        self.touch: dict[str, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
         self._now = START
         self._engine = MessageMaker("engine", SessionId("s1"))
         self._people: dict[str, MessageMaker] = {}
@@ -114,6 +125,8 @@ class SmallDaemon:
             case system.VoteTradingState():
                 self._votes[body.voter] = (body.state, body.reason)
                 yield system.TradingStateChanged(self._state(), self._vote_rows(), body.reason)
+            case council.WeightChanged():
+                yield body
             case system.LiftLock():
                 yield system.LockLifted(body.lock_id, "", body.by, body.reason)
             case orders.EngageKillSwitch():
@@ -183,6 +196,24 @@ class SmallDaemon:
             bus=BusStatus("memory://", True, 10), problems=(Problem("the moon is full", START),),
             agents=(AgentReport("ceo", "running", "watching", "all well", 1, 3, started_ns=START),),
         )
+
+    def prices(self) -> dict[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
+        return dict(self.touch)
+
+    def alpha_weights(self) -> dict[str, float]:
+        return {"momentum": 1.0, "structure": 0.0} | self.read_model.alphas.chosen_weights()
+
+    def inspected(self) -> dict[str, Inspected]:
+        timing = Timing()
+        timing.add(0.001)
+        return {"agent:analyst": Inspected(timing, [1, 2, 3]), "alpha:momentum": Inspected(timing, {})}
+
+    def switch_mode(self, mode: str, *, confirm: str, by: str) -> None:
+        held = list(self.read_model.results.holdings)
+        problem = why_not(mode, configured="paper", is_replay=False, working=[], held=held)  # type: ignore[arg-type]
+        if problem is not None:
+            raise ControlConflictError(*problem)
+        self.shutdown_reason = f"{mode} by {by}"
 
     def next_manual_order_id(self) -> ClientOrderId:
         self._manual += 1

@@ -24,7 +24,7 @@ from bus.messages import orders, system
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tradingd.api.app import create_app
 from tradingd.api.guard import MAX_BODY
-from tradingd.api.server import PortInUseError, bind_api
+from tradingd.api.server import MAX_CONNECTIONS, PortInUseError, bind_api
 from tradingd.auth import Auth, mint_token
 from tradingd.client import AnswerError, Client
 
@@ -196,6 +196,7 @@ def test_the_documentation_needs_no_network(api: Served) -> None:
 def test_an_unknown_path_and_method_answer_in_our_shape(api: Served) -> None:
     assert refusal(lambda: api.operator.get("/api/nothing")).code == "NOT_FOUND"
     assert refusal(lambda: api.operator.delete("/api/status")).code == "METHOD_NOT_ALLOWED"
+    assert api.raw("POST", "/api/orders/x")[1]["allow"] == "DELETE, GET, PATCH"
 
 
 def test_a_failure_inside_is_told_without_its_details(api: Served) -> None:
@@ -203,6 +204,15 @@ def test_a_failure_inside_is_told_without_its_details(api: Served) -> None:
     error = refusal(lambda: api.operator.get("/api/status"))
     assert (error.status, error.code) == (500, "INTERNAL")
     assert "NoneType" not in json.dumps(error.body)
+
+
+def test_whoever_holds_sockets_open_does_not_keep_the_operator_out(api: Served) -> None:
+    parts = urlsplit(api.url)
+    with contextlib.ExitStack() as held:
+        for _ in range(MAX_CONNECTIONS + 20):
+            held.enter_context(socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10))
+        for _ in range(5):
+            assert api.operator.get("/api/status")["state"] == "ACTIVE"
 
 
 # ---- looking ------------------------------------------------------------------------------------------

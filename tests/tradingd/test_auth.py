@@ -152,7 +152,8 @@ def test_nonsense_is_no_token(tmp_path: Path, token: str) -> None:
 def test_a_token_without_a_signature_or_with_missing_claims_is_refused(tmp_path: Path) -> None:
     auth = Auth.open(tmp_path)
     secret = read_credentials(tmp_path / CREDENTIALS_FILE).secret
-    claims = {"iss": "tradingd", "sub": "operator", "role": "operator", "iat": 0, "exp": 9_999_999_999}
+    claims = {"iss": "tradingd", "sub": "operator", "role": "operator", "iat": 0, "exp": 9_999_999_999, "jti": "1",
+              "epoch": ""}
     assert auth.principal(jwt.encode(claims, secret, "HS256")).is_operator
     forged = [
         jwt.encode(claims, "", "none"),

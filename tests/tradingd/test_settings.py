@@ -116,6 +116,9 @@ OTHER_VALUES = {
     "TRADINGD__ORDERS__DAY_END": ("orders.day_end", "21:30"),
     "TRADINGD__PAPER__LATENCY_MS": ("paper.latency_ms", "5"),
     "TRADINGD__JOURNAL__SNAPSHOT_S": ("journal.snapshot_s", "30"), "TRADINGD__TAPE__ENABLED": ("tape.enabled", "False"),
+    "TRADINGD__ALERTS__DIGEST": ("alerts.digest", "21:30"), "TRADINGD__METRICS__ACCESS": ("metrics.access", "token"),
+    "TRADINGD__SECRETS__ROTATE_AFTER_DAYS": ("secrets.rotate_after_days", "30"),
+    "TRADINGD__HISTORY__ENABLED": ("history.enabled", "False"),
     "TRADINGD__LOG__LEVEL": ("log.level", "debug"), "TRADINGD__PRACTICE__VOLATILITY": ("practice.volatility", "2.0"),
 }
 

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tradingd.api.errors import ApiError
 from tradingd.auth import Auth, Principal, TokenError
 from tradingd.control import Control
 
-_BEARER: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From POST /api/auth/login")
+BEARER: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="From POST /api/auth/login")
 
 
 def control_of(request: Request) -> Control:
@@ -25,7 +25,7 @@ def auth_of(request: Request) -> Auth:
 
 
 async def viewer(
-    request: Request, held: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]
+    request: Request, held: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 ) -> Principal:
     """Anyone with a token."""
     if held is None:
@@ -36,8 +36,17 @@ async def viewer(
         raise _unauthenticated(str(error)) from error
 
 
-async def operator(who: Annotated[Principal, Depends(viewer)]) -> Principal:
-    """Only who may change things."""
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$",
+        description="The same key with the same request is carried out once, and answered the same again.",
+    ),
+]
+
+
+async def operator(who: Annotated[Principal, Depends(viewer)], key: IdempotencyKey = None) -> Principal:
+    """Only who may change things. `key` is for `tradingd.api.idempotency`, here it is checked and documented."""
     if not who.is_operator:
         raise ApiError(403, "FORBIDDEN", f"{who.user} is a viewer and may only look: log in as an operator")
     return who

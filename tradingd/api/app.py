@@ -6,14 +6,21 @@ from tradingd.api import (
     docs,
     errors,
     routes_account,
+    routes_agents,
     routes_auth,
     routes_grids,
+    routes_metrics,
     routes_orders,
     routes_read,
     routes_risk,
+    routes_settings,
     routes_trading,
 )
 from tradingd.api.guard import Guard
+from tradingd.api.hosts import OwnNames
+from tradingd.api.idempotency import Idempotency
+from tradingd.api.rate_limit import RateLimit
+from tradingd.api.websocket_hub import Hub
 from tradingd.auth import Auth
 from tradingd.control import Control
 from tradingd.version import VERSION
@@ -34,12 +41,18 @@ def create_app(control: Control, auth: Auth) -> FastAPI:
     app.state.control = control
     app.state.auth = auth
     app.state.hashing = routes_auth.hashing_limit()
+    api = control.settings.api
+    app.state.names = OwnNames(api.host, api.allowed_hosts)
+    app.state.hub = Hub(control)
     errors.install(app)
     for router in (
         routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
         routes_orders.router, routes_account.router, routes_grids.router,
+        routes_agents.router, routes_settings.router,
+        routes_metrics.router,
     ):
         app.include_router(router)
     docs.install(app)
-    app.add_middleware(Guard, host=control.settings.api.host)
+    app.add_middleware(Idempotency, auth=auth)
+    app.add_middleware(Guard, names=app.state.names, rate=RateLimit(api.requests_per_second))
     return app

@@ -1,5 +1,6 @@
 """One shape for every error: {code, message, ...}; the message says what was wrong and what to do."""
 
+import re
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from tradingd.auth import CredentialsError
 from tradingd.control import ControlConflictError, ControlUnavailableError
 from tradingd.read_model_views import DenialView
 
+_PARTS = re.compile(r"(\{[^}]+\})")
 INVALID_FAMILY = "E004"
 """Invalid request: the family of everything that was refused before the rules were asked."""
 
@@ -82,7 +84,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, ApiError)  # noqa: S101 - registered for this type
         return json_response(error.body, error.status, error.headers)
 
-    async def on_http(_: Request, error: Exception) -> Response:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
         if error.status_code == 400:  # FastAPI's word for a body that is not UTF-8: malformed like any other
             problem = {"field": "body", "message": "the body is not valid JSON in UTF-8: mend it"}
@@ -93,7 +95,10 @@ def install(app: FastAPI) -> None:
             return json_response({**body, "errors": [problem]}, 422)
         code = _CODES.get(error.status_code, f"HTTP_{error.status_code}")
         answer = {"code": code, "message": _WORDS.get(error.status_code, str(error.detail))}
-        return json_response(answer, error.status_code, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:  # the router names the methods of the first route of this path alone
+            headers["Allow"] = ", ".join(_methods_of(app, request.url.path))
+        return json_response(answer, error.status_code, headers)
 
     async def on_invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
@@ -116,6 +121,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ControlConflictError, on_conflict)
     app.add_exception_handler(ControlUnavailableError, on_unavailable)
     app.add_exception_handler(CredentialsError, on_credentials)
+
+
+def _methods_of(app: FastAPI, path: str) -> list[str]:
+    """Every method this path knows, sorted."""
+    known: set[str] = set()
+    for template, methods in app.openapi()["paths"].items():
+        pattern = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _PARTS.split(template))
+        if re.fullmatch(pattern, path):
+            known |= {method.upper() for method in methods}
+    return sorted(known) or ["GET"]  # what the reference does not list is only read
 
 
 def invalid_body(error: RequestValidationError) -> dict[str, Any]:

@@ -1,24 +1,23 @@
-"""What every request passes before any handler: host, origin, size; and what every answer carries.
+"""What every request passes before any handler: host, origin, rate, size; and what every answer carries.
 
 A plain ASGI wrapper: no task and no queue per request, unlike Starlette's BaseHTTPMiddleware.
 """
 
-import ipaddress
 import logging
-import socket
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tradingd.settings import LOOPBACK
+from tradingd.api.hosts import OwnNames, is_same_origin
+from tradingd.api.rate_limit import RateLimit
 
 MAX_BODY: Final = 64 * 1024
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_PUBLIC_BINDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - names, not a bind
+_UNLIMITED: Final = frozenset({"/api/trading/kill", "/api/health"})
+"""Nobody who floods us may keep the kill switch from being pressed, or make us look dead."""
 _log = logging.getLogger(__name__)
 
 _CSP: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -31,17 +30,17 @@ _HEADERS: Final = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
 )
 
 
 class Guard:
-    """Wraps the app. `host` is the configured bind address: its name is accepted besides the loopback names."""
+    """Wraps the app. `names` are those it answers to, `rate` how often somebody may ask."""
 
-    def __init__(self, app: ASGIApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, names: OwnNames, rate: RateLimit) -> None:
         self._app = app
-        self._names = frozenset({*LOOPBACK, host.lower()})
-        self._is_public = host in _PUBLIC_BINDS
-        self._own_name = socket.gethostname().lower()
+        self._names = names
+        self._rate = rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,6 +49,12 @@ class Guard:
         headers = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
         sender = _Sender(send, scope["path"])
         refusal = self._refusal(scope["method"], headers)
+        if refusal is None and scope["path"] not in _UNLIMITED:
+            address = scope["client"][0] if scope.get("client") else ""
+            wait_s = self._rate.wait_s(address, headers.get(b"authorization", b""))
+            if wait_s:
+                sender.more = ((b"retry-after", str(int(wait_s) + 1).encode()),)
+                refusal = 429, "RATE_LIMITED", f"too many requests: wait {int(wait_s) + 1} s and ask more rarely"
         if refusal is not None:
             await sender.refuse(*refusal)
             return
@@ -61,11 +66,11 @@ class Guard:
 
     def _refusal(self, method: str, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         host = headers.get(b"host", b"").decode("latin-1")
-        if not self._is_ours(_name_of(host)):
+        if not self._names.is_ours(host):
             return 421, "WRONG_HOST", "the Host header names another machine: use the address the daemon was given"
         if method not in _SAFE_METHODS and b"origin" in headers:
             origin = headers[b"origin"].decode("latin-1")
-            if urlsplit_netloc(origin) != host.lower():
+            if not is_same_origin(origin, host):
                 return 403, "WRONG_ORIGIN", "a page of another origin may not change anything here"
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
@@ -74,14 +79,8 @@ class Guard:
             return 413, "BODY_TOO_LARGE", f"the body is larger than {MAX_BODY} bytes: send less"
         return None
 
-    def _is_ours(self, name: str) -> bool:
-        if name in self._names:
-            return True
-        # A public bind is reached by addresses we cannot list; a rebound DNS name is neither of these.
-        return self._is_public and (name == self._own_name or _is_address(name))
 
-
-_LOOKED_AT: Final = frozenset({b"host", b"origin", b"content-length"})
+_LOOKED_AT: Final = frozenset({b"host", b"origin", b"content-length", b"authorization"})
 
 
 class _BodyTooLargeError(HTTPException):
@@ -98,13 +97,14 @@ class _Sender:
         self._send = send
         self._csp = (_CSP_DOCS if path.startswith("/docs") else _CSP).encode()
         self._cache = () if path.startswith("/docs/assets/") else ((b"cache-control", b"no-store"),)
+        self.more: tuple[tuple[bytes, bytes], ...] = ()
         self._has_begun = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._has_begun = True
             extra: Iterable[tuple[bytes, bytes]] = (
-                *_HEADERS, (b"content-security-policy", self._csp), *self._cache
+                *_HEADERS, (b"content-security-policy", self._csp), *self._cache, *self.more
             )
             message["headers"] = [*message.get("headers", ()), *extra]
         await self._send(message)
@@ -135,27 +135,3 @@ def _limited(receive: Receive) -> Receive:
         return message
 
     return limited
-
-
-def urlsplit_netloc(origin: str) -> str:
-    """host:port of an Origin header, lower case; "" for "null" and for what is no URL."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _name_of(host: str) -> str:
-    """The host name without port and brackets, lower case."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

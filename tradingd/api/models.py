@@ -27,7 +27,7 @@ Money = Annotated[
     Decimal,
     BeforeValidator(_positive),
     WithJsonSchema(
-        {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$", "examples": ["0.10"],
+        {"type": "string", "pattern": r"^(?!0(\.0+)?$)(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$", "examples": ["0.10"],
          "description": "A decimal string above 0; a JSON number is refused."}
     ),
 ]
@@ -83,6 +83,14 @@ class TokenAnswer:
     access_token: str
     token_type: Literal["bearer"]
     expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogoutAnswer:
+    """Whose token it was."""
+
+    user: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

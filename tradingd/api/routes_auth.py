@@ -1,15 +1,18 @@
 """Login."""
 
 import asyncio
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials
 from starlette.responses import Response
 
-from tradingd.api.access import AuthOf
+from tradingd.api.access import BEARER, AuthOf, Viewer
 from tradingd.api.errors import ApiError, ErrorBody, json_response
-from tradingd.api.models import LoginRequest, TokenAnswer
+from tradingd.api.models import LoginRequest, LogoutAnswer, TokenAnswer
+from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.auth import LoginRefusedError, TooManyTriesError
+from tradingd.control import ControlUnavailableError
 
 router = APIRouter(prefix="/api/auth", tags=["login"])
 
@@ -22,8 +25,9 @@ _AT_ONCE: Final = 2
     responses={
         401: {"model": ErrorBody, "description": "Wrong user or password"},
         403: {"model": ErrorBody, "description": "A page of another origin asked"},
+        413: {"model": ErrorBody, "description": "The body is too large"},
         422: {"model": ErrorBody, "description": "The request is malformed"},
-        429: {"model": ErrorBody, "description": "Too many tries: see Retry-After"},
+        429: {"model": ErrorBody, "description": "Too many tries or requests: see Retry-After"},
         503: {"model": ErrorBody, "description": "The credentials cannot be read"},
     },
 )
@@ -42,6 +46,19 @@ async def login(request: Request, auth: AuthOf, who: LoginRequest) -> Response:
             429, "TOO_MANY_TRIES", str(error), headers={"Retry-After": str(error.retry_after_s)}
         ) from error
     return json_response(TokenAnswer(token, "bearer", auth.token_s))
+
+
+@router.post("/logout", response_model=LogoutAnswer, responses=OPERATOR_ERRORS)
+async def logout(
+    auth: AuthOf, who: Viewer, held: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+) -> Response:
+    """Void the token this request carries. Other tokens of the same user stay."""
+    assert held is not None  # noqa: S101 - `Viewer` came before
+    try:
+        await asyncio.to_thread(auth.logout, held.credentials)
+    except OSError as error:
+        raise ControlUnavailableError(f"the token stays good: it cannot be written down ({error})") from error
+    return json_response(LogoutAnswer(who.user, "the token is void"))
 
 
 def hashing_limit() -> asyncio.Semaphore:

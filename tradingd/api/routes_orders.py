@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Body, Header
+from fastapi import APIRouter, Body
 from starlette.responses import Response
 
 from bus.ids import ClientOrderId
@@ -21,7 +21,7 @@ from bus.messages.orders import (
     SubmitOrder,
     TrailSpec,
 )
-from tradingd.api.access import ControlOf, Operator
+from tradingd.api.access import ControlOf, IdempotencyKey, Operator
 from tradingd.api.errors import ApiError, ErrorBody, denied, json_response
 from tradingd.api.models import CloseAnswer, CloseRequest, Responses, TrailRequest
 from tradingd.api.models_orders import ModifyRequest, OrderRequest
@@ -38,11 +38,6 @@ _CONFLICT: Final[Responses] = {409: {"model": ErrorBody, "description": "The sta
 _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such thing"}}
 
 router = APIRouter(prefix="/api", tags=["orders"], responses=OPERATOR_ERRORS)
-
-IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$")
-]
-
 
 @router.post("/orders", response_model=OrderView, status_code=202, responses=_CONFLICT)
 async def submit(

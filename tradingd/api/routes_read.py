@@ -26,6 +26,7 @@ DAY_NS: Final = 86_400 * 1_000_000_000
 ERRORS: Final[Responses] = {
     401: {"model": ErrorBody, "description": "No token, or not a valid one"},
     422: {"model": ErrorBody, "description": "The request is malformed"},
+    429: {"model": ErrorBody, "description": "Too many requests: see Retry-After"},
     503: {"model": ErrorBody, "description": "The daemon cannot answer now"},
 }
 OrderId = Annotated[str, Path(min_length=1, max_length=64)]

@@ -23,6 +23,8 @@ from tradingd.control import Control
 
 OPERATOR_ERRORS: Final[Responses] = ERRORS | {
     403: {"model": ErrorBody, "description": "A viewer may not do this, or a page of another origin asked"},
+    413: {"model": ErrorBody, "description": "The body is too large"},
+    409: {"model": ErrorBody, "description": "The Idempotency-Key was used for another request"},
 }
 _SEVERITY: Final = {"halt": 0, "cancel": 1, "flatten": 2}
 

@@ -5,12 +5,19 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, ClassVar, Final, cast
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
-MAX_CONNECTIONS: Final = 200
+from tradingd.api.websocket_protocol import Gate, WebsocketProtocol
+
+MAX_CONNECTIONS: Final = 400
+"""Sockets at once, websocket clients included; beyond it the oldest that has not asked anything yet makes room."""
+REQUEST_WITHIN_S: Final = 10.0
+"""A whole request, or the socket is closed: nobody may hold connections by sending a byte now and then."""
 _GRACE_S: Final = 2
 _KEEP_ALIVE_S: Final = 5
 
@@ -25,6 +32,49 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn's HTTP, with a bound on sockets and on how long a request may take to arrive."""
+
+    waiting: ClassVar[dict["_Connection", None]]
+    """Of one server: whose request has not arrived whole, oldest first."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        if len(self.connections) > MAX_CONNECTIONS:
+            # Whoever holds sockets open must not keep the operator out.
+            oldest = next(iter(self.waiting), self)
+            oldest._stop_deadline()
+            oldest.transport.abort()
+            if oldest is self:
+                return
+        self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_deadline()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._expect_request()
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._stop_deadline()
+        super().on_message_complete()
+
+    def _expect_request(self) -> None:
+        self._stop_deadline()
+        self.waiting[self] = None
+        self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self.transport.abort)
+
+    def _stop_deadline(self) -> None:
+        self.waiting.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 def bind_api(host: str, port: int) -> socket.socket:
@@ -65,10 +115,18 @@ class ApiServer:
     def __init__(self, app: FastAPI, listener: socket.socket) -> None:
         self.url = url_of(listener)
         self._listener = listener
+        state = app.state
+        gate = Gate(app, state.hub, state.auth, state.names, state.control.settings.api.max_clients)
+
+        def websocket(config: uvicorn.Config, server_state: ServerState, app_state: object) -> WebsocketProtocol:
+            return WebsocketProtocol(gate, server_state)
+
         config = uvicorn.Config(
-            app, lifespan="off", ws="none", http="httptools", log_config=None, access_log=False, server_header=False,
+            app, lifespan="off", ws=cast(Any, websocket),
+            http=type("ApiConnection", (_Connection,), {"waiting": {}}), log_config=None, access_log=False,
+            server_header=False,
             proxy_headers=False,  # a client could name its own address and dodge the login lock
-            timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=_KEEP_ALIVE_S, limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=_KEEP_ALIVE_S,
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="api")

@@ -121,3 +121,18 @@ def test_best_prices_of_one_or_several_symbols():
         assert parse_top_quotes([{**one, **change}], table, 5) == []
     with pytest.raises(FrameError):
         parse_top_quotes("no", table, 5)
+
+
+def test_a_pair_without_filters_has_the_digits_that_the_venue_keeps():
+    bare = {key: value for key, value in ENTRY.items() if key != "filters"}
+    (one,) = parse_instruments({"symbols": [{**bare, "filters": [], "quotePrecision": 2, "baseAssetPrecision": 5}]})
+    assert (one.price_tick, one.quantity_step) == (Decimal("0.01"), Decimal("0.00001"))
+    assert one.min_quantity == one.quantity_step
+    assert one.min_notional == 0
+    assert one.max_quantity > 1000
+
+
+@pytest.mark.parametrize("digits", [None, -1, 99, "2", True])
+def test_digits_that_are_none_leave_the_pair_out(digits: object):
+    assert parse_instruments({"symbols": [{**ENTRY, "filters": [], "quotePrecision": digits,
+                                           "baseAssetPrecision": digits}]}) == []

@@ -140,6 +140,7 @@ async def test_an_address_where_nobody_listens_leaves_the_order_unknown():
     (500, {"code": -1000, "msg": "An unknown error occurred"}, "unknown"),
     (503, "Service Unavailable", "unknown"),
     (504, {"code": -1007, "msg": "Timeout waiting for response from backend server."}, "unknown"),
+    (502, {"code": -2010, "msg": "Account has insufficient balance for requested action."}, "unknown"),
     (400, {"code": -1006, "msg": "An unexpected response was received"}, "unknown"),
     (400, {"code": -1007, "msg": "Timeout"}, "unknown"),
     (400, {"code": -2010, "msg": "Duplicate order sent."}, "unknown"),

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,14 @@ class Rest:
     async def signed(self, method: str, path: str, **params: Any) -> tuple[int, Any]:
         time = await self.get("/api/v3/time")
         return await self.call(method, f"/api/v3/{path}", timestamp=time["serverTime"], **params)
+
+
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+    """The first truthy answer."""
+    async with asyncio.timeout(seconds):
+        while not (found := await look()):  # noqa: ASYNC110  # it is another process's or connection's doing
+            await asyncio.sleep(0.02)
+    return found
 
 
 async def receive(ws: aiohttp.ClientWebSocketResponse) -> Any:

@@ -1,0 +1,51 @@
+"""P3: a year of minutes through the event-driven backtest, with the live engine, gate and ledger.
+
+525,600 candles, a walk in cents; market orders, 0.1 % cost, SMA 20/50. Beside it SMA 1000/5000 (the rate must not depend
+on the indicator's length), and the resident memory of a fresh process after the run.
+"""
+
+import resource
+from decimal import Decimal
+
+import numpy as np
+
+from benchmarks.result import Result, median_rate
+from research.backtest.bars import Bars
+from research.backtest.rules import SmaCross
+from research.backtest.runner import Backtest, Costs
+from store.candle_columns import CandleColumns
+from store.exact_column import ExactColumn
+
+CANDLES = 365 * 1440
+MINUTE = 60_000_000_000
+BEGIN = 1_609_459_200_000_000_000  # 2021-01-01
+
+
+def run() -> list[Result]:
+    bars = year_of_minutes()
+    results = []
+    for fast, slow in ((20, 50), (1000, 5000)):
+        test = [_test(bars) for _ in range(3)]
+        trades = len(_test(bars).run(SmaCross(fast, slow)).trades)
+        rate = median_rate(lambda waiting=test, fast=fast, slow=slow: lambda: waiting.pop().run(SmaCross(fast, slow)), CANDLES, 3)
+        results.append(Result("backtest_bars", rate, "bars/s", {"rule": f"sma {fast}/{slow}", "trades": trades}))
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return [*results, Result("backtest_memory", used, "MB", {"candles": CANDLES})]
+
+
+def year_of_minutes() -> Bars:
+    """A walk that crosses its averages about 5,900 times."""
+    chance = np.random.default_rng(7)
+    close = 3_000_000 + np.cumsum(chance.integers(-400, 401, CANDLES))
+    first = np.append(close[:1], close[:-1])
+    spread = chance.integers(0, 300, CANDLES)
+    prices = (first, np.maximum(first, close) + spread, np.minimum(first, close) - spread, close)
+    return Bars("BTC/USDT", "1m", CandleColumns.of(
+        BEGIN + np.arange(CANDLES, dtype=np.int64) * MINUTE,
+        [*(ExactColumn(each, 2) for each in prices), ExactColumn(chance.integers(1, 10**9, CANDLES), 5)],
+        np.zeros(CANDLES, np.int64),
+    ))
+
+
+def _test(bars: Bars) -> Backtest:
+    return Backtest(bars, Decimal(10_000), Decimal("0.99"), Costs())

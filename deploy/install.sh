@@ -1,0 +1,60 @@
+#!/bin/sh
+# One command from a checkout to a running service:   sudo deploy/install.sh
+#
+# Again is an upgrade: the new program is built beside the old one and takes its place in one step, then the service
+# is started anew. Your /etc/tradingd is never overwritten. --dry-run only says what would be done.
+set -eu
+
+usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+
+dry=''
+start=yes
+python=${PYTHON:-python3}
+while [ $# -gt 0 ]; do
+    case $1 in
+        --dry-run) dry=yes ;;
+        --no-start) start='' ;;
+        -h|--help) usage ;;
+        *) echo "install.sh: unknown option $1 (--dry-run, --no-start)" >&2; exit 2 ;;
+    esac
+    shift
+done
+
+run() { if [ -n "$dry" ]; then echo "+ $*"; else "$@"; fi; }
+
+source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+[ -f "$source/requirements/run.txt" ] || { echo "install.sh: run it from a checkout of tradingd" >&2; exit 1; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "install.sh: Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2
+    exit 1
+}
+if [ -z "$dry" ] && [ "$(id -u)" != 0 ]; then
+    echo "install.sh: it writes to /opt and /etc: run it with sudo" >&2
+    exit 1
+fi
+
+release="/opt/tradingd-releases/$(date -u +%Y%m%dT%H%M%SZ)"
+run mkdir -p /opt/tradingd-releases
+run "$python" -m venv "$release"
+run "$release/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$source/requirements/run.txt"
+run "$release/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation "$source"
+run install -D -m 0755 "$source/deploy/backup.sh" "$release/share/backup.sh"
+run install -D -m 0644 "$source/README.md" "$release/README.md"
+run install -d -m 0755 /etc/tradingd
+[ -e /etc/tradingd/config.toml ] || run install -m 0644 "$source/config.toml" /etc/tradingd/config.toml
+[ -e /etc/tradingd/environment ] || run install -m 0600 /dev/null /etc/tradingd/environment
+run "$release/bin/tradingd" version
+# One rename: there is no moment without a program.
+run ln -sfn "$release" /opt/tradingd.new
+run mv -T /opt/tradingd.new /opt/tradingd
+for unit in tradingd.service tradingd-backup.service tradingd-backup.timer; do
+    run install -m 0644 "$source/deploy/$unit" "/etc/systemd/system/$unit"
+done
+run systemctl daemon-reload
+if [ -n "$start" ]; then
+    run systemctl enable --now tradingd-backup.timer
+    run systemctl enable tradingd.service
+    run systemctl restart tradingd.service
+    echo "tradingd runs: journalctl -fu tradingd. Set your password for the API (it is shown once, and in no log):"
+    echo "  sudo /opt/tradingd/bin/tradingd user password --config /etc/tradingd/config.toml --data-dir /var/lib/tradingd"
+fi

@@ -1,0 +1,1 @@
+"""Any other exchange that ccxt knows: public market data for paper trading."""

@@ -1,0 +1,183 @@
+"""Orders that appear after the venue denied them, and exits that wait until they may be sent."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from aiohttp import web
+
+from bus.ids import ClientOrderId, VenueOrderId
+from exchanges.binance.rest import VenueError
+from tests.exchanges.approvals import approved_order
+from tests.exchanges.binance.loopback import Loopback, sends, until
+from tests.exchanges.binance.test_orders import ORDER, Desk, hang_after_accepting, order_body, ready, user_event
+
+ABSENT = {"code": -2013, "msg": "Order does not exist."}
+RIGHTS = "/sapi/v1/account/apiRestrictions"
+SOUND = {"enableReading": True, "enableSpotAndMarginTrading": True, "enableWithdrawals": False, "ipRestrict": True}
+
+
+async def denied(desk: Desk, server: Loopback) -> None:
+    """td-1 was sent without an answer, and the venue then says that it does not exist."""
+    server.answer("GET", ORDER, ABSENT, status=400)
+    desk.venue.submit(approved_order(wire_type="limit", price="90"))
+    await until(lambda: "unknown" in desk.kinds)
+    desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+    await until(lambda: "not_found" in desk.kinds)
+
+
+def appears(server: Loopback) -> None:
+    """The order rests after all."""
+    server.answer("GET", "/api/v3/openOrders", [order_body("NEW", "0")])
+    server.answer("DELETE", ORDER, order_body("CANCELED", "0"))
+    server.answer("GET", ORDER, order_body("CANCELED", "0"))
+
+
+async def test_an_order_that_appears_after_it_was_denied_is_found_by_the_sweep_and_cancelled(loopback: Loopback):
+    ready(loopback)
+    hang_after_accepting(loopback)
+    async with Desk(loopback, order_timeout_s=0.1, sweep_every_s=0.02, poll_every_s=60) as desk:
+        await desk.venue.start()
+        await denied(desk, loopback)
+        appears(loopback)
+        await until(lambda: desk.kinds[-1] == "cancelled")
+    (cancel,) = loopback.calls("DELETE", ORDER)
+    assert cancel["origClientOrderId"] == "td-1"
+    assert len(desk.posts) == 1
+
+
+async def test_an_order_that_the_user_stream_brings_after_it_was_denied_is_cancelled(loopback: Loopback):
+    ready(loopback)
+    hang_after_accepting(loopback)
+    is_denied = asyncio.Event()
+
+    async def late(socket: web.WebSocketResponse) -> None:
+        await is_denied.wait()
+        await sends(user_event("td-1", "NEW"))(socket)
+
+    loopback.scripts.append(late)
+    async with Desk(loopback, ws=True, order_timeout_s=0.1, sweep_every_s=60) as desk:
+        await desk.venue.start()
+        await denied(desk, loopback)
+        appears(loopback)
+        is_denied.set()
+        await until(lambda: desk.kinds[-1] == "cancelled")
+
+
+async def test_an_order_of_ours_that_nobody_watches_is_asked_about_not_cancelled(loopback: Loopback):
+    ready(loopback)
+    loopback.answer("GET", "/api/v3/openOrders", [
+        order_body("NEW", "0"), order_body("NEW", "0", clientOrderId="web_1"),
+        order_body("NEW", "0", clientOrderId="td-9", symbol="ETHBTC"),
+    ])
+    loopback.answer("GET", ORDER, order_body("NEW", "0"))
+    async with Desk(loopback, sweep_every_s=0.02, poll_every_s=60) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.kinds == ["accepted"])
+        await until(lambda: len(loopback.calls("GET", "/api/v3/openOrders")) > 2)
+    assert {call["origClientOrderId"] for call in loopback.calls("GET", ORDER)} == {"td-1"}
+    assert loopback.calls("DELETE", ORDER) == []
+
+
+async def test_an_order_is_not_said_to_be_absent_while_its_request_is_under_way(loopback: Loopback):
+    hang_after_accepting(loopback)
+    loopback.answer("GET", ORDER, ABSENT, status=400)
+    async with Desk(loopback, order_timeout_s=5) as desk:
+        desk.venue.submit(approved_order())
+        await until(lambda: desk.posts)
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        await until(lambda: desk.reports)
+        assert desk.kinds == ["unknown"]
+
+
+# ---- bans and the budget ---------------------------------------------------------------------------
+
+
+def bans_once(server: Loopback, retry_after_s: int) -> None:
+    left = [web.Response(status=429, text="{}", headers={"Retry-After": str(retry_after_s)})]
+
+    async def handler(request: web.Request) -> web.Response:
+        return left.pop() if left else web.json_response(
+            order_body("NEW", "0", clientOrderId=request.query["newClientOrderId"])
+        )
+
+    server.handlers[("POST", ORDER)] = handler
+
+
+async def test_an_exit_waits_for_the_end_of_a_ban_and_is_then_sent_once(loopback: Loopback):
+    bans_once(loopback, 1)
+    async with Desk(loopback) as desk:
+        await desk.submitted()
+        desk.venue.submit(approved_order("td-2", side="sell"))
+        desk.venue.submit(approved_order("td-3"))
+        await until(lambda: len(desk.reports) == 3)
+        told = [(report.client_order_id, report.exec_type) for report in desk.reports]
+    assert told == [("td-1", "rejected"), ("td-3", "rejected"), ("td-2", "accepted")]
+    assert [post["newClientOrderId"] for post in desk.posts] == ["td-1", "td-2"]
+
+
+async def test_an_exit_that_waits_is_unknown_when_asked_for_and_can_be_taken_back(loopback: Loopback):
+    bans_once(loopback, 30)
+    loopback.answer("GET", ORDER, ABSENT, status=400)
+    async with Desk(loopback) as desk:
+        await desk.submitted()
+        desk.venue.submit(approved_order("td-2", side="sell"))
+        await asyncio.sleep(0)
+        desk.venue.cancel(ClientOrderId("td-2"), VenueOrderId(""), "BTC/USDT")
+        await until(lambda: len(desk.reports) == 2)
+    assert (desk.reports[1].client_order_id, desk.reports[1].exec_type) == ("td-2", "cancelled")
+    assert [post["newClientOrderId"] for post in desk.posts] == ["td-1"]
+
+
+async def test_a_burst_of_entries_leaves_the_reserve_to_an_exit(loopback: Loopback):
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response(order_body("NEW", "0", clientOrderId=request.query["newClientOrderId"]))
+
+    loopback.handlers[("POST", ORDER)] = handler
+    async with Desk(loopback) as desk:
+        for number in range(40):
+            desk.venue.submit(approved_order(f"td-b{number}"))
+        desk.venue.submit(approved_order("td-exit", side="sell"))
+        await until(lambda: any(report.client_order_id == "td-exit" for report in desk.reports))
+        sent = [post["newClientOrderId"] for post in desk.posts]
+        assert sent.index("td-exit") <= 12
+        await until(lambda: len(desk.reports) == 41)
+    refused = [report for report in desk.reports if report.exec_type == "rejected"]
+    assert refused
+    assert all("budget" in report.reason for report in refused)
+
+
+# ---- the key ---------------------------------------------------------------------------------------
+
+
+async def started(server: Loopback, **config: bool) -> tuple[str, ...]:
+    async with Desk(server) as desk:
+        desk.venue._config = replace(desk.venue._config, **config)
+        await desk.venue.start()
+        return desk.venue.notes
+
+
+async def test_a_key_that_may_withdraw_is_refused_at_the_start_unless_that_is_wanted(loopback: Loopback):
+    ready(loopback)
+    loopback.answer("GET", RIGHTS, {**SOUND, "enableWithdrawals": True})
+    with pytest.raises(VenueError, match="allow_withdrawal_key"):
+        await started(loopback)
+    assert "may move money" in (await started(loopback, allow_withdrawals=True))[0]
+
+
+async def test_a_sound_key_starts_without_a_word(loopback: Loopback):
+    ready(loopback)
+    loopback.answer("GET", RIGHTS, SOUND)
+    assert await started(loopback) == ()
+
+
+@pytest.mark.parametrize(("body", "status"), [("nothing", 404), ({"msg": "no"}, 400), ({"odd": 1}, 200)])
+async def test_on_this_machine_a_key_of_unknown_rights_trades_with_a_note(loopback: Loopback, body, status: int):
+    ready(loopback)
+    loopback.answer("GET", RIGHTS, body, status=status)
+    assert "does not tell" in (await started(loopback))[0]
+
+
+async def test_a_server_without_a_clock_and_without_rights_can_be_traded_on(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/account", {"balances": []})
+    assert "does not tell" in (await started(loopback))[0]

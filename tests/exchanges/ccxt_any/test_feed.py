@@ -1,0 +1,106 @@
+"""An unmodified ccxt against the practice exchange: pushed, asked for, and cut off."""
+
+import asyncio
+import decimal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bus.clock import LiveClock
+from exchanges.binance.rest import VenueError
+from exchanges.ccxt_any.feed import CcxtFeed
+from exchanges.practice.config import PracticeConfig, PracticeUrls
+from exchanges.venue import FeedDown, FeedItem, FeedUp
+from market.ticks import QuoteTick, TradeTick
+from tests.exchanges.binance.loopback import until
+from tests.exchanges.practice.running import running
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def pointed(urls: PracticeUrls, *, is_pushed: bool) -> Any:
+    import ccxt.pro
+
+    exchange = ccxt.pro.binance({
+        "enableRateLimit": False,
+        "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False,
+                    "fetchMargins": False},
+    })
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: replaced(one) for key, one in value.items()}
+        return f"{urls.rest_url}/api/v3" if isinstance(value, str) else value
+
+    sockets = {**exchange.urls["api"]["ws"], "spot": urls.ws_url.replace("/stream", "/ws")}
+    exchange.urls["api"] = {**replaced(exchange.urls["api"]), "ws": sockets}
+    if not is_pushed:
+        exchange.has = {**exchange.has, "watchTrades": False, "watchOrderBook": False}
+    return exchange
+
+
+@pytest_asyncio.fixture
+async def urls(tmp_path: Path) -> AsyncIterator[PracticeUrls]:
+    async with running(PracticeConfig(tmp_path, symbols=("BTC/USDT", "ETH/USDT"))) as found:
+        yield found
+
+
+def feed_of(urls: PracticeUrls, *, is_pushed: bool = True) -> CcxtFeed:
+    return CcxtFeed(
+        "binance", clock=LiveClock(), jitter=lambda: 0.5, poll_every_s=0.05, first_backoff_s=0.05,
+        make_exchange=lambda: pointed(urls, is_pushed=is_pushed),
+    )
+
+
+@pytest.mark.parametrize("is_pushed", [True, False])
+async def test_trades_and_quotes_of_every_symbol_come_once(urls: PracticeUrls, is_pushed: bool):
+    feed, items = feed_of(urls, is_pushed=is_pushed), list[FeedItem]()
+    instruments = await feed.instruments()
+    assert [each.symbol for each in instruments] == ["BTC/USDT", "ETH/USDT"]
+    running_feed = asyncio.create_task(feed.run(instruments, items.append))
+    try:
+        wanted = {(kind, each.symbol) for kind in (TradeTick, QuoteTick) for each in instruments}
+        await until(lambda: wanted <= {(type(item), getattr(item, "symbol", "")) for item in items}, 15)
+    finally:
+        running_feed.cancel()
+        await asyncio.gather(running_feed, return_exceptions=True)
+        await feed.close()
+    assert isinstance(items[0], FeedUp)
+    trades = [(item.symbol, item.trade_id) for item in items if isinstance(item, TradeTick)]
+    assert len(trades) == len(set(trades))
+
+
+async def test_rest_answers_are_typed_and_the_rounding_of_money_stays_ours(urls: PracticeUrls):
+    before = decimal.getcontext().rounding
+    feed = feed_of(urls)
+    (btc, _) = await feed.instruments()
+    assert await feed.rules([btc]) == [btc]
+    candles = await feed.candles(btc, "1m", 10)
+    assert len(candles) == 10
+    assert all(candle.is_warmup for candle in candles)
+    assert await feed.candles(btc, "7s", 10) == []
+    assert abs(await feed.clock_offset_ns()) < 1_000_000_000
+    await feed.close()
+    assert decimal.getcontext().rounding == before
+
+
+async def test_a_venue_that_goes_away_is_told_and_asked_for_again():
+    nowhere = PracticeUrls("http://127.0.0.1:9", "ws://127.0.0.1:9/stream", "", "", "")
+    feed, items = feed_of(nowhere), list[FeedItem]()
+    with pytest.raises(VenueError, match="markets"):
+        await feed.instruments()
+    running_feed = asyncio.create_task(feed.run([], items.append))
+    await until(lambda: feed.counters.reconnects > 1, 15)
+    running_feed.cancel()
+    await asyncio.gather(running_feed, return_exceptions=True)
+    await feed.close()
+    assert [type(item) for item in items] == [FeedDown]
+
+
+async def test_a_name_that_ccxt_does_not_know_is_explained():
+    feed = CcxtFeed("nowhere", clock=LiveClock(), jitter=lambda: 0.5)
+    with pytest.raises(VenueError, match="ccxt knows no exchange"):
+        await feed.instruments()

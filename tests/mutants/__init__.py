@@ -1,0 +1,1 @@
+"""Bugs that are seeded on purpose, to see whether the tests notice."""

@@ -1,0 +1,173 @@
+"""Backup and restore: while the daemon writes, by one command each, and what comes back is what was saved."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from bus.messages.header import Message
+from bus.messages.system import KillSwitchEngaged
+from store.journal import JournalError
+from tests.tradingd.test_projection import alerts
+from tradingd.backup import MANIFEST, BackupError, back_up, read_back, restore
+from tradingd.data_dir import AlreadyRunningError, DataDir
+from tradingd.message_journal import MessageJournal
+
+PAPER, LIVE = "journal-practice-paper.journal", "journal-binance-live.journal"
+
+
+def data_in(folder: Path, name: str = PAPER, count: int = 20) -> tuple[Path, MessageJournal]:
+    """A data directory whose daemon still writes."""
+    (folder / "practice").mkdir(parents=True)
+    (folder / "tape").mkdir()
+    (folder / "tape" / "1.tsv").write_text("frames")
+    (folder / "practice" / "market-7.json").write_text("{}")
+    (folder / "account.json").write_text(json.dumps({"journal": name}))
+    (folder / "credentials.json").write_text("secret")
+    (folder / "store.sqlite").write_text("a projection")
+    (folder / "run.json").write_text("{}")
+    (folder / "lock").touch()
+    journal = MessageJournal.open(folder / name)
+    journal.append(alerts(count), sync=True)
+    return folder, journal
+
+
+def messages_in(path: Path) -> list[Message]:
+    journal = MessageJournal.open(path, read_only=True)
+    try:
+        return list(journal.read())
+    finally:
+        journal.close()
+
+
+def test_what_is_restored_is_what_was_saved_while_the_daemon_wrote(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    manifest = back_up(data, tmp_path / "b.tar.gz")
+    journal.append(alerts(5, first=100), sync=True)  # after the backup
+    journal.close()
+    assert (tmp_path / "b.tar.gz").stat().st_mode & 0o777 == 0o600
+    names = {each.name for each in manifest.files}
+    assert names == {PAPER, "account.json", "credentials.json", "practice/market-7.json"}
+    done = restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    assert done.manifest == manifest
+    assert done.set_aside is None
+    assert messages_in(tmp_path / "new" / PAPER) == alerts(20)
+    assert (tmp_path / "new" / "practice" / "market-7.json").read_text() == "{}"
+    going_on = MessageJournal.open(tmp_path / "new" / PAPER)
+    going_on.append(alerts(1, first=7), sync=True)
+    assert len(going_on) == 21
+    going_on.close()
+
+
+def test_an_append_that_is_under_way_is_not_in_the_backup(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.append(alerts(1, first=50), sync=True)
+    size = journal.size
+    journal.close()
+    path = data / PAPER
+    path.write_bytes(path.read_bytes()[: size - 3])
+    assert back_up(data, tmp_path / "b.tar.gz").records == 20
+    restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    assert messages_in(tmp_path / "new" / PAPER) == alerts(20)
+
+
+def test_frames_and_candles_come_along_when_asked_for(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    names = {each.name for each in back_up(data, tmp_path / "b.tar.gz", with_tape=True).files}
+    assert "tape/1.tsv" in names
+    journal.close()
+
+
+def test_what_was_there_is_set_aside_and_not_deleted(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    back_up(data, tmp_path / "b.tar.gz")
+    journal.append(alerts(5, first=100), sync=True)
+    journal.close()
+    done = restore(tmp_path / "b.tar.gz", data)
+    assert done.set_aside is not None
+    assert len(messages_in(done.set_aside / PAPER)) == 25
+    assert messages_in(data / PAPER) == alerts(20)
+    assert not list(data.glob("restore-*"))
+
+
+def test_a_live_account_comes_back_with_the_kill_switch_engaged(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data", LIVE)
+    journal.close()
+    back_up(data, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    last = messages_in(tmp_path / "new" / LIVE)[-1].body
+    assert isinstance(last, KillSwitchEngaged)
+    assert (last.action, last.by) == ("halt", "rule")
+    assert "compare positions and orders with the venue" in last.reason
+
+
+def test_a_running_daemons_directory_is_not_restored_to(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    back_up(data, tmp_path / "b.tar.gz")
+    locked = DataDir.open(data)
+    with pytest.raises(AlreadyRunningError):
+        restore(tmp_path / "b.tar.gz", data)
+    locked.close()
+    journal.close()
+    assert messages_in(data / PAPER) == alerts(20)
+
+
+def test_any_damaged_byte_is_found_before_anything_is_touched(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.close()
+    source = tmp_path / "b.tar.gz"
+    manifest = back_up(data, source)
+    whole = source.read_bytes()
+    found = 0
+    for position in range(0, len(whole), max(1, len(whole) // 80)):
+        source.write_bytes(whole[:position] + bytes([whole[position] ^ 16]) + whole[position + 1 :])
+        try:
+            assert read_back(source) == manifest  # gzip's own head, or another way to write the same zeros
+        except BackupError:
+            found += 1
+            with pytest.raises(BackupError):
+                restore(source, data)
+        assert messages_in(data / PAPER) == alerts(20)
+    assert found > 60
+    source.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BackupError, match="not a whole backup"):
+        read_back(source)
+    assert not list(data.glob("*restore-*"))
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])
+def test_a_backup_cannot_write_outside_the_data_directory(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "b.tar.gz"
+    with tarfile.open(source, "w:gz") as archive:
+        for each, text in ((name, b"x"), (MANIFEST, b"{}")):
+            entry = tarfile.TarInfo(each)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+    with pytest.raises(BackupError, match="would leave the data directory"):
+        restore(source, tmp_path / "deep" / "data")
+    assert not list(tmp_path.rglob("evil"))
+
+
+def test_a_damaged_journal_or_an_empty_directory_is_not_backed_up(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.append(alerts(1), sync=True)
+    journal.close()
+    path = data / PAPER
+    path.write_bytes(path.read_bytes()[:40] + b"\xff" + path.read_bytes()[41:])
+    with pytest.raises(JournalError, match="damaged"):
+        back_up(data, tmp_path / "b.tar.gz")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BackupError, match="no journal in it"):
+        back_up(tmp_path / "empty", tmp_path / "c.tar.gz")
+    assert [each.name for each in tmp_path.iterdir() if "tar" in each.name] == []
+
+
+def test_a_backup_never_overwrites_another(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    (tmp_path / "b.tar.gz").write_text("precious")
+    with pytest.raises(BackupError, match="exists"):
+        back_up(data, tmp_path / "b.tar.gz")
+    assert (tmp_path / "b.tar.gz").read_text() == "precious"
+    journal.close()

@@ -1,0 +1,105 @@
+"""The venue changes its rules while the daemon runs."""
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bus.messages.header import Message
+from bus.messages.system import InstrumentChanged
+from exchanges.binance.rest import VenueError
+from market.instrument import Instrument
+from tests.tradingd.live_runtime import BTC, ETH, Scene
+from tradingd.instrument_watch import InstrumentWatch
+
+D = Decimal
+
+
+class Listing:
+    """What the venue lists; a test changes it."""
+
+    def __init__(self, instruments: list[Instrument]) -> None:
+        self.by_symbol = {each.symbol: each for each in instruments}
+        self.is_down = False
+
+    async def rules(self, instruments: list[Instrument]) -> list[Instrument]:
+        if self.is_down:
+            raise VenueError("exchangeInfo: no answer")
+        return [self.by_symbol[each.symbol] for each in instruments if each.symbol in self.by_symbol]
+
+    def change(self, symbol: str, **rules: object) -> None:
+        self.by_symbol[symbol] = replace(self.by_symbol[symbol], **rules)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path).with_council().open()
+
+
+@pytest.fixture
+def listing(scene: Scene) -> Listing:
+    return Listing(scene.instruments)
+
+
+@pytest.fixture
+def watch(scene: Scene, listing: Listing) -> InstrumentWatch:
+    return InstrumentWatch(scene.runtime, listing, scene.paper, scene.instruments)  # type: ignore[arg-type]
+
+
+def told(scene: Scene) -> list[tuple[str, str]]:
+    return [(fact.symbol, fact.reason) for fact in scene.told(InstrumentChanged)]
+
+
+def journalled(scene: Scene) -> list[Message]:
+    scene.journal.flush()
+    return [message for message in scene.journal.read() if isinstance(message.body, InstrumentChanged)]
+
+
+async def test_nothing_is_told_while_nothing_changes(scene: Scene, watch: InstrumentWatch) -> None:
+    await watch.look()
+    assert told(scene) == []
+
+
+async def test_a_change_is_a_fact_told_once_in_words(scene: Scene, listing: Listing, watch: InstrumentWatch) -> None:
+    listing.change(BTC, price_tick=D("0.5"), min_notional=D(20))
+    await watch.look()
+    await watch.look()
+    assert told(scene) == [(BTC, "price tick 0.01 -> 0.5; smallest value 5 -> 20")]
+    assert [message.body.price_tick for message in journalled(scene)] == [D("0.5")]
+
+
+async def test_engine_paper_venue_and_agents_follow_it(
+    scene: Scene, listing: Listing, watch: InstrumentWatch,
+) -> None:
+    listing.change(BTC, quantity_step=D("0.5"), min_quantity=D("0.5"))
+    await watch.look()
+    scene.runtime.settle()
+    runners = scene.runtime.runners
+    assert runners["strategy"].agent._desks[BTC].instrument.quantity_step == D("0.5")  # type: ignore[attr-defined]
+    assert runners["risk"].agent._instruments[BTC].quantity_step == D("0.5")  # type: ignore[attr-defined]
+    assert scene.paper._markets[BTC].instrument.quantity_step == D("0.5")
+    assert scene.runtime.engine._desk.markets[BTC].instrument.quantity_step == D("0.5")
+    assert scene.runtime.engine._desk.markets[ETH].instrument.quantity_step == D("0.0001")
+
+
+async def test_a_halt_a_delisting_and_a_return_are_told(
+    scene: Scene, listing: Listing, watch: InstrumentWatch,
+) -> None:
+    listing.change(BTC, is_trading=False)
+    gone = listing.by_symbol.pop(ETH)
+    await watch.look()
+    assert told(scene) == [(BTC, "halted"), (ETH, "no longer listed")]
+    listing.change(BTC, is_trading=True)
+    listing.by_symbol[ETH] = gone
+    await watch.look()
+    assert told(scene)[2:] == [(BTC, "trading again"), (ETH, "trading again")]
+
+
+async def test_a_venue_that_does_not_answer_has_halted_nothing(
+    scene: Scene, listing: Listing, watch: InstrumentWatch,
+) -> None:
+    listing.is_down = True
+    listing.by_symbol.clear()
+    await watch.look()
+    assert told(scene) == []

@@ -1,0 +1,188 @@
+"""`tradingd journal`, `replay`, `store`, `backup`, `restore`: what people type, on real files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bus.messages.header import Message
+from bus.messages.ledger import PortfolioSnapshot, PositionClosed
+from bus.messages.orders import OrderFilled
+from bus.messages.system import KillSwitchEngaged
+from tests.tradingd.test_projection import alerts, traded, written  # noqa: F401 - a fixture
+from tradingd.cli import app
+from tradingd.data_dir import JOURNAL
+from tradingd.exit_codes import CONFIGURATION, FAILURE, NOT_FOUND
+from tradingd.journal_repair import repair_journal
+from tradingd.message_journal import MessageJournal
+from tradingd.replay_check import check_replay
+
+
+def run(*words: str, data_dir: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, [*words, "--data-dir", str(data_dir)])
+    return done.exit_code, done.output
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+# ---- replay ------------------------------------------------------------------------------------------
+
+
+def differences(tmp_path: Path, messages: list[Message]) -> list[str]:
+    journal = MessageJournal.open(written(tmp_path / "r.journal", messages), read_only=True)
+    try:
+        check = check_replay(journal, "USDT")
+    finally:
+        journal.close()
+    assert check.count == len(check.differences)
+    return [each.what for each in check.differences]
+
+
+def changed(messages: list[Message], kind: type, **values: object) -> list[Message]:
+    """The first message of the kind says something else."""
+    place = next(n for n, message in enumerate(messages) if type(message.body) is kind)
+    body = replace(messages[place].body, **values)
+    return [*messages[:place], replace(messages[place], body=body), *messages[place + 1 :]]
+
+
+def test_what_the_engine_wrote_is_computed_anew_without_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+    journal = MessageJournal.open(written(tmp_path / "r.journal", traded), read_only=True)
+    check = check_replay(journal, "USDT")
+    journal.close()
+    assert check.differences == []
+    assert check.messages == len(traded)
+    assert check.compared > 50
+
+
+def test_a_round_trip_with_another_profit_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+    trip = next(message.body for message in traded if type(message.body) is PositionClosed)
+    told = changed(traded, PositionClosed, realized_pnl=trip.realized_pnl + 1)
+    assert differences(tmp_path, told) == ["BTC/USDT profit of the round trip"]
+
+
+def test_an_execution_that_was_booked_twice_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+    place = next(n for n, message in enumerate(traded) if type(message.body) is OrderFilled)
+    told = [*traded[: place + 1], traded[place], *traded[place + 1 :]]
+    assert any("execution" in what for what in differences(tmp_path, told))
+
+
+def test_a_portfolio_with_other_cash_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+    snapshot = next(message.body for message in traded if type(message.body) is PortfolioSnapshot)
+    told = changed(traded, PortfolioSnapshot, cash=snapshot.cash + 1)
+    assert differences(tmp_path, told) == ["cash"]
+
+
+def test_a_lost_fact_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+    place = next(n for n, message in enumerate(traded) if type(message.body) is OrderFilled)
+    assert differences(tmp_path, [*traded[:place], *traded[place + 1 :]]) != []
+
+
+def test_replay_on_the_command_line_ends_with_a_code_that_tells(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+    written(tmp_path / JOURNAL, traded)
+    code, output = run("replay", data_dir=tmp_path)
+    assert code == 0
+    assert "no difference" in output
+    other = tmp_path / "other"
+    other.mkdir()
+    snapshot = next(message.body for message in traded if type(message.body) is PortfolioSnapshot)
+    written(other / JOURNAL, changed(traded, PortfolioSnapshot, fees=snapshot.fees + 1))
+    code, output = run("replay", "--json", data_dir=other)
+    assert code == FAILURE
+    assert json.loads(output)["listed"][0]["what"] == "fees"
+
+
+# ---- show, verify, repair ----------------------------------------------------------------------------
+
+
+def test_show_prints_the_latest_records(tmp_path: Path) -> None:
+    written(tmp_path / JOURNAL, alerts(30))
+    code, output = run("journal", "show", "--limit", "2", data_dir=tmp_path)
+    assert code == 0
+    assert [line.split()[0] for line in output.splitlines()] == ["29", "30"]
+    code, output = run("journal", "show", "--json", "--after", "28", "--kind", "AlertRaised", data_dir=tmp_path)
+    assert [json.loads(line)["number"] for line in output.splitlines()] == [29, 30]
+    assert json.loads(output.splitlines()[0])["message"]["fields"]["title"] == "t28"
+
+
+def test_verify_says_whole_or_what_is_lost(tmp_path: Path) -> None:
+    path = written(tmp_path / JOURNAL, alerts(30))
+    code, output = run("journal", "verify", data_dir=tmp_path)
+    assert code == 0
+    assert "30 records in 10 batches" in output
+    damage(path)
+    code, output = run("journal", "verify", data_dir=tmp_path)
+    assert code == FAILURE
+    assert "3 records lost" in output
+    assert "tradingd journal repair" in output
+    code, output = run("journal", "verify", "--json", data_dir=tmp_path)
+    assert code == FAILURE
+    assert json.loads(output)["is_whole"] is False
+
+
+def test_a_missing_journal_is_named(tmp_path: Path) -> None:
+    code, output = run("journal", "verify", data_dir=tmp_path)
+    assert code == NOT_FOUND
+    assert JOURNAL in output
+
+
+def test_repair_keeps_the_beginning_and_engages_the_kill_switch(tmp_path: Path) -> None:
+    path = written(tmp_path / JOURNAL, alerts(30))
+    damage(path)
+    code, output = run("journal", "repair", "--yes", data_dir=tmp_path)
+    assert code == 0, output
+    assert "kept 12 records" in output or "kept 15 records" in output
+    journal = MessageJournal.open(path, read_only=True)
+    messages = list(journal.read())
+    journal.close()
+    kept = len(messages) - 1
+    assert messages[:-1] == alerts(30)[:kept]
+    latch = messages[-1].body
+    assert isinstance(latch, KillSwitchEngaged)
+    assert (latch.action, latch.by) == ("halt", "rule")
+    assert repair_journal(path) is None
+    code, output = run("journal", "repair", "--yes", data_dir=tmp_path)
+    assert code == 0
+    assert "nothing to repair" in output
+
+
+# ---- store, backup -----------------------------------------------------------------------------------
+
+
+def test_the_store_is_rebuilt_and_told_of(tmp_path: Path) -> None:
+    written(tmp_path / JOURNAL, alerts(30))
+    assert "0 of 30 records" in run("store", "status", data_dir=tmp_path)[1]
+    code, output = run("store", "rebuild", data_dir=tmp_path)
+    assert (code, output) == (0, "the store holds the journal up to record 30\n")
+    code, output = run("store", "status", "--json", data_dir=tmp_path)
+    told = json.loads(output)
+    assert (told["records"], told["stored"], told["rows"]["logs"]) == (30, 30, 30)
+    assert (tmp_path / "trading.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_a_store_that_is_off_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path / JOURNAL, alerts(3))
+    monkeypatch.setenv("TRADINGD__STORE__URL", "off")
+    code, output = run("store", "status", data_dir=tmp_path)
+    assert code == CONFIGURATION
+    assert "store.url is off" in output
+
+
+def test_backup_and_restore_are_one_command_each(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    written(data / JOURNAL, alerts(30))
+    code, output = run("backup", str(tmp_path / "b.tar.gz"), data_dir=data)
+    assert code == 0
+    assert "30 records, read back and whole" in output
+    code, output = run("restore", str(tmp_path / "b.tar.gz"), "--yes", data_dir=tmp_path / "new")
+    assert code == 0
+    assert (tmp_path / "new" / JOURNAL).read_bytes() == (data / JOURNAL).read_bytes()
+    code, output = run("restore", str(tmp_path / "none.tar.gz"), "--yes", data_dir=tmp_path / "new")
+    assert code == FAILURE
+    assert "not a whole backup" in output

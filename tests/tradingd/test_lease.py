@@ -1,0 +1,230 @@
+"""Two daemons never trade one account: on one machine, over PostgreSQL, over Redis."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bus.redis_lease import RedisLease
+from store.sql.postgres_lease import PostgresLease
+from tests.postgres_server import PostgresServer
+from tests.redis_server import RedisServer
+from tradingd import lease as lease_module
+from tradingd.lease import AccountTakenError, Lease, LeaseKeeper, account_key, hold_on_this_machine
+from tradingd.lease_choice import take_account
+from tradingd.settings import BusSettings, Settings, StoreSettings, VenueSettings
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["postgresql", "redis"])
+async def lease(request: pytest.FixtureRequest) -> AsyncIterator[Lease]:
+    """A lease on an account nobody had before."""
+    made: Lease
+    if request.param == "redis":
+        made = RedisLease(request.getfixturevalue("redis").url, f"lease-{request.node.name}")
+    else:
+        made = PostgresLease(request.getfixturevalue("postgres").url, request.node.name)
+    yield made
+    await made.close()
+
+
+# ---- the lease ---------------------------------------------------------------------------------------
+
+
+async def test_one_holds_it_and_the_other_is_told_who(lease: Lease) -> None:
+    assert await lease.take("a", 30) == (1, "a")
+    assert await lease.take("b", 30) == (0, "a")
+    assert await lease.take("a", 30) == (1, "a")
+
+
+async def test_a_new_holder_gets_a_higher_number(lease: Lease) -> None:
+    await lease.take("a", 30)
+    await lease.give_back("a")
+    assert await lease.take("b", 30) == (2, "b")
+    await lease.give_back("a")  # it is not a's to give any more
+    assert await lease.take("c", 30) == (0, "b")
+
+
+async def test_it_ends_by_itself_when_its_holder_is_silent(lease: Lease) -> None:
+    await lease.take("a", -1)
+    assert await lease.take("b", 30) == (2, "b")
+    assert await lease.take("a", 30) == (0, "b")
+
+
+async def test_of_many_that_come_together_one_gets_it(lease: Lease) -> None:
+    answers = await asyncio.gather(*(lease.take(name, 30) for name in "abcdef"))
+    assert sorted(token for token, _ in answers) == [0, 0, 0, 0, 0, 1]
+    assert len({who for _, who in answers}) == 1
+
+
+async def test_a_server_that_is_away_is_an_error_of_the_network() -> None:
+    for made in (RedisLease("redis://127.0.0.1:1/0", "x"), PostgresLease("postgresql://a@127.0.0.1:1/x", "x")):
+        with pytest.raises(OSError, match=r"Redis|PostgreSQL"):
+            await made.take("a", 30)
+        await made.close()
+
+
+# ---- keeping it --------------------------------------------------------------------------------------
+
+
+class Written:
+    """A lease on paper: `answers` are given in turn, an OSError is raised."""
+
+    def __init__(self, *answers: tuple[int, str] | OSError) -> None:
+        self.answers = list(answers)
+        self.given_back = ""
+
+    async def take(self, holder: str, ttl_s: float) -> tuple[int, str]:
+        answer = self.answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    async def give_back(self, holder: str) -> None:
+        self.given_back = holder
+
+    async def close(self) -> None:
+        pass
+
+
+async def kept(lease: Written, *, begins: bool = True) -> tuple[list[str], list[BaseException]]:
+    doubts: list[str] = []
+    lost: list[BaseException] = []
+    keeper = LeaseKeeper(lease, "me", doubts.append, lost.append, renew_s=0)
+    if begins:
+        await keeper.begin()
+    with suppress(IndexError):  # no more answers
+        await keeper.run()
+    await keeper.end()
+    return doubts, lost
+
+
+async def test_a_lease_that_is_taken_stops_the_start() -> None:
+    keeper = LeaseKeeper(Written((0, "host b")), "me", lambda _: None, lambda _: None)
+    with pytest.raises(AccountTakenError, match=r"another daemon trades this account \(host b\)"):
+        await keeper.begin()
+
+
+async def test_a_lease_that_passed_to_another_stops_the_daemon() -> None:
+    _, lost = await kept(Written((4, "me"), (4, "me"), (0, "host b")))
+    assert isinstance(lost[0], AccountTakenError)
+
+
+async def test_a_lease_that_somebody_had_meanwhile_is_lost_even_when_it_is_free_again() -> None:
+    _, lost = await kept(Written((4, "me"), (6, "me")))
+    assert isinstance(lost[0], AccountTakenError)
+
+
+async def test_a_server_that_is_away_at_the_start_is_a_doubt_until_it_is_back() -> None:
+    lease = Written(OSError("gone"), OSError("gone"), (1, "me"))
+    doubts, lost = await kept(lease)
+    assert [bool(each) for each in doubts] == [True, True, False]
+    assert "no entries until it is" in doubts[0]
+    assert lost == []
+    assert lease.given_back == "me"
+
+
+async def test_a_short_absence_is_no_doubt_and_a_long_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(lease_module.time, "monotonic", lambda: now)
+    doubts: list[str] = []
+    lease = Written((1, "me"), OSError("gone"), OSError("gone"), (1, "me"))
+    keeper = LeaseKeeper(lease, "me", doubts.append, lambda _: None, renew_s=10)
+    await keeper.begin()
+    now += 10
+    await keeper.begin()
+    assert doubts == [""]
+    now += 10
+    await keeper.begin()
+    assert doubts[-1].startswith("the account's lease cannot be renewed")
+    await keeper.begin()
+    assert doubts[-1] == ""
+
+
+# ---- on one machine ----------------------------------------------------------------------------------
+
+
+def test_the_second_on_this_machine_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
+    first = hold_on_this_machine("account", "pid 1", tmp_path)
+    with pytest.raises(AccountTakenError, match=r"another daemon trades this account \(pid 1\)"):
+        hold_on_this_machine("account", "pid 2", tmp_path)
+    os.close(hold_on_this_machine("another", "pid 2", tmp_path))
+    os.close(first)
+    os.close(hold_on_this_machine("account", "pid 2", tmp_path))
+
+
+def test_a_killed_daemon_holds_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from tradingd.lease import hold_on_this_machine as hold\n"
+        "hold('account', 'child', Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"held\n"
+    with pytest.raises(AccountTakenError, match="child"):
+        hold_on_this_machine("account", "me", tmp_path)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    os.close(hold_on_this_machine("account", "me", tmp_path))
+
+
+def settings_of(**changes: object) -> Settings:
+    keys = VenueSettings(rest_url="http://127.0.0.1:9", api_key=SecretStr("key"))
+    known: dict[str, object] = {"mode": "live", "venue": "binance", "venues": {"binance": keys}, **changes}
+    return Settings(**known)  # type: ignore[arg-type]
+
+
+async def test_what_is_configured_decides_who_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module.tempfile, "gettempdir", lambda: str(tmp_path))
+    urls = VenueSettings(rest_url="http://127.0.0.1:9")
+    cases: list[tuple[Settings, type | None]] = [
+        (settings_of(), type(None)),
+        (settings_of(store=StoreSettings(url="postgresql://a@b/c")), PostgresLease),
+        (settings_of(bus=BusSettings(url="redis://127.0.0.1:1/0")), RedisLease),
+        (settings_of(bus=BusSettings(url="redis://127.0.0.1:1/0"), store=StoreSettings(lease="off")), type(None)),
+    ]
+    for settings, kind in cases:
+        async with AsyncExitStack() as stack:
+            found = take_account(settings, urls, "me", stack)
+            assert type(found) is kind
+            if found is not None:
+                await found.close()
+            with pytest.raises(AccountTakenError):
+                take_account(settings, urls, "you", stack)
+
+
+async def test_paper_accounts_are_locked_with_their_data_directory_alone() -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            assert take_account(settings_of(mode="paper"), VenueSettings(), "me", stack) is None
+            assert take_account(Settings(mode="live", venue="practice"), VenueSettings(), "me", stack) is None
+
+
+def test_the_name_of_an_account_does_not_tell_its_key() -> None:
+    assert "secret" not in account_key("binance", "https://x", "secret")
+    assert account_key("binance", "https://x", "a") != account_key("binance", "https://x", "b")

@@ -1,0 +1,104 @@
+"""What must be so before real money is traded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from risk.limits import RiskLimits
+from tradingd import composition
+from tradingd.live_gate import check_live
+from tradingd.settings import ConfigError, Settings, VenueSettings
+from tradingd.venue_access import check_addresses, dialect_of, own_addresses
+
+CONSENT = {"TRADINGD_ALLOW_LIVE": "yes"}
+REAL = VenueSettings(rest_url="https://api.binance.com", ws_url="wss://stream.binance.com:9443/stream")
+HERE = VenueSettings(rest_url="http://127.0.0.1:1", ws_url="ws://127.0.0.1:1/stream")
+
+
+def live(venue: str = "binance", **more: Any) -> Settings:
+    return Settings.model_validate({"mode": "live", "venue": venue, "venues": {venue: {}}, **more})
+
+
+def gate(data_dir: Path, settings: Settings, urls: VenueSettings = REAL, environ: dict[str, str] | None = None) -> None:
+    check_live(settings, urls, composition.make_limits(settings), data_dir, CONSENT if environ is None else environ)
+
+
+def test_consent_kill_file_and_limits_open_the_gate(tmp_path: Path) -> None:
+    gate(tmp_path, live())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("environ", [{}, {"TRADINGD_ALLOW_LIVE": "1"}])
+def test_without_consent_in_the_environment_it_stays_shut_even_on_this_machine(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    for urls in (REAL, HERE):
+        with pytest.raises(ConfigError, match="TRADINGD_ALLOW_LIVE"):
+            gate(tmp_path, live(), urls, environ)
+
+
+def test_the_practice_venue_needs_nothing(tmp_path: Path) -> None:
+    gate(tmp_path / "absent", live("practice"), HERE, {})
+
+
+def test_a_folder_where_no_kill_file_could_be_made_keeps_it_shut(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"KILL: the kill file could not be made"):
+        gate(tmp_path / "absent", live())
+
+
+@pytest.mark.parametrize(("risk", "key"), [
+    ({"max_drawdown": "1"}, "risk.max_drawdown"), ({"kill_loss": "1"}, "risk.kill_loss"),
+    ({"daily_loss": "1", "daily_drawdown": "1"}, "risk.daily_loss"),
+])
+def test_a_limit_that_limits_nothing_keeps_it_shut_for_real_money_only(
+    tmp_path: Path, risk: dict[str, str], key: str
+) -> None:
+    settings = live(risk=risk)
+    with pytest.raises(ConfigError, match=key):
+        gate(tmp_path, settings)
+    gate(tmp_path, settings, HERE)
+
+
+def test_one_daily_limit_is_enough(tmp_path: Path) -> None:
+    gate(tmp_path, live(risk={"daily_drawdown": "1"}))
+
+
+def test_the_limits_without_a_setting_pass(tmp_path: Path) -> None:
+    check_live(live(), REAL, RiskLimits(), tmp_path, CONSENT)
+
+
+def test_a_venue_reached_through_ccxt_is_for_paper(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="paper"):
+        gate(tmp_path, live("kraken"))
+
+
+# ---- addresses -------------------------------------------------------------------------------------
+
+
+def test_a_venue_is_known_by_its_name_or_says_what_is_spoken_there() -> None:
+    spoken = {name: dialect_of(name, VenueSettings()) for name in ("practice", "binanceus", "coinbase", "kraken")}
+    assert spoken == {"practice": "binance", "binanceus": "binance", "coinbase": "coinbase", "kraken": "ccxt"}
+    assert dialect_of("mine", VenueSettings(protocol="coinbase")) == "coinbase"
+
+
+@pytest.mark.parametrize(("change", "word"), [
+    ({"rest_url": ""}, "missing"), ({"ws_url": ""}, "missing"), ({"rest_url": "http://api.binance.com"}, "https"),
+    ({"ws_url": "ws://stream.binance.com"}, "wss"), ({"ws_api_url": "http://127.0.0.1"}, "wss"),
+    ({"rest_url": "api.binance.com"}, "https"), ({"ws_user_url": "ws://example.org"}, "wss"),
+])
+def test_an_address_that_cannot_be_or_is_in_the_clear_is_refused(change: dict[str, str], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        check_addresses(live(), REAL.model_copy(update=change))
+
+
+def test_on_this_machine_nothing_need_be_encrypted() -> None:
+    check_addresses(live(), HERE.model_copy(update={"ws_api_url": "ws://localhost:1/ws-api/v3"}))
+    check_addresses(live(), REAL)
+
+
+def test_a_real_user_stream_is_not_kept_beside_a_rest_address_on_this_machine() -> None:
+    mixed = HERE.model_copy(update={"ws_api_url": "wss://ws-api.binance.com/ws-api/v3", "ws_user_url": "ws://[::1]:2"})
+    assert (own_addresses(mixed).ws_api_url, own_addresses(mixed).ws_user_url) == ("", "ws://[::1]:2")
+    real = REAL.model_copy(update={"ws_api_url": "wss://ws-api.binance.com/ws-api/v3"})
+    assert own_addresses(real) == real

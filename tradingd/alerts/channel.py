@@ -1,0 +1,229 @@
+"""One channel to people: a bounded queue, quiet hours, a rate, retries; and a task of its own that alone may wait.
+
+`put` is all that the trading loop ever calls. It never blocks: when the queue is full the least important, oldest
+alert is dropped and counted.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from orders.time_rules import Blackout
+from tradingd.alerts.alert import RANK, Alert, DeliveryError, Service
+from tradingd.redaction import redact
+from tradingd.settings_alerts import Level
+
+_LEVELS: Final[tuple[Level, ...]] = ("critical", "warning", "info")
+_MAX_TOGETHER: Final = 20
+_MAX_HELD: Final = 50
+_TRIES: Final = 6
+_LONGEST_PAUSE_S: Final = 60.0
+_LOOK_S: Final = 30.0
+_MINUTE_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class ChannelCounters:
+    """What became of the alerts of one channel."""
+
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRules:
+    """What a channel wants: least level, silence, pace.
+
+    `timeout_s`: how long a service may take; `first_pause_s`: after a failure, doubled each time.
+    """
+
+    level: Level
+    quiet: tuple[Blackout, ...]
+    wants_digest: bool
+    queue_size: int
+    per_minute: int
+    timeout_s: float
+    first_pause_s: float = 1.0
+
+
+class Channel:
+    """`run` in a task; `problem` says what is wrong with the service right now, "" when nothing is.
+
+    `prefix` stands before each message (which account, and whether its money is real).
+    """
+
+    def __init__(
+        self, name: str, service: Service, rules: ChannelRules, prefix: str, now: Callable[[], int],
+        on_change: Callable[["Channel"], None] = lambda channel: None,
+    ) -> None:
+        self.name = name
+        self.service = service
+        self.rules = rules
+        self.counters = ChannelCounters()
+        self.problem = ""
+        self._prefix = prefix
+        self._now = now
+        self._on_change = on_change
+        self._waiting: dict[Level, deque[Alert]] = {level: deque() for level in _LEVELS}
+        self._held: deque[Alert] = deque()
+        self._held_lost = 0
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._sent_at: deque[float] = deque(maxlen=rules.per_minute)
+        self._in_flight = 0
+
+    # ---- from the trading loop ----------------------------------------------------------------------
+
+    def put(self, alert: Alert) -> None:
+        """Take it or leave it, at once."""
+        if alert.is_digest:
+            if not self.rules.wants_digest:
+                return
+        elif RANK[alert.level] < RANK[self.rules.level]:
+            return
+        if self.backlog >= self.rules.queue_size and not self._make_room(alert):
+            return
+        self._waiting[alert.level].append(alert)
+        self._wake.set()
+        if alert.level == "critical":
+            self._urgent.set()
+
+    def _make_room(self, alert: Alert) -> bool:
+        """Drop the oldest of what is less or as important; False when everything that waits is more important."""
+        self.counters.dropped += 1
+        for level in reversed(_LEVELS):
+            if self._waiting[level] and RANK[level] <= RANK[alert.level]:
+                self._waiting[level].popleft()
+                return True
+        return False
+
+    @property
+    def backlog(self) -> int:
+        """Alerts that wait to be sent."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is on its way."""
+        return not self.backlog and not self._in_flight
+
+    # ---- its own task -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until cancelled. Most important first; what waits together goes together."""
+        while True:
+            if not self.backlog and not (self._held and not self._is_quiet):
+                self._wake.clear()
+                # Never wait_for: before Python 3.12 it can swallow a cancellation.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_S if self._held else None):
+                        await self._wake.wait()
+                continue
+            await self._keep_pace()
+            batch = self._next()
+            if batch:
+                self._in_flight = len(batch)
+                try:
+                    await self._deliver(batch)
+                finally:
+                    self._in_flight = 0
+
+    @property
+    def _is_quiet(self) -> bool:
+        now = self._now()
+        return any(period.holds(now) for period in self.rules.quiet)
+
+    def _next(self) -> list[Alert]:
+        """The most important level's oldest, as many as fit into one message; quiet hours hold back the rest."""
+        if self._is_quiet:
+            self._hold_back()
+        elif self._held:
+            self._release()
+        for level in _LEVELS:
+            queue = self._waiting[level]
+            if queue:
+                return self._fitting(queue)
+        return []
+
+    def _fitting(self, queue: deque[Alert]) -> list[Alert]:
+        batch = [queue.popleft()]
+        length = len(batch[0].line)
+        while queue and len(batch) < _MAX_TOGETHER:
+            length += len(queue[0].line) + 1
+            if length + len(self._prefix) + 2 > self.service.max_text:
+                break
+            batch.append(queue.popleft())
+        return batch
+
+    def _hold_back(self) -> None:
+        for level in _LEVELS[1:]:
+            queue = self._waiting[level]
+            while queue:
+                self.counters.held += 1
+                self._held.append(queue.popleft())
+                if len(self._held) > _MAX_HELD:
+                    self._held.popleft()
+                    self._held_lost += 1
+                    self.counters.dropped += 1
+
+    def _release(self) -> None:
+        if self._held_lost:
+            self._waiting["warning"].append(Alert(
+                "warning", "quiet hours", f"{self._held_lost} older alerts were not kept", self._now()
+            ))
+            self._held_lost = 0
+        while self._held:
+            alert = self._held.popleft()
+            self._waiting[alert.level].append(alert)
+
+    async def _keep_pace(self) -> None:
+        """Wait while this minute's messages are used up: what comes meanwhile goes together. Not with critical ones."""
+        clock = asyncio.get_running_loop().time
+        while len(self._sent_at) == self.rules.per_minute and clock() - self._sent_at[0] < _MINUTE_S:
+            if self._waiting["critical"]:
+                return
+            await self._pause(max(0.05, self._sent_at[0] + _MINUTE_S - clock()))
+
+    async def _deliver(self, batch: list[Alert]) -> None:
+        text = redact("\n".join([self._prefix, *(alert.line for alert in batch)]))[: self.service.max_text]
+        subject = redact(f"{self._prefix} {batch[0].title}")
+        pause = self.rules.first_pause_s
+        for attempt in range(_TRIES):
+            self._sent_at.append(asyncio.get_running_loop().time())
+            try:
+                async with asyncio.timeout(self.rules.timeout_s):
+                    await self.service.send(subject, text, batch[0].level)
+            except TimeoutError:
+                failure = DeliveryError(f"no answer within {self.rules.timeout_s:g} s")
+            except DeliveryError as error:
+                failure = error
+            except Exception as error:  # noqa: BLE001 - a service's own bug must not end the channel
+                failure = DeliveryError(f"{type(error).__name__}: {error}")
+            else:
+                self.counters.sent += len(batch)
+                self._set_problem("")
+                return
+            self.counters.failed += 1
+            self._set_problem(redact(str(failure)))
+            if failure.is_final or attempt == _TRIES - 1:
+                break
+            await self._pause(min(max(pause, failure.retry_after_s), _LONGEST_PAUSE_S))
+            pause *= 2
+        self.counters.dropped += len(batch)
+
+    async def _pause(self, seconds: float) -> None:
+        """So long, or until something critical comes: that is a reason to try again now."""
+        self._urgent.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._urgent.wait()
+
+    def _set_problem(self, text: str) -> None:
+        if text != self.problem:
+            self.problem = text
+            self._on_change(self)

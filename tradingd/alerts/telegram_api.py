@@ -1,0 +1,71 @@
+"""The Telegram Bot API over HTTP (core.telegram.org/bots/api): what alerts and commands need of it."""
+
+from typing import Any, Final
+
+from tradingd.alerts.alert import DeliveryError
+from tradingd.alerts.http_delivery import HttpDelivery
+from tradingd.redaction import redact
+from tradingd.settings_alerts import Level
+
+API_URL: Final = "https://api.telegram.org"
+MAX_TEXT: Final = 4096
+
+
+class TelegramApi:
+    """Calls methods of one bot. `api_url` "" is Telegram's own."""
+
+    def __init__(self, api_url: str, token: str, timeout_s: float) -> None:
+        self._url = f"{(api_url or API_URL).rstrip('/')}/bot{token}"
+        self._http = HttpDelivery("telegram", timeout_s)
+
+    async def call(self, method: str, payload: dict[str, Any], *, timeout_s: float | None = None) -> Any:
+        """The result; raises `DeliveryError` with Telegram's description."""
+        answer = await self._http.post(f"{self._url}/{method}", json=payload, timeout_s=timeout_s)
+        data = answer.json
+        if data is not None and data.get("ok") is True:
+            return data.get("result")
+        failure = answer.failure("telegram", redact(str((data or {}).get("description", ""))[:200]))
+        wait = (data or {}).get("parameters")
+        if isinstance(wait, dict) and isinstance(wait.get("retry_after"), int):
+            failure.retry_after_s = float(wait["retry_after"])
+        raise failure
+
+    async def send_text(self, chat: str, text: str) -> None:
+        """Plain text, so that nothing in it is markup."""
+        await self.call("sendMessage", {
+            "chat_id": int(chat) if chat.lstrip("-").isdigit() else chat, "text": text[:MAX_TEXT],
+            "link_preview_options": {"is_disabled": True},
+        })
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+class TelegramService:
+    """Alerts to each of the chats; one that refuses does not keep the others from hearing."""
+
+    max_text = MAX_TEXT
+
+    def __init__(self, api: TelegramApi, chats: tuple[str, ...]) -> None:
+        self._api = api
+        self._chats = chats
+        self._told: tuple[str, frozenset[str]] = ("", frozenset())
+
+    async def send(self, subject: str, text: str, level: Level) -> None:
+        failures: list[DeliveryError] = []
+        # Tried again, the same text goes only to those who have not got it.
+        done = set(self._told[1]) if self._told[0] == text else set()
+        for chat in self._chats:
+            if chat in done:
+                continue
+            try:
+                await self._api.send_text(chat, text)
+                done.add(chat)
+            except DeliveryError as error:
+                failures.append(error)
+        self._told = (text, frozenset(done)) if failures else ("", frozenset())
+        if failures:
+            raise next((each for each in failures if not each.is_final), failures[0])
+
+    async def close(self) -> None:
+        await self._api.close()

@@ -1,0 +1,206 @@
+"""Commands over Telegram: long polling, an allow-list of chats and people, an age limit, a code for what moves money.
+
+Three rules shape it. A stranger's word, one older than 60 s or a forwarded one is counted and not answered. Acts are
+carried out while the updates are read; answers wait in a bounded queue of their own, so no act waits for a slow
+network. Kill commands of a batch come first.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tradingd.alerts.alert import DeliveryError
+from tradingd.alerts.confirmation import Confirmations
+from tradingd.alerts.telegram_api import TelegramApi
+from tradingd.alerts.telegram_commands import Command, carry_out, parse_command
+from tradingd.control import Control
+from tradingd.redaction import redact
+
+_log = logging.getLogger(__name__)
+MAX_AGE_S: Final = 60
+POLL_S: Final = 25
+_POLL_MARGIN_S: Final = 10
+_MAX_ANSWERS: Final = 50
+_MAX_UPDATES: Final = 100
+_LONGEST_PAUSE_S: Final = 30.0
+_ELSEWHERE: Final = ("forward_origin", "forward_date", "via_bot", "sender_chat")
+"""Marks of words that somebody else said, or that nobody can be held to."""
+
+
+@dataclass(slots=True)
+class BotCounters:
+    """What came in over Telegram."""
+
+    commands: int = 0
+    strangers: int = 0
+    stale: int = 0
+    wrong_codes: int = 0
+    answers_dropped: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """One message that may count."""
+
+    chat: str
+    user: str
+    command: Command
+
+
+class TelegramBot:
+    """`run` until cancelled. `on_problem` hears what is wrong with the connection, "" when it is well again."""
+
+    def __init__(
+        self, api: TelegramApi, control: Control, *, chats: tuple[str, ...], users: tuple[str, ...],
+        on_problem: Callable[[str], None] = lambda text: None, wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic, poll_s: int = POLL_S,
+    ) -> None:
+        self.counters = BotCounters()
+        self._api = api
+        self._control = control
+        self._chats = frozenset(chats)
+        self._users = frozenset(users)
+        self._on_problem = on_problem
+        self._wall = wall
+        self._monotonic = monotonic
+        self._poll_s = poll_s
+        self._confirmations = Confirmations()
+        self._offset = 0
+        self._answers: deque[tuple[str, str]] = deque()
+        self._has_answer = asyncio.Event()
+
+    async def run(self) -> None:
+        """Two loops: one reads and acts, one answers."""
+        answering = asyncio.create_task(self._answer(), name="telegram answers")
+        try:
+            await self._read()
+        finally:
+            answering.cancel()
+            await asyncio.wait((answering,))
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    # ---- in ------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        pause = 1.0
+        while True:
+            try:
+                updates = await self._api.call(
+                    "getUpdates",
+                    {"offset": self._offset, "timeout": self._poll_s, "limit": _MAX_UPDATES,
+                     "allowed_updates": ["message"]},
+                    timeout_s=self._poll_s + _POLL_MARGIN_S,
+                )
+            except DeliveryError as error:
+                self.counters.failures += 1
+                self._on_problem(str(error))
+                await asyncio.sleep(min(max(pause, error.retry_after_s), _LONGEST_PAUSE_S))
+                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                continue
+            pause = 1.0
+            self._on_problem("")
+            await self.take(updates)
+
+    async def take(self, updates: object) -> None:
+        """One batch of updates; whatever Telegram sends, this does not raise."""
+        words = []
+        for update in updates if isinstance(updates, list) else ():
+            word = self._admit(update)
+            if word is not None:
+                words.append(word)
+        for word in sorted(words, key=lambda each: not each.command.is_kill):
+            try:
+                answer = await self._obey(word)
+            except Exception as error:  # noqa: BLE001 - one failing command must not end the others
+                _log.exception("a command over Telegram failed")
+                answer = f"failed: {type(error).__name__}. The log has the details."
+            self._reply(word.chat, answer)
+
+    def _admit(self, update: Any) -> _Word | None:
+        """The message, if this person may speak to us here and said it just now."""
+        if not isinstance(update, dict) or not isinstance(update.get("update_id"), int):
+            return None
+        if update["update_id"] < self._offset:
+            return None
+        self._offset = update["update_id"] + 1
+        message = update.get("message")
+        if not isinstance(message, dict) or not isinstance(message.get("text"), str):
+            return None
+        chat, user = _id_of(message.get("chat")), _id_of(message.get("from"))
+        is_foreign = any(mark in message for mark in _ELSEWHERE)
+        if is_foreign or chat not in self._chats or user not in self._users:
+            self.counters.strangers += 1
+            _log.warning("a Telegram message of user %s in chat %s was ignored: not allowed", user, chat)
+            return None
+        date = message.get("date")
+        if not isinstance(date, int) or abs(self._wall() - date) > MAX_AGE_S:
+            self.counters.stale += 1
+            _log.warning("a Telegram message of user %s was ignored: older than %d s", user, MAX_AGE_S)
+            return None
+        return _Word(chat, user, parse_command(message["text"]))
+
+    # ---- acts ----------------------------------------------------------------------------------------
+
+    async def _obey(self, word: _Word) -> str:
+        command = word.command
+        if not command.name or command.name == "confirm":
+            return await self._confirm(word, command.rest)
+        if command.name == "cancel":
+            had = self._confirmations.withdraw(word.chat, word.user)
+            return "forgotten" if had else "no question is open (/kill cancel ends waiting entries)"
+        if not command.is_known:
+            return "I do not know this command: /help names them"
+        if command.needs_code:
+            said = f"/{command.name} {command.rest}".rstrip()
+            code = self._confirmations.ask(word.chat, word.user, said, self._monotonic())
+            return f"{said}: answer {code} within 60 seconds to do this, or /cancel"
+        return await self._carry_out(word, command)
+
+    async def _confirm(self, word: _Word, code: str) -> str:
+        said = self._confirmations.answer(word.chat, word.user, code.strip(), self._monotonic())
+        if said is None:
+            self.counters.wrong_codes += 1
+            return "this is no open code (each is good for 60 seconds, once, for who asked): nothing was done"
+        return await self._carry_out(word, parse_command(said))
+
+    async def _carry_out(self, word: _Word, command: Command) -> str:
+        self.counters.commands += 1
+        return await carry_out(self._control, command, f"telegram-{word.user}")
+
+    # ---- out -----------------------------------------------------------------------------------------
+
+    def _reply(self, chat: str, text: str) -> None:
+        if len(self._answers) >= _MAX_ANSWERS:
+            self._answers.popleft()
+            self.counters.answers_dropped += 1
+        self._answers.append((chat, redact(text)))
+        self._has_answer.set()
+
+    async def _answer(self) -> None:
+        while True:
+            await self._has_answer.wait()
+            while self._answers:
+                chat, text = self._answers.popleft()
+                try:
+                    await self._api.send_text(chat, text)
+                except DeliveryError as error:
+                    self.counters.answers_dropped += 1
+                    _log.warning("an answer over Telegram was not delivered: %s", error)
+                    await asyncio.sleep(min(error.retry_after_s, _LONGEST_PAUSE_S))
+                except Exception:  # noqa: BLE001 - one answer that cannot be sent must not keep back the others
+                    self.counters.answers_dropped += 1
+                    _log.exception("an answer over Telegram was not delivered")
+            self._has_answer.clear()
+
+
+def _id_of(part: object) -> str:
+    """The numeric id as text; "" when there is none."""
+    number = part.get("id") if isinstance(part, dict) else None
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else ""

@@ -1,0 +1,99 @@
+"""The alphas behind the council: their weights, their results; and the glass over agents, alphas and events."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from bus.messages.council import WeightChanged
+from tradingd.alpha_fold import AlphaResultView
+from tradingd.api.access import ControlOf, Operator, Viewer
+from tradingd.api.errors import ApiError, ErrorBody, json_response
+from tradingd.api.models import Responses
+from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView
+from tradingd.api.routes_read import ERRORS
+from tradingd.api.routes_trading import OPERATOR_ERRORS
+from tradingd.control import Control
+from tradingd.profile import ProfileView, profile_view
+from tradingd.recent_events import EventView
+
+_UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such alpha or agent"}}
+Name = Annotated[str, Path(min_length=1, max_length=64, description="An alpha, such as momentum")]
+Word = Annotated[str, Query(max_length=80)]
+
+router = APIRouter(prefix="/api", tags=["agents"], responses=ERRORS)
+
+
+@router.get("/agents/performance", response_model=list[AlphaResultView])
+async def performance(control: ControlOf, _: Viewer) -> Response:
+    """Each alpha: how often it was right, what the trades it led have earned, its share in the profit."""
+    return json_response([control.read_model.alphas.result(name) for name in sorted(control.alpha_weights())])
+
+
+@router.get("/agents/{agent_id}/weight", response_model=WeightView, responses=_UNKNOWN)
+async def weight(control: ControlOf, _: Viewer, agent_id: Name) -> Response:
+    """How much this alpha counts in the council, and who said so."""
+    return json_response(_weight_view(control, agent_id))
+
+
+@router.put("/agents/{agent_id}/weight", response_model=WeightView, responses=OPERATOR_ERRORS | _UNKNOWN)
+async def set_weight(control: ControlOf, who: Operator, agent_id: Name, request: WeightRequest) -> Response:
+    """Let an alpha count more or less, 0 = off: at once, and after restarts until it is set anew."""
+    _weight_view(control, agent_id)
+    await control.execute(WeightChanged(agent_id, request.weight, who.user), by=who.user)
+    return json_response(_weight_view(control, agent_id))
+
+
+@router.get("/debug/alphas", response_model=list[AlphaDebugView], tags=["debug"])
+async def alphas(control: ControlOf, _: Viewer) -> Response:
+    """Each alpha live: last signal, confidence, state, time it takes, memory it holds, success rate."""
+    parts, uptime_s = control.inspected(), control.status().uptime_s
+    views = []
+    for name, held in sorted(control.alpha_weights().items()):
+        part = parts.get(f"alpha:{name}")
+        fold = control.read_model.alphas
+        last = fold.last_signal(name)
+        failing = part is not None and part.timing.failures > 0
+        state: AlphaState = "off" if not held else "failing" if failing else "waiting" if last is None else "active"
+        shown = None if part is None else await profile_view(name, part, uptime_s)
+        views.append(AlphaDebugView(name, state, held, last, fold.result(name), shown))
+    return json_response(views)
+
+
+@router.get("/debug/agents/{agent_id}/profile", response_model=ProfileView, tags=["debug"], responses=_UNKNOWN)
+async def profile(
+    control: ControlOf, _: Viewer,
+    agent_id: Annotated[str, Path(min_length=1, max_length=64, description="One of the six, such as analyst")],
+) -> Response:
+    """How long one of the six agents thinks, and how much memory hangs on it."""
+    part = control.inspected().get(f"agent:{agent_id}")
+    if part is None:
+        raise _unknown(agent_id, {name[6:]: 0.0 for name in control.inspected() if name.startswith("agent:")})
+    return json_response(await profile_view(agent_id, part, control.status().uptime_s))
+
+
+@router.get("/debug/events", response_model=list[EventView], tags=["debug"])
+async def events(
+    control: ControlOf, _: Viewer, after: Word = "", kind: Word = "", source: Word = "",
+    limit: Annotated[int, Query(ge=1, le=2_000)] = 200,
+) -> Response:
+    """The last events again, oldest first: ask with `after` = the last id you have for what came since."""
+    return json_response(control.read_model.events.replay(after=after, kind=kind, source=source, limit=limit))
+
+
+def _weight_view(control: Control, alpha: str) -> WeightView:
+    weights = control.alpha_weights()
+    if alpha not in weights:
+        raise _unknown(alpha, weights)
+    change = control.read_model.alphas.weight_by_alpha.get(alpha)
+    configured = control.settings.council.weights.get(alpha, 0.0)
+    if change is None:
+        return WeightView(alpha, weights[alpha], configured, "config", None)
+    return WeightView(alpha, weights[alpha], configured, "person", change.by)
+
+
+def _unknown(name: str, known: Mapping[str, float]) -> ApiError:
+    return ApiError(404, "UNKNOWN_AGENT", f"there is no {name[:64]!r} here: there are {', '.join(sorted(known))}")
+
+

@@ -1,0 +1,304 @@
+"""A data directory in one file, taken while the daemon runs, and put back again.
+
+A backup holds the journals up to their last whole append, credentials, the name of the current account and the
+practice market's state; with `with_tape` recorded frames, downloaded candles and logs, too. The SQL store is not in
+it: it is built anew from the journal. Each file's SHA-256 stands in the manifest, and what was written is read back
+before it counts.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from bus.ids import SessionId
+from bus.messages.header import MessageMaker
+from bus.messages.system import BY_RULE, KillSwitchEngaged
+from store.journal_check import examine
+from store.journal_format import JournalError
+from tradingd.data_dir import DataDir
+from tradingd.message_journal import MessageJournal
+from tradingd.read_model_views import to_iso
+from tradingd.version import VERSION
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+_NOT_TAKEN: Final = ("lock", "run.json")
+_BULKY: Final = ("tape", "history", "logs")
+_MOST_FILES: Final = 10_000
+_MOST_MANIFEST: Final = 10_000_000
+
+
+class BackupError(RuntimeError):
+    """The backup cannot be written, read or put back; the text says which file and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """One file: its name below the data directory, its bytes, their SHA-256, and a journal's records (else 0)."""
+
+    name: str
+    size: int
+    sha256: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What is in a backup. `made_ns` is UTC ns."""
+
+    format: int
+    version: str
+    made_ns: int
+    files: tuple[SavedFile, ...]
+
+    @property
+    def records(self) -> int:
+        """Of all journals."""
+        return sum(each.records for each in self.files)
+
+
+# ---- taking it ---------------------------------------------------------------------------------------
+
+
+def back_up(data_dir: Path, target: Path, *, with_tape: bool = False) -> Manifest:
+    """Write the backup, read it back, and only then give it its name. Raises `BackupError` and `JournalError`."""
+    if target.exists():
+        raise BackupError(f"{target} exists: name a new file.")
+    temporary = target.with_name(f"{target.name}.part")
+    try:
+        manifest = _write(data_dir, temporary, with_tape=with_tape)
+        if read_back(temporary) != manifest:
+            raise BackupError(f"{target}: what was read back is not what was written. Try another disk.")
+        os.replace(temporary, target)
+    except OSError as error:
+        raise BackupError(f"{target}: cannot be written ({error}). Free disk space or name another folder.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return manifest
+
+
+def _write(data_dir: Path, target: Path, *, with_tape: bool) -> Manifest:
+    saved: list[SavedFile] = []
+    with open(target, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as archive:
+            for path in _files_of(data_dir, target, with_tape=with_tape):
+                one = _add(archive, path, path.relative_to(data_dir).as_posix())
+                if one is not None:
+                    saved.append(one)
+            if not any(each.records for each in saved):
+                raise BackupError(f"{data_dir}: there is no journal in it, so nothing to back up. Name --data-dir.")
+            manifest = Manifest(FORMAT, VERSION, time.time_ns(), tuple(saved))
+            text = json.dumps(asdict(manifest), indent=1).encode()
+            archive.addfile(_entry(MANIFEST, len(text)), io.BytesIO(text))
+        file.flush()
+        os.fsync(file.fileno())
+    return manifest
+
+
+def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path]:
+    for path in sorted(data_dir.rglob("*")):
+        name = path.relative_to(data_dir)
+        if path.is_symlink() or not path.is_file() or path.resolve() == target.resolve():
+            continue
+        if name.parts[0] in _BULKY and not with_tape:
+            continue
+        is_passing = path.suffix in (".new", ".part", ".mended") or ".sqlite" in path.name or ".tar" in path.name
+        if name.name in _NOT_TAKEN or is_passing or "checkpoint" in path.name:
+            continue
+        yield path
+
+
+def _add(archive: tarfile.TarFile, path: Path, name: str) -> SavedFile | None:
+    """A file as it is now, a journal up to its last whole append; None when it has gone meanwhile."""
+    if path.suffix != ".journal":
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        archive.addfile(_entry(name, len(data)), io.BytesIO(data))
+        return SavedFile(name, len(data), hashlib.sha256(data).hexdigest(), 0)
+    found = examine(path)
+    if not found.is_whole:
+        raise JournalError(f"{path}: damaged, so a backup would be worth nothing. See `tradingd journal verify`.")
+    with path.open("rb") as source:  # what is behind the whole batches may grow, what is before them never changes
+        counting = _Hashing(source)
+        archive.addfile(_entry(name, found.kept_bytes), counting)
+    return SavedFile(name, found.kept_bytes, counting.sha256.hexdigest(), found.kept_records)
+
+
+def _entry(name: str, size: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = size, 0o600
+    entry.mtime = int(time.time())
+    return entry
+
+
+class _Hashing:
+    """A file that is hashed while it is read."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._file.read(size)
+        self.sha256.update(data)
+        return data
+
+
+# ---- reading it --------------------------------------------------------------------------------------
+
+
+def read_back(source: Path) -> Manifest:
+    """The manifest, after every file was compared with it; raises `BackupError`."""
+    return _unpack(source, None)
+
+
+def _unpack(source: Path, folder: Path | None) -> Manifest:
+    found: dict[str, tuple[int, str]] = {}
+    manifest: Manifest | None = None
+    try:
+        with gzip.open(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+            for entry in archive:
+                file = archive.extractfile(entry)
+                if not entry.isfile() or file is None or len(found) > _MOST_FILES:
+                    raise BackupError(f"{source}: {entry.name!r} does not belong into a backup of tradingd.")
+                if entry.name == MANIFEST:
+                    manifest = _parse(file.read(_MOST_MANIFEST))
+                else:
+                    found[entry.name] = (entry.size, _take(file, entry.name, folder))
+            while stream.read(1 << 20):  # to the end, where gzip compares its checksum
+                pass
+    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, KeyError, TypeError) as error:
+        raise BackupError(f"{source}: not a whole backup ({error}). Use another one.") from error
+    if manifest is None:
+        raise BackupError(f"{source}: no {MANIFEST} in it: not a whole backup. Use another one.")
+    if found != {each.name: (each.size, each.sha256) for each in manifest.files}:
+        raise BackupError(f"{source}: its files are not those its manifest names. Use another one.")
+    return manifest
+
+
+def _parse(text: bytes) -> Manifest:
+    data = json.loads(text)
+    if data["format"] != FORMAT:
+        raise BackupError(f"a backup of format {data['format']}: this program reads {FORMAT}. Use another version.")
+    files = tuple(SavedFile(**each) for each in data["files"])
+    return Manifest(data["format"], data["version"], data["made_ns"], files)
+
+
+def _take(file: Any, name: str, folder: Path | None) -> str:
+    """Hash one file, and write it below `folder` when there is one."""
+    parts = PurePosixPath(name).parts
+    if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
+        raise BackupError(f"{name!r} would leave the data directory: this is no backup of tradingd.")
+    sha256 = hashlib.sha256()
+    target = None
+    if folder is not None:
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        target = open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: SIM115
+    try:
+        while block := file.read(1 << 20):
+            sha256.update(block)
+            if target is not None:
+                target.write(block)
+        if target is not None:
+            target.flush()
+            os.fsync(target.fileno())
+    finally:
+        if target is not None:
+            target.close()
+    return sha256.hexdigest()
+
+
+# ---- putting it back ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back; `set_aside` holds what was there before (None: nothing was)."""
+
+    manifest: Manifest
+    set_aside: Path | None
+
+
+def restore(source: Path, data_dir: Path) -> Restored:
+    """Put a backup into a data directory on which no daemon runs.
+
+    Everything is unpacked and verified beside it first; then what is there is set aside, and nothing is deleted.
+    The live journals get the kill switch: what happened at the venue since the backup is not known.
+    Raises `BackupError`, `JournalError`, and what opening the data directory raises.
+    """
+    locked = DataDir.open(data_dir)
+    incoming = data_dir / f"restore-{time.time_ns()}"
+    try:
+        incoming.mkdir(mode=0o700)
+        manifest = _unpack(source, incoming)
+        for path in sorted(incoming.rglob("*.journal")):
+            if not examine(path).is_whole:
+                raise BackupError(f"{source}: {path.name} in it is damaged. Use another one.")
+            if path.stem.endswith("-live"):
+                _latch(path, manifest)
+        aside = _set_aside(data_dir, incoming)
+        for path in sorted(incoming.iterdir()):
+            path.rename(data_dir / path.name)
+        incoming.rmdir()
+        _sync_folder(data_dir)
+    except OSError as error:
+        raise BackupError(f"{data_dir}: cannot be restored to ({error}). Free disk space, mend rights.") from error
+    finally:
+        _remove(incoming)
+        locked.close()
+    return Restored(manifest, aside)
+
+
+def _latch(path: Path, manifest: Manifest) -> None:
+    now = time.time_ns()
+    reason = f"restored from a backup of {to_iso(manifest.made_ns)}: compare positions and orders with the venue"
+    journal = MessageJournal.open(path)
+    try:
+        maker = MessageMaker("restore", SessionId(f"restore-{now}"))
+        journal.append([maker.make(KillSwitchEngaged("halt", reason, BY_RULE), now)], sync=True)
+    finally:
+        journal.close()
+
+
+def _set_aside(data_dir: Path, incoming: Path) -> Path | None:
+    there = [path for path in sorted(data_dir.iterdir()) if path != incoming and path.name != "lock"
+             and not path.name.startswith("before-restore-")]
+    if not there:
+        return None
+    aside = data_dir / f"before-restore-{time.time_ns()}"
+    aside.mkdir(mode=0o700)
+    for path in there:
+        path.rename(aside / path.name)
+    return aside
+
+
+def _remove(folder: Path) -> None:
+    """What a restore that failed has unpacked so far."""
+    if not folder.exists():
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+    folder.rmdir()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

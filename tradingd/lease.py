@@ -1,0 +1,132 @@
+"""One account, one daemon: a lock on this machine, and a lease in PostgreSQL or Redis where one is configured.
+
+The lock of the data directory keeps two daemons from one journal; this keeps two data directories from one account at
+a venue. A daemon that cannot reach the lease's server goes on protecting what it holds and opens nothing new; one that
+finds its account in other hands stops at once.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+TTL_S: Final = 30.0
+"""A daemon that is not heard of for so long has lost the account."""
+
+RENEW_S: Final = 10.0
+
+
+class AccountTakenError(RuntimeError):
+    """Another daemon trades this account; the text says which and what to do."""
+
+
+class Lease(Protocol):
+    """A place where one holder at a time can be written down."""
+
+    async def take(self, holder: str, ttl_s: float) -> tuple[int, str]:
+        """(number, holder): 0 = somebody else's. Numbers grow with each new holder. Raises `OSError` when away."""
+        ...
+
+    async def give_back(self, holder: str) -> None:
+        """Raises `OSError` when away."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def account_key(venue: str, rest_url: str, api_key: str) -> str:
+    """A name for the account that does not tell its key."""
+    return hashlib.sha256(f"{venue}|{rest_url}|{api_key}".encode()).hexdigest()[:24]
+
+
+def holder_name(session: str) -> str:
+    """This daemon, for the words of the one that is refused."""
+    return f"{socket.gethostname()} pid {os.getpid()} session {session}"
+
+
+def hold_on_this_machine(account: str, holder: str, folder: Path | None = None) -> int:
+    """Lock the account for this process's life; returns the descriptor. Raises `AccountTakenError`."""
+    folder = folder or Path(tempfile.gettempdir()) / f"tradingd-{os.getuid()}"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise AccountTakenError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own.")
+    descriptor = os.open(folder / f"{account}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        who = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise AccountTakenError(_taken(who)) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, holder.encode(), 0)
+    return descriptor
+
+
+def _taken(who: str) -> str:
+    who = who or "unknown"
+    return f"another daemon trades this account ({who}). Stop it first: two would undo each other's orders."
+
+
+class LeaseKeeper:
+    """Takes the lease, keeps it, says when it is in doubt, and stops the process when it is lost.
+
+    `on_doubt(text)` while the server is away or the lease is not yet ours, "" when all is well again; `on_lost(error)`
+    when somebody else holds it.
+    """
+
+    def __init__(
+        self, lease: Lease, holder: str, on_doubt: Callable[[str], None], on_lost: Callable[[BaseException], None],
+        renew_s: float = RENEW_S,
+    ) -> None:
+        self._lease = lease
+        self._holder = holder
+        self._on_doubt = on_doubt
+        self._on_lost = on_lost
+        self._renew_s = renew_s
+        self._known_until = 0.0
+        self.token = 0
+
+    async def begin(self) -> None:
+        """Before anything is sent: raises `AccountTakenError`; a server that is away is a doubt, not an end."""
+        await self._take()
+
+    async def run(self) -> None:
+        """Keep it until cancelled."""
+        while True:
+            await asyncio.sleep(self._renew_s)
+            try:
+                await self._take()
+            except AccountTakenError as error:
+                self._on_lost(error)
+                return
+
+    async def _take(self) -> None:
+        asked = time.monotonic()
+        try:
+            token, who = await self._lease.take(self._holder, TTL_S)
+        except OSError as error:
+            if asked >= self._known_until - self._renew_s:
+                self._on_doubt(f"the account's lease cannot be renewed ({error}): no entries until it is")
+            return
+        if not token or (self.token and token != self.token):
+            # A higher number than ours: somebody held the account meanwhile, and may have traded it.
+            raise AccountTakenError(_taken(who))
+        self.token = token
+        self._known_until = asked + TTL_S
+        self._on_doubt("")
+
+    async def end(self) -> None:
+        """Let somebody else have it at once; when the server is away, after `TTL_S`."""
+        try:
+            if self.token:
+                await self._lease.give_back(self._holder)
+        except OSError:
+            return
+        finally:
+            await self._lease.close()

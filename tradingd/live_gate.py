@@ -1,0 +1,70 @@
+"""What must be so before real money is traded: asked once at the start of live mode, before anything is connected.
+
+The keys' rights are looked at when the account is opened (`exchanges.permissions`), and no entry is made before the
+books agree with the venue's (the daemon's reconciliation).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from risk.limits import RiskLimits
+from tradingd.kill_file import KILL_FILE
+from tradingd.settings import LIVE_CONSENT, ConfigError, Settings, VenueSettings
+from tradingd.venue_access import PRACTICE, dialect_of, is_loopback
+
+_MUST_BIND: Final = ("max_drawdown", "kill_loss")
+_ONE_OF: Final = ("daily_loss", "daily_drawdown")
+"""Of these one must be less than 1, of the others each: a loss of everything is no limit."""
+
+
+def check_live(
+    settings: Settings, urls: VenueSettings, limits: RiskLimits, data_dir: Path,
+    environ: Mapping[str, str] | None = None,
+) -> None:
+    """Raises `ConfigError` with the first thing that is missing. The practice venue needs none of it."""
+    if settings.venue == PRACTICE:
+        return
+    where, name = settings.source, settings.venue
+    consent = (os.environ if environ is None else environ).get(LIVE_CONSENT)
+    if consent != "yes":
+        raise ConfigError(
+            f"{where}: mode is live, but {LIVE_CONSENT}=yes is not in the environment. Real money needs both; "
+            'set it, or write mode = "paper".'
+        )
+    if dialect_of(name, urls) == "ccxt":
+        raise ConfigError(
+            f"{where}: venue: {name} is reached through ccxt's own streams, which lose and repeat events unseen: it is "
+            'for paper trading only. Write mode = "paper", or trade on binance, binanceus or coinbase.'
+        )
+    check_kill_file(data_dir)
+    if not is_loopback(urls.rest_url):
+        _check_limits(where, limits)
+
+
+def check_kill_file(data_dir: Path) -> None:
+    """The way by which a person without a client stops trading must be open; raises `ConfigError`."""
+    path = data_dir / KILL_FILE
+    trial = data_dir / f".{KILL_FILE}.trial"
+    try:
+        os.lstat(data_dir)
+        trial.write_text("", encoding="utf-8")
+        trial.unlink()
+        os.listdir(data_dir)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: the kill file could not be made there ({error.strerror}): live trading needs this way to stop "
+            "it. Give the daemon's user the folder, or name another one with --data-dir."
+        ) from error
+
+
+def _check_limits(where: str, limits: RiskLimits) -> None:
+    for key in _MUST_BIND:
+        if getattr(limits, key) >= 1:
+            raise ConfigError(f"{where}: risk.{key}: 1 is no limit, and real money needs one. Write a smaller ratio.")
+    if all(getattr(limits, key) >= 1 for key in _ONE_OF):
+        raise ConfigError(
+            f"{where}: risk.{_ONE_OF[0]} and risk.{_ONE_OF[1]} are both 1: nothing limits a day's loss of real money. "
+            "Write a smaller ratio for one of them."
+        )

@@ -1,0 +1,21 @@
+"""Which database a data directory's journal goes into, and under which name."""
+
+from pathlib import Path
+from typing import Final
+
+AUTO: Final = "auto"
+OFF: Final = "off"
+FILE: Final = "trading.sqlite"
+"""The default store: a file in the data directory."""
+
+
+def store_url(setting: str, data_dir: Path) -> str:
+    """The URL behind `store.url`, "" when there is to be no store."""
+    if setting == OFF:
+        return ""
+    return f"sqlite:///{data_dir / FILE}" if setting == AUTO else setting
+
+
+def account_of(journal: Path) -> str:
+    """Venue and mode, as the journal's name has them: "practice-paper"."""
+    return journal.stem.removeprefix("journal-")

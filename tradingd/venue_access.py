@@ -1,0 +1,151 @@
+"""Which adapter speaks to which venue.
+
+Each is imported only where it is used: Coinbase's brings ccxt and the signing of tokens along.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace as with_other
+from typing import Final, Literal, Protocol
+from urllib.parse import urlsplit
+
+from bus.clock import Clock
+from exchanges.binance.market_state import FeedCounters
+from exchanges.venue import Feed, ReportSink, Venue
+from market.instrument import Instrument
+from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
+
+PRACTICE: Final = "practice"
+_BY_NAME: Final[dict[str, "Dialect"]] = {
+    PRACTICE: "binance", "binance": "binance", "binanceus": "binance", "coinbase": "coinbase",
+}
+Dialect = Literal["binance", "coinbase", "ccxt"]
+
+
+class MarketFeed(Feed, Protocol):
+    """A feed that counts what it hears."""
+
+    name: str
+    counters: FeedCounters
+
+    async def clock_offset_ns(self) -> int:
+        """How far the venue's clock is ahead of ours; raises `VenueError`."""
+        ...
+
+    async def rules(self, instruments: Sequence[Instrument]) -> Sequence[Instrument]:
+        """These instruments as the venue has them now, without those it lists no more; raises `VenueError`."""
+        ...
+
+
+class LiveVenue(Venue, Protocol):
+    """A real account. `notes`: what a person should know of it although it may trade; filled by `start`."""
+
+    notes: tuple[str, ...]
+
+    def update_instruments(self, instruments: Sequence[Instrument]) -> None:
+        """New rules of known symbols, for the orders that follow."""
+        ...
+
+
+def dialect_of(name: str, venue: VenueSettings) -> Dialect:
+    """What is spoken there: said by `protocol`, or known by the venue's name."""
+    if venue.protocol != "auto":
+        return venue.protocol
+    return _BY_NAME.get(name, "ccxt")
+
+
+def is_loopback(url: str) -> bool:
+    """Is the address on this machine?"""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def check_addresses(settings: Settings, urls: VenueSettings) -> None:
+    """Raises `ConfigError` for a venue whose addresses are missing or lead where no order may go in the clear."""
+    name, where = settings.venue, settings.source
+    dialect = dialect_of(name, urls)
+    if dialect == "ccxt":
+        return
+    for key in ("rest_url", "ws_url"):
+        if not getattr(urls, key):
+            raise ConfigError(f"{where}: venues.{name}.{key}: the address is missing. config.toml as shipped has it.")
+    for key, secure in (("rest_url", "https"), ("ws_url", "wss"), ("ws_api_url", "wss"), ("ws_user_url", "wss")):
+        url = getattr(urls, key)
+        parts = urlsplit(url)
+        if not url or parts.scheme == secure or (is_loopback(url) and parts.scheme == secure.removesuffix("s")):
+            continue
+        raise ConfigError(
+            f"{where}: venues.{name}.{key}: {url!r} is not a {secure}:// address. Only a server on this machine may "
+            "be spoken to unencrypted."
+        )
+
+
+def own_addresses(urls: VenueSettings) -> VenueSettings:
+    """Without a user stream of the real exchange beside a REST address on this machine: it knows none of the orders."""
+    if not is_loopback(urls.rest_url):
+        return urls
+    strays = {key: "" for key in ("ws_api_url", "ws_user_url") if not is_loopback(getattr(urls, key))}
+    return urls.model_copy(update=strays)
+
+
+def make_feed(
+    settings: Settings, urls: VenueSettings, clock: Clock, *, is_replay: bool,
+    on_frame: Callable[[int, bytes], None] | None,
+) -> MarketFeed:
+    """The market data of the settings' venue."""
+    jitter = random.Random(settings.seed).random  # noqa: S311 - spreads reconnects, guards nothing
+    dialect = dialect_of(settings.venue, urls)
+    if dialect == "coinbase":
+        from exchanges.coinbase.stream import CoinbaseFeed
+
+        keys = _keys(settings)
+        return CoinbaseFeed(
+            settings.venue, urls.rest_url, urls.ws_url, clock=clock, jitter=jitter, api_key=keys[0],
+            api_secret=keys[1], on_frame=on_frame,
+        )
+    if dialect == "ccxt":
+        from exchanges.ccxt_any.feed import CcxtFeed
+
+        return CcxtFeed(settings.venue, clock=clock, jitter=jitter)
+    from exchanges.binance.stream import BinanceFeed
+
+    return BinanceFeed(
+        settings.venue, urls.rest_url, urls.ws_url, clock=clock, is_replay=is_replay, jitter=jitter, on_frame=on_frame,
+    )
+
+
+def make_live_venue(
+    settings: Settings, urls: VenueSettings, clock: Clock, instruments: Sequence[Instrument], *,
+    on_report: ReportSink, on_problem: Callable[[str], None],
+) -> LiveVenue:
+    """The account of the settings' venue, not started."""
+    jitter = random.Random(settings.seed + 1).random  # noqa: S311 - spreads retries
+    own = settings.venues.get(settings.venue, VenueSettings())
+    api_key, api_secret = _keys(settings)
+    urls = own_addresses(urls)
+    if dialect_of(settings.venue, urls) == "coinbase":
+        from exchanges.coinbase.orders import CoinbaseConfig, CoinbaseVenue
+
+        return CoinbaseVenue(
+            CoinbaseConfig(
+                settings.venue, urls.rest_url, urls.ws_user_url, api_key, api_secret,
+                allow_withdrawals=own.allow_withdrawal_key, allow_unverified=own.allow_unverified_key,
+            ),
+            on_report, clock, instruments, jitter=jitter, on_problem=on_problem,
+        )
+    from exchanges.binance.orders import BinanceConfig, BinanceVenue
+
+    config = BinanceConfig(
+        settings.venue, urls.rest_url, urls.ws_api_url, api_key, api_secret,
+        allow_withdrawals=own.allow_withdrawal_key, allow_unverified=own.allow_unverified_key,
+        private_per_s=own.private_per_s,
+    )
+    if settings.venue == PRACTICE:  # any key opens it
+        config = with_other(
+            config, api_key=api_key or PRACTICE, api_secret=api_secret or PRACTICE, checks_key=False
+        )
+    return BinanceVenue(config, on_report, clock, instruments, jitter=jitter, on_problem=on_problem)
+
+
+def _keys(settings: Settings) -> tuple[str, str]:
+    own = settings.venues.get(settings.venue, VenueSettings())
+    return own.api_key.get_secret_value(), own.api_secret.get_secret_value()
