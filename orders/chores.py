@@ -102,6 +102,7 @@ class Chores:
                 self._press_venue(order)
         self._ask_again = {each: due for each, due in self._ask_again.items() if each in alive}
         self._confirm_at = {each: due for each, due in self._confirm_at.items() if each in alive}
+        desk.not_before = {each: due for each, due in desk.not_before.items() if each in alive}
         desk.blocked = {each: tries for each, tries in desk.blocked.items() if each in alive}
         desk.attempts = {each: tries for each, tries in desk.attempts.items() if each in alive}
 

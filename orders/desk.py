@@ -86,6 +86,8 @@ class Desk:
         self.heard_ns: int | None = None
         self.attempts: dict[ClientOrderId, int] = {}
         """Denials in a row per exit that is ready to leave."""
+        self.not_before: dict[ClientOrderId, int] = {}
+        """When an exit that the venue keeps refusing may be tried again (UTC ns)."""
         self.blocked: dict[ClientOrderId, int] = {}
         """Tries in vain per exit that waits for another one to end at the venue."""
         self.asked: dict[ClientOrderId, None] = {}

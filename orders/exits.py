@@ -13,6 +13,7 @@ from typing import Final
 
 from bus.ids import ClientOrderId, ProposalId
 from bus.messages.orders import OrderInitialized, OrderUpdated, Origin, SubmitOrder
+from market.interval import SECOND_NS
 from market.money import ONE, ZERO
 from orders import account
 from orders.cancelling import cancel_armed, request_cancel
@@ -23,7 +24,11 @@ from orders.state import content_of
 from risk.approved import Approved, Denied, OrderRequest
 
 MAX_TRIES: Final = 3
-"""So often an exit that the venue did not execute is replaced by a market order; then a person is called."""
+"""So often an exit that the venue did not execute is replaced by a market order; then a person is called, too."""
+
+SLOWEST_TRY_NS: Final = 30 * SECOND_NS
+"""From the second try on there is a pause, a second at first and double each time up to this: a venue that is closed
+refuses everything for a while, and the position must be sold when it opens."""
 
 ALERT_AFTER: Final = 3
 """Denials in a row of one waiting exit until a person is told (it goes on trying each second)."""
@@ -92,6 +97,9 @@ def begin_exit(desk: Desk, spec: SubmitOrder) -> None:
 
 def try_send(desk: Desk, order: Order) -> None:
     """Send an exit that is ready, if nothing stands in its way and the gate agrees; else it keeps waiting."""
+    if desk.now < desk.not_before.get(order.client_order_id, 0):
+        return
+    desk.not_before.pop(order.client_order_id, None)
     following: Order | None = order
     for _ in range(MAX_PIECES):
         if following is None:
@@ -307,18 +315,20 @@ def _escalate(desk: Desk, order: Order) -> None:
         return
     tag = order.spec.tag
     tries = int(tag.removeprefix(ESCALATION_TAG)) if tag.startswith(ESCALATION_TAG) else 0
-    if tries >= MAX_TRIES:
+    if tries == MAX_TRIES:
         message = (
             f"{MAX_TRIES} market exits of {symbol} were not executed by the venue ({order.reason}). "
-            "The position is still open: close it by hand. No entries on the symbol until then."
+            "The position is still open; it is tried again and again. Look at the exchange. No entries on the symbol "
+            "until it is closed."
         )
         desk.alert("critical", f"{symbol}: the position cannot be closed", message)
         desk.halt_symbol(symbol, message)
-        return
     spec = replace(
         order.spec, client_order_id=desk.next_id(), order_type="market", origin=_urgent_origin(order.spec), price=None,
         stop_price=None, trail=None, time_in_force="GTC", expire_at=0, quantity=order.remaining,
         tag=f"{ESCALATION_TAG}{tries + 1}", proposal_id=ProposalId(""),
         reason=f"replaces {order.client_order_id}: {order.reason or 'not executed'}",
     )
+    if tries:
+        desk.not_before[spec.client_order_id] = desk.now + min(SECOND_NS << min(tries - 1, 10), SLOWEST_TRY_NS)
     desk.emit(OrderInitialized(spec))

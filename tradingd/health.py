@@ -11,11 +11,23 @@ class Health:
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
         self._conditions: dict[str, tuple[str, int, bool]] = {}
+        self._halted: frozenset[str] = frozenset()
 
     def raise_condition(self, name: str, text: str, *, reduces: bool = True) -> None:
         """It is wrong (still wrong: the time of the first report stays)."""
         since = self._conditions[name][1] if name in self._conditions else self._now()
         self._conditions[name] = (text, since, reduces)
+
+    def show_halted(self, symbols: frozenset[str]) -> None:
+        """Symbols on which the engine has stopped entries after repeated faults; only shown, it acts by itself."""
+        if symbols == self._halted:
+            return
+        for symbol in self._halted - symbols:
+            self.clear(f"halted {symbol}")
+        for symbol in sorted(symbols - self._halted):
+            text = f"entries on {symbol} are halted after repeated faults, until it is flat or the kill switch is released"
+            self.raise_condition(f"halted {symbol}", text, reduces=False)
+        self._halted = symbols
 
     def clear(self, name: str) -> None:
         """It is well again."""

@@ -176,28 +176,56 @@ def test_sells_never_exceed_what_is_held(bench):
 # ---- exits that must not fail
 
 
-def test_a_refused_exit_is_replaced_three_times_then_a_person_is_called(bench):
-    bench.hold("1", "100", protection=STOP)
-    effects = bench.trade("97")
-    for _ in range(3):
+def refuse(bench, effects, times):
+    """The venue refuses market exits so often; returns the seconds until each next one came, and the last effects."""
+    pauses = []
+    for _ in range(times):
         (call,) = sent(effects)
         assert call.approved.order.wire_type == "market"
-        effects = bench.report(call.approved.order.client_order_id, "rejected", reason="insufficient balance")
-    (call,) = sent(effects)
-    effects = bench.report(call.approved.order.client_order_id, "rejected", reason="insufficient balance")
-    assert sent(effects) == []
-    assert of_type(effects, AlertRaised)[0].level == "critical"
-    assert of_type(effects, LimitBreached)[0].value == BTC
+        said = bench.report(call.approved.order.client_order_id, "rejected", reason="Market is closed.")
+        seconds, effects = 0, said
+        while not sent(effects) and seconds < 100:
+            effects, seconds = bench.second(), seconds + 1
+        pauses.append((seconds, said))
+    return pauses, effects
+
+
+def test_an_exit_that_the_venue_keeps_refusing_is_tried_with_growing_pauses_until_it_is_out(bench):
+    bench.hold("1", "100", protection=STOP)
+    pauses, effects = refuse(bench, bench.trade("97"), 9)
+    assert [seconds for seconds, _ in pauses] == [0, 1, 2, 4, 8, 16, 30, 30, 30]
+    said = [alert for _, told in pauses for alert in of_type(told, AlertRaised) if alert.level == "critical"]
+    assert len(said) == 1
+    assert [breach.value for _, told in pauses for breach in of_type(told, LimitBreached)] == [BTC]
+    bench.trade("97")
     (denial,) = of_type(bench.submit("td-new", "buy", "market", "1"), OrderDenied)
     assert denial.code == "SYMBOL_HALTED"
+    (call,) = sent(effects)
+    bench.fill(call.approved.order.client_order_id, "1", "97")
+    assert bench.engine.ledger.quantity(BTC) == 0
 
 
 def test_the_halt_of_a_symbol_ends_when_it_is_flat(bench):
-    test_a_refused_exit_is_replaced_three_times_then_a_person_is_called(bench)
-    (call,) = sent(bench.say(ClosePosition(BTC)))
+    bench.hold("1", "100", protection=STOP)
+    _, effects = refuse(bench, bench.trade("97"), 4)
+    assert bench.engine.halted_symbols == {BTC}
+    (call,) = sent(effects)
     bench.fill(call.approved.order.client_order_id, "1", "97")
     assert bench.engine.halted_symbols == frozenset()
+    bench.trade("97")
     assert sent(bench.submit("td-new2", "buy", "market", "1"))
+
+
+def test_after_a_restart_a_refused_exit_is_tried_at_once(bench):
+    bench.hold("1", "100", protection=STOP)
+    (call,) = sent(bench.trade("97"))
+    for _ in range(2):
+        effects = bench.report(call.approved.order.client_order_id, "rejected", reason="Market is closed.")
+        (call,) = sent(effects) or (call,)
+    again = bench.restarted()
+    again.quote("96.9", "97")
+    again.trade("97")
+    assert len(sent(again.engine.finish_restore(again.now)) + sent(again.second())) == 1
 
 
 def test_a_partly_executed_exit_that_the_venue_ends_goes_on_with_the_rest(bench):

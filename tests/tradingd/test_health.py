@@ -58,3 +58,13 @@ def test_clearing_what_was_never_raised_does_nothing() -> None:
     health = Health(Times())
     health.clear("nothing")
     assert health.problems == ()
+
+
+def test_halted_symbols_are_shown_while_they_last_and_reduce_nothing() -> None:
+    health = Health(lambda: 7)
+    health.show_halted(frozenset({"SOL/USDT"}))
+    (problem,) = health.problems
+    assert "SOL/USDT" in problem.text
+    assert health.reasons_to_reduce == ()
+    health.show_halted(frozenset())
+    assert health.problems == ()
