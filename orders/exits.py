@@ -14,7 +14,7 @@ from typing import Final
 from bus.ids import ClientOrderId, ProposalId
 from bus.messages.orders import OrderInitialized, OrderUpdated, Origin, SubmitOrder
 from market.interval import SECOND_NS
-from market.money import ONE, ZERO
+from market.money import ONE, ZERO, to_text
 from orders import account
 from orders.cancelling import cancel_armed, request_cancel
 from orders.desk import Desk
@@ -50,6 +50,11 @@ _FINAL_CODES: Final = frozenset({
     "SELL_NOT_REDUCE_ONLY", "PRICE_OFF_TICK", "QUANTITY_OFF_STEP",
 })
 """Denials that time does not mend."""
+
+_LIMIT_CODES: Final = frozenset({
+    "PRICE_COLLAR", "PRICE_UNKNOWN", "CROSSED_BOOK", "PRICE_NOT_POSITIVE", "PRICE_OFF_TICK",
+})
+"""Denials of an exit's limit price, not of the exit."""
 
 
 def wire_request(desk: Desk, spec: SubmitOrder, quantity: Decimal, trigger: Decimal | None = None) -> OrderRequest:
@@ -124,13 +129,32 @@ def _send_what_goes(desk: Desk, order: Order) -> Order | None:
             return None
     sendable = min(free, wanted) if is_resting(order) else _piece(desk, spec, min(free, wanted))
     trigger = order.fires[-1].trigger if order.fires else None
-    verdict = desk.review(wire_request(desk, spec, sendable, trigger))
+    verdict = _judge(desk, order, wire_request(desk, spec, sendable, trigger))
     if isinstance(verdict, Denied):
         _keep_or_end(desk, order, verdict)
         return None
     rest = _keep_rest(desk, order, sendable, wanted)
     _send(desk, order, verdict, is_all=wanted >= held)
     return rest
+
+
+def _judge(desk: Desk, order: Order, request: OrderRequest) -> Approved | Denied:
+    """The gate's word. One that has to get out does so at market when only its limit is refused: after a gap the limit
+    lies where nobody would buy, and the gate takes it for a slip of the pen.
+    """
+    request = replace(request, has_fired=bool(order.fires))
+    verdict = desk.review(request)
+    has_to_leave = order.fires or order.spec.origin in ("protective", "kill")
+    if isinstance(verdict, Approved) or request.price is None or not has_to_leave or verdict.code not in _LIMIT_CODES:
+        return verdict
+    at_market = desk.review(replace(request, wire_type="market", price=None, time_in_force="GTC"))
+    if isinstance(at_market, Denied):
+        return at_market
+    desk.alert(
+        "warning", f"{order.spec.symbol}: exit at market instead of at its limit",
+        f"{order.client_order_id} has to sell, but its limit {to_text(request.price)} was refused: {verdict.message}",
+    )
+    return at_market
 
 
 def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:

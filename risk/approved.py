@@ -21,8 +21,9 @@ class OrderRequest:
     """An order about to leave, fully rounded: what the gate reviews and the venue gets.
 
     `quantity` in base; `price` in quote, None for market; `reference_price` the market price the decision
-    rests on. `is_arming`: the order will be held by the engine and reviewed again when it fires. `stop_price`
-    is a "stop_limit" order's: below it the venue sells, not under `price`.
+    rests on. `is_arming`: the order will be held by the engine and reviewed again when it fires; `has_fired`: it
+    was, and its trigger has been reached. `stop_price` is a "stop_limit" order's: below it the venue sells, not under
+    `price`.
     """
 
     client_order_id: ClientOrderId
@@ -38,6 +39,7 @@ class OrderRequest:
     proposal_id: str = ""
     is_arming: bool = False
     stop_price: Decimal | None = None
+    has_fired: bool = False
 
 
 @final

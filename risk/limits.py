@@ -1,8 +1,10 @@
 """The limits a person may set, where their defaults come from, and which of several wins.
 
 Three layers: the risk tolerance (three settings are enough for a newcomer), a named preset, and the keys of
-`[risk]` in config.toml. What tolerance and preset both set, the stricter decides; what neither sets has the
-standing default of `RiskLimits`; a key written in the configuration wins over all of them.
+`[risk]` in config.toml. What a written tolerance and a preset both set, the stricter decides; a tolerance that
+nobody wrote is "moderate" without a preset and sets nothing beside one; what neither sets has the standing default
+of `RiskLimits`, or `ROOM_FOR_PRESETS` where that default would bind before the preset's own numbers; a key written
+in the configuration wins over all of them.
 """
 
 from collections.abc import Mapping
@@ -88,6 +90,9 @@ def _require_whole(name: str, value: object, lowest: int) -> None:
 
 LimitValues = Mapping[str, Decimal | int]
 
+USUAL_TOLERANCE: Final = "moderate"
+"""What holds when nobody wrote a tolerance nor chose a preset. `RiskLimits` has its numbers."""
+
 TOLERANCES: Final[Mapping[str, LimitValues]] = MappingProxyType({
     "conservative": MappingProxyType({"max_drawdown": Decimal("0.10"), "max_positions": 2}),
     "moderate": MappingProxyType({"max_drawdown": Decimal("0.15"), "max_positions": 3}),
@@ -115,12 +120,28 @@ PRESETS: Final[Mapping[str, LimitValues]] = MappingProxyType({
         "stop_loss": Decimal("0.05"), "min_notional": Decimal(10), "max_positions": 1,
     }),
 })
-"""What each preset sets; limits it does not name keep their default.
+"""What each preset sets: the numbers of its design.
 
-Of the three designs' numbers these are the limits. Two of the autotrader's are none: its poll of 300 s (60 s after
-an error) has no counterpart, for decisions here are made when a candle of `candles.decision` closes; "a sell closes
-all" is so for everybody, the council's exits sell all that is held. Its daily loss of 15 % lies beyond the standing
-daily drawdown of 5 %: whoever wants it to bind writes `daily_drawdown` too.
+Two of the autotrader's are no limits: its poll of 300 s (60 s after an error) has no counterpart, for decisions here
+are made when a candle of `candles.decision` closes; "a sell closes all" is so for everybody, the council's exits sell
+all that is held.
+"""
+
+ROOM_FOR_PRESETS: Final[Mapping[str, LimitValues]] = MappingProxyType({
+    "": MappingProxyType({}),
+    "trailing-grid": MappingProxyType({"weekly_drawdown": Decimal("0.15")}),
+    "corporation": MappingProxyType({"max_positions": 5}),
+    "autotrader": MappingProxyType({
+        "daily_drawdown": Decimal("0.15"), "weekly_drawdown": Decimal("0.5"), "max_drawdown": Decimal("0.5"),
+    }),
+})
+"""Limits that a preset's design does not know and whose standing default would bind before its numbers.
+
+A loss limit of some reach (day, week, ever) takes the design's number of the same reach, else its next one of a
+longer reach. trailing-grid knows 5 % a day and a drawdown of 15 %: a week of 10 % would stop it before the 15 %.
+autotrader knows 15 % a day and the end at 50 %: the day's drawdown of 5 % would stop it before the 15 %, the
+drawdowns of 10 % a week and 15 % ever before the 50 %. corporation holds 5 % an asset and 25 % in total: three
+positions would stop it at 15 %. A tolerance that somebody wrote is stricter than these, as it is than a preset.
 """
 
 
@@ -138,9 +159,10 @@ class LimitOrigin:
     source: Literal["default", "tolerance", "preset", "config"]
 
 
-def explain_limits(tolerance: str, preset: str, overrides: Mapping[str, object]) -> tuple[LimitOrigin, ...]:
+def explain_limits(tolerance: str | None, preset: str, overrides: Mapping[str, object]) -> tuple[LimitOrigin, ...]:
     """Every limit with its source, in the order of `RiskLimits`; arguments and errors as `resolve_limits`."""
     limits = resolve_limits(tolerance, preset, overrides)
+    by_tolerance, by_preset = _set_by_tolerance(tolerance, preset), _set_by_preset(preset)
     written = {_field_of(key) for key, raw in overrides.items() if raw is not None}
     origins = []
     for field in fields(RiskLimits):
@@ -148,34 +170,46 @@ def explain_limits(tolerance: str, preset: str, overrides: Mapping[str, object])
         source: Literal["default", "tolerance", "preset", "config"] = "default"
         if name in written:
             source = "config"
-        elif name in TOLERANCES[tolerance] and TOLERANCES[tolerance][name] == value:
+        elif by_tolerance.get(name) == value:
             source = "tolerance"
-        elif name in PRESETS[preset]:
+        elif name in by_preset:
             source = "preset"
         origins.append(LimitOrigin(name, value, source))
     return tuple(origins)
 
 
-def resolve_limits(tolerance: str, preset: str, overrides: Mapping[str, object]) -> RiskLimits:
+def resolve_limits(tolerance: str | None, preset: str, overrides: Mapping[str, object]) -> RiskLimits:
     """The limits that hold for a risk tolerance, a preset ("" = none) and the keys a person wrote under [risk].
+
+    A tolerance of None was not written: it takes nothing away from a preset.
 
     `overrides` takes every field of `RiskLimits` and the two windows in seconds as config.toml names them
     (`duplicate_window_s`, `stale_after_s`); None means "not written". Values are Decimal, int or decimal text.
     Raises ValueError naming the key (or the tolerance, or the preset) that is unknown or cannot be a limit.
     """
-    if tolerance not in TOLERANCES:
+    if tolerance is not None and tolerance not in TOLERANCES:
         raise ValueError(f"account.risk_tolerance: {tolerance!r} is unknown: use {', '.join(TOLERANCES)}")
     if preset not in PRESETS:
         named = ", ".join(repr(name) for name in PRESETS)
         raise ValueError(f"risk.preset: {preset!r} is unknown: use one of {named}")
-    values: dict[str, Decimal | int] = dict(TOLERANCES[tolerance])
-    for name, value in PRESETS[preset].items():
+    values = _set_by_tolerance(tolerance, preset)
+    for name, value in _set_by_preset(preset).items():
         values[name] = stricter(name, values[name], value) if name in values else value
     for key, raw in overrides.items():
         name = _field_of(key)
         if raw is not None:
             values[name] = _limit_value(key, name, raw)
     return replace(RiskLimits(), **values)  # type: ignore[arg-type]  # the fields check their own types
+
+
+def _set_by_tolerance(tolerance: str | None, preset: str) -> dict[str, Decimal | int]:
+    if tolerance is None:
+        return {} if preset else dict(TOLERANCES[USUAL_TOLERANCE])
+    return dict(TOLERANCES[tolerance])
+
+
+def _set_by_preset(preset: str) -> dict[str, Decimal | int]:
+    return {**ROOM_FOR_PRESETS[preset], **PRESETS[preset]}
 
 
 def _field_of(key: str) -> str:

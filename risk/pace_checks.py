@@ -8,11 +8,12 @@ from risk.case import Case, Rule, Words, not_asked
 EXIT_PACE: Final = 3
 """So many times the pace of entries is allowed to exits."""
 _PROTECTION: Final = "Not asked of protection, which has a budget of its own."
+_FIRED: Final = "Not asked of a sell whose trigger was reached."
 
 
 def is_rare_within_second(case: Case) -> bool:
     """Orders within a second."""
-    return case.is_protective or case.view.orders_last_second + 1 <= _pace(case, case.limits.orders_per_second)
+    return _has_own_pace(case) or case.view.orders_last_second + 1 <= _pace(case, case.limits.orders_per_second)
 
 
 def _tell_rate_second(case: Case, _passed: bool) -> Words:
@@ -23,7 +24,7 @@ def _tell_rate_second(case: Case, _passed: bool) -> Words:
 
 def is_rare_within_minute(case: Case) -> bool:
     """Orders within a minute."""
-    return case.is_protective or case.view.orders_last_minute + 1 <= _pace(case, case.limits.orders_per_minute)
+    return _has_own_pace(case) or case.view.orders_last_minute + 1 <= _pace(case, case.limits.orders_per_minute)
 
 
 def _tell_rate_minute(case: Case, _passed: bool) -> Words:
@@ -32,14 +33,20 @@ def _tell_rate_minute(case: Case, _passed: bool) -> Words:
     )
 
 
+def _has_own_pace(case: Case) -> bool:
+    """Protection, and a sell whose trigger was reached, whoever armed it: a stop that waits is no stop. Each of them
+    passed the gate when it was armed, and together they sell no more than is held."""
+    return case.is_protective or (case.order.has_fired and not case.is_entry)
+
+
 def _pace(case: Case, limit: int) -> int:
     """An exit still finds room when entries have used up theirs: nobody is locked in by a script that runs wild."""
     return limit if case.is_entry else EXIT_PACE * limit
 
 
 def _tell_rate(case: Case, code: str, span: str, before: int, limit: int) -> Words:
-    if case.is_protective:
-        return not_asked(_PROTECTION)
+    if _has_own_pace(case):
+        return not_asked(_PROTECTION if case.is_protective else _FIRED)
     return Words(
         code, str(before + 1), str(limit), f"It would be order {before + 1} within a {span}; {limit} are allowed.",
     )

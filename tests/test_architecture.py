@@ -49,7 +49,7 @@ def test_each_path_the_document_names_exists(path: str) -> None:
 
 def test_the_layers_of_the_document_are_the_ones_that_are_checked() -> None:
     document = (ROOT / "ARCHITECTURE.md").read_text()
-    drawn = re.search(r"```\n(tradingd \| research\n.*?)\n```", document, re.DOTALL)
+    drawn = re.search(r"```\n(research\n.*?)\n```", document, re.DOTALL)
     assert drawn is not None
     checked = re.search(r'type = "layers"\nlayers = \[(.*?)\]', (ROOT / "pyproject.toml").read_text())
     assert checked is not None

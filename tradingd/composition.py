@@ -131,7 +131,7 @@ def _entry_rule(settings: Settings) -> EntryRule | None:
 
 
 def _distance_rule(settings: Settings) -> DistanceRule | None:
-    band, base = trail_band(settings), BASE_TRAILS[settings.account.risk_tolerance]
+    band, base = trail_band(settings), BASE_TRAILS[settings.account.tolerance]
     if band == "atr":
         return None
     if band == "practice":

@@ -14,10 +14,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from bus import codec
@@ -28,7 +28,7 @@ from bus.memory_bus import MemoryBus
 from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
-from exchanges.binance.rest import VenueError
+from exchanges.binance.rest import NoAnswerError, VenueError
 from exchanges.simulated import SimulatedVenue, WorkingOrder
 from exchanges.venue import Venue
 from market.instrument import Instrument
@@ -88,6 +88,7 @@ _FETCHES_AT_ONCE: Final = 8
 _HISTORY_LIMIT_S: Final = 20.0
 _ASK_AGAIN_S: Final = 5.0
 _YOUNG_OBJECTS: Final = 20_000
+_T = TypeVar("_T")
 
 
 class PortTakenError(Exception):
@@ -407,7 +408,7 @@ class Daemon:
             self._session = live_session_id(self._clock.now())
 
     async def _choose_instruments(self) -> list[Instrument]:
-        offered = await self._feed.instruments()
+        offered = await self._patiently(self._feed.instruments)
         take_all = self._is_replay and not self._options.symbols_given
         held = {row.symbol for row in self.read_model.positions()}
         instruments = composition.choose_instruments(self.settings, offered, take_all=take_all, held=held)
@@ -432,8 +433,19 @@ class Daemon:
                 self.settings, urls, self._clock, instruments, on_report=self._on_report,
                 on_problem=self._on_venue_problem,
             )
-        await self._venue.start()
         stack.push_async_callback(self._venue.close)
+        await self._patiently(self._venue.start)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
+        """A restart in the middle of an outage waits for its end; a first start says at once what is wrong."""
+        while True:
+            try:
+                return await ask()
+            except NoAnswerError as error:
+                if not self._past.count:
+                    raise
+                _log.warning("the start waits for the venue: %s", redact(str(error)))
+                await asyncio.sleep(_ASK_AGAIN_S)
 
     def _ledger_balances(self) -> dict[str, Decimal]:
         accounts = self._runtime.engine.ledger.accounts()
@@ -493,8 +505,8 @@ class Daemon:
         unlisted = {row.symbol for row in self.read_model.positions()} - {each.symbol for each in instruments}
         if unlisted:
             self._runtime.health.raise_condition(
-                "unlisted", f"held, but not among the symbols this venue lists: {', '.join(sorted(unlisted))}; nobody "
-                "watches their prices", reduces=False,
+                "unlisted", f"held, but not traded here any more: {', '.join(sorted(unlisted))}; nobody watches their "
+                "prices", reduces=False,
             )
         for number, note in enumerate(getattr(self._venue, "notes", ())):
             self._runtime.health.raise_condition(f"account {number}", redact(note), reduces=False)
@@ -712,8 +724,9 @@ class Daemon:
         await self._feed.run(instruments, self._driver.sink)
 
     def _on_second(self) -> None:
-        """Before each timer: the data's age, the end of a timed run."""
+        """Before each timer: the data's age, symbols that were halted, the end of a timed run."""
         runtime, driver = self._runtime, self._driver
+        runtime.health.show_halted(runtime.engine.halted_symbols)
         if self._history is not None:
             self._history.on_second(self._clock.now())
         if driver.state == "connected" and driver.last_ns:

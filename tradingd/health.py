@@ -25,7 +25,7 @@ class Health:
         for symbol in self._halted - symbols:
             self.clear(f"halted {symbol}")
         for symbol in sorted(symbols - self._halted):
-            text = f"entries on {symbol} are halted after repeated faults, until it is flat or the kill switch is released"
+            text = f"entries on {symbol} are halted after repeated faults until it is flat or the kill is released"
             self.raise_condition(f"halted {symbol}", text, reduces=False)
         self._halted = symbols
 

@@ -64,7 +64,10 @@ class MarketAccess:
         if self._child is None:
             return self._venue
         urls = await self._child.start()
-        return VenueSettings(rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url)
+        # Whatever venue is configured: a recording is played in Binance's formats.
+        return VenueSettings(
+            rest_url=urls.rest_url, ws_url=urls.ws_url, ws_api_url=urls.ws_api_url, protocol="binance"
+        )
 
     async def recording(self, urls: VenueSettings) -> RecordingInfo:
         """What is played there, if anything."""

@@ -29,7 +29,7 @@ def limit_origins(settings: Settings) -> tuple[LimitOrigin, ...]:
 def confidence_threshold(settings: Settings) -> float:
     """Least consensus confidence for a proposal: as written, else by the risk tolerance (T11)."""
     written = settings.council.threshold
-    return CONFIDENCE_THRESHOLDS[settings.account.risk_tolerance] if written is None else written
+    return CONFIDENCE_THRESHOLDS[settings.account.tolerance] if written is None else written
 
 
 def make_sizing(risk: RiskSettings) -> Sizing:

@@ -34,7 +34,13 @@ class AccountSettings(_Section):
 
     quote: str = "USDT"
     capital: Decimal = Field(default=Decimal(10_000), gt=0, le=Decimal(1_000_000_000))
-    risk_tolerance: Literal["conservative", "moderate", "aggressive"] = "moderate"
+    risk_tolerance: Literal["conservative", "moderate", "aggressive"] | None = None
+    """None: nobody wrote one, so it takes nothing away from a preset; all else goes by `tolerance`."""
+
+    @property
+    def tolerance(self) -> Literal["conservative", "moderate", "aggressive"]:
+        """The written one, else the usual one."""
+        return self.risk_tolerance or "moderate"
 
 
 class ApiSettings(_Section):

@@ -33,7 +33,7 @@ from exchanges.binance.order_answers import (
 )
 from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
-from exchanges.binance.rest import TIMESTAMP_REFUSED, Answer, RestClient, TransportError, VenueError
+from exchanges.binance.rest import TIMESTAMP_REFUSED, Answer, NoAnswerError, RestClient, TransportError, VenueError
 from exchanges.binance.user_stream import UserStream
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
@@ -140,7 +140,7 @@ class BinanceVenue:
         try:
             await self._rest.synchronise_clock()
         except TransportError as error:
-            raise VenueError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
+            raise NoAnswerError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
         await self._examine_key()
         await self.balances()
         if self._config.ws_api_url:

@@ -37,6 +37,10 @@ class VenueError(Exception):
     """The venue cannot be used for this: what happened, where, and what to do."""
 
 
+class NoAnswerError(VenueError):
+    """The venue could not be reached, or gave nothing but failures: later it may be otherwise."""
+
+
 class TransportError(Exception):
     """No answer that could be read: the request may or may not have been obeyed."""
 
@@ -142,7 +146,7 @@ class RestClient:
                     continue  # the ban's own length is waited out above
             if attempt + 1 < READ_ATTEMPTS:
                 await asyncio.sleep(backoff.next_s())
-        raise VenueError(
+        raise NoAnswerError(
             f"{self.rest_url}{path}: no answer after {READ_ATTEMPTS} attempts, last: {problem}. "
             "Check the network and the rest_url of this venue in config.toml."
         )

@@ -18,7 +18,7 @@ from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.binance.order_answers import AnswerError
-from exchanges.binance.rest import Answer, TransportError, VenueError
+from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.account import read_balances
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
@@ -140,7 +140,7 @@ class CoinbaseVenue:
         try:
             await self._rest.synchronise_clock()
         except TransportError as error:
-            raise VenueError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
+            raise NoAnswerError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
         note = await examine_key(
             self.name, self.key_rights, allow_withdrawals=self._config.allow_withdrawals,
             allow_unverified=self._config.allow_unverified,

@@ -13,7 +13,7 @@ import orjson
 from bus.clock import Clock
 from exchanges.backoff import Backoff
 from exchanges.binance.parser import FrameError
-from exchanges.binance.rest import Answer, TransportError, VenueError
+from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.ccxt_bridge import CcxtBridge, Parameters, RawAnswer
 from exchanges.coinbase.keys import NO_KEYS, KeyPair
 from exchanges.coinbase.market_rest import parse_time
@@ -116,7 +116,7 @@ class CoinbaseRest:
                     continue  # the ban's own length is waited out above
             if attempt + 1 < READ_ATTEMPTS:
                 await asyncio.sleep(backoff.next_s())
-        raise VenueError(
+        raise NoAnswerError(
             f"{self.rest_url}/api/v3/{path}: no answer after {READ_ATTEMPTS} attempts, last: {problem}. "
             "Check the network and the rest_url of this venue in config.toml."
         )

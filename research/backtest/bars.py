@@ -63,7 +63,8 @@ class Bars:
     def exact(self, name: str, index: int) -> Decimal:
         """One price as it was written."""
         column: ExactColumn = getattr(self.columns, name)
-        return column.take(slice(index, index + 1)).decimals()[0]
+        number = column.values[index].item()
+        return Decimal(repr(number)) if column.digits is None else Decimal(number).scaleb(-column.digits)
 
     def cut(self, count: int) -> "Bars":
         """The first `count` candles, copied: what comes after cannot be reached from here."""

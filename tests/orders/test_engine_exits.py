@@ -247,6 +247,75 @@ def test_a_limit_exit_that_nobody_takes_goes_at_market_in_time(bench):
     assert (call.approved.order.wire_type, call.approved.order.quantity) == ("market", 1)
 
 
+NARROW = replace(WIDE, collar=D("0.05"))
+
+
+def gap_to_80(bench):
+    """A far price is believed when a quote and a print agree."""
+    return [*bench.quote("79.9", "80.1"), *bench.trade("80")]
+
+
+def test_a_fired_exit_whose_limit_a_gap_has_left_beyond_the_collar_goes_at_market():
+    bench = Bench(NARROW)
+    bench.hold("1", "100")
+    bench.submit("td-s", "sell", "trailing", "1", trail=TrailSpec("percent", D("0.02"), limit_offset=D("0.001")))
+    effects = gap_to_80(bench)
+    (call,) = sent(effects)
+    order = call.approved.order
+    assert (order.client_order_id, order.wire_type, order.price, order.quantity) == ("td-s", "market", None, 1)
+    assert order.reduce_only
+    (told,) = [alert for alert in of_type(effects, AlertRaised) if "at market instead" in alert.title]
+    assert "its limit 97.91 was refused" in told.message
+    bench.fill("td-s", "1", "80")
+    assert bench.engine.ledger.quantity(BTC) == 0
+
+
+def test_protection_is_asked_for_no_collar_and_leaves_at_its_limit_which_goes_at_market_in_time():
+    bench = Bench(NARROW)
+    trail = TrailSpec("percent", D("0.02"), limit_offset=D("0.001"))
+    bench.hold("1", "100", protection=Protection(trail=trail))
+    (call,) = sent(gap_to_80(bench))
+    assert (call.approved.order.wire_type, call.approved.order.price) == ("limit", D("97.91"))
+    bench.accept("td-entry-x")
+    bench.second(5)
+    (call,) = sent(bench.report("td-entry-x", "cancelled"))
+    assert call.approved.order.wire_type == "market"
+
+
+def test_a_fired_stop_limit_beyond_the_collar_goes_at_market_after_a_restart_too():
+    bench = Bench(NARROW)
+    bench.hold("1", "100")
+    bench.submit("td-s", "sell", "stop", "1", stop_price="98", price="97.5")
+    bench.say(VoteTradingState("operator", "HALTED", "look at the books"))
+    assert sent(gap_to_80(bench)) == []
+    again = bench.restarted()
+    gap_to_80(again)
+    again.engine.finish_restore(again.now)
+    calls = sent(again.say(VoteTradingState("operator", "ACTIVE", "all is well")))
+    assert [(call.approved.order.client_order_id, call.approved.order.wire_type) for call in calls] == [
+        ("td-s", "market")]
+
+
+def test_a_limit_sell_of_a_person_beyond_the_collar_is_refused_as_before():
+    bench = Bench(NARROW)
+    bench.hold("1", "100")
+    (denied,) = of_type(bench.submit("td-s", "sell", "limit", "1", price="80"), OrderDenied)
+    assert denied.code == "PRICE_COLLAR"
+
+
+@pytest.mark.parametrize("origin", ["manual", "council"])
+def test_fired_exits_do_not_wait_for_the_pace_of_other_orders(origin):
+    bench = Bench(replace(WIDE, orders_per_second=2, orders_per_minute=2))
+    bench.hold("10", "100")
+    for number in range(9):
+        bench.submit(f"td-{number}", "sell", "stop", "1", stop_price="98")
+    if origin == "council":
+        bench.submit("td-c", "sell", "trailing", "1", trail=TrailSpec("percent", D("0.02")))
+    calls = sent(bench.trade("97"))
+    assert len(calls) == (10 if origin == "council" else 9)  # an entry's pace times three would have let five go
+    assert of_type(bench.submit("td-late", "buy", "market", "1"), OrderDenied)[0].code == "RATE_PER_SECOND"
+
+
 def test_an_exit_goes_out_on_stale_data_and_when_only_reducing(bench):
     bench.hold("1", "100", protection=STOP)
     bench.say(VoteTradingState("health", "REDUCING", "clock"))

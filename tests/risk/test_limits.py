@@ -48,9 +48,12 @@ def test_the_presets_say_what_they_are_documented_to_say() -> None:
 def test_a_preset_replaces_defaults_that_nobody_set() -> None:
     grid = resolve_limits("aggressive", "trailing-grid", {})
     assert (grid.exposure_per_asset, grid.max_positions, grid.max_drawdown) == (D("0.25"), 5, D("0.15"))
-    trader = resolve_limits("moderate", "autotrader", {})
+    trader = resolve_limits(None, "autotrader", {})
     assert (trader.daily_loss, trader.stop_loss, trader.max_positions) == (D("0.15"), D("0.05"), 1)
-    assert trader.weekly_drawdown == D("0.10")
+    assert (trader.daily_drawdown, trader.exposure_total) == (D("0.15"), D("0.25"))
+    assert resolve_limits("moderate", "autotrader", {}).max_drawdown == D("0.15")
+    assert resolve_limits(None, "trailing-grid", {}).max_positions == 5
+    assert resolve_limits("moderate", "trailing-grid", {}).max_positions == 3
 
 
 @pytest.mark.parametrize("tolerance", sorted(TOLERANCES))
@@ -66,7 +69,7 @@ def test_a_written_key_wins_over_tolerance_and_preset_even_when_it_is_looser() -
     limits = resolve_limits("conservative", "autotrader", {"max_positions": 7, "daily_loss": D("0.2"),
                                                            "max_drawdown": "0.3", "weekly_drawdown": None})
     assert (limits.max_positions, limits.daily_loss, limits.max_drawdown) == (7, D("0.2"), D("0.3"))
-    assert limits.weekly_drawdown == D("0.10")
+    assert limits.daily_drawdown == D("0.15")
 
 
 def test_windows_may_be_written_in_seconds() -> None:

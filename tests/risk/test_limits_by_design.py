@@ -1,5 +1,6 @@
 """Number by number: the tolerances and presets as designed, every key from file and environment, and who set what."""
 
+import itertools
 import re
 from dataclasses import fields
 from decimal import Decimal
@@ -15,15 +16,15 @@ from tradingd.composition import make_agents, make_engine, make_limits
 from tradingd.risk_settings import confidence_threshold, limit_views, make_sizing
 from tradingd.settings import ConfigError, Settings, load_settings
 
-# key, default (moderate, no preset), trailing-grid, corporation, autotrader; None = keeps the default
+# key, default (no preset), trailing-grid, corporation, autotrader; None = keeps the default
 BY_PRESET: list[tuple[str, str, str | None, str | None, str | None]] = [
     ("exposure_per_asset", "0.05", "0.25", "0.05", "0.05"),
     ("exposure_total", "0.25", "0.25", "0.25", None),
-    ("daily_drawdown", "0.05", None, "0.05", None),
-    ("weekly_drawdown", "0.10", None, "0.10", None),
-    ("max_drawdown", "0.15", "0.15", None, None),
+    ("daily_drawdown", "0.05", None, "0.05", "0.15"),  # autotrader: 5 % a day would stop it before its 15 %
+    ("weekly_drawdown", "0.10", "0.15", "0.10", "0.5"),  # room up to the next number of the design
+    ("max_drawdown", "0.15", "0.15", None, "0.5"),
     ("daily_loss", "0.05", "0.05", None, "0.15"),
-    ("max_positions", "3", "3", None, "1"),  # trailing-grid allows 5, moderate 3: the stricter holds
+    ("max_positions", "3", "5", "5", "1"),  # corporation: 25 % in total are five assets of 5 %
     ("stop_loss", "0.02", "0.02", None, "0.05"),
     ("min_notional", "10", None, None, "10"),
     ("collar", "0.05", None, None, None),
@@ -45,12 +46,31 @@ def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
 
 
 @pytest.mark.parametrize(("key", "default", "grid", "corporation", "autotrader"), BY_PRESET)
-def test_each_preset_sets_its_numbers_and_leaves_the_others(
-    key: str, default: str, grid: str | None, corporation: str | None, autotrader: str | None,
+def test_each_preset_alone_means_the_numbers_of_its_design(
+    tmp_path: Path, key: str, default: str, grid: str | None, corporation: str | None, autotrader: str | None,
 ) -> None:
     for preset, value in (("", default), ("trailing-grid", grid), ("corporation", corporation),
                           ("autotrader", autotrader)):
-        assert getattr(resolve_limits("moderate", preset, {}), key) == D(value or default), preset
+        settings = load(tmp_path, f'[risk]\npreset = "{preset}"')
+        assert getattr(make_limits(settings), key) == D(value or default), preset
+        shown = {view.key: D(view.value) for view in limit_views(settings)}
+        if not key.endswith("_ns"):
+            assert shown[key] == D(value or default), preset
+
+
+@pytest.mark.parametrize("preset", ["trailing-grid", "corporation", "autotrader"])
+def test_no_limit_binds_before_the_numbers_of_a_preset(preset: str) -> None:
+    limits, own = resolve_limits(None, preset, {}), PRESETS[preset]
+    in_order = ("daily_loss", "daily_drawdown", "weekly_drawdown", "max_drawdown", "kill_loss")
+    for earlier, later in itertools.pairwise(in_order):
+        if later != "daily_drawdown" or "daily_loss" in own:  # a fall from the peak is never less than the day's loss
+            assert getattr(limits, earlier) <= getattr(limits, later), (earlier, later)
+    for position, name in enumerate(in_order):
+        if name in own:
+            assert all(getattr(limits, after) >= own[name] for after in in_order[position:])
+    assert limits.max_order_notional >= limits.exposure_per_asset
+    if "exposure_total" in own:
+        assert limits.max_positions * limits.exposure_per_asset >= limits.exposure_total
 
 
 def test_the_table_above_names_every_limit() -> None:
@@ -116,13 +136,18 @@ def test_each_limit_says_who_set_it(tmp_path: Path) -> None:
     assert told["collar"] == ("0.01", "config")
     assert told["daily_loss"] == ("0.15", "preset")
     assert told["max_positions"] == ("1", "preset")
-    assert told["max_drawdown"] == ("0.15", "tolerance")
-    assert told["weekly_drawdown"] == ("0.1", "default")
+    assert told["max_drawdown"] == ("0.5", "preset")
+    assert told["exposure_total"] == ("0.25", "default")
     assert told["stale_after_s"] == ("3", "default")
 
 
-def test_where_the_tolerance_is_stricter_than_the_preset_the_tolerance_is_named(tmp_path: Path) -> None:
-    settings = load(tmp_path, '[risk]\npreset = "trailing-grid"')
+@pytest.mark.parametrize("where", ["file", "environment"])
+def test_a_written_tolerance_that_is_stricter_than_the_preset_holds_and_is_named(tmp_path: Path, where: str) -> None:
+    text = '[risk]\npreset = "trailing-grid"\n'
+    if where == "file":
+        settings = load(tmp_path, text + '[account]\nrisk_tolerance = "moderate"')
+    else:
+        settings = load(tmp_path, text, TRADINGD__ACCOUNT__RISK_TOLERANCE="moderate")
     told = {view.key: (view.value, view.source) for view in limit_views(settings)}
     assert told["max_positions"] == ("3", "tolerance")
     assert told["exposure_per_asset"] == ("0.25", "preset")

@@ -41,6 +41,18 @@ def test_what_the_venue_lacks_is_named_with_examples_in_the_account_currency() -
         composition.choose_instruments(Settings(symbols=("NOPE/USDT",)), OFFERED, take_all=False)
 
 
+def test_a_held_symbol_that_is_listed_no_more_does_not_keep_the_daemon_from_starting() -> None:
+    settings = Settings(symbols=("NOPE/USDT", "BTC/USDT"))
+    chosen = composition.choose_instruments(settings, OFFERED, take_all=False, held={"NOPE/USDT"})
+    assert [each.symbol for each in chosen] == ["BTC/USDT"]
+
+
+def test_a_venue_without_the_accounts_currency_says_which_it_has() -> None:
+    settings = Settings(symbols=("BTC/USD",), account=AccountSettings(quote="USD"))
+    with pytest.raises(ConfigError, match=r"nothing in USD: set account\.quote to one of BTC, USDT"):
+        composition.choose_instruments(settings, OFFERED, take_all=False)
+
+
 def test_a_replay_takes_all_that_the_recording_holds_sorted() -> None:
     chosen = composition.choose_instruments(Settings(symbols=("NOPE/USDT",)), OFFERED, take_all=True)
     assert [each.symbol for each in chosen] == ["BTC/USDT", "ETH/BTC", "ETH/USDT"]

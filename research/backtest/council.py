@@ -1,0 +1,191 @@
+"""The whole product over candles in a plain loop: six agents, runtime, engine, gate, ledger and the paper venue.
+
+Wired as the daemon wires them (`tradingd.composition`), with the feed's clock for a clock. Of each candle four prices are
+traded: open, the extreme that is worse for us, the other one, close (`market.candle_path`); around each a quote with
+the spread, after each the venue's answers and one tick of the timer. Candles are built by the engine from these prices,
+and close with the first price after them: what the council decides on a candle meets the next open, after the latency.
+"""
+
+import tempfile
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from bus.clock import FeedClock
+from bus.ids import SessionId
+from bus.memory_bus import MemoryBus
+from bus.messages.council import AlphaSignal
+from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import FundsChanged
+from bus.messages.orders import OrderFilled, OrderInitialized, OrderRejected, OrderSubmitted
+from exchanges.simulated import SimulatedVenue
+from market.candle_path import path_of
+from market.instrument import Instrument
+from market.interval import interval_ns
+from market.money import ONE, ZERO
+from market.ticks import Candle, QuoteTick, TradeTick
+from research.backtest.alpha_figures import AlphaFold
+from research.backtest.bars import Bars
+from research.backtest.guard import LookAheadError
+from research.backtest.runner import Costs
+from research.backtest.trades import Trade, TradeFold
+from tradingd import composition
+from tradingd.message_journal import MessageJournal
+from tradingd.read_model import ReadModel
+from tradingd.runtime import Runtime
+from tradingd.settings import CandleSettings, PaperSettings, Settings
+from tradingd.story import Story
+
+_SESSION: Final = SessionId("backtest")
+_DEPTH: Final = Decimal(10**9)
+_LEAST: Final = Decimal("1e-8")
+LATENCY_MS: Final = 20
+_ANSWER_NS: Final = 3 * LATENCY_MS * 1_000_000
+"""There and back again, and a little more."""
+_STEPS: Final = 4
+
+
+@dataclass(slots=True)
+class CouncilResult:
+    """What came of it; the same meanings as `research.backtest.runner.Result`."""
+
+    trades: list[Trade]
+    denials: dict[str, int]
+    equity: "array[float]" = field(default_factory=lambda: array("d"))
+    decisions: list[tuple[int, str, str]] = field(default_factory=list)
+    """(index of the candle, side, type and quantity) of each order that came to life."""
+    decision_prices: list[tuple[str, float, float, float]] = field(default_factory=list)
+    rejected: int = 0
+    open_quantity: Decimal = ZERO
+    cash: Decimal = ZERO
+    fees: Decimal = ZERO
+    alphas: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class CouncilBacktest:
+    """One symbol. Use `run` once."""
+
+    def __init__(self, bars: Bars, cash: Decimal, costs: Costs, settings: Settings) -> None:
+        """`settings` are the daemon's; symbol, candles' interval, capital and costs are those of the run."""
+        self._bars = bars
+        self._costs = costs
+        self._cash = cash
+        self._length = interval_ns(bars.interval)
+        self.settings = settings.model_copy(update={
+            "mode": "paper", "venue": "backtest", "symbols": (bars.symbol,),
+            "account": settings.account.model_copy(update={"quote": bars.quote, "capital": cash}),
+            "candles": CandleSettings(intervals=(bars.interval,), decision=bars.interval, warmup=0),
+            "paper": PaperSettings(slippage=costs.slippage, fee=costs.fee, latency_ms=LATENCY_MS, use_book=False),
+        })
+        self.clock = FeedClock(int(bars.ts[0]))
+        self._index = 0
+        self._fold = TradeFold()
+        self._alphas = AlphaFold()
+        self._decided: dict[str, float] = {}
+        self._result = CouncilResult(self._fold.trades, self._fold.denials)
+
+    def run(self, progress: Callable[[int], None] | None = None, journal: Path | None = None) -> CouncilResult:
+        """All candles. `journal`: where every fact is written, as the daemon does; default: nowhere that stays."""
+        with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
+            runtime = self._wire(journal if journal is not None else Path(folder) / "backtest.journal")
+            try:
+                self._loop(runtime, progress)
+            finally:
+                runtime.journal.close()
+        ledger = runtime.engine.ledger
+        result = self._result
+        result.open_quantity, result.cash, result.fees = ledger.quantity(self._bars.symbol), ledger.cash, ledger.fees
+        result.alphas = self._alphas.figures()
+        return result
+
+    def _wire(self, path: Path) -> Runtime:
+        settings, quote = self.settings, self._bars.quote
+        limits = composition.make_limits(settings)
+        instruments = [_instrument(self._bars, self._costs)]
+        venue = SimulatedVenue(
+            composition.paper_config(settings), instruments, lambda report: runtime.on_report(report),
+        )
+        runtime = Runtime(
+            session=_SESSION, engine=composition.make_engine(settings, limits, instruments, _SESSION), venue=venue,
+            bus=MemoryBus(MessageMaker("bus", _SESSION)), journal=MessageJournal.open(path), read_model=ReadModel(quote),
+            story=Story(lambda line: None, quote), clock=self.clock, warmup=1,
+        )
+        for name, make in composition.make_agents(settings, limits, instruments, _SESSION).items():
+            runtime.add_agent(name, make)
+        runtime.listeners.append(self._hear)
+        runtime.subscribe_all()
+        for runner in runtime.runners.values():
+            runner.start()
+        runtime.take(runtime.record("daemon", FundsChanged(quote, self._cash, self._cash, "initial capital")))
+        runtime.vote_health()
+        return runtime
+
+    def _loop(self, runtime: Runtime, progress: Callable[[int], None] | None) -> None:
+        bars, ledger = self._bars, runtime.engine.ledger
+        for index, candle in enumerate(bars.columns.candles(bars.symbol, bars.interval)):
+            self._index = index
+            stance = "long" if ledger.quantity(bars.symbol) > ZERO else "flat"
+            for part, price in enumerate(path_of(candle, stance, "pessimistic")):  # type: ignore[arg-type]
+                at = candle.ts_open + self._length * part // _STEPS
+                self._price(runtime, candle, price, at, f"{index}.{part}")
+            held = float(ledger.quantity(bars.symbol))
+            self._result.equity.append(float(ledger.cash) + held * float(candle.close))
+            self._alphas.on_close(float(candle.close))
+            if progress is not None and index % 256 == 255:
+                progress(index + 1)
+
+    def _price(self, runtime: Runtime, candle: Candle, price: Decimal, at: int, name: str) -> None:
+        half = price * self._costs.spread / 2
+        self.clock.advance(at)
+        runtime.take(QuoteTick(candle.symbol, price - half, _DEPTH, price + half, _DEPTH, at, at))
+        runtime.take(TradeTick(candle.symbol, price, max(candle.volume / _STEPS, _LEAST), "buy", name, at, at))
+        runtime.tick()
+        for _ in range(2):  # what was sent is answered, and what the answer caused is answered too
+            self.clock.advance(self.clock.now() + _ANSWER_NS)
+            runtime.advance_venue(self.clock.now())
+            runtime.settle()
+
+    def _hear(self, message: Message) -> None:
+        body, kind = message.body, type(message.body)
+        closed = len(self._fold.trades)
+        self._fold.apply(body, message.header.ts)
+        if kind is AlphaSignal:
+            self._alphas.on_signal(body)
+        elif kind is OrderInitialized:
+            order = body.order
+            self._alphas.on_order(order)
+            self._result.decisions.append((self._index, order.side, f"{order.order_type} {order.quantity}"))
+        elif kind is OrderSubmitted:
+            self._decided[body.client_order_id] = float(body.reference_price)
+        elif kind is OrderFilled:
+            self._alphas.on_fill(body)
+            decided = self._decided.get(body.client_order_id, float(body.price))
+            self._result.decision_prices.append((body.side, decided, decided, float(body.price)))
+        elif kind is OrderRejected:
+            self._result.rejected += 1
+        if len(self._fold.trades) > closed:
+            self._alphas.on_trade(self._fold.trades[-1])
+
+
+def _instrument(bars: Bars, costs: Costs) -> Instrument:
+    """As fine as the data are."""
+    digits = max((getattr(bars.columns, name).digits or 0) for name in ("open", "high", "low", "close")) or 8
+    base = bars.symbol.partition("/")[0]
+    return Instrument(
+        bars.symbol, bars.symbol, base, bars.quote, ONE.scaleb(-digits), _LEAST, _LEAST, _DEPTH, ZERO, costs.fee, costs.fee,
+    )
+
+
+def check(bars: Bars, cash: Decimal, costs: Costs, settings: Settings, decisions: list[tuple[int, str, str]]) -> int:
+    """Look-ahead (F73): orders up to half of the data, made again without the rest. Raises `LookAheadError`."""
+    point = len(bars) // 2
+    if point < 2:
+        return 0
+    again = CouncilBacktest(bars.cut(point), cash, costs, settings).run().decisions
+    before = [each for each in decisions if each[0] < point]
+    if again != before:
+        raise LookAheadError(f"with the candles cut behind number {point - 1} the council gave other orders")
+    return 1
