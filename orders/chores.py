@@ -16,6 +16,7 @@ from orders.kill import engage_kill, press_on
 from orders.market_state import MarketState
 from orders.order_table import Order
 from orders.upkeep import Upkeep
+from risk.wording import percent
 
 QUERY_FIRST_NS: Final = 2 * SECOND_NS
 QUERY_SLOWEST_NS: Final = 30 * SECOND_NS
@@ -103,6 +104,7 @@ class Chores:
         self._ask_again = {each: due for each, due in self._ask_again.items() if each in alive}
         self._confirm_at = {each: due for each, due in self._confirm_at.items() if each in alive}
         desk.not_before = {each: due for each, due in desk.not_before.items() if each in alive}
+        desk.missed = {each: due for each, due in desk.missed.items() if each in alive}
         desk.blocked = {each: tries for each, tries in desk.blocked.items() if each in alive}
         desk.attempts = {each: tries for each, tries in desk.attempts.items() if each in alive}
 
@@ -114,6 +116,12 @@ class Chores:
             and desk.now - order.submitted_ns >= LIMIT_EXIT_NS
         ):
             request_cancel(desk, order, ESCALATE)
+            return
+        if desk.now >= desk.missed.get(order.client_order_id, desk.now + 1):
+            del desk.missed[order.client_order_id]
+            if order.detail == "pending_cancel":
+                desk.ask_cancel(order)
+            desk.ask_venue(order)  # the grace is over: now its word is believed
             return
         is_silent = order.detail == "sent" and desk.now - order.submitted_ns >= UNANSWERED_NS
         if not (is_silent or order.detail in ("unknown", "pending_cancel")):
@@ -165,7 +173,7 @@ class Chores:
         if loss < limit:
             desk.state.is_loss_accepted = False
         elif desk.state.kill is None and not desk.state.is_loss_accepted:
-            told = f"{_percent(loss)} of the initial capital is lost; the limit is {_percent(limit)}."
+            told = f"{percent(loss)} of the initial capital is lost; the limit is {percent(limit)}."
             engage_kill(desk, "cancel", told, BY_RULE)
 
     def _tell_breach(self, rule: str, value: Decimal, limit: Decimal) -> None:
@@ -176,7 +184,7 @@ class Chores:
             self._breached.add(rule)
             self._desk.emit(LimitBreached(
                 rule, str(value), str(limit),
-                f"{rule.replace('_', ' ').capitalize()} is {_percent(value)}; the limit is {_percent(limit)}.",
+                f"{rule.replace('_', ' ').capitalize()} is {percent(value)}; the limit is {percent(limit)}.",
             ))
 
 
@@ -185,7 +193,3 @@ def emit_candle(desk: Desk, market: MarketState, candle: Candle) -> None:
     if candle.interval == desk.config.decision_interval:
         market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
     desk.emit(candle)
-
-
-def _percent(ratio: Decimal) -> str:
-    return f"{(ratio * 100).quantize(Decimal('0.1'))} %"

@@ -92,6 +92,8 @@ class Desk:
         """Tries in vain per exit that waits for another one to end at the venue."""
         self.asked: dict[ClientOrderId, None] = {}
         """Orders the venue was asked about and has not answered for yet."""
+        self.missed: dict[ClientOrderId, int] = {}
+        """Orders the venue did not know so soon after they were sent, and when it is asked again (UTC ns)."""
         self.strangers: dict[ClientOrderId, None] = {}
         """Orders with our mark that the journal does not hold, and that a person was told of."""
         self.attempts_denied = DeniedAttempts(config.limits.orders_per_minute)
@@ -136,6 +138,11 @@ class Desk:
     def deny_command(self, client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied) -> None:
         """Only the command is refused; the order it names, if any, goes on."""
         self.emit(_denial(client_order_id, symbol, why, None))
+
+    def answer_denied(self, client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied) -> None:
+        """The same for a command that changes nothing: told to the one who asked, not journalled."""
+        denial = _denial(client_order_id, symbol, why, None)
+        self.out.append(Answer(self.maker.make(denial, self.now, cause=self.cause)))
 
     def send(self, order: Order, approved: Approved) -> None:
         """On disk first, then to the venue: the fact stands before the call."""

@@ -252,6 +252,11 @@ class Engine:
         return self._desk.state.ledger
 
     @property
+    def desk(self) -> Desk:
+        """Its inside, for those who write the folded state down (`tradingd.checkpoint_parts`) and for nobody else."""
+        return self._desk
+
+    @property
     def awaits_answers(self) -> bool:
         """Was the venue asked about orders, and has not said yet what became of them?"""
         return bool(self._desk.asked)

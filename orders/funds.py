@@ -21,6 +21,7 @@ from orders.cancelling import request_cancel
 from orders.desk import Desk
 from orders.order_table import Order
 from risk.approved import Approved, Denied
+from risk.wording import percent
 
 WORTH_ENLARGING: Final = Decimal("1.1")
 _CAPITAL_CODES: Final = frozenset({
@@ -92,7 +93,7 @@ def _enlarge(desk: Desk, order: Order, ratio: Decimal) -> None:
     allowed = desk.state.verdicts.get(spec.proposal_id)
     if quantity <= order.total or allowed is None:
         return
-    reason = f"a deposit raised the account by {_percent(ratio - ONE)}"
+    reason = f"a deposit raised the account by {percent(ratio - ONE)}"
     desk.emit(VerdictScaled(spec.proposal_id, spec.symbol, allowed * ratio, reason))
     verdict = _review(desk, order, quantity)
     if isinstance(verdict, Approved):
@@ -128,7 +129,3 @@ def _resize(desk: Desk, order: Order, quantity: Decimal, reason: str) -> bool:
         quantity=quantity, reason=reason,
     )
     return replacing.begin(desk, order, wish, reason) is None
-
-
-def _percent(ratio: Decimal) -> str:
-    return f"{(ratio * 100).quantize(Decimal('0.1'))} %"

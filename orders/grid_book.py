@@ -129,7 +129,7 @@ class GridBook:
         command = fact.command
         grid = Grid(
             fact.grid_id, fact.symbol, command, fact.spacing, fact.trail, fact.centre, fact.price_tick, ts,
-            reason=command.reason,
+            reason=command.reason, warning=fact.warning,
         )
         grid.levels = {index: GridLevel(index) for index in range(-command.levels, command.levels + 1)}
         grid.samples.extend(command.history)

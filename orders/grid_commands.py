@@ -12,6 +12,7 @@ from orders import account, grid_planner
 from orders.admission import Refusal, refuse
 from orders.desk import Desk
 from orders.effects import Answer
+from orders.grid_allowance import Allowance, allowance
 from orders.grid_legs import BUY_LIMIT_OFFSET
 from orders.grid_spacing import DEFAULT_SPACING, lowest_ratio, trail_for
 from orders.grid_state import KEEP_SAMPLES, Grid
@@ -53,9 +54,14 @@ def start(desk: Desk, command: StartGrid) -> None:
     if refusal is not None:
         desk.deny_command(ClientOrderId(""), command.symbol, refusal)
         return
+    allowed = allowance(desk, grid, market, price if price is not None else centre)
+    warning = allowed.warning(command.capital, desk.config.quote)
+    if not allowed.fits:
+        desk.deny_command(ClientOrderId(""), command.symbol, _too_large(desk, allowed, grid))
+        return
     first = _first_spacing(command)
     desk.emit(GridStarted(
-        grid.grid_id, command.symbol, command, first, _trail(command, first), centre, grid.price_tick,
+        grid.grid_id, command.symbol, command, first, _trail(command, first), centre, grid.price_tick, warning,
     ))
     if tuned is not None and command.spacing is None:
         desk.emit(tuned)
@@ -192,6 +198,15 @@ def _misfits(desk: Desk, grid: Grid, market: MarketState) -> Iterator[Refusal]:
             "INSUFFICIENT_FUNDS", "capital", f"The grid wants {to_text(command.capital)} {desk.config.quote}; "
             f"{to_text(available.quantize(_CENT))} are available.", to_text(command.capital), to_text(available),
         )
+
+
+def _too_large(desk: Desk, allowed: Allowance, grid: Grid) -> Refusal:
+    quote, share, room = desk.config.quote, to_text(grid.share.quantize(_CENT)), to_text(allowed.room.quantize(_CENT))
+    return refuse(
+        "GRID_TOO_LARGE", allowed.rule, f"No level of this grid fits into risk.{allowed.rule}: each of its "
+        f"{allowed.levels} buy levels would hold {share} {quote}, and the limit leaves {room} {quote} for "
+        f"{grid.symbol}. Raise risk.{allowed.rule}, lower the capital, or take more levels.", share, room,
+    )
 
 
 def needed_capital(desk: Desk, grid: Grid, instrument: Instrument) -> Decimal:

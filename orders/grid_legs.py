@@ -2,8 +2,8 @@
 
 A buy waits for its level's price, trails the low from there and leaves as a limit a little beyond its trigger that
 fills at once or ends: that is what makes the grid's capital a bound and not a hope. A sell is armed when its buy
-has ended, never activates where its trigger would not pay the purchase and both fees, and leaves at market. The
-stop at the floor covers all that is held and not being sold already.
+has ended, activates no earlier than where its trigger would pay the purchase and both fees, and leaves at market: in a
+gap it fills worse than its trigger. The stop at the floor covers all that is held and not being sold already.
 """
 
 from collections.abc import Iterator

@@ -103,6 +103,7 @@ class Grid:
     released_cost: Decimal = ZERO
     reason: str = ""
     stopped_ns: int = 0
+    warning: str = ""
 
     @property
     def is_live(self) -> bool:

@@ -1,6 +1,6 @@
 """The orders and the only moves their state may make (T4), as a table whose odd rows say why."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
@@ -45,8 +45,14 @@ MOVES: Final[Mapping[tuple[OrderState, OrderState], str]] = {
 }
 """(from, to) -> why, where it is not plain. A pair that is not here is refused."""
 
-KEEP_ENDED: Final = 20_000
-"""Ended orders kept in memory; older ones live in the journal and the store only."""
+KEEP_ENDED: Final = 2_000
+"""Ended orders kept in memory besides those that still matter; older ones live in the journal and the store only."""
+
+MOST_ENDED: Final = 20_000
+"""Ended orders kept in memory at most, whether they matter or not."""
+
+KEEP_IDS: Final = 200_000
+"""Ids of forgotten orders that are remembered, so that the same id does nothing twice: weeks of them."""
 
 KEEP_HISTORY: Final = 200
 """Lines of history kept per order in memory (first ones fall out; the journal has all)."""
@@ -191,12 +197,16 @@ class OrderTable:
     """All orders by client id; the working ones are at hand by symbol and by parent, in order of birth.
 
     The working sells have a list of their own, and `commitments` holds what the working buys may still cost.
+    Ended orders are forgotten in time, but for those whose exits still work and those that `is_needed` names; of a
+    forgotten order the id alone is known: it is `in` the table, and `get` gives None.
     """
 
-    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_selling", "_successors", "_working",
-                 "commitments")
+    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_forgotten", "_is_needed", "_selling",
+                 "_successors", "_working", "commitments")
 
-    def __init__(self) -> None:
+    def __init__(self, is_needed: Callable[[Order], bool] | None = None) -> None:
+        self._is_needed = is_needed
+        self._forgotten: dict[ClientOrderId, None] = {}
         self._by_id: dict[ClientOrderId, Order] = {}
         self._working: dict[ClientOrderId, Order] = {}
         self._exits: dict[ClientOrderId, Order] = {}
@@ -214,7 +224,11 @@ class OrderTable:
         return iter(self._by_id.values())
 
     def __contains__(self, client_order_id: object) -> bool:
-        return client_order_id in self._by_id
+        return client_order_id in self._by_id or client_order_id in self._forgotten
+
+    def is_forgotten(self, client_order_id: ClientOrderId) -> bool:
+        """Did it end so long ago that only its id is known?"""
+        return client_order_id in self._forgotten
 
     def get(self, client_order_id: ClientOrderId) -> Order | None:
         return self._by_id.get(client_order_id)
@@ -223,6 +237,7 @@ class OrderTable:
         """Raises `OrderStateError` when the id is taken."""
         if order.client_order_id in self._by_id:
             raise OrderStateError(f"{order.client_order_id} exists already")
+        self._forgotten.pop(order.client_order_id, None)
         self._by_id[order.client_order_id] = order
         if order.spec.replaces:
             self._successors[order.spec.replaces] = order.client_order_id
@@ -233,7 +248,7 @@ class OrderTable:
     def settle(self, order: Order) -> None:
         """Put the order where its state belongs, after each move, fill and change of its quantity or price.
 
-        Forgets the oldest ended orders beyond `KEEP_ENDED`.
+        Forgets old ended orders beyond `KEEP_ENDED`.
         """
         client_order_id = order.client_order_id
         self._reserve(order)
@@ -254,8 +269,29 @@ class OrderTable:
         self._exits.pop(client_order_id, None)
         self.commitments.drop(client_order_id)
         self._ended[client_order_id] = None
-        while len(self._ended) > KEEP_ENDED:
-            self._forget(next(iter(self._ended)))
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        """Two looks for each order that ends: what still matters goes to the back, and is looked at a round later."""
+        for _ in range(2):
+            if len(self._ended) <= KEEP_ENDED:
+                return
+            oldest = next(iter(self._ended))
+            if len(self._ended) <= MOST_ENDED and self._matters(self._by_id[oldest]):
+                del self._ended[oldest]
+                self._ended[oldest] = None
+            else:
+                self._forget(oldest)
+
+    def _matters(self, order: Order) -> bool:
+        """An entry and its exits go together: what they sold counts for what is still protected."""
+        entry_id = order.spec.parent_id or order.client_order_id
+        if any(each.is_working for each in self._by_parent.get(entry_id, {}).values()):
+            return True
+        later = self._by_id.get(self._successors.get(order.client_order_id, order.client_order_id))
+        if later is not None and later.is_working:
+            return True
+        return self._is_needed is not None and self._is_needed(order)
 
     def _reserve(self, order: Order) -> None:
         """Keep the sum of what exits at the venue may still sell, so that nobody has to add it up."""
@@ -269,6 +305,9 @@ class OrderTable:
         del self._ended[client_order_id]
         self._successors.pop(client_order_id, None)
         parent_id = self._by_id.pop(client_order_id).spec.parent_id
+        self._forgotten[client_order_id] = None
+        while len(self._forgotten) > KEEP_IDS:
+            del self._forgotten[next(iter(self._forgotten))]
         family = self._by_parent.get(parent_id)
         if family is not None:
             family.pop(client_order_id, None)

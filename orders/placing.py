@@ -26,7 +26,7 @@ from orders.time_rules import MARGIN_S
 from orders.trailing import Activated, Fire, TrailEvent
 from orders.watch import fires_below
 from risk.approved import Denied, OrderRequest
-from risk.wording import percent
+from risk.wording import moment, percent
 
 
 def submit(desk: Desk, message: Message) -> None:
@@ -95,6 +95,11 @@ def answer_again(desk: Desk, wish: SubmitOrder) -> None:
     """Repeat what became of this id at its birth, with the new cause; nothing is done twice."""
     order = desk.state.orders.get(wish.client_order_id)
     if order is None:
+        desk.answer_denied(wish.client_order_id, wish.symbol, refuse(
+            "INVALID_ORDER", "client_order_id", f"The order {wish.client_order_id} was given before and ended long "
+            f"ago: `tradingd explain {wish.client_order_id}` tells what became of it. Use a new id for a new order.",
+            wish.client_order_id,
+        ))
         return
     body = order.denial if order.denial is not None and not order.submitted_ns else OrderInitialized(order.spec)
     desk.out.append(Answer(desk.maker.make(body, desk.now, cause=desk.cause)))
@@ -104,13 +109,13 @@ def _lateness(desk: Desk, message: Message, order: SubmitOrder) -> Refusal | Non
     expires = message.header.expires
     if expires and desk.now > expires:
         return refuse(
-            "INVALID_ORDER", "expires", f"The command came too late: it was valid until {expires}, now is {desk.now}.",
-            desk.now, expires,
+            "INVALID_ORDER", "expires", f"The command came too late: it was valid until {moment(expires)}, now is "
+            f"{moment(desk.now)}.", moment(desk.now), moment(expires),
         )
     if order.expire_at and desk.now >= order.expire_at:
         return refuse(
-            "INVALID_ORDER", "expire_at", f"The order's time is over: expire_at {order.expire_at}, now is {desk.now}.",
-            desk.now, order.expire_at,
+            "INVALID_ORDER", "expire_at", f"The order's time is over: expire_at {moment(order.expire_at)}, now is "
+            f"{moment(desk.now)}.", moment(desk.now), moment(order.expire_at),
         )
     return None
 

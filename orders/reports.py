@@ -55,13 +55,18 @@ def _on_stranger(desk: Desk, report: ExecutionReport) -> None:
         return
     if report.exec_type in ("not_found", "cancel_rejected", "rejected"):
         return
+    if report.exec_type == "fill" and desk.state.has_trade(report.symbol, report.trade_id):
+        return
+    if report.exec_type != "fill" and desk.state.orders.is_forgotten(client_order_id):
+        return
+    known = "ended long ago" if desk.state.orders.is_forgotten(client_order_id) else "is not in the journal"
     desk.strangers[client_order_id] = None
     while len(desk.strangers) > KEEP_FOREIGN:
         del desk.strangers[next(iter(desk.strangers))]
     desk.alert(
         "critical", "An order of ours that we do not know",
-        f"The venue reports {report.exec_type} for {client_order_id} ({report.symbol}), which carries our mark but is "
-        "not in the journal. It was not booked: reconcile the account before trading on.",
+        f"The venue reports {report.exec_type} for {client_order_id} ({report.symbol}), which carries our mark but "
+        f"{known}. It was not booked: reconcile the account before trading on.",
     )
 
 
@@ -202,6 +207,7 @@ def _on_cancelled(desk: Desk, order: Order, report: ExecutionReport) -> None:
 def _on_not_found(desk: Desk, order: Order, report: ExecutionReport) -> None:
     """Believed only after a grace; an order the venue once had is over there, another one never arrived."""
     if desk.now - order.submitted_ns < NOT_FOUND_GRACE_NS:
+        desk.missed[order.client_order_id] = order.submitted_ns + NOT_FOUND_GRACE_NS
         return
     if order.venue_order_id or order.filled:
         _on_cancelled(desk, order, report)

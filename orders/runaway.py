@@ -5,7 +5,6 @@ the same is no longer trading but broken: more than three times a cap per minute
 minute's loss limit for two seconds in a row, latch HALTED until a person releases it (F36).
 """
 
-from decimal import Decimal
 from typing import Final
 
 from bus.messages.system import BY_RULE
@@ -13,6 +12,7 @@ from market.interval import SECOND_NS
 from orders import kill
 from orders.denied_attempts import RUNAWAY_FACTOR, WINDOW_NS
 from orders.desk import Desk
+from risk.wording import percent
 
 LOSS_SECONDS: Final = 2
 """The minute's loss limit must hold for so many timers in a row: one wrong quote must not end the day."""
@@ -41,7 +41,7 @@ def watch_loss(desk: Desk) -> None:
     attempts.loss_seconds = attempts.loss_seconds + 1 if loss >= limit else 0
     is_forgiven = desk.now - desk.state.released_ns < WINDOW_NS + SECOND_NS
     if attempts.loss_seconds >= LOSS_SECONDS and desk.state.kill is None and not is_forgiven:
-        _latch(desk, f"{_percent(loss)} of equity was lost within a minute; the limit is {_percent(limit)}.")
+        _latch(desk, f"{percent(loss)} of equity was lost within a minute; the limit is {percent(limit)}.")
 
 
 def _latch(desk: Desk, reason: str) -> None:
@@ -52,7 +52,3 @@ def tell_unlisted(desk: Desk) -> None:
     """Once a second: how many denials were only counted."""
     for text in desk.unlisted.due(desk.now):
         desk.alert("warning", "Denials in bulk", text)
-
-
-def _percent(ratio: Decimal) -> str:
-    return f"{(ratio * 100).quantize(Decimal('0.1'))} %"

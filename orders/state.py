@@ -86,7 +86,7 @@ class EngineState:
     def __init__(self, quote: str, instruments: dict[str, Instrument]) -> None:
         self._instruments = instruments
         self._symbols_by_base = {each.base: each.symbol for each in instruments.values() if each.quote == quote}
-        self.orders = OrderTable()
+        self.orders = OrderTable(self._is_in_position)
         self.ledger = Ledger(quote)
         self.watch = Watch()
         self.votes = TradingStateVotes()
@@ -139,6 +139,11 @@ class EngineState:
         self.grids.apply(message)
 
     # ---- orders ------------------------------------------------------------------------------------
+
+    def _is_in_position(self, order: Order) -> bool:
+        """Was it executed in the position that is open now? Then its share is still to be protected, or closed."""
+        position = self.ledger.position(order.spec.symbol)
+        return bool(position and position.opened_ns and order.filled and order.ended_ns >= position.opened_ns)
 
     def _order(self, client_order_id: ClientOrderId) -> Order:
         order = self.orders.get(client_order_id)
@@ -239,10 +244,18 @@ class EngineState:
         self._order(fact.client_order_id).note("unknown", ts, fact.reason)
 
     def _on_filled(self, fact: OrderFilled, ts: int) -> None:
-        order = self._order(fact.client_order_id)
+        if not self.orders.is_forgotten(fact.client_order_id):  # else journalled by one who remembered longer
+            self._fill_order(fact, ts)
         self._trade_ids[(fact.symbol, fact.trade_id)] = None
         while len(self._trade_ids) > KEEP_TRADE_IDS:
             del self._trade_ids[next(iter(self._trade_ids))]
+        base = self._instruments[fact.symbol].base
+        self.last_booking = self.ledger.book_fill(
+            fact.symbol, base, fact.side, fact.quantity, fact.price, fact.fee, fact.fee_asset or self.ledger.quote, ts,
+        )
+
+    def _fill_order(self, fact: OrderFilled, ts: int) -> None:
+        order = self._order(fact.client_order_id)
         before = order.filled
         order.filled = before + fact.quantity
         order.average_price = (order.average_price * before + fact.price * fact.quantity) / order.filled
@@ -257,10 +270,6 @@ class EngineState:
             detail = "pending_cancel" if order.detail == "pending_cancel" else "accepted"
             order.move("PARTIAL", detail, ts, why)
         self.orders.settle(order)
-        base = self._instruments[fact.symbol].base
-        self.last_booking = self.ledger.book_fill(
-            fact.symbol, base, fact.side, fact.quantity, fact.price, fact.fee, fact.fee_asset or self.ledger.quote, ts,
-        )
 
     def _on_reassessment(self, fact: ReassessmentDue, ts: int) -> None:
         order = self._order(fact.client_order_id)

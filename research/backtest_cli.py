@@ -2,7 +2,7 @@
 
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
@@ -14,17 +14,41 @@ import typer
 from research import cli_session, data_cli
 from research.cli_session import CliError, DataDirOption, JsonOption
 
-_KEYS: Final = frozenset({
-    "name", "strategy", "data", "symbol", "timeframe", "start", "end", "cash", "stake", "fee", "spread", "slippage", "param",
-})
+_KEYS: Final = frozenset(
+    {
+        "name",
+        "strategy",
+        "data",
+        "symbol",
+        "timeframe",
+        "start",
+        "end",
+        "cash",
+        "stake",
+        "fee",
+        "spread",
+        "slippage",
+        "param",
+    }
+)
+COUNCIL: Final = "council"
+"""The name under which the product itself, agents and all, is run."""
 sessions = typer.Typer(no_args_is_help=True, help="Backtests that were run: list, show, compare.")
 
 
 def backtest(
-    config: Annotated[Path | None, typer.Argument(help="TOML file with the options below as keys ([param] for the rule's).")] = None,
-    strategy: Annotated[str, typer.Option(help="sma_cross, bollinger_reversion, or FILE.py:CLASS.")] = "",
-    param: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter of the rule; repeat it.")] = None,
-    data: Annotated[Path | None, typer.Option(metavar="FILE", help="Candles: CSV, JSON, Parquet; else the history.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="TOML file with the options below as keys ([param] for the rule's).")
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option(help="sma_cross, bollinger_reversion, FILE.py:CLASS, or council: the live agents.")
+    ] = "",
+    param: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter of the rule; repeat it.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Candles: CSV, JSON, Parquet; else the history.")
+    ] = None,
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT.")] = "",
     timeframe: Annotated[str, typer.Option(help="Such as 1h.")] = "",
     start: Annotated[str, typer.Option(help="First day or moment, ISO, UTC.")] = "",
@@ -35,13 +59,25 @@ def backtest(
     spread: Annotated[str, typer.Option(help="Ratio between bid and ask.")] = "0",
     slippage: Annotated[str, typer.Option(help="Ratio beyond the half spread.")] = "0",
     name: Annotated[str, typer.Option(help="Name of the session; default: from strategy, symbol and timeframe.")] = "",
-    out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write trades, statistics and equity to this file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--json", metavar="OUT", help="Write trades, statistics and equity to this file.")
+    ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Run one rule over history with the live engine, gate and ledger."""
     given: dict[str, Any] = {
-        "strategy": strategy, "data": str(data or ""), "symbol": symbol, "timeframe": timeframe, "start": start, "end": end,
-        "cash": cash, "stake": stake, "fee": fee, "spread": spread, "slippage": slippage, "name": name,
+        "strategy": strategy,
+        "data": str(data or ""),
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "start": start,
+        "end": end,
+        "cash": cash,
+        "stake": stake,
+        "fee": fee,
+        "spread": spread,
+        "slippage": slippage,
+        "name": name,
         "param": _parameters(param or []),
     }
     _run({**given, **_of_file(config)} if config is not None else given, out, data_dir)
@@ -62,23 +98,29 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
     def make() -> Any:
         return make_rule(str(chosen["strategy"]), chosen["param"])
 
+    is_council = chosen["strategy"] == COUNCIL
     try:
-        make()
+        if not is_council:
+            make()
         data: Dataset = _data(chosen, data_dir)
-        title = str(chosen["name"]) or (
-            f"{Path(str(chosen['strategy'])).stem}-{data.bars.symbol.replace('/', '').replace(':', '-')}-{data.bars.interval}"
-        )
+        symbol = data.bars.symbol.replace("/", "").replace(":", "-")
+        title = str(chosen["name"]) or f"{Path(str(chosen['strategy'])).stem}-{symbol}-{data.bars.interval}"
         about = {
-            "strategy": str(chosen["strategy"]), "param": dict(chosen["param"]), "rule_sha256": _rule_digest(chosen["strategy"]),
-            "symbol": data.bars.symbol, "timeframe": data.bars.interval, "first_ts": int(data.bars.ts[0]),
-            "last_ts": int(data.bars.ts[-1]), **{key: str(value) for key, value in amounts.items()},
+            "strategy": str(chosen["strategy"]),
+            "param": dict(chosen["param"]),
+            "rule_sha256": _rule_digest(chosen["strategy"]),
+            "symbol": data.bars.symbol,
+            "timeframe": data.bars.interval,
+            "first_ts": int(data.bars.ts[0]),
+            "last_ts": int(data.bars.ts[-1]),
+            **{key: str(value) for key, value in amounts.items()},
         }
         store = session_store(data_dir)
         store.begin(title, about)
     except (RuleError, SessionError) as error:
         raise CliError(cli_session.USAGE, str(error)) from error
     try:
-        _execute(make, data, amounts["cash"], amounts["stake"], costs, about, title, store, out)
+        _execute(None if is_council else make, data, amounts["cash"], amounts["stake"], costs, about, title, store, out)
     except (RuleError, LookAheadError) as error:
         store.fail(title, about, str(error))
         raise CliError(cli_session.FAILURE, str(error)) from error
@@ -91,9 +133,7 @@ def _execute(
     make: Any, data: Any, cash: Decimal, stake: Decimal, costs: Any, about: Mapping[str, Any], title: str, store: Any,
     out: Path | None,
 ) -> None:
-    from research.backtest import guard
     from research.backtest.progress import watched
-    from research.backtest.runner import Backtest
     from research.backtest.session import result_document, with_equity
     from research.backtest.statistics import statistics
     from research.backtest.trade_figures import execution_figures
@@ -101,18 +141,44 @@ def _execute(
     bars = data.bars
     begin = time.perf_counter()
     with watched(title, len(bars)) as progress:
-        result = Backtest(bars, cash, stake, costs).run(guard.prepared(make(), bars), progress)
+        result, check = _of_council(bars, cash, costs, progress) if make is None else _of_rule(
+            make, bars, cash, stake, costs, progress
+        )
         took = time.perf_counter() - begin
-        cuts = guard.check(make, bars, result.decisions, cash, stake, costs)
+        cuts = check()
     figures = {
         **statistics(result.equity, bars.ts, bars.close, result.trades, float(cash)),
         **execution_figures(result.decision_prices, result.rejected, sum(result.denials.values())),
     }
+    if make is None:
+        figures["alphas"] = result.alphas
     document = result_document(result, figures, data.fingerprint, data.quality, {**about, "look_ahead_cuts": cuts})
     store.complete(title, document, bars, result.equity)
     if out is not None:
         out.write_text(with_equity(document, bars.ts, result.equity))
     _tell(title, figures, result, len(bars), took, cuts, data.quality)
+
+
+def _of_rule(
+    make: Any, bars: Any, cash: Decimal, stake: Decimal, costs: Any, progress: Any
+) -> tuple[Any, Callable[[], int]]:
+    from research.backtest import guard
+    from research.backtest.runner import Backtest
+
+    result = Backtest(bars, cash, stake, costs).run(guard.prepared(make(), bars), progress)
+    return result, lambda: guard.check(make, bars, result.decisions, cash, stake, costs)
+
+
+def _of_council(bars: Any, cash: Decimal, costs: Any, progress: Any) -> tuple[Any, Callable[[], int]]:
+    from research.backtest import council
+    from tradingd.settings import ConfigError, load_settings
+
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        raise CliError(cli_session.CONFIGURATION, str(error)) from error
+    result = council.CouncilBacktest(bars, cash, costs, settings).run(progress)
+    return result, lambda: council.check(bars, cash, costs, settings, result.decisions)
 
 
 def _rule_digest(strategy: object) -> str:
@@ -122,19 +188,39 @@ def _rule_digest(strategy: object) -> str:
 
 
 def _tell(
-    title: str, figures: Mapping[str, Any], result: Any, candles: int, took: float, cuts: int, quality: Mapping[str, Any],
+    title: str,
+    figures: Mapping[str, Any],
+    result: Any,
+    candles: int,
+    took: float,
+    cuts: int,
+    quality: Mapping[str, Any],
 ) -> None:
     rows = [
         ("candles", f"{candles:,} in {took:.1f} s ({candles / max(took, 1e-9):,.0f} a second)"),
-        ("data", f"{quality['missing']} missing in {quality['gaps']} gaps, {quality['silent']} without volume, "
-                 f"{quality['oddities']} odd"),
+        (
+            "data",
+            f"{quality['missing']} missing in {quality['gaps']} gaps, {quality['silent']} without volume, "
+            f"{quality['oddities']} odd",
+        ),
         ("look-ahead", f"none: decisions repeated at {cuts} cuts"),
-        ("trades", f"{figures['trades']}, {_percent(figures['win_rate'])} won, profit factor {_number(figures['profit_factor'])}"),
-        ("return", f"{_percent(figures['total_return'])} (buy and hold {_percent(figures['buy_and_hold_return'])}), "
-                   f"a year {_percent(figures['annual_return'])}"),
+        (
+            "trades",
+            f"{figures['trades']}, {_percent(figures['win_rate'])} won, "
+            f"profit factor {_number(figures['profit_factor'])}",
+        ),
+        (
+            "return",
+            f"{_percent(figures['total_return'])} (buy and hold {_percent(figures['buy_and_hold_return'])}), "
+            f"a year {_percent(figures['annual_return'])}",
+        ),
         ("drawdown", f"{_percent(figures['max_drawdown'])}, {figures['max_drawdown_candles']} candles below a peak"),
-        ("sharpe", f"{_number(figures['sharpe'])}, sortino {_number(figures['sortino'])}, calmar {_number(figures['calmar'])}"),
-        ("fees", f"{figures['fees']:,.2f}"), ("equity", f"{figures['final_equity']:,.2f}"),
+        (
+            "sharpe",
+            f"{_number(figures['sharpe'])}, sortino {_number(figures['sortino'])}, calmar {_number(figures['calmar'])}",
+        ),
+        ("fees", f"{figures['fees']:,.2f}"),
+        ("equity", f"{figures['final_equity']:,.2f}"),
     ]
     if result.open_quantity:
         rows.append(("open", f"{result.open_quantity} are still held at the end; marked, not counted as a trade"))
@@ -199,7 +285,11 @@ def compare(names: list[str], json_: JsonOption = False, data_dir: DataDirOption
 
 def _row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
     stats = document.get("stats", {})
-    return {"name": name, "status": document["status"], **{key: stats.get(key) for key in ("trades", "total_return", "max_drawdown", "sharpe")}}
+    return {
+        "name": name,
+        "status": document["status"],
+        **{key: stats.get(key) for key in ("trades", "total_return", "max_drawdown", "sharpe")},
+    }
 
 
 def _read(name: str, data_dir: Path | None) -> dict[str, Any]:
@@ -276,7 +366,9 @@ def _data(chosen: Mapping[str, Any], data_dir: Path | None) -> Any:
         if chosen.get("data"):
             return of_file(Path(str(chosen["data"])), symbol, timeframe, start, end)
         if not symbol or not timeframe:
-            raise CliError(cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history")
+            raise CliError(
+                cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history"
+            )
         return of_store(data_cli.open_store(data_dir, "binance"), symbol, timeframe, start, end)
     except DataError as error:
         raise CliError(cli_session.NOT_FOUND, str(error)) from error

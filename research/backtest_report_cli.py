@@ -13,7 +13,9 @@ def report(
     name: Annotated[str, typer.Argument(help="The session: tradelab sessions list.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="The page; default NAME.html here.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also the trades, one a line.")] = None,
-    json_: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Also all of it, equity included.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also all of it, equity included.")
+    ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
     """Write one self-contained HTML page of a session."""

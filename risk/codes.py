@@ -99,6 +99,7 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     # grids
     ("GRID_EXISTS", RISK_LIMIT, "The symbol has a grid already."),
     ("GRID_HOLDS", RISK_LIMIT, "What is held of the symbol belongs to its grid, which sells it itself."),
+    ("GRID_TOO_LARGE", RISK_LIMIT, "The limits on exposure leave no room for a single level of the grid."),
     ("GRID_TOO_SMALL", RISK_LIMIT, "The grid's capital is too little for its number of levels."),
     ("INVALID_GRID", RISK_LIMIT, "A value of the grid makes no sense, or does not fit the others."),
     ("UNKNOWN_GRID", RISK_LIMIT, "No grid has this id."),

@@ -34,6 +34,7 @@ from store.journal_format import (
 )
 from store.journal_format import SCHEMA_VERSION as SCHEMA_VERSION
 from store.journal_format import JournalError as JournalError
+from store.journal_format import Position as Position
 from store.journal_format import Record as Record
 
 
@@ -118,6 +119,34 @@ class Journal:
                         yield record
             except ValueError as error:
                 raise self._damaged(first, position) from error
+
+    def read_from(self, start: Position | None = None) -> Iterator[tuple[Position, list[Record]]]:
+        """Batch by batch from the beginning, or from a place that `holds` confirmed; raises `JournalError` on damage.
+
+        The position is the place behind the batch.
+        """
+        for position, first, body in self._batches(start):
+            try:
+                records = list(records_of(first, body))
+            except ValueError as error:
+                raise self._damaged(first, position) from error
+            check = zlib.crc32(body)
+            yield Position(first + len(records) - 1, position + HEAD_SIZE + len(body), position, check), records
+
+    def holds(self, place: Position) -> bool:
+        """Is this a place in this very journal?"""
+        if place.begin < FILE_HEAD.size:
+            return False
+        window = Window(self._descriptor)
+        batch = window.batch_at(place.begin)
+        if batch is None:
+            return False
+        first, body = batch
+        return (
+            place.end == place.begin + HEAD_SIZE + len(body)
+            and place.records == first + count_of(body) - 1
+            and place.check == zlib.crc32(body)
+        )
 
     def __len__(self) -> int:
         if self._is_read_only:
@@ -219,9 +248,9 @@ class Journal:
 
     # ---- reading -----------------------------------------------------------------------------------
 
-    def _batches(self) -> Iterator[tuple[int, int, bytes]]:
+    def _batches(self, start: Position | None = None) -> Iterator[tuple[int, int, bytes]]:
         """(position, number of the first record, body) of every whole batch; stops at a torn tail."""
-        at, expected = FILE_HEAD.size, 1
+        at, expected = (FILE_HEAD.size, 1) if start is None else (start.end, start.records + 1)
         window = Window(self._descriptor)
         while True:
             batch = window.batch_at(at)

@@ -33,6 +33,16 @@ class Record(NamedTuple):
     data: bytes
 
 
+class Position(NamedTuple):
+    """A place behind a whole batch: `records` lie before it, it is at byte `end`; the batch begins at byte `begin` and
+    carries the checksum `check`, by which the place is known again."""
+
+    records: int
+    end: int
+    begin: int
+    check: int
+
+
 class JournalError(RuntimeError):
     """The journal cannot be trusted or written; the text names file, record and remedy."""
 

@@ -129,6 +129,8 @@ def _show_one(answer: Mapping[str, Any], *, as_json: bool) -> None:
         f"holds {answer['quantity']} for {cli_tables.money(answer['cost'])}, {answer['round_trips']} round trips, "
         f"profit {cli_tables.money(answer['profit'], 4)} after fees of {cli_tables.money(answer['fees'], 4)}"
     ))
+    if answer["warning"]:
+        out.print(cli_tables.clean(f"WARNING: {answer['warning']}"))
     numbers = ("holds", "bought at", "round trips", "orders", "minutes", "profit")
     rows = [
         (row["level"], row["price"], row["state"], row["quantity"], cli_tables.money(row["average_price"], 4),

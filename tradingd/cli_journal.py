@@ -143,6 +143,24 @@ def _told(found: "Examination", unreadable: str) -> list[str]:
     return lines
 
 
+@journal_app.command("checkpoint")
+def checkpoint(file: FileOption = None, config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Write down what the journal folds to, so that the next start is quick. The daemon may be running."""
+    from store.checkpoint import CheckpointError
+    from tradingd.checkpoint import make_checkpoint
+
+    path = journal_of(settings_of(config, data_dir), file)
+    try:
+        made = make_checkpoint(path, "manual")
+    except CheckpointError as error:
+        raise CliError(exit_codes.FAILURE, str(error)) from error
+    if made is None:
+        note(f"{path}: nothing new since the last checkpoint.")
+        return
+    size = sum(map(len, made.sections.values())) / 1e6
+    typer.echo(f"{path}: checkpoint of {made.position.records} records ({size:.1f} MB)")
+
+
 @journal_app.command("repair")
 def repair(
     file: FileOption = None, yes: YesOption = False, config: ConfigOption = None, data_dir: DataDirOption = None,

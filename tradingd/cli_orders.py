@@ -18,6 +18,18 @@ _TRAIL_FORMS: Final = "2%, 2atr, or 150 (quote)"
 PriceOption = Annotated[str, typer.Option("--price", help="Of a limit order; with --stop-price: of a stop-limit.")]
 StopPriceOption = Annotated[str, typer.Option("--stop-price", help="Of a stop or take_profit order.")]
 TrailOption = Annotated[str, typer.Option("--trail", help=f"Of a trailing order: {_TRAIL_FORMS}.")]
+ActivationOption = Annotated[str, typer.Option("--activation", help="The trail trails once the price gets here.")]
+LimitOffsetOption = Annotated[str, typer.Option(
+    "--limit-offset", help="It leaves as a limit this far beyond its trigger, such as 0.1%; else at market.",
+)]
+PriceSourceOption = Annotated[str, typer.Option("--price-source", help="What moves it: last | mid | bid_ask")]
+BreakEvenOption = Annotated[str, typer.Option(
+    "--break-even", help="After a gain of this much, such as 1%, it no longer fires at a loss.",
+)]
+DecayOption = Annotated[str, typer.Option(
+    "--decay", help="Each minute the distance loses this share of its first length, such as 5%.",
+)]
+DecayFloorOption = Annotated[str, typer.Option("--decay-floor", help="... down to this, in the unit of the trail.")]
 
 
 def say(answer: Any, sentence: str, *, as_json: bool) -> None:
@@ -41,6 +53,12 @@ def order(
     with_stop: Annotated[str, typer.Option("--with-stop", help="Protect a buy: a stop this far below, as 2%.")] = "",
     with_target: Annotated[str, typer.Option("--with-target", help="... a target this far above, as 4%.")] = "",
     with_trail: Annotated[str, typer.Option("--with-trail", help=f"... and a trail: {_TRAIL_FORMS}.")] = "",
+    activation: ActivationOption = "",
+    limit_offset: LimitOffsetOption = "",
+    price_source: PriceSourceOption = "",
+    break_even: BreakEvenOption = "",
+    decay: DecayOption = "",
+    decay_floor: DecayFloorOption = "",
     expires: Annotated[str, typer.Option("--expires", help="Ends then, as 2026-11-20T18:00:00Z.")] = "",
     lasts: Annotated[str, typer.Option("--for", help="Ends after this long, as 90s, 15m, 2h or 1d.")] = "",
     improve: Annotated[bool, typer.Option("--improve", help="Follow the market while it favours the order.")] = False,
@@ -59,6 +77,8 @@ def order(
         body["trail"] = parse_trail(trail)
     if protection := _protection(with_stop, with_target, with_trail):
         body["protection"] = protection
+    refined = body.get("trail") or protection.get("trail")
+    _refine(refined, activation, limit_offset, price_source, break_even, decay, decay_floor)
     if lasts:
         body["max_duration_s"] = parse_duration(lasts)
     if improve:
@@ -75,6 +95,12 @@ def modify(
     price: PriceOption = "",
     stop_price: StopPriceOption = "",
     trail: TrailOption = "",
+    activation: ActivationOption = "",
+    limit_offset: LimitOffsetOption = "",
+    price_source: PriceSourceOption = "",
+    break_even: BreakEvenOption = "",
+    decay: DecayOption = "",
+    decay_floor: DecayFloorOption = "",
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
     """Change a working order. One at the venue is cancelled there, and the rest of it placed anew with another id."""
@@ -82,6 +108,7 @@ def modify(
     body: dict[str, Any] = {name: text for name, text in texts.items() if text}
     if trail:
         body["trail"] = parse_trail(trail)
+    _refine(body.get("trail"), activation, limit_offset, price_source, break_even, decay, decay_floor)
     if not body:
         raise CliError(exit_codes.USAGE, "nothing is to change: give --quantity, --price, --stop-price or --trail.")
     answer = connect(config, data_dir).call("PATCH", f"/api/orders/{quote(order_id, safe='')}", body)
@@ -103,13 +130,39 @@ def _protection(stop: str, target: str, trail: str) -> dict[str, Any]:
     legs = (("stop_percent", "--with-stop", stop), ("take_profit_percent", "--with-target", target))
     for field, option, text in legs:
         if text:
-            number = _PERCENT.fullmatch(text.strip())
-            if number is None:
-                raise CliError(exit_codes.USAGE, f"{option} {text!r}: write a number of percent, such as 2%.")
-            found[field] = number[1]
+            found[field] = _percent(text, option)
     if trail:
         found["trail"] = parse_trail(trail, "--with-trail")
     return found
+
+
+def _percent(text: str, option: str) -> str:
+    number = _PERCENT.fullmatch(text.strip())
+    if number is None:
+        raise CliError(exit_codes.USAGE, f"{option} {text!r}: write a number of percent, such as 2%.")
+    return number[1]
+
+
+def _refine(
+    trail: dict[str, str] | None, activation: str, limit_offset: str, price_source: str, break_even: str, decay: str,
+    decay_floor: str,
+) -> None:
+    """Put the further options into the trail they belong to: that of --trail, else of --with-trail."""
+    percents = (("limit_offset", limit_offset), ("break_even", break_even), ("decay", decay))
+    found = {name: _percent(text, f"--{name.replace('_', '-')}") for name, text in percents if text}
+    if activation:
+        found["activation_price"] = activation.strip()
+    if price_source:
+        found["price_source"] = price_source.strip().lower().replace("-", "_")
+    if decay_floor:
+        is_percent = trail is not None and trail["kind"] == "percent"
+        found["decay_floor"] = _percent(decay_floor, "--decay-floor") if is_percent else decay_floor.strip()
+    if not found:
+        return
+    if trail is None:
+        options = ", ".join(f"--{name.removesuffix('_price').replace('_', '-')}" for name in found)
+        raise CliError(exit_codes.USAGE, f"{options}: belongs to a trail: give --trail or --with-trail too.")
+    trail.update(found)
 
 
 def parse_trail(text: str, option: str = "--trail") -> dict[str, str]:

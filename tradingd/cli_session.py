@@ -146,6 +146,7 @@ def read_journal(settings: "Settings", reason: Exception) -> "ReadModel":
             model.apply(message)
     finally:
         journal.close()
+    model.journal = path
     return model
 
 

@@ -227,6 +227,8 @@ def performance(answer: Mapping[str, Any]) -> None:
         ("max drawdown", percent(answer["max_drawdown"])),
         ("sharpe", "-" if sharpe is None else f"{sharpe:.2f} ({answer['sharpe_basis'].replace('_', ' ')})"),
         ("slippage", percent(slippage, 4)),
+        *([("path-dependent", f"{answer['path_dependent_trades']} round trips ({percent(share)})")]
+          if (share := answer["path_dependent_share"]) is not None else []),
     ]))
     trips = answer["latest_round_trips"]
     if trips:

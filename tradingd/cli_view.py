@@ -164,7 +164,7 @@ def explain(
 
 
 def _offline_trace(model: "ReadModel", order_id: str) -> Any:
-    entries = model.trace(order_id)
+    entries = model.past_trace(order_id, model.past(order_id) if model.is_past(order_id) else None)
     if entries is None:
         raise CliError(exit_codes.NOT_FOUND, f"there is no order {order_id!r}: `tradingd orders --all` lists them.")
     return _jsonable(entries)

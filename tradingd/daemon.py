@@ -37,12 +37,17 @@ from market.money import ZERO, to_text
 from market.ticks import Candle
 from orders.engine import Engine
 from store.candle_writer import CandleWriter
+from store.checkpoint import CheckpointError
 from store.tape import Tape
 from tradingd import banner, composition, mode_switch, venue_access
 from tradingd.account_watch import AccountWatch
 from tradingd.audience import Audience
 from tradingd.auth import CREDENTIALS_FILE, Auth, read_credentials
 from tradingd.candle_history import CandleHistory
+from tradingd.checkpoint import Recovery, note_scope
+from tradingd.checkpoint_keeper import CheckpointKeeper
+from tradingd.checkpoint_parts import Scope
+from tradingd.continued_journal import ContinuedJournal
 from tradingd.control import (
     BusStatus,
     ControlConflictError,
@@ -61,19 +66,20 @@ from tradingd.lease import LeaseKeeper, holder_name
 from tradingd.lease_choice import take_account
 from tradingd.logs import LogFiles
 from tradingd.market_access import MarketAccess
-from tradingd.message_journal import MessageJournal, no_collection
+from tradingd.message_journal import MessageJournal
 from tradingd.path_dependence import PathDependence
 from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
 from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
 from tradingd.redaction import redact
+from tradingd.replay_run import ReplayRun
 from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions, live_session_id, replay_session_id
 from tradingd.settings import ConfigError, Settings, VenueSettings
-from tradingd.story import BackgroundWriter, Story, make_writer
+from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
 from tradingd.version import VERSION
 
 if TYPE_CHECKING:
@@ -83,6 +89,7 @@ _log = logging.getLogger(__name__)
 _FEED: Final = "market"
 _VENUE_CLOCK_S: Final = 0.02
 _WAITING: Final = "waiting for market data"
+_BEHIND: Final = "the replay that was cut off is played again up to the cut"
 _SHUTDOWN_LIMIT_S: Final = 15.0
 _FETCHES_AT_ONCE: Final = 8
 _HISTORY_LIMIT_S: Final = 20.0
@@ -117,8 +124,12 @@ class Daemon:
         self._writer: BackgroundWriter = make_writer(settings.log.format)
         self._tasks: list[asyncio.Task[Any]] = []
         self._past = PastSessions()
+        self._recovery: Recovery | None = None
+        self._checkpoints: CheckpointKeeper | None = None
         self._kill_file = KillFile(data_dir.path)
         self._is_restored = False
+        self._replay = ReplayRun(settings, options, data_dir.path)
+        self._replay_note = ""
         self._lease_doubt = ""
         self._disk_watch = DiskWatch(data_dir.path)
         self._log_files = log_files
@@ -148,12 +159,18 @@ class Daemon:
         if (self._not_ready == "starting" and not may_come_early) or self._stop.is_set():
             doing = "stopping" if self._stop.is_set() else "starting"
             raise ControlUnavailableError(f"the daemon is {doing}; try again")
+        if self._replay.is_behind:
+            raise ControlUnavailableError(f"{_BEHIND}; try again")
         if isinstance(body, orders.ReleaseKillSwitch) and self._kill_file.exists:
             raise ControlConflictError(
                 "KILL_FILE_PRESENT",
                 f"the kill file {self._kill_file.path} is still there and would lock trading again at once: "
                 "delete it, then unlock",
             )
+        self._replay.note(self._driver.items, by, body, self._clock.now())
+        return self._obey(body, by=by)
+
+    def _obey(self, body: object, *, by: str) -> Sequence[Message]:
         if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
             self._runtime.health.clear("crash loop")
             self._runtime.health.clear("venue")  # told again at once if it is still so
@@ -176,6 +193,8 @@ class Daemon:
             raise ControlUnavailableError("the daemon is starting or stopping; try again")
         if mode == "live" and confirm != "live":
             raise ControlConflictError("CONFIRM_LIVE", 'real money may be at stake: send "confirm": "live"')
+        if self._is_replay:
+            raise ControlConflictError(*mode_switch.REPLAY_REFUSAL)
         # First no more entries, then look: nothing can slip in between.
         self._runtime.health.raise_condition("mode", f"the mode is being switched to {mode}")
         self._runtime.vote_health()
@@ -269,12 +288,16 @@ class Daemon:
         self._is_replay = await access.is_replay()
         self._open_journal(stack)
         stack.push_async_callback(access.close)
-        await access.launch(self._data_dir.path, not_before_ns=self._past.last_ts)
+        await access.launch(
+            self._data_dir.path, not_before_ns=self._past.last_ts, shift_days=self._replay.shift_days,
+            fast_until_ns=self._replay.cut_ns,
+        )
         codec.prepare()
         app = self._load_api()
         urls = await access.urls()
         self._recording = await access.recording(urls)
         self._make_clock_and_session()
+        self._begin_replay(stack)
         self._feed = venue_access.make_feed(
             self.settings, urls, self._clock, is_replay=self._is_replay, on_frame=self._open_tape(stack),
         )
@@ -283,9 +306,8 @@ class Daemon:
         keeper = await self._take_account(urls, stack)
         await self._make_venue(urls, instruments, stack)
         self._make_runtime(instruments)
-        self._runtime.listeners.append(self._audience.hear)
-        if self._log_files is not None:
-            self._runtime.listeners.append(self._log_files.hear)
+        if not self._replay.was_cut:
+            self._hear()
         stack.push_async_callback(self._audience.close)
         self._open_history(stack)
         stack.push_async_callback(self._cancel_tasks)
@@ -300,7 +322,8 @@ class Daemon:
         self._tell_standing()
         await self._open_account()
         await self._warm_up(instruments)
-        self._not_ready = _WAITING
+        self._not_ready = _WAITING if not self._replay.is_behind else _BEHIND
+        self._driver.before_item = self._before_item if self._replay.was_cut else None
         self._spawn("feed", self._run_feed(instruments))
         if self.settings.mode == "live":
             quote = self.settings.account.quote
@@ -314,6 +337,8 @@ class Daemon:
         if not self._is_replay:
             self._spawn("timer", self._driver.run_timer())
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
+        if self._checkpoints is not None:
+            self._spawn("checkpoints", self._checkpoints.run())
         stack.push_async_callback(self._cancel_tasks)
         self._start_store(stack)
         gc.collect()
@@ -321,23 +346,65 @@ class Daemon:
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
 
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
-        """Open and fold it. A replay begins with a fresh account, unless the last one was cut off."""
+        """Open and fold it. A replay begins with a fresh account, unless this very one was cut off."""
         path = self._data_dir.use_journal(self.settings.venue, self.settings.mode, is_replay=self._is_replay)
-        self._journal = MessageJournal.open(path)
+        journal = ContinuedJournal.open(path)
+        self._replay.find_cut(journal)
+        self._journal = journal
         self._fold_journal()
-        if self._is_replay and self._past.count and not self._past.ended_unclean and self.read_model.kill is None:
+        is_done_with = not self._past.ended_unclean or self._replay.is_able
+        if self._is_replay and not self._replay.was_cut and self._past.count and is_done_with \
+                and self.read_model.kill is None:
+            if self._past.ended_unclean:
+                self._replay_note = (
+                    "the last replay was cut off, and this is another one (recording, settings or version): it begins "
+                    "with a fresh account; the other's journal is kept"
+                )
             self._journal.close()
             self._data_dir.set_aside(path)
             self._past = PastSessions()
             self.read_model = ReadModel(self.settings.account.quote)
             self._journal = MessageJournal.open(path)
+            self._fold_journal()
         stack.callback(self._journal.close)
+        self.read_model.journal = path
+
+    def _begin_replay(self, stack: contextlib.AsyncExitStack) -> None:
+        self._replay.begin(self._session, self._recording.shift_days)
+        stack.callback(self._replay.close)
+        self._manual_orders = self._replay.last_manual_order(self._session)
+
+    def _before_item(self, taken: int) -> None:
+        """A replay that was cut off is told again what it was told, where it was told; then it goes on."""
+        for told in self._replay.due(taken):
+            self._obey(told.message.body, by=told.by)
+        if self._replay.is_behind:
+            return
+        self._driver.before_item = None
+        self._not_ready = "" if self._driver.first_ns else _WAITING
+        self._hear()
+        self._watch_kill_file()
+        self._runtime.tell_story("NOTE", "the replay that was cut off goes on from here, as if nothing had happened")
+
+    def _hear(self) -> None:
+        """Alerts, metrics, log files: not of what was told before a cut."""
+        self._runtime.listeners.append(self._audience.hear)
+        if self._log_files is not None:
+            self._runtime.listeners.append(self._log_files.hear)
+
+    def _watch_kill_file(self) -> None:
+        engine = self._runtime.engine
+        self._spawn("kill file", self._kill_file.watch(lambda: engine.kill, self._engage_by_file))
+
+    def _engage_by_file(self, command: orders.EngageKillSwitch) -> None:
+        self._replay.note(self._driver.items, command.by, command, self._clock.now())
+        self._runtime.command(command, by=command.by)
 
     def _fold_journal(self) -> None:
-        with no_collection():
-            for message in self._journal.read():
-                self._past.apply(message)
-                self.read_model.apply(message)
+        """By the newest good checkpoint and the records behind it; the engine follows in `_restore`."""
+        self._recovery = Recovery(
+            self._journal, self._past, self.read_model, use_checkpoints=not self._is_replay,
+        )
 
     async def _take_account(self, urls: VenueSettings, stack: contextlib.AsyncExitStack) -> LeaseKeeper | None:
         """Live: nobody else may trade this account, before anything is sent to it."""
@@ -479,7 +546,7 @@ class Daemon:
                 self.settings.bus.url, self.settings.bus.namespace, self._session, maker, self._clock,
                 self.settings.bus.queue_size, self._on_bus_change,
             )
-        story = Story(self._writer, self.settings.account.quote)
+        story = Story(self._write_line, self.settings.account.quote)
         self._runtime = Runtime(
             session=self._session, engine=engine, venue=self._venue, bus=self._bus, journal=self._journal,
             read_model=self.read_model, story=story, clock=self._clock, warmup=self.settings.candles.warmup,
@@ -494,6 +561,7 @@ class Daemon:
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
             replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
             silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
+            for_ns=round((self._options.for_seconds or 0) * SECOND_NS), on_full=self._on_full,
         )
         if self._recording.has_candles:
             self.read_model.paths = PathDependence(self.settings.candles.decision)
@@ -513,9 +581,10 @@ class Daemon:
 
     def _restore(self) -> None:
         engine = self._runtime.engine
-        with no_collection():
-            for message in self._journal.read():
-                engine.restore(message)
+        scope = Scope.of(self.settings.account.quote, [market.instrument for market in engine.desk.markets.values()])
+        if self._recovery is not None:
+            self._recovery.fold_engine(engine, scope)
+        self._keep_checkpoints(scope)
         now = self._clock.now()
         self._runtime.record(
             "daemon",
@@ -527,20 +596,39 @@ class Daemon:
         if isinstance(self._venue, SimulatedVenue):
             self._venue.restore(_resting_orders(engine))
         # The kill file before anything is sent: the orders that a restart would give wait for a person, too.
-        wish = self._kill_file.look(engine.kill, is_patient=False)
+        for told in self._replay.due(-1):
+            self._runtime.command(told.message.body, by=told.by)
+        wish = None if self._replay.was_cut else self._kill_file.look(engine.kill, is_patient=False)
         if wish is not None:
+            self._replay.note(-1, wish.by, wish, now)
             self._runtime.command(wish, by=wish.by)
         self._runtime.perform(engine.finish_restore(now))
         self._is_restored = True
-        self._spawn("kill file", self._kill_file.watch(
-            lambda: engine.kill, lambda command: self._runtime.command(command, by=command.by)
-        ))
+        if not self._replay.was_cut:
+            self._watch_kill_file()
         self._refresh_portfolio()
         if self._past.is_crash_loop(now) and not self._options.no_safe:
             self._runtime.health.raise_condition(
                 "crash loop", "crash loop: the third start within ten minutes after unclean ends; "
                 "look into the log, then `tradingd start` trades on",
             )
+
+    def _keep_checkpoints(self, scope: Scope) -> None:
+        """From here on; none of a replay, which begins anew each time."""
+        recovery, self._recovery = self._recovery, None
+        if recovery is None or self._is_replay:
+            return
+        if recovery.problems:
+            self._runtime.health.raise_condition(
+                "checkpoint", f"the start took longer: {'; '.join(map(redact, recovery.problems))}", reduces=False,
+            )
+        try:
+            note_scope(self._journal.path, scope)
+        except CheckpointError as error:
+            _log.warning("no checkpoints will be made: %s", error)
+            return
+        done = recovery.checkpointed if recovery.is_engine_restored else 0
+        self._checkpoints = CheckpointKeeper(self._journal, done)
 
     def _refresh_portfolio(self) -> None:
         """Of now: the last snapshot may be older than the orders that were given or ended since."""
@@ -695,6 +783,8 @@ class Daemon:
             votes = "; ".join(f"{who} says {state} ({why})" for who, state, why in self._runtime.engine.votes
                               if state != "ACTIVE")
             self._runtime.tell_story("STATE", f"{self._runtime.engine.trading_state}: {votes}")
+        if self._replay_note:
+            self._runtime.tell_story("NOTE", self._replay_note)
         if self._recording.has_candles:
             decision = self.settings.candles.decision
             self._runtime.tell_story(
@@ -739,13 +829,19 @@ class Daemon:
                 runtime.health.clear("stale")
         if self.settings.bus.url != "memory://" and self._bus.is_connected:
             runtime.health.clear("bus")
+        if self._replay.is_behind:
+            return
         if why := self._disk_watch.look():
             runtime.health.raise_condition("disk", why)
         else:
             runtime.health.clear("disk")
         limit = self._options.for_seconds
-        if limit is not None and driver.first_ns and self._clock.now() - driver.first_ns >= limit * SECOND_NS:
-            self.request_shutdown(f"ran for {limit:g} s of feed time")
+        is_full = driver.first_ns and limit is not None and self._clock.now() - driver.first_ns >= limit * SECOND_NS
+        if is_full and not self._is_replay:  # a replay's driver stops at that very moment
+            self._on_full()
+
+    def _on_full(self) -> None:
+        self.request_shutdown(f"ran for {self._options.for_seconds:g} s of feed time")
 
     def _on_market_data(self) -> None:
         if self._history is not None:
@@ -754,9 +850,9 @@ class Daemon:
             self._not_ready = ""
 
     def _on_replay_end(self) -> None:
-        if self.read_model.paths is not None:
-            told = self.read_model.paths.report().sentence(self.settings.candles.decision)
-            self._runtime.tell_story("NOTE", told)
+        if self._driver.before_item is not None:
+            self._before_item(self._driver.items)
+            self._replay.check_end()
         self._runtime.health.raise_condition("replay", "the replay is over", reduces=False)
         if self._options.for_seconds is not None:
             self.request_shutdown("the replay is over")
@@ -772,7 +868,7 @@ class Daemon:
 
     def _on_child_death(self, reason: str) -> None:
         _log.error(reason)
-        if self._not_ready in ("starting", "stopping"):
+        if self._not_ready in ("starting", "stopping", _BEHIND):
             return
         self._runtime.record("daemon", system.AlertRaised("critical", "practice exchange", reason))
 
@@ -783,10 +879,21 @@ class Daemon:
         if not self.is_to_start_again:
             self._service.stopping(self._stop_reason)
         await self._cancel_tasks()
-        if self._fatal is None:
+        if self._fatal is None and not self._replay.is_behind:  # else it is cut again where it was cut
+            if self.read_model.paths is not None:
+                told = self.read_model.paths.report().sentence(self.settings.candles.decision)
+                self._runtime.tell_story("NOTE", told)
+                self._runtime.record("daemon", self.read_model.paths.noted())
             self._runtime.record("daemon", system.DaemonStopping(self._stop_reason))
             self._journal.flush()
+            if self._checkpoints is not None:
+                await self._checkpoints.at_end()
             self._say_farewell()
+
+    def _write_line(self, line: StoryLine) -> None:
+        """To the console, but not again what was there before the cut."""
+        if not self._replay.is_behind:
+            self._writer(line)
 
     def _say_farewell(self) -> None:
         engine = self._runtime.engine

@@ -161,7 +161,7 @@ def _kill_file(data_dir: Path) -> CheckResult:
         return CheckResult("kill file", "ok", f"none; create {file.path} to lock trading at once")
     action, reason = read_kill_file(file.path)
     return CheckResult(
-        "kill file", "warn", f"{file.path} is there ({action}: {reason}): trading is locked. Delete it, then "
+        "kill file", "warn", f"{action}: {reason}: trading is locked while {file.path} is there. Delete it, then "
         "`tradingd unlock`.",
     )
 

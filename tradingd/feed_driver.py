@@ -26,9 +26,19 @@ class FeedDriver:
     def __init__(
         self, runtime: Runtime, *, on_second: Callable[[], None], on_end: Callable[[], None],
         replay_clock: FeedClock | None, silence_is_normal: bool = False,
-        on_up: Callable[[], None] = lambda: None,
+        on_up: Callable[[], None] = lambda: None, for_ns: int = 0, on_full: Callable[[], None] = lambda: None,
     ) -> None:
-        """`silence_is_normal`: the replay is made of candles, whose few ticks say nothing about a live line."""
+        """`silence_is_normal`: the replay is made of candles, whose few ticks say nothing about a live line.
+
+        `for_ns`: a replay ends so long after its first feed time, to the nanosecond: `on_full` is called, and what
+        the feed still gives is not taken.
+        """
+        self._for_ns = for_ns if replay_clock is not None else 0
+        self._on_full = on_full
+        self._end_ns = 0
+        self._is_full = False
+        self.before_item: Callable[[int], None] | None = None
+        """Called before each item with the number of those taken so far (a cut replay's commands)."""
         self._silence_is_normal = silence_is_normal
         self._runtime = runtime
         self._on_second = on_second
@@ -46,6 +56,11 @@ class FeedDriver:
 
     def sink(self, item: FeedItem) -> None:
         """One item of the feed, in order; all that follows from it is done on return: that is the back-pressure."""
+        if self.before_item is not None:
+            self.before_item(self.items)
+        if self._end_ns and item.ts_init > self._end_ns:
+            self._fill_up()
+            return
         kind = type(item)
         self.items += 1
         if kind is FeedTime:
@@ -69,11 +84,18 @@ class FeedDriver:
         self.last_ns = item.ts_init
         if not self.first_ns:
             self.first_ns = self._runtime.clock.now()
+            self._end_ns = self.first_ns + self._for_ns if self._for_ns else 0
         self._runtime.health.clear("feed")
         self._runtime.health.clear("stale")
         self._runtime.record("feed", FeedConnected(item.feed))
         self._runtime.vote_health()
         self._on_up()
+
+    def _fill_up(self) -> None:
+        if not self._is_full:
+            self._is_full = True
+            self._advance(self._end_ns)
+            self._on_full()
 
     def _down(self, item: FeedDown) -> None:
         self.state = "lost"

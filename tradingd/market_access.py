@@ -34,8 +34,13 @@ class MarketAccess:
             return False
         return (await self._ask(self._venue)).is_replay
 
-    async def launch(self, data_dir: Path, *, not_before_ns: int) -> None:
-        """Start the practice exchange, when one is needed; it boots beside us."""
+    async def launch(
+        self, data_dir: Path, *, not_before_ns: int, shift_days: int | None = None, fast_until_ns: int = 0
+    ) -> None:
+        """Start the practice exchange, when one is needed; it boots beside us.
+
+        `shift_days`, `fast_until_ns`: of a cut replay, which is played again up to where it was cut.
+        """
         settings, options = self._settings, self._options
         if settings.venue != "practice" and not options.replay:
             check_addresses(settings, self._venue)
@@ -54,6 +59,7 @@ class MarketAccess:
                 symbols=composition.practice_symbols(settings, is_replay=bool(options.replay)),
                 port=settings.practice.port, volatility=settings.practice.volatility, replay=options.replay,
                 speed=options.speed, not_before_ns=not_before_ns, faults=settings.practice.faults,
+                shift_days=shift_days, fast_until_ns=fast_until_ns,
             ),
             self._on_death,
         )

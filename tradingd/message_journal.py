@@ -8,7 +8,7 @@ from typing import Self
 
 from bus.codec import CodecError, decode, encode
 from bus.messages.header import Message
-from store.journal import Journal, JournalError, Record
+from store.journal import Journal, JournalError, Position, Record
 
 
 @contextmanager
@@ -50,6 +50,27 @@ class MessageJournal:
                 raise JournalError(
                     f"{self._path}: record {record.number}: {error}. Use the version that wrote it."
                 ) from error
+
+    def read_from(self, start: Position | None = None) -> Iterator[tuple[Position, list[Message]]]:
+        """Batch by batch, each with the place behind it; see `store.journal.Journal.read_from`."""
+        for position, records in self._journal.read_from(start):
+            messages = []
+            for record in records:
+                try:
+                    messages.append(decode(record.data))
+                except CodecError as error:
+                    raise JournalError(
+                        f"{self.path}: record {record.number}: {error}. Use the version that wrote it."
+                    ) from error
+            yield position, messages
+
+    def holds(self, place: Position) -> bool:
+        """Is this a place in this very journal?"""
+        return self._journal.holds(place)
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     def __len__(self) -> int:
         return len(self._journal)

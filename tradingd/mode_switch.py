@@ -16,6 +16,7 @@ from tradingd.settings import Settings
 
 MODE_FILE: Final = "mode.json"
 Mode = Literal["paper", "live"]
+REPLAY_REFUSAL: Final = ("MODE_NOT_ALLOWED", "this is a replay: it has no other mode")
 
 
 def as_chosen(settings: Settings) -> Settings:
@@ -33,7 +34,7 @@ def why_not(
 ) -> tuple[str, str] | None:
     """Code and sentence of what stands in the way of `mode`; None when nothing does."""
     if is_replay:
-        return "MODE_NOT_ALLOWED", "this is a replay: it has no other mode"
+        return REPLAY_REFUSAL
     if mode == "live" and configured != "live":
         return (
             "MODE_NOT_ALLOWED",

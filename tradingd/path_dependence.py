@@ -16,6 +16,7 @@ from bus.ids import ClientOrderId
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed
 from bus.messages.orders import OrderInitialized, OrderTriggered, SubmitOrder, TrailingArmed
+from bus.messages.system import PathDependenceNoted
 from market.candle_path import Assumption, crossing_price, path_of
 from market.interval import interval_ns
 from market.ticks import Candle
@@ -68,7 +69,11 @@ class PathReport:
 
 
 class PathDependence:
-    """A fold over facts and closed candles of one interval; ask `report` at the end."""
+    """A fold over facts and closed candles of one interval; ask `report` at any time.
+
+    Candles are not journalled, so it is no fold of the journal: a replay that was cut off is played again from its
+    beginning, and with it this. When a replay ends the result becomes a fact (`PathDependenceNoted`).
+    """
 
     def __init__(self, interval: str) -> None:
         self._length_ns = interval_ns(interval)
@@ -98,11 +103,17 @@ class PathDependence:
             self._on_closed(message, body)
 
     def report(self) -> PathReport:
-        """Of everything closed so far; what ended in the last, unfinished candle is judged as it stands."""
-        for _, symbol, exits in self._waiting:
-            self._judge(symbol, exits)
-        self._waiting.clear()
-        return PathReport(self._trades, self._dependent)
+        """Of everything closed so far; what ended in the last, unfinished candle is judged as it stands.
+
+        Changes nothing: it may be asked at any time.
+        """
+        waiting = sum(self._depends(symbol, exits) for _, symbol, exits in self._waiting)
+        return PathReport(self._trades + len(self._waiting), self._dependent + waiting)
+
+    def noted(self) -> PathDependenceNoted:
+        """The same as a fact, for the journal."""
+        told = self.report()
+        return PathDependenceNoted(self._interval, told.trades, told.dependent)
 
     # ---- facts -------------------------------------------------------------------------------------
 
@@ -132,12 +143,14 @@ class PathDependence:
             self._waiting.append((ends, body.symbol, exits))
 
     def _judge(self, symbol: str, exits: Sequence[ArmedExit]) -> None:
-        candles = [each for each in self._candles.get(symbol, ()) if each.ts_open + self._length_ns > exits[0].ts]
         self._trades += 1
+        self._dependent += self._depends(symbol, exits)
+
+    def _depends(self, symbol: str, exits: Sequence[ArmedExit]) -> bool:
+        candles = [each for each in self._candles.get(symbol, ()) if each.ts_open + self._length_ns > exits[0].ts]
         pessimistic = walk(candles, exits, "pessimistic")
         optimistic = walk(candles, exits, "optimistic")
-        if pessimistic is None or pessimistic != optimistic:
-            self._dependent += 1
+        return pessimistic is None or pessimistic != optimistic
 
 
 def walk(candles: Sequence[Candle], exits: Sequence[ArmedExit], assumption: Assumption) -> Walked | None:

@@ -39,6 +39,8 @@ class PracticeOptions:
     speed: float
     not_before_ns: int
     faults: str = ""
+    shift_days: int | None = None
+    fast_until_ns: int = 0
 
 
 class PracticeChild:
@@ -70,6 +72,8 @@ class PracticeChild:
             "--symbols", ",".join(options.symbols), "--volatility", str(options.volatility),
             "--speed", str(options.speed), "--not-before-ns", str(options.not_before_ns), "--child",
         ]
+        if options.shift_days is not None:
+            arguments += ["--shift-days", str(options.shift_days), "--fast-until-ns", str(options.fast_until_ns)]
         if options.faults:
             arguments += ["--faults", options.faults]
         if options.replay:

@@ -4,6 +4,8 @@ reading the journal; both give the same views.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from bus.messages.header import Message
@@ -19,6 +21,7 @@ from bus.messages.system import (
     KillSwitchEngaged,
     KillSwitchReleased,
     LimitBreached,
+    PathDependenceNoted,
     TradingStateChanged,
 )
 from market.money import to_text
@@ -26,8 +29,9 @@ from orders.grid_book import GridBook
 from tradingd.alpha_fold import AlphaFold
 from tradingd.execution_quality import QualityFold
 from tradingd.kill_progress import kill_progress
+from tradingd.order_archive import Archive, read_order
 from tradingd.order_trace import trace_order
-from tradingd.path_dependence import PathDependence
+from tradingd.path_dependence import PathDependence, PathReport
 from tradingd.read_model_council import CouncilFold
 from tradingd.read_model_grids import GridView, grid_view, grid_views
 from tradingd.read_model_orders import OrderFold, OrderRecord
@@ -57,10 +61,10 @@ from tradingd.read_model_views import (
 )
 from tradingd.recent_events import RecentEvents
 
-MAX_ORDERS: Final = 5_000
+MAX_ORDERS: Final = 1_000
 MAX_FILLS: Final = 10_000
 MAX_ROUND_TRIPS: Final = 5_000
-MAX_CHAINS: Final = 2_000
+MAX_CHAINS: Final = 100
 MAX_ALERTS: Final = 200
 
 
@@ -68,7 +72,7 @@ class ReadModel:
     """Views of the account, its orders and their reasons. `apply` takes any message and ignores what it need not know.
 
     `quote` is the currency results are counted in. Ended orders beyond `max_orders` are forgotten, oldest first;
-    working ones never are. Single-threaded: apply and read from one event loop.
+    working ones never are; of those `past` reads the journal. Single-threaded: apply and read from one event loop.
     """
 
     def __init__(
@@ -83,8 +87,10 @@ class ReadModel:
         self.alphas = AlphaFold(self.order_fold)
         self.events = RecentEvents()
         self.risk = RiskFold(quote)
-        self.quality = QualityFold(max_orders)
+        self.quality = QualityFold()
+        self.journal: Path | None = None  # where `past` looks
         self.paths: PathDependence | None = None  # only while a recording of candles is replayed
+        self._noted_paths: PathReport | None = None  # what a replay that ended said of them
         self.session: DaemonStarted | None = None
         self.session_started_ns = 0
         self.stopped: DaemonStopping | None = None
@@ -105,6 +111,7 @@ class ReadModel:
             TradingStateChanged: self._on_trading_state,
             AlertRaised: self._on_alert,
             LimitBreached: self._on_alert,
+            PathDependenceNoted: self._on_paths,
             AgentStarted: self._on_agent,
             AgentFailed: self._on_agent,
             AgentStopped: self._on_agent,
@@ -166,6 +173,30 @@ class ReadModel:
             return None
         return trace_order(record, self.order_fold.by_id, self.council, self.results)
 
+    def is_past(self, order_id: str) -> bool:
+        """Is more known of it in the journal than here? Then ask `past`, from a thread."""
+        record = self.order_fold.by_id.get(order_id)
+        if self.journal is None or record is None:
+            return self.journal is not None and order_id in self.order_fold.forgotten
+        relatives = [order_id, *record.children, *([record.spec.parent_id] if record.spec.parent_id else [])]
+        known = [self.order_fold.by_id.get(each) for each in relatives]
+        proposals = {each.spec.proposal_id for each in known if each is not None} - {""}
+        return any(each is None or each.is_thin for each in known) or not proposals <= self.council.chains.keys()
+
+    def past(self, order_id: str) -> Archive | None:
+        """What the journal says of an order that `is_past`; it takes time and touches nothing else: call in a thread.
+
+        Raises `JournalError`.
+        """
+        return None if self.journal is None else read_order(self.journal, order_id)
+
+    def past_trace(self, order_id: str, past: Archive | None) -> tuple[TraceEntry, ...] | None:
+        """As `trace`, with what `past` found."""
+        record = past.orders.by_id.get(order_id) if past is not None else None
+        if past is None or record is None:
+            return self.trace(order_id)
+        return trace_order(record, past.orders.by_id, past.council, self.results)
+
     def fills(self, *, limit: int = 100, since_ns: int = 0) -> list[FillView]:
         """Newest first, not older than `since_ns`."""
         return self.results.fill_views(limit, since_ns)
@@ -190,7 +221,12 @@ class ReadModel:
         return self.results.positions(exits)
 
     def performance(self) -> PerformanceView:
-        return self.results.performance()
+        view, told = self.results.performance(), self._noted_paths
+        if self.paths is not None:
+            told = self.paths.report()
+        if told is None:
+            return view
+        return replace(view, path_dependent_trades=told.dependent, path_dependent_share=told.share)
 
     def trading(self) -> TradingView:
         """The rule of the four votes. Before the first word about it: REDUCING, for nothing is known yet."""
@@ -244,6 +280,9 @@ class ReadModel:
         self.session, self.session_started_ns, self.stopped = body, message.header.ts, None
         self._agents.clear()
 
+    def _on_paths(self, _: Message, body: PathDependenceNoted) -> None:
+        self._noted_paths = PathReport(body.trades, body.dependent)
+
     def _on_stopping(self, _: Message, body: DaemonStopping) -> None:
         self.stopped = body
 
@@ -283,7 +322,8 @@ def trail_view(trail: TrailSpec | None) -> TrailView | None:
         return None
     return TrailView(
         trail.kind, to_text(trail.distance), text_or_none(trail.activation_price), text_or_none(trail.limit_offset),
-        trail.price_source,
+        trail.price_source, text_or_none(trail.break_even_ratio), text_or_none(trail.decay_ratio_per_minute),
+        text_or_none(trail.decay_floor),
     )
 
 

@@ -58,13 +58,15 @@ class GridTuningView:
 class GridView:
     """A grid. `profit` is booked and after fees; `cost` is what is held at what was paid for it.
 
-    `released` is the cost of what other orders sold, which no level's profit counts.
+    `released` is the cost of what other orders sold, which no level's profit counts. `warning` says, since the start,
+    that the limits leave no room for all levels.
     """
 
     id: str
     symbol: str
     state: GridPhase
     reason: str
+    warning: str
     capital: str
     levels: int
     spacing: str
@@ -99,8 +101,9 @@ def grid_view(grid: Grid, orders: Orders, now: int) -> GridView:
     """One grid, its highest level first."""
     command, levels = grid.command, grid.levels.values()
     return GridView(
-        id=grid.grid_id, symbol=grid.symbol, state=grid.phase, reason=grid.reason, capital=to_text(command.capital),
-        levels=grid.reach, spacing=to_text(grid.spacing), is_auto=command.spacing is None, trail=to_text(grid.trail),
+        id=grid.grid_id, symbol=grid.symbol, state=grid.phase, reason=grid.reason, warning=grid.warning,
+        capital=to_text(command.capital), levels=grid.reach, spacing=to_text(grid.spacing),
+        is_auto=command.spacing is None, trail=to_text(grid.trail),
         centre=to_text(grid.centre), lowest=to_text(grid.price_of(-grid.reach)),
         highest=to_text(grid.price_of(grid.reach)), floor=to_text(grid.floor), entry=command.entry,
         session_price=text_or_none(grid.session_price) if grid.session_ns else None,

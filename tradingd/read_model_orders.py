@@ -34,8 +34,11 @@ from tradingd.read_model_views import WORKING_STATES, OrderState
 
 MAX_FACTS: Final = 300
 MAX_STEPS: Final = 200
-FULL_DETAIL: Final = 500
+FULL_DETAIL: Final = 20
 """Ended orders whose whole trail is kept in memory; of older ones only the last step (the journal has all)."""
+MAX_FORGOTTEN: Final = 200_000
+"""Ids of forgotten orders that are remembered, so that the journal is only searched for what it holds."""
+MAX_FORGOTTEN_MANUAL: Final = 20_000
 PRICE_PLACES: Final = 12
 
 
@@ -67,9 +70,11 @@ class OrderRecord:
     best: Decimal | None = None
     trigger: Decimal | None = None
     fires: list[tuple[int, Decimal, Decimal]] = field(default_factory=list)
-    history: deque[tuple[int, OrderState, str, str]] = field(default_factory=lambda: deque(maxlen=MAX_FACTS))
-    facts: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_FACTS))
-    steps: deque[tuple[int, Decimal, Decimal]] = field(default_factory=lambda: deque(maxlen=MAX_STEPS))
+    history: list[tuple[int, OrderState, str, str]] = field(default_factory=list)
+    facts: list[Message] = field(default_factory=list)
+    steps: list[tuple[int, Decimal, Decimal]] = field(default_factory=list)
+    is_thin: bool = False
+    """Steps were dropped: the journal has them."""
     children: list[str] = field(default_factory=list)
     command: Message | None = None
 
@@ -100,6 +105,8 @@ class OrderFold:
         self.ended_total: dict[str, int] = {"FILLED": 0, "CANCELLED": 0, "EXPIRED": 0, "REJECTED": 0}
         self.denied_total = 0
         self.total = 0
+        self.forgotten: OrderedDict[str, None] = OrderedDict()
+        self.forgotten_manual: OrderedDict[str, None] = OrderedDict()
         self._max_orders = max_orders
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._detailed: deque[str] = deque()
@@ -247,6 +254,8 @@ class OrderFold:
             record.trigger = body.trigger if record.id == body.client_order_id else trailing_trigger(record)
             record.updated_ns = message.header.ts
             record.steps.append((message.header.ts, best, record.trigger))
+            if len(record.steps) > MAX_STEPS:
+                del record.steps[0]
 
     def _on_disarmed(self, message: Message, body: TrailingDisarmed) -> None:
         record = self.by_id.get(body.client_order_id)
@@ -278,9 +287,20 @@ class OrderFold:
         parent = self.by_id.get(spec.parent_id) if spec.parent_id else None
         if parent is not None:
             parent.children.append(record.id)
+        self.forgotten.pop(record.id, None)
         while len(self.by_id) > self._max_orders and self._ended:
-            del self.by_id[self._ended.popitem(last=False)[0]]
+            self._forget(self._ended.popitem(last=False)[0])
         return record
+
+    def _forget(self, order_id: str) -> None:
+        old = self.by_id.pop(order_id)
+        self.forgotten[order_id] = None
+        if len(self.forgotten) > MAX_FORGOTTEN:
+            self.forgotten.popitem(last=False)
+        if old.spec.origin == "manual":
+            self.forgotten_manual[order_id] = None
+            if len(self.forgotten_manual) > MAX_FORGOTTEN_MANUAL:
+                self.forgotten_manual.popitem(last=False)
 
     def _move(
         self, record: OrderRecord, message: Message, state: OrderState, detail: str, by: str, reason: str
@@ -304,14 +324,15 @@ class OrderFold:
         self._detailed.append(ended)
         if len(self._detailed) > FULL_DETAIL:
             old = self.by_id.get(self._detailed.popleft())
-            while old is not None and not old.is_working and len(old.steps) > 1:
-                old.steps.popleft()
+            if old is not None and not old.is_working and len(old.steps) > 1:
+                old.steps, old.is_thin = old.steps[-1:], True
 
     def _note(self, record: OrderRecord, message: Message, why: str) -> None:
         record.updated_ns = message.header.ts
         record.history.append((message.header.ts, record.state, record.detail, why))
         if not record.facts or record.facts[-1] is not message:
             record.facts.append(message)
+        del record.history[:-MAX_FACTS], record.facts[:-MAX_FACTS]
 
     def _leave_group(self, record: OrderRecord) -> None:
         armed = record.armed

@@ -47,13 +47,19 @@ def plain(value: object) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class TrailView:
-    """A trail's settings: `distance` is a ratio for percent (0.02 = 2 %), quote for absolute, ATRs for atr."""
+    """A trail's settings: `distance` is a ratio for percent (0.02 = 2 %), quote for absolute, ATRs for atr.
+
+    `limit_offset`, `break_even` and `decay` (a minute) are ratios; `decay_floor` is a ratio for percent, else in quote.
+    """
 
     kind: TrailKind
     distance: str
     activation_price: str | None
     limit_offset: str | None
     price_source: PriceSource
+    break_even: str | None
+    decay: str | None
+    decay_floor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +242,10 @@ class PerformanceView:
     average_fill_ms: float | None
     fills: int
     latest_round_trips: tuple[RoundTripView, ...]
+    path_dependent_trades: int | None = None
+    """Of a replay of candles, so far: round trips whose result rests on what is assumed inside a candle."""
+    path_dependent_share: float | None = None
+    """Of the round trips that a stop, target or trail ended; None without one."""
 
 
 @dataclass(frozen=True, slots=True)

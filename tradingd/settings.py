@@ -270,7 +270,7 @@ class VenueSettings(_Section):
     ws_user_url: str = ""
     protocol: Literal["auto", "binance", "coinbase", "ccxt"] = "auto"
     refresh_s: int = Field(default=300, ge=5, le=86_400)
-    private_per_s: float = Field(default=15, ge=1, le=1000)
+    private_per_s: int = Field(default=0, ge=0, le=1_000_000)
     allow_withdrawal_key: bool = False
     allow_unverified_key: bool = False
     api_key: SecretStr = SecretStr("")

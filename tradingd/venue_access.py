@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 from bus.clock import Clock
 from exchanges.binance.market_state import FeedCounters
+from exchanges.binance.private_budget import PRIVATE_PER_S
 from exchanges.venue import Feed, ReportSink, Venue
 from market.instrument import Instrument
+from tradingd import composition
 from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
 
 PRACTICE: Final = "practice"
@@ -137,13 +139,18 @@ def make_live_venue(
     config = BinanceConfig(
         settings.venue, urls.rest_url, urls.ws_api_url, api_key, api_secret,
         allow_withdrawals=own.allow_withdrawal_key, allow_unverified=own.allow_unverified_key,
-        private_per_s=own.private_per_s,
+        private_per_s=own.private_per_s or _private_pace(settings),
     )
     if settings.venue == PRACTICE:  # any key opens it
         config = with_other(
             config, api_key=api_key or PRACTICE, api_secret=api_secret or PRACTICE, checks_key=False
         )
     return BinanceVenue(config, on_report, clock, instruments, jitter=jitter, on_problem=on_problem)
+
+
+def _private_pace(settings: Settings) -> float:
+    """Who allows more orders a second than usual wants them to leave, too; each may need a question as well."""
+    return max(PRIVATE_PER_S, 1.5 * composition.make_limits(settings).orders_per_second)
 
 
 def _keys(settings: Settings) -> tuple[str, str]:

@@ -218,8 +218,12 @@ class VenueCheck:
         others = ", ".join(sorted(set(balances) - {quote})[:8])
         text = f"{has} {quote}; also {others}" if others else f"{has} {quote}"
         self._say("balance", "ok" if balances.get(quote) else "warn", text)
-        orders = await venue.open_orders()
-        self._say("open orders", "ok", f"{len(orders)} rest there")
+        try:
+            orders = await venue.open_orders()
+        except VenueError as error:
+            self._say("open orders", "warn", f"{error} An order that appears late is not found without them.")
+        else:
+            self._say("open orders", "ok", f"{len(orders)} rest there")
 
     async def _user_stream(self, venue: LiveVenue) -> None:
         stream = getattr(venue, "stream", None)

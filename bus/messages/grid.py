@@ -56,7 +56,8 @@ class StopGrid:
 class GridStarted:
     """The grid exists. `command` as understood; prices are rounded down to `price_tick`.
 
-    With entry "now" it begins at `centre`; with "first" `centre` is the session's start price it waits at.
+    With entry "now" it begins at `centre`; with "first" `centre` is the session's start price it waits at. `warning`
+    says that the limits leave no room for all its levels.
     """
 
     grid_id: str
@@ -66,6 +67,7 @@ class GridStarted:
     trail: Decimal
     centre: Decimal
     price_tick: Decimal
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,16 @@ class ReconciliationCompleted:
 
 
 @dataclass(frozen=True, slots=True)
+class PathDependenceNoted:
+    """At the end of a replay of candles: of `trades` round trips that an armed exit ended, the results of `dependent`
+    rest on what came first inside a candle of `interval`, its high or its low."""
+
+    interval: str
+    trades: int
+    dependent: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstrumentChanged:
     """The venue has new rules for a symbol: increments, smallest orders, fees (ratios), or whether it trades.
 

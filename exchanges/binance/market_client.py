@@ -27,11 +27,15 @@ _Parsed = TypeVar("_Parsed")
 
 @dataclass(frozen=True, slots=True)
 class RecordingInfo:
-    """Is it a replay, when does it begin (UTC ns, shifted), and were its ticks made from candles?"""
+    """Is it a replay, when does it begin (UTC ns, shifted), were its ticks made from candles?
+
+    `shift_days`: by so many days it was moved.
+    """
 
     is_replay: bool
     first_ns: int
     has_candles: bool
+    shift_days: int = 0
 
 
 class MarketClient:
@@ -122,9 +126,10 @@ class MarketClient:
         """What the practice exchange plays; zeros for a venue that plays nothing."""
         answer = await self._rest.read("/practice/v1/info")
         body = answer.body if answer.is_ok and isinstance(answer.body, dict) else {}
-        first = body.get("first_ns")
+        first, days = body.get("first_ns"), body.get("shift_days")
         return RecordingInfo(
-            body.get("mode") == "replay", first if type(first) is int else 0, body.get("has_candles") is True
+            body.get("mode") == "replay", first if type(first) is int else 0, body.get("has_candles") is True,
+            days if type(days) is int else 0,
         )
 
     def _checked(self, what: str, answer: Answer, parse: Callable[[Any], _Parsed]) -> _Parsed:

@@ -36,6 +36,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[PracticeCon
     parser.add_argument("--speed", type=float, default=1.0, help="of a replay; 0 = as fast as the client reads")
     parser.add_argument("--volatility", type=float, default=1.0, help="of the synthetic market; 1 is lively")
     parser.add_argument("--not-before-ns", type=int, default=0, help="earliest start of the shifted recording")
+    parser.add_argument("--shift-days", type=int, help="move the recording by so many days (default: to this week)")
+    parser.add_argument("--fast-until-ns", type=int, default=0, help="as fast as the client reads up to this time")
     parser.add_argument("--capital", type=_money, default=Decimal(10_000), help="of each quote currency at first")
     parser.add_argument("--faults", type=Path, metavar="FILE", help="what goes wrong: docs/practice.md")
     parser.add_argument(
@@ -58,8 +60,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[PracticeCon
     symbols = tuple(dict.fromkeys(part for text in given.symbols for part in text.split(",") if part))
     config = PracticeConfig(
         data_dir=given.data_dir, seed=given.seed, port=given.port, symbols=symbols, replay=tuple(given.replay),
-        speed=given.speed, volatility=given.volatility, not_before_ns=given.not_before_ns, capital=given.capital,
-        faults=faults, checks_coinbase_key=given.check_coinbase_key,
+        speed=given.speed, volatility=given.volatility, not_before_ns=given.not_before_ns,
+        shift_days=given.shift_days, fast_until_ns=given.fast_until_ns, capital=given.capital, faults=faults,
+        checks_coinbase_key=given.check_coinbase_key,
     )
     return config, given.child
 

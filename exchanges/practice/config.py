@@ -20,7 +20,9 @@ class PracticeConfig:
     `data_dir`: its files go to `data_dir/practice`. `port` 0 picks a free one. `replay`: recordings to send
     instead of the synthetic market, in the order of their receive times. `speed`: of a replay, 1 = as recorded,
     0 = as fast as the client reads. `volatility`: of the synthetic market, 1 = lively. `not_before_ns`: the
-    shifted recording does not begin before this (UTC ns). `capital`: of each quote currency, on the first start.
+    shifted recording does not begin before this (UTC ns). `shift_days`: it is moved by so many days (None: to
+    the last seven days), and sent without waiting up to `fast_until_ns` (UTC ns, as moved). `capital`: of each quote
+    currency, on the first start.
     `api_secrets`: (key, secret) pairs; when empty every key and signature is accepted. `faults`: what goes wrong,
     and when. `checks_coinbase_key`: the Coinbase door takes only the key of `data_dir/practice/coinbase-key.json`
     (made on the first start); otherwise any well-made token.
@@ -34,6 +36,8 @@ class PracticeConfig:
     speed: float = 1.0
     volatility: float = 1.0
     not_before_ns: int = 0
+    shift_days: int | None = None
+    fast_until_ns: int = 0
     capital: Decimal = Decimal(10_000)
     api_secrets: tuple[tuple[str, str], ...] = ()
     faults: tuple[Fault, ...] = ()

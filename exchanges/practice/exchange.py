@@ -187,9 +187,12 @@ class ReplayExchange:
 
     def __init__(self, config: PracticeConfig) -> None:
         session = open_session(config.replay)
-        view = ReplayView(session, choose_shift(session, config.not_before_ns), config.speed, config.seed)
+        days = config.shift_days if config.shift_days is not None else choose_shift(session, config.not_before_ns)
+        view = ReplayView(session, days, config.speed, config.seed)
         self._floor = _Floor(config, view, config.data_dir / _FOLDER / "account-replay.jsonl")
-        self._replay = Replay(session, view, self._floor.hub, self._floor.matching, config.speed)
+        self._replay = Replay(
+            session, view, self._floor.hub, self._floor.matching, config.speed, config.fast_until_ns
+        )
 
     @property
     def faults(self) -> Faults:

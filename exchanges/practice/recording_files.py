@@ -25,7 +25,7 @@ class Session:
 
 def open_session(paths: Sequence[Path]) -> Session:
     """Check all files; raises `PracticeError` naming file and line."""
-    recordings = [_recording(path) for named in paths for path in _files(named)]
+    recordings = [_recording(path) for named in paths for path in files_of(named)]
     facts = Facts()
     for recording in recordings:
         recording.scan(facts)
@@ -36,7 +36,8 @@ def open_session(paths: Sequence[Path]) -> Session:
     return Session(recordings, facts, pairs)
 
 
-def _files(named: Path) -> list[Path]:
+def files_of(named: Path) -> list[Path]:
+    """The files of a path that a person named, in order; raises `PracticeError`."""
     if named.is_dir():
         found = sorted(p for p in named.iterdir() if p.name.endswith((".tsv", ".tsv.gz", ".parquet")))
         if not found:

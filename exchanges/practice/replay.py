@@ -1,4 +1,4 @@
-"""Sends a recording: same frames in the same order at any speed, times moved by whole days."""
+"""Sends a recording: same frames in the same order at any speed, times moved by whole weeks."""
 
 import asyncio
 import time
@@ -129,14 +129,21 @@ class ReplayView:
 
 
 class Replay:
-    """The driver: waits for listeners, then sends frame after frame."""
+    """The driver: waits for listeners, then sends frame after frame.
 
-    def __init__(self, session: Session, view: ReplayView, hub: Hub, listener: MarketListener, speed: float) -> None:
+    Up to `fast_until_ns` (UTC ns, as moved) it does not wait for the frames' times, whatever the speed.
+    """
+
+    def __init__(
+        self, session: Session, view: ReplayView, hub: Hub, listener: MarketListener, speed: float,
+        fast_until_ns: int = 0,
+    ) -> None:
         self._session = session
         self._view = view
         self._hub = hub
         self._listener = listener
         self._speed = speed
+        self._fast_until_ns = fast_until_ns - view.days * DAY_NS  # in the recording's own time
         self._changed = asyncio.Event()
         self._clock_ns = 0
         hub.on_change = self._changed.set
@@ -149,7 +156,9 @@ class Replay:
             if not self._is_listened():
                 await self._until_listened()
                 base = self._rebased(frame.ns)
-            if self._speed > 0:
+            if frame.ns <= self._fast_until_ns:
+                base = self._rebased(frame.ns)
+            elif self._speed > 0:
                 base = await self._until_due(base, frame.ns)
             await self._hub.relieved()
             self._send(frame)

@@ -1,20 +1,22 @@
-"""Moves a recording to the present by whole days, so that candle boundaries stay where they were."""
+"""Moves a recording to the present by whole weeks: candle boundaries and weekdays stay where they were."""
 
 import re
 from typing import Final
 
 DAY_NS: Final = 86_400_000_000_000
 _DAY_MS: Final = 86_400_000
+_WEEK_DAYS: Final = 7
 _TIMES: Final = re.compile(r'"([ETOC])":(\d{13}|\d{16})(?=[,}])')
 _KLINE_TIMES: Final = re.compile(r'"([ETt])":(\d{13}|\d{16})(?=[,}])')
 
 
 def shift_days(first_ns: int, now_ns: int, not_before_ns: int) -> int:
-    """Days to add so that the recording starts within the last 24 h, but not before `not_before_ns`."""
-    days = (now_ns - first_ns) // DAY_NS
-    if first_ns + days * DAY_NS < not_before_ns:
-        days = -((first_ns - not_before_ns) // DAY_NS)
-    return days
+    """Days to add, whole weeks: the recording starts within the last seven days, but not before `not_before_ns`."""
+    week_ns = _WEEK_DAYS * DAY_NS
+    weeks = (now_ns - first_ns) // week_ns
+    if first_ns + weeks * week_ns < not_before_ns:
+        weeks = -((first_ns - not_before_ns) // week_ns)
+    return weeks * _WEEK_DAYS
 
 
 def shifted(stream: str, data: str, days: int) -> str:

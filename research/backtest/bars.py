@@ -13,7 +13,7 @@ BATCH: Final = 4096
 """Candles made into Python numbers at a time: a year of minutes must not become millions of objects at once."""
 
 CALM: Final = 1.9
-"""Highest over lowest price: up to this no price of a batch can be further from another than the open collar (100 %)."""
+"""Highest over lowest price: up to this no price of a batch is further from another than the open collar (100 %)."""
 
 Row = tuple[int, float, float, float, float, float, Decimal]
 """Open time (UTC ns), open, high, low, close, volume, and the close as it was written."""
@@ -76,7 +76,9 @@ class Bars:
 
     def arrays(self) -> Candles:
         """For `prepare`: copies, so that nothing a rule does to them changes the run."""
-        made = {name: getattr(self.columns, name).floats().copy() for name in ("open", "high", "low", "close", "volume")}
+        made = {
+            name: getattr(self.columns, name).floats().copy() for name in ("open", "high", "low", "close", "volume")
+        }
         arrays = Candles(self.ts.copy(), **made)
         for each in (arrays.ts, *made.values()):
             each.flags.writeable = False
@@ -88,10 +90,22 @@ class Bars:
             near = slice(max(0, first - 1), first + BATCH)
             highest, lowest = self.columns.high.take(near).floats().max(), self.columns.low.take(near).floats().min()
             part = self.columns.take(slice(first, first + BATCH))
-            yield first, bool(highest <= lowest * CALM), list(zip(
-                part.ts_ns.tolist(), part.open.floats().tolist(), part.high.floats().tolist(), part.low.floats().tolist(),
-                part.close.floats().tolist(), part.volume.floats().tolist(), part.close.decimals(), strict=True,
-            ))
+            yield (
+                first,
+                bool(highest <= lowest * CALM),
+                list(
+                    zip(
+                        part.ts_ns.tolist(),
+                        part.open.floats().tolist(),
+                        part.high.floats().tolist(),
+                        part.low.floats().tolist(),
+                        part.close.floats().tolist(),
+                        part.volume.floats().tolist(),
+                        part.close.decimals(),
+                        strict=True,
+                    )
+                ),
+            )
 
 
 def quote_of(symbol: str) -> str:

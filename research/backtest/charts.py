@@ -60,7 +60,9 @@ def candles(curve: Curve, first: int, last: int, most: int, marks: Iterable[Mark
         middle = round((place + 0.5) * step, 2)
         top, bottom = scale.y(max(opened[place], close[place])), scale.y(min(opened[place], close[place]))
         left, right = round(middle - width / 2, 2), round(middle + width / 2, 2)
-        shapes[kind].append(f"M{middle} {scale.y(high[place])}V{scale.y(low[place])}M{left} {top}H{right}V{bottom}H{left}Z")
+        shapes[kind].append(
+            f"M{middle} {scale.y(high[place])}V{scale.y(low[place])}M{left} {top}H{right}V{bottom}H{left}Z"
+        )
     paths = "".join(f'<path class="{kind}" d="{"".join(parts)}"/>' for kind, parts in shapes.items() if parts)
     chosen = [mark for mark in marks if first <= mark.index < last]
     below, above = _marks(chosen, scale, first, last)
@@ -118,7 +120,9 @@ def _marks(marks: Sequence[Mark], scale: Scale, first: int, last: int) -> tuple[
         )
     strokes = []
     for kind, is_entry, to in (("entries", True, 14), ("exits", False, -14)):
-        parts = [f"M{round(x(mark) * WIDTH, 2)} {scale.y(mark.price)}v{to}" for mark in marks if mark.is_entry is is_entry]
+        parts = [
+            f"M{round(x(mark) * WIDTH, 2)} {scale.y(mark.price)}v{to}" for mark in marks if mark.is_entry is is_entry
+        ]
         strokes.append(f'<path class="{kind}" d="{"".join(parts)}"/>')
     return "".join(strokes), ""
 
@@ -146,5 +150,7 @@ def _days(ts: Int64Array, first: int, last: int) -> list[tuple[float, str]]:
     span = int(ts[last - 1]) - int(ts[first])
     form = "%Y-%m-%d" if span > 5 * 86_400 * 10**9 else "%m-%d %H:%M"
     places = (first, (first + last - 1) // 2, last - 1)
-    return [((place - first) / max(1, last - first), datetime.fromtimestamp(int(ts[place]) // 10**9, UTC).strftime(form))
-            for place in places]
+    return [
+        ((place - first) / max(1, last - first), datetime.fromtimestamp(int(ts[place]) // 10**9, UTC).strftime(form))
+        for place in places
+    ]

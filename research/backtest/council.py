@@ -1,9 +1,10 @@
 """The whole product over candles in a plain loop: six agents, runtime, engine, gate, ledger and the paper venue.
 
-Wired as the daemon wires them (`tradingd.composition`), with the feed's clock for a clock. Of each candle four prices are
-traded: open, the extreme that is worse for us, the other one, close (`market.candle_path`); around each a quote with
-the spread, after each the venue's answers and one tick of the timer. Candles are built by the engine from these prices,
-and close with the first price after them: what the council decides on a candle meets the next open, after the latency.
+Wired as the daemon wires them (`tradingd.composition`), with the feed's clock for a clock. Of each candle four prices
+are traded: open, the extreme that is worse for us, the other one, close (`market.candle_path`), and between them every
+trigger that the engine holds. Around each a quote with the spread, before each one tick of the timer, after each the
+venue's answers. Candles are built by the engine from these prices, and close with the first price after them: what the
+council decides on a candle meets the next open, after the latency.
 """
 
 import tempfile
@@ -26,7 +27,7 @@ from market.candle_path import path_of
 from market.instrument import Instrument
 from market.interval import interval_ns
 from market.money import ONE, ZERO
-from market.ticks import Candle, QuoteTick, TradeTick
+from market.ticks import FeedAlive, QuoteTick, TradeTick
 from research.backtest.alpha_figures import AlphaFold
 from research.backtest.bars import Bars
 from research.backtest.guard import LookAheadError
@@ -46,6 +47,8 @@ LATENCY_MS: Final = 20
 _ANSWER_NS: Final = 3 * LATENCY_MS * 1_000_000
 """There and back again, and a little more."""
 _STEPS: Final = 4
+_MOST_TRIGGERS: Final = 8
+"""Met on the way from one price to the next; more than one order a symbol is rare."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,8 @@ class CouncilBacktest:
             "paper": PaperSettings(slippage=costs.slippage, fee=costs.fee, latency_ms=LATENCY_MS, use_book=False),
         })
         self.clock = FeedClock(int(bars.ts[0]))
+        self._instrument = _instrument(bars, costs)
+        self._tick = self._instrument.price_tick
         self._index = 0
         self._fold = TradeFold()
         self._alphas = AlphaFold()
@@ -104,14 +109,20 @@ class CouncilBacktest:
     def _wire(self, path: Path) -> Runtime:
         settings, quote = self.settings, self._bars.quote
         limits = composition.make_limits(settings)
-        instruments = [_instrument(self._bars, self._costs)]
+        instruments = [self._instrument]
         venue = SimulatedVenue(
             composition.paper_config(settings), instruments, lambda report: runtime.on_report(report),
         )
         runtime = Runtime(
-            session=_SESSION, engine=composition.make_engine(settings, limits, instruments, _SESSION), venue=venue,
-            bus=MemoryBus(MessageMaker("bus", _SESSION)), journal=MessageJournal.open(path), read_model=ReadModel(quote),
-            story=Story(lambda line: None, quote), clock=self.clock, warmup=1,
+            session=_SESSION,
+            engine=composition.make_engine(settings, limits, instruments, _SESSION),
+            venue=venue,
+            bus=MemoryBus(MessageMaker("bus", _SESSION)),
+            journal=MessageJournal.open(path),
+            read_model=ReadModel(quote),
+            story=Story(lambda line: None, quote),
+            clock=self.clock,
+            warmup=1,
         )
         for name, make in composition.make_agents(settings, limits, instruments, _SESSION).items():
             runtime.add_agent(name, make)
@@ -128,21 +139,42 @@ class CouncilBacktest:
         for index, candle in enumerate(bars.columns.candles(bars.symbol, bars.interval)):
             self._index = index
             stance = "long" if ledger.quantity(bars.symbol) > ZERO else "flat"
+            volume, before = max(candle.volume / _STEPS, _LEAST), None
             for part, price in enumerate(path_of(candle, stance, "pessimistic")):  # type: ignore[arg-type]
                 at = candle.ts_open + self._length * part // _STEPS
-                self._price(runtime, candle, price, at, f"{index}.{part}")
+                if before is not None:
+                    self._way(runtime, before, price, at, f"{index}.{part}")
+                self._price(runtime, price, volume, at, f"{index}.{part}")
+                before = price
             held = float(ledger.quantity(bars.symbol))
             self._result.equity.append(float(ledger.cash) + held * float(candle.close))
             self._alphas.on_close(float(candle.close))
             if progress is not None and index % 256 == 255:
                 progress(index + 1)
 
-    def _price(self, runtime: Runtime, candle: Candle, price: Decimal, at: int, name: str) -> None:
+    def _way(self, runtime: Runtime, before: Decimal, price: Decimal, at: int, name: str) -> None:
+        """Between two prices the market passes every trigger: each is met where it stands, nearest first."""
+        engine = runtime.engine
+        for number in range(_MOST_TRIGGERS):
+            low, high = min(before, price), max(before, price)
+            between = [
+                trigger for order in engine.orders.working()
+                if (trigger := engine.trigger_of(order.client_order_id)) is not None and low <= trigger <= high
+            ]
+            if not between:
+                return
+            before = max(between) if price < before else min(between)
+            self._price(runtime, self._instrument.round_price(before, "sell"), _LEAST, at, f"{name}.{number}")
+
+    def _price(self, runtime: Runtime, price: Decimal, volume: Decimal, at: int, name: str) -> None:
         half = price * self._costs.spread / 2
+        below = max(half, self._tick)  # the gate does not trust a bid that is not below the ask
         self.clock.advance(at)
-        runtime.take(QuoteTick(candle.symbol, price - half, _DEPTH, price + half, _DEPTH, at, at))
-        runtime.take(TradeTick(candle.symbol, price, max(candle.volume / _STEPS, _LEAST), "buy", name, at, at))
+        # The timer first: mandates and heartbeats last seconds, and must be fresh when a candle closes.
+        runtime.take(FeedAlive(at))
         runtime.tick()
+        runtime.take(QuoteTick(self._bars.symbol, price - below, _DEPTH, price + half, _DEPTH, at, at))
+        runtime.take(TradeTick(self._bars.symbol, price, volume, "buy", name, at, at))
         for _ in range(2):  # what was sent is answered, and what the answer caused is answered too
             self.clock.advance(self.clock.now() + _ANSWER_NS)
             runtime.advance_venue(self.clock.now())
@@ -175,7 +207,17 @@ def _instrument(bars: Bars, costs: Costs) -> Instrument:
     digits = max((getattr(bars.columns, name).digits or 0) for name in ("open", "high", "low", "close")) or 8
     base = bars.symbol.partition("/")[0]
     return Instrument(
-        bars.symbol, bars.symbol, base, bars.quote, ONE.scaleb(-digits), _LEAST, _LEAST, _DEPTH, ZERO, costs.fee, costs.fee,
+        bars.symbol,
+        bars.symbol,
+        base,
+        bars.quote,
+        ONE.scaleb(-digits),
+        _LEAST,
+        _LEAST,
+        _DEPTH,
+        ZERO,
+        costs.fee,
+        costs.fee,
     )
 
 

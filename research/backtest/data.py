@@ -20,7 +20,7 @@ class DataError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a run is computed from. `fingerprint`: SHA-256 of every number; `quality`: gaps and oddities, for the report."""
+    """What a run is computed from. `fingerprint`: SHA-256 of every number; `quality`: gaps and oddities."""
 
     bars: Bars
     fingerprint: str
@@ -49,7 +49,7 @@ def of_store(
     columns = store.read(symbol, interval, start_ns, end_ns)
     if len(columns) < 2:
         raise DataError(
-            f"{where or store.root}: {len(columns)} candles of {symbol} {interval} in this range, at least 2 are wanted. "
+            f"{where or store.root}: {len(columns)} candles of {symbol} {interval} in this range, 2 are wanted. "
             "Import or backfill them: tradelab data --help"
         )
     return Dataset(

@@ -54,7 +54,7 @@ def cut_points(size: int, decisions: list[Decision]) -> list[int]:
 def check(
     make: Callable[[], Rule], bars: Bars, decisions: list[Decision], cash: Decimal, stake: Decimal, costs: Costs,
 ) -> int:
-    """How many cuts agreed; raises `LookAheadError` at the first that does not. `make` gives a rule that knows nothing."""
+    """How many cuts agreed; raises `LookAheadError` at the first that does not. `make` gives a new rule."""
     points = cut_points(len(bars), decisions)
     for point in points:
         part = bars.cut(point)
@@ -76,8 +76,9 @@ def _refusal(again: list[Decision], whole: list[Decision], point: int) -> str:
         first = min(len(again), len(whole))
     told = [_words(rows[first]) if first < len(rows) else "nothing more" for rows in (whole, again)]
     return (
-        f"the rule looks ahead, or does not decide the same twice: with all candles it decided {told[0]}, with the candles "
-        f"cut behind number {point - 1} {told[1]}. Compute only from candles up to the one at hand, and without chance."
+        f"the rule looks ahead, or does not decide the same twice: with all candles it decided {told[0]}, with the "
+        f"candles cut behind number {point - 1} {told[1]}. Compute only from candles up to the one at "
+        "hand, and without chance."
     )
 
 

@@ -24,43 +24,72 @@ _PERCENT: Final = frozenset({
 })
 _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "Return": ("total_return", "annual_return", "buy_and_hold_return", "final_equity", "time_in_market"),
-    "Risk": ("volatility", "max_drawdown", "max_drawdown_days", "buy_and_hold_drawdown", "var_95", "cvar_95", "downside_deviation"),
+    "Risk": (
+        "volatility",
+        "max_drawdown",
+        "max_drawdown_days",
+        "buy_and_hold_drawdown",
+        "var_95",
+        "cvar_95",
+        "downside_deviation",
+    ),
     "Ratios": ("sharpe", "sortino", "calmar", "recovery_factor", "beta", "correlation"),
     "Trades": (
-        "trades", "win_rate", "profit_factor", "expectancy", "average_trade_return", "average_win", "average_loss",
-        "largest_win", "largest_loss", "longest_winning_streak", "longest_losing_streak",
+        "trades",
+        "win_rate",
+        "profit_factor",
+        "expectancy",
+        "average_trade_return",
+        "average_win",
+        "average_loss",
+        "largest_win",
+        "largest_loss",
+        "longest_winning_streak",
+        "longest_losing_streak",
     ),
     "Time": ("average_hold_s", "longest_hold_s", "best_hour", "worst_hour", "best_weekday", "worst_weekday"),
     "Execution": (
-        "fees", "fees_of_gross_profit", "fill_ratio", "rejected", "denied", "shortfall_bps", "worst_shortfall_bps",
-        "wait_bps", "slippage_bps",
+        "fees",
+        "fees_of_gross_profit",
+        "fill_ratio",
+        "rejected",
+        "denied",
+        "shortfall_bps",
+        "worst_shortfall_bps",
+        "wait_bps",
+        "slippage_bps",
     ),
 }
 _CSS: Final = """
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#667085;--line:#e3e7ee;--page:#f6f7f9;--card:#fff;--up:#0f8a5f;--down:#c8402f;
---main:#2457c5;--second:#9aa4b5}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#2a313d;--page:#12161c;--card:#1a2029;--up:#35b988;
---down:#ee6a58;--main:#7aa5ff;--second:#6b7688}}
-*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.45 system-ui,sans-serif}
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#667085;--line:#e3e7ee;--page:#f6f7f9;--card:#fff;--up:#0f8a5f;
+--down:#c8402f;--main:#2457c5;--second:#9aa4b5}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--soft:#98a2b3;--line:#2a313d;--page:#12161c;--card:#1a2029;
+--up:#35b988;--down:#ee6a58;--main:#7aa5ff;--second:#6b7688}}*{box-sizing:border-box}
+body{margin:0;background:var(--page);color:var(--ink);font:15px/1.45 system-ui,sans-serif}
 main{max-width:1080px;margin:0 auto;padding:20px 14px 48px}h1{font-size:22px;margin:0 0 2px;overflow-wrap:anywhere}
-h2{font-size:16px;margin:0 0 10px}section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px;
-margin-top:14px}p{margin:4px 0;color:var(--soft)}.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;
-margin-top:14px}.tiles div{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
+h2{font-size:16px;margin:0 0 10px}
+section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px;margin-top:14px}
+p{margin:4px 0;color:var(--soft)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin-top:14px}
+.tiles div{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
 .tiles small{display:block;color:var(--soft)}.tiles strong{font-size:20px;font-variant-numeric:tabular-nums}
 .good{color:var(--up)}.bad{color:var(--down)}.chart{position:relative;margin-right:64px}
 .chart svg{width:100%;height:100%;display:block;overflow:visible}
-.chart path{fill:none;vector-effect:non-scaling-stroke;stroke-width:1.5}.chart b{position:absolute;left:100%;margin-left:6px;
-transform:translateY(-50%);font:11px system-ui;color:var(--soft);white-space:nowrap}.chart path.grid{stroke:var(--line);stroke-width:1}
-.chart path.up{stroke:var(--up);fill:var(--up);stroke-width:1}.chart path.down{stroke:var(--down);fill:var(--down);stroke-width:1}
-.chart path.equity{stroke:var(--main)}.chart path.hold{stroke:var(--second)}.chart path.fall{stroke:var(--down);fill:var(--down);
-fill-opacity:.18}.chart path.entries{stroke:var(--main);stroke-width:2}.chart path.exits{stroke:var(--ink);stroke-width:1.5}
+.chart path{fill:none;vector-effect:non-scaling-stroke;stroke-width:1.5}
+.chart b{position:absolute;left:100%;margin-left:6px;transform:translateY(-50%);font:11px system-ui;
+color:var(--soft);white-space:nowrap}.chart path.grid{stroke:var(--line);stroke-width:1}
+.chart path.up{stroke:var(--up);fill:var(--up);stroke-width:1}
+.chart path.down{stroke:var(--down);fill:var(--down);stroke-width:1}.chart path.equity{stroke:var(--main)}
+.chart path.hold{stroke:var(--second)}.chart path.fall{stroke:var(--down);fill:var(--down);fill-opacity:.18}
+.chart path.entries{stroke:var(--main);stroke-width:2}.chart path.exits{stroke:var(--ink);stroke-width:1.5}
 .chart i{position:absolute;width:0;height:0;border:5px solid transparent;margin-left:-5px}
 .chart i.in{border-bottom:9px solid var(--main);border-top:0;margin-top:2px}
 .chart i.out{border-top:9px solid var(--ink);border-bottom:0;margin-top:-11px}
 .days{display:flex;justify-content:space-between;margin-right:64px;font-size:11px;color:var(--soft);padding-top:4px}
 .key{font-size:13px}.key i{display:inline-block;width:12px;height:3px;vertical-align:middle;margin:0 5px 0 12px}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(250px,1fr));gap:4px 28px}
-.figures h3{font-size:13px;color:var(--soft);margin:8px 0 2px;font-weight:600}dl{display:grid;grid-template-columns:1fr auto;margin:0;gap:2px 10px}
+.figures h3{font-size:13px;color:var(--soft);margin:8px 0 2px;font-weight:600}
+dl{display:grid;grid-template-columns:1fr auto;margin:0;gap:2px 10px}
 dd{margin:0;text-align:right;font-variant-numeric:tabular-nums}.wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:13px;font-variant-numeric:tabular-nums}
 td,th{padding:4px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
@@ -79,11 +108,17 @@ def page(name: str, document: Mapping[str, Any], curve: Curve) -> str:
         latest = max(0, min(latest, marks[-1].index - _LATEST // 2))
     until = min(len(curve), latest + _LATEST)
     parts = [
-        f"<h1>{escape(name)}</h1><p>{_subtitle(about)}</p>", _tiles(stats),
+        f"<h1>{escape(name)}</h1><p>{_subtitle(about)}</p>",
+        _tiles(stats),
         _section("Candles, entries and exits", charts.candles(curve, 0, len(curve), 240, marks) + _KEY_TRADES),
-        _section("The last trades, candle by candle", charts.candles(curve, latest, until, _LATEST, marks) + _KEY_TRADES)
-        if marks and len(curve) > _LATEST else "",
-        _section("Equity", charts.lines(curve, (("hold", hold), ("equity", curve.equity)), charts.price_text) + _KEY_EQUITY),
+        _section(
+            "The last trades, candle by candle", charts.candles(curve, latest, until, _LATEST, marks) + _KEY_TRADES
+        )
+        if marks and len(curve) > _LATEST
+        else "",
+        _section(
+            "Equity", charts.lines(curve, (("hold", hold), ("equity", curve.equity)), charts.price_text) + _KEY_EQUITY
+        ),
         _section("Drawdown", charts.drawdown(curve, depths)),
         _section("Monthly returns", _months(stats["monthly_returns"])),
         _section("Rolling returns", _rolling(stats["rolling_returns"])),
@@ -94,16 +129,28 @@ def page(name: str, document: Mapping[str, Any], curve: Curve) -> str:
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(name)}: backtest</title><style>{_CSS}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
+        f"<title>{escape(name)}: backtest</title><style>{_CSS}</style></head><body><main>"
+        f"{''.join(parts)}</main></body></html>\n"
     )
 
 
 def trades_csv(trades: Sequence[Mapping[str, Any]]) -> str:
     """One round trip a line; times as UTC nanoseconds, money as decimal text."""
     out = io.StringIO()
-    names = ("symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "quantity", "fees", "pnl", "exit_reason")
+    names = (
+        "symbol",
+        "side",
+        "entry_ts",
+        "entry_price",
+        "exit_ts",
+        "exit_price",
+        "quantity",
+        "fees",
+        "pnl",
+        "exit_reason",
+    )
     writer = csv.DictWriter(out, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(trades)
@@ -116,7 +163,8 @@ _KEY_TRADES: Final = (
     '<p class="key"><i style="background:var(--main)"></i>entry<i style="background:var(--ink)"></i>exit</p>'
 )
 _KEY_EQUITY: Final = (
-    '<p class="key"><i style="background:var(--main)"></i>equity<i style="background:var(--second)"></i>buy and hold</p>'
+    '<p class="key"><i style="background:var(--main)"></i>equity'
+    '<i style="background:var(--second)"></i>buy and hold</p>'
 )
 
 
@@ -127,16 +175,30 @@ def _section(title: str, body: str) -> str:
 def _subtitle(about: Mapping[str, Any]) -> str:
     parameters = ", ".join(f"{key} {value}" for key, value in sorted(about.get("param", {}).items()))
     rule = str(about["strategy"]) + (f" ({parameters})" if parameters else "")
-    return escape(f"{rule} on {about['symbol']} {about['timeframe']}, {_day(about['first_ts'])} to {_day(about['last_ts'])}")
+    return escape(
+        f"{rule} on {about['symbol']} {about['timeframe']}, {_day(about['first_ts'])} to {_day(about['last_ts'])}"
+    )
 
 
 def _tiles(stats: Mapping[str, Any]) -> str:
-    shown = (("Return", "total_return"), ("A year", "annual_return"), ("Drawdown", "max_drawdown"), ("Sharpe", "sharpe"),
-             ("Trades", "trades"), ("Won", "win_rate"))
+    shown = (
+        ("Return", "total_return"),
+        ("A year", "annual_return"),
+        ("Drawdown", "max_drawdown"),
+        ("Sharpe", "sharpe"),
+        ("Trades", "trades"),
+        ("Won", "win_rate"),
+    )
     tiles = []
     for title, key in shown:
         value = stats[key]
-        tone = "" if key not in ("total_return", "annual_return", "sharpe") or value is None else "good" if value >= 0 else "bad"
+        tone = (
+            ""
+            if key not in ("total_return", "annual_return", "sharpe") or value is None
+            else "good"
+            if value >= 0
+            else "bad"
+        )
         tiles.append(f'<div><small>{title}</small><strong class="{tone}">{_figure(key, value)}</strong></div>')
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
@@ -144,7 +206,9 @@ def _tiles(stats: Mapping[str, Any]) -> str:
 def _figures(stats: Mapping[str, Any]) -> str:
     groups = []
     for title, keys in _GROUPS.items():
-        rows = "".join(f"<dt>{key.replace('_', ' ')}</dt><dd>{_figure(key, stats[key])}</dd>" for key in keys if key in stats)
+        rows = "".join(
+            f"<dt>{key.replace('_', ' ')}</dt><dd>{_figure(key, stats[key])}</dd>" for key in keys if key in stats
+        )
         groups.append(f"<div><h3>{title}</h3><dl>{rows}</dl></div>")
     return f'<div class="figures">{"".join(groups)}</div>'
 
@@ -157,7 +221,9 @@ def _months(months: Mapping[str, float]) -> str:
     rows = []
     for year, found in sorted(years.items()):
         cells = "".join(_cell(found.get(month)) for month in range(1, 13))
-        rows.append(f"<tr><td>{year}</td>{cells}{_cell(float(np.prod([1 + each for each in found.values()]) - 1))}</tr>")
+        rows.append(
+            f"<tr><td>{year}</td>{cells}{_cell(float(np.prod([1 + each for each in found.values()]) - 1))}</tr>"
+        )
     return f'<div class="wide"><table><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
 
 
@@ -203,7 +269,8 @@ def _trades(trades: Sequence[Mapping[str, Any]]) -> str:
             f"<td>{_moment(each['exit_ts'])}</td><td>{charts.price_text(float(each['exit_price']))}</td>"
             f"<td>{float(each['quantity']):.6g}</td><td>{float(each['fees']):,.2f}</td>"
             f'<td class="{"good" if profit >= 0 else "bad"}">{profit:+,.2f}</td>'
-            f'<td class="{"good" if profit >= 0 else "bad"}">{ratio * 100:+.2f} %</td><td>{escape(each["exit_reason"])}</td></tr>'
+            f'<td class="{"good" if profit >= 0 else "bad"}">{ratio * 100:+.2f} %</td>'
+            f'<td>{escape(each["exit_reason"])}</td></tr>'
         )
     names = ("entry (UTC)", "price", "exit (UTC)", "price", "quantity", "fees", "profit", "", "by")
     head = "".join(f"<th>{name}</th>" for name in names)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
-
 EQUAL: Final = 1e-12
 """Averages closer than this (as a ratio of the price) are equal: less than what rolling sums may be wrong by, and far
 less than one tick moves them. Without it, prices that stand still would cross by rounding."""
@@ -54,7 +53,7 @@ class Context(Protocol):
 
 @runtime_checkable
 class Rule(Protocol):
-    """A rule. `prepare(candles)`, when there is one, gets all candles (`research.backtest.bars.Candles`) before the run."""
+    """A rule. `prepare(candles)`, when there is one, gets `research.backtest.bars.Candles` before the run."""
 
     def on_candle(self, context: Context) -> None: ...
 
@@ -215,6 +214,7 @@ def _from_file(name: str) -> Callable[..., Rule]:
     except Exception as error:  # whatever the user's file raises is told with its place
         raise RuleError(f"{path}: {type(error).__name__}: {error}") from error
     made: Any = getattr(module, cls, None)
-    if not inspect.isclass(made):
+    if not isinstance(made, type):
         raise RuleError(f"{path} holds no class {cls!r}")
-    return made  # type: ignore[no-any-return]
+    maker: Callable[..., Rule] = made
+    return maker

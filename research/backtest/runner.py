@@ -82,8 +82,24 @@ class Backtest:
     """One rule over one symbol."""
 
     __slots__ = (
-        "_bars", "_cash", "_context", "_costs", "_engine", "_fold", "_has_exits", "_is_calm", "_last", "_maker", "_number", "_pending",
-        "_result", "_sell_away", "_stake", "_buy_away", "_step", "_symbol",
+        "_bars",
+        "_buy_away",
+        "_cash",
+        "_context",
+        "_costs",
+        "_engine",
+        "_fold",
+        "_has_exits",
+        "_is_calm",
+        "_last",
+        "_maker",
+        "_number",
+        "_pending",
+        "_result",
+        "_sell_away",
+        "_stake",
+        "_step",
+        "_symbol",
     )
 
     def __init__(self, bars: Bars, cash: Decimal, stake: Decimal, costs: Costs) -> None:
@@ -191,7 +207,11 @@ class Backtest:
         name = ClientOrderId(f"td-lab-{self._number}")
         if wish.side == "sell":
             held = ledger.quantity(self._symbol)
-            return SubmitOrder(name, self._symbol, "sell", "market", held, "manual", reduce_only=True) if held > ZERO else None
+            return (
+                SubmitOrder(name, self._symbol, "sell", "market", held, "manual", reduce_only=True)
+                if held > ZERO
+                else None
+            )
         share = self._stake if wish.fraction is None else _decimal(wish.fraction)
         quantity = (ledger.cash * share / self._last / QUANTITY_STEP).to_integral_value(ROUND_FLOOR) * QUANTITY_STEP
         if quantity <= ZERO:
@@ -280,7 +300,13 @@ class Backtest:
 
     def _report(self, order: OrderRequest, kind: Any, ts: int, **more: Any) -> None:
         report = ExecutionReport(
-            order.client_order_id, order.symbol, kind, ts, VenueOrderId(f"v-{order.client_order_id}"), simulated=True, **more,
+            order.client_order_id,
+            order.symbol,
+            kind,
+            ts,
+            VenueOrderId(f"v-{order.client_order_id}"),
+            simulated=True,
+            **more,
         )
         self._take(self._maker.make(report, ts))
 

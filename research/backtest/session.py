@@ -146,9 +146,14 @@ def result_document(
 ) -> dict[str, Any]:
     """Deterministic: no clock, no machine."""
     return {
-        "about": {**about, "version": product_version()}, "trades": trade_rows(result.trades), "stats": dict(figures),
-        "open_quantity": _text(result.open_quantity), "cash": _text(result.cash), "denials": dict(sorted(result.denials.items())),
-        "fingerprint": fingerprint, "data": dict(quality),
+        "about": {**about, "version": product_version()},
+        "trades": trade_rows(result.trades),
+        "stats": dict(figures),
+        "open_quantity": _text(result.open_quantity),
+        "cash": _text(result.cash),
+        "denials": dict(sorted(result.denials.items())),
+        "fingerprint": fingerprint,
+        "data": dict(quality),
     }
 
 

@@ -40,19 +40,27 @@ def statistics(
     annual = annual_return(float(curve[-1]) / start_cash, years)
     market_returns = np.diff(market) / market[:-1]
     return {
-        "start_cash": start_cash, "final_equity": float(curve[-1]), "total_return": float(curve[-1] / start_cash - 1),
-        "annual_return": annual, "volatility": float(returns.std(ddof=1) * math.sqrt(per_year)) if len(curve) > 1 else None,
-        "sharpe": sharpe(returns, per_year), "sortino": sortino(returns, per_year),
+        "start_cash": start_cash,
+        "final_equity": float(curve[-1]),
+        "total_return": float(curve[-1] / start_cash - 1),
+        "annual_return": annual,
+        "volatility": float(returns.std(ddof=1) * math.sqrt(per_year)) if len(curve) > 1 else None,
+        "sharpe": sharpe(returns, per_year),
+        "sortino": sortino(returns, per_year),
         "downside_deviation": downside(returns) * math.sqrt(per_year),
-        "max_drawdown": depth, "max_drawdown_candles": length,
+        "max_drawdown": depth,
+        "max_drawdown_candles": length,
         "max_drawdown_days": length / per_year * 365 if per_year else None,
         "calmar": annual / depth if annual is not None and depth else None,
-        "var_95": value_at_risk(returns), "cvar_95": expected_shortfall(returns),
-        "beta": beta(returns[1:], market_returns), "correlation": correlation(returns[1:], market_returns),
+        "var_95": value_at_risk(returns),
+        "cvar_95": expected_shortfall(returns),
+        "beta": beta(returns[1:], market_returns),
+        "correlation": correlation(returns[1:], market_returns),
         "buy_and_hold_return": float(market[-1] / market[0] - 1),
         "buy_and_hold_drawdown": drawdown(market)[0],
         "time_in_market": time_in_market(trades, int(times[0]), int(times[-1])),
-        "periods_per_year": per_year, "candles": len(curve),
+        "periods_per_year": per_year,
+        "candles": len(curve),
         "monthly_returns": monthly_returns(curve, times, start_cash),
         "rolling_returns": {str(days): rolling_return(curve, times, days) for days in ROLLING_DAYS},
         **trade_figures(trades, start_cash, depth),
@@ -133,7 +141,9 @@ def monthly_returns(curve: Floats, ts: NDArray[np.int64], start_cash: float) -> 
     last = np.append(np.flatnonzero(months[1:] != months[:-1]), len(months) - 1)
     ends = curve[last]
     before = np.concatenate(([start_cash], ends[:-1]))
-    return {str(months[row]): float(ends[place] / before[place] - 1) for place, row in enumerate(last) if before[place] > 0}
+    return {
+        str(months[row]): float(ends[place] / before[place] - 1) for place, row in enumerate(last) if before[place] > 0
+    }
 
 
 def rolling_return(curve: Floats, ts: NDArray[np.int64], days: int) -> Mapping[str, float] | None:
@@ -147,5 +157,8 @@ def rolling_return(curve: Floats, ts: NDArray[np.int64], days: int) -> Mapping[s
         return None
     grown = curve[ends] / np.maximum(curve[starts[ends]], 1e-300) - 1
     return {
-        "best": float(grown.max()), "worst": float(grown.min()), "mean": float(grown.mean()), "latest": float(grown[-1]),
+        "best": float(grown.max()),
+        "worst": float(grown.min()),
+        "mean": float(grown.mean()),
+        "latest": float(grown[-1]),
     }

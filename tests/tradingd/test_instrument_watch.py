@@ -10,7 +10,8 @@ from bus.messages.header import Message
 from bus.messages.system import InstrumentChanged
 from exchanges.binance.rest import VenueError
 from market.instrument import Instrument
-from tests.tradingd.live_runtime import BTC, ETH, Scene
+from tests.orders.trading import BTC, ETH
+from tests.tradingd.live_runtime import Scene
 from tradingd.instrument_watch import InstrumentWatch
 
 D = Decimal

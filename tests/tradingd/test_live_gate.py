@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from bus.clock import LiveClock
 from risk.limits import RiskLimits
 from tradingd import composition
 from tradingd.live_gate import check_live
 from tradingd.settings import ConfigError, Settings, VenueSettings
-from tradingd.venue_access import check_addresses, dialect_of, own_addresses
+from tradingd.venue_access import check_addresses, dialect_of, make_live_venue, own_addresses
 
 CONSENT = {"TRADINGD_ALLOW_LIVE": "yes"}
 REAL = VenueSettings(rest_url="https://api.binance.com", ws_url="wss://stream.binance.com:9443/stream")
@@ -17,7 +18,7 @@ HERE = VenueSettings(rest_url="http://127.0.0.1:1", ws_url="ws://127.0.0.1:1/str
 
 
 def live(venue: str = "binance", **more: Any) -> Settings:
-    return Settings.model_validate({"mode": "live", "venue": venue, "venues": {venue: {}}, **more})
+    return Settings.model_validate({"mode": "live", "venue": venue, "venues": {venue: {}}} | more)
 
 
 def gate(data_dir: Path, settings: Settings, urls: VenueSettings = REAL, environ: dict[str, str] | None = None) -> None:
@@ -71,6 +72,21 @@ def test_the_limits_without_a_setting_pass(tmp_path: Path) -> None:
 def test_a_venue_reached_through_ccxt_is_for_paper(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="paper"):
         gate(tmp_path, live("kraken"))
+
+
+# ---- the pace ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("venue", "risk", "pace"), [
+    ({}, {}, 15), ({}, {"orders_per_second": 4}, 15), ({}, {"orders_per_second": 100}, 150),
+    ({"private_per_s": 7}, {"orders_per_second": 100}, 7),
+])
+def test_private_requests_follow_the_pace_of_orders_unless_said_otherwise(
+    venue: dict[str, int], risk: dict[str, int], pace: float
+) -> None:
+    settings = live(venues={"binance": venue}, risk=risk)
+    made = make_live_venue(settings, HERE, LiveClock(), [], on_report=lambda _: None, on_problem=lambda _: None)
+    assert made._config.private_per_s == pace  # type: ignore[attr-defined]
 
 
 # ---- addresses -------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def test_a_buy_with_protection_is_a_bracket_of_which_one_leg_sells(desk: Desk) -
     assert entry["protection"]["stop_ratio"] == "0.02"
     desk.scene.settle_venue()
     legs = [order for order in desk.client.get("/api/orders?limit=50") if order["parent_id"] == entry["id"]]
-    assert sorted(leg["type"] for leg in legs) == ["stop", "stop", "trailing"]
+    assert sorted(leg["type"] for leg in legs) == ["stop", "take_profit", "trailing"]
     desk.scene.price(BTC, "103.3")
     desk.scene.settle_venue()
     states = sorted(desk.client.get(f"/api/orders/{leg['id']}")["state"] for leg in legs)

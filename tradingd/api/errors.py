@@ -16,6 +16,7 @@ from tradingd.control import ControlConflictError, ControlUnavailableError
 from tradingd.read_model_views import DenialView
 
 _PARTS = re.compile(r"(\{[^}]+\})")
+_BRANCH = re.compile(r"(function-[a-z]+|literal|constrained-[a-z]+|is-instance|lax-or-strict|json-or-python)\[.*\]", re.S)
 INVALID_FAMILY = "E004"
 """Invalid request: the family of everything that was refused before the rules were asked."""
 
@@ -141,8 +142,12 @@ def invalid_body(error: RequestValidationError) -> dict[str, Any]:
     errors = []
     for problem in error.errors():
         places = () if problem["type"] == "json_invalid" else problem["loc"]  # there it is an offset, no field
-        field = ".".join(str(part) for part in places if part not in ("body", "query", "path", "header"))
-        errors.append({"field": field or "body", "message": _remedy(problem)})
+        field = ".".join(str(part) for part in places if not _is_no_field(part)) or "body"
+        known = next((each for each in errors if each["field"] == field), None)
+        if known is None:
+            errors.append({"field": field, "message": _remedy(problem)})
+        elif known["message"] != _remedy(problem):  # a field that may be this or that, and is neither
+            known["message"] += f"; or {_remedy(problem)}"
     errors = errors[:20]
     first = errors[0] if errors else {"field": "body", "message": "the request could not be read"}
     return {
@@ -150,6 +155,11 @@ def invalid_body(error: RequestValidationError) -> dict[str, Any]:
         "limit": first["message"], "message": f"{first['field']}: {first['message']}", "field": first["field"],
         "errors": errors,
     }
+
+
+def _is_no_field(part: str | int) -> bool:
+    """Where a request's part came from, or the validator's own name for one branch of a union: no field of anybody's."""
+    return part in ("body", "query", "path", "header") or bool(_BRANCH.fullmatch(str(part)))
 
 
 def _remedy(problem: Any) -> str:

@@ -2,24 +2,38 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
-from bus.messages.orders import KillAction, TrailKind
+from bus.messages.orders import KillAction, PriceSource, TrailKind, TrailSpec
 from market.money import ZERO, parse_decimal
 from tradingd.read_model_views import KillView, TradingView
 
+_HUNDRED: Final = Decimal(100)
 
-def _positive(value: object, info: ValidationInfo) -> Decimal:
+
+def _decimal(value: object, info: ValidationInfo) -> Decimal:
     if not isinstance(value, str):
         raise ValueError('write it as a decimal string such as "0.10": a JSON number has already lost digits')
     try:
         number = parse_decimal(value, info.field_name or "value")
     except ValueError as error:
         raise ValueError('not a plain decimal string such as "0.10"') from error
+    return number
+
+
+def _positive(value: object, info: ValidationInfo) -> Decimal:
+    number = _decimal(value, info)
     if number <= ZERO:
         raise ValueError("must be above 0")
+    return number
+
+
+def _not_negative(value: object, info: ValidationInfo) -> Decimal:
+    number = _decimal(value, info)
+    if number < ZERO:
+        raise ValueError("must be 0 or more")
     return number
 
 
@@ -29,6 +43,14 @@ Money = Annotated[
     WithJsonSchema(
         {"type": "string", "pattern": r"^(?!0(\.0+)?$)(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$", "examples": ["0.10"],
          "description": "A decimal string above 0; a JSON number is refused."}
+    ),
+]
+MoneyOrZero = Annotated[
+    Decimal,
+    BeforeValidator(_not_negative),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?$", "examples": ["0.10"],
+         "description": "A decimal string of 0 or more; a JSON number is refused."}
     ),
 ]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -50,10 +72,55 @@ class LoginRequest(Request):
 
 
 class TrailRequest(Request):
-    """How far a trailing order keeps from the best price: percent "2" means 2 %, absolute is in quote, atr in ATRs."""
+    """How far a trailing order keeps from the best price: percent "2" means 2 %, absolute is in quote, atr in ATRs.
+
+    `activation_price`: it trails only once the price gets there. `limit_offset` (percent): it leaves as a limit that
+    far beyond its trigger instead of at market; a sell nobody took goes at market after five seconds. `price_source`:
+    which price moves and fires it: the last trade's, the middle of the quote, or the side of the quote it would trade
+    with. `break_even` (percent): once the price has gained that much since it was armed, the trigger never lies on the
+    losing side of that start. `decay` (percent): each minute the distance shrinks by this share of itself as it was at
+    first, down to `decay_floor` (percent, or quote when `kind` is absolute or atr).
+    """
 
     kind: TrailKind
     value: Money
+    activation_price: Money | None = None
+    limit_offset: MoneyOrZero | None = None
+    price_source: PriceSource = "last"
+    break_even: Money | None = None
+    decay: Money | None = None
+    decay_floor: Money | None = None
+
+    def problem(self) -> tuple[str, str] | None:
+        """Field and remedy of a trail that could never fire or never be armed; None when it could."""
+        if self.kind == "percent" and self.value >= _HUNDRED:
+            return "value", "a trail of 100 % or more never fires: write a smaller number of percent"
+        for field in ("limit_offset", "break_even"):
+            percent: Decimal | None = getattr(self, field)
+            if percent is not None and percent >= _HUNDRED:
+                return field, "write a number of percent below 100"
+        if self.decay is not None and self.decay > _HUNDRED:
+            return "decay", "write a number of percent a minute, at most 100"
+        if self.decay is not None and self.decay_floor is None:
+            return "decay_floor", "a distance that decays needs the smallest it may become: add it"
+        if self.decay_floor is not None and self.decay is None:
+            return "decay_floor", "only a distance that decays has one: add decay, or remove it"
+        if self.decay_floor is not None and self.kind != "atr" and self.decay_floor > self.value:
+            return "decay_floor", "it is above the trail's own value: write a smaller one"
+        return None
+
+    def spec(self) -> TrailSpec:
+        """The trail it stands for: percents become ratios."""
+        is_percent = self.kind == "percent"
+        return TrailSpec(
+            self.kind, self.value / _HUNDRED if is_percent else self.value, self.activation_price,
+            _ratio(self.limit_offset), self.price_source, _ratio(self.break_even), _ratio(self.decay),
+            _ratio(self.decay_floor) if is_percent else self.decay_floor,
+        )
+
+
+def _ratio(percent: Decimal | None) -> Decimal | None:
+    return None if percent is None else percent / _HUNDRED
 
 
 class KillRequest(Request):

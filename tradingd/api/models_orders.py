@@ -119,9 +119,8 @@ class OrderRequest(Request):
 
 def trail_problem(field: str, trail: TrailRequest | None) -> tuple[str, str] | None:
     """A trail that could never fire."""
-    if trail is not None and trail.kind == "percent" and trail.value >= _HUNDRED:
-        return f"{field}.value", "a trail of 100 % or more never fires: write a smaller number of percent"
-    return None
+    problem = None if trail is None else trail.problem()
+    return None if problem is None else (f"{field}.{problem[0]}", problem[1])
 
 
 class ModifyRequest(Request):

@@ -1,6 +1,7 @@
 """Orders by hand: submit, change, cancel, close. The engine and its gate judge them like any other order."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Final
@@ -32,6 +33,7 @@ from tradingd.read_model_views import WORKING_STATES, OrderView
 
 _KEYED_PREFIX: Final = "td-k"
 _ADDED_FIELDS: Final = frozenset({"protection", "expire_at", "max_duration_s", "improve", "ends_with_day"})
+_TRAIL_DEFAULTS: Final = {"price_source": "last"}  # and None for the others
 _NS: Final = 1_000_000_000
 _HUNDRED: Final = Decimal(100)
 _CONFLICT: Final[Responses] = {409: {"model": ErrorBody, "description": "The state does not allow it any more"}}
@@ -146,6 +148,9 @@ def keyed_order_id(user: str, key: str, request: OrderRequest, symbol: str) -> C
     """td-k + 16 hex digits of user and key + 8 of the body: 28 characters, room for a protective suffix."""
     given = request.model_dump(mode="json")
     # What was added later counts only when it is used: the same request keeps its id over an upgrade.
+    for part in (given, given["protection"] or {}):
+        if part.get("trail"):
+            part["trail"] = {name: value for name, value in part["trail"].items() if value != _TRAIL_DEFAULTS.get(name)}
     body = {name: value for name, value in given.items() if value or name not in _ADDED_FIELDS} | {"symbol": symbol}
     text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     key_digest = hashlib.sha256(f"{user}\n{key}".encode()).hexdigest()[:16]
@@ -154,7 +159,8 @@ def keyed_order_id(user: str, key: str, request: OrderRequest, symbol: str) -> C
 
 def _refuse_other_body(control: Control, order_id: str) -> None:
     same_key = order_id[: len(_KEYED_PREFIX) + 16]
-    for known in control.read_model.order_fold.by_id:
+    fold = control.read_model.order_fold
+    for known in itertools.chain(fold.by_id, fold.forgotten_manual):
         if known.startswith(same_key) and len(known) == len(order_id) and known != order_id:
             raise ApiError(
                 409, "IDEMPOTENCY_CONFLICT", "this Idempotency-Key was used for another order: use a new key",
@@ -163,9 +169,7 @@ def _refuse_other_body(control: Control, order_id: str) -> None:
 
 
 def _trail(trail: TrailRequest | None) -> TrailSpec | None:
-    if trail is None:
-        return None
-    return TrailSpec(trail.kind, trail.value / _HUNDRED if trail.kind == "percent" else trail.value)
+    return None if trail is None else trail.spec()
 
 
 def _protection(request: OrderRequest) -> Protection | None:

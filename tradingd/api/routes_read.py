@@ -1,5 +1,6 @@
 """What can be looked at: health, status, agents, positions, orders and their traces, trades, performance."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Annotated, Final
 
@@ -11,6 +12,7 @@ from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_respon
 from tradingd.api.models import HealthAnswer, Responses
 from tradingd.control import Control
 from tradingd.execution_quality import QualityView
+from tradingd.read_model import order_view
 from tradingd.read_model_views import (
     FillView,
     OrderState,
@@ -86,7 +88,11 @@ async def orders(
 )
 async def order(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
     """One order with its history and fires."""
-    view = control.read_model.order(order_id)
+    model = control.read_model
+    view = model.order(order_id)
+    if view is None and model.is_past(order_id):
+        past = await asyncio.to_thread(model.past, order_id)
+        view = None if past is None else order_view(past.orders.by_id[order_id])
     if view is None:
         raise unknown_order(order_id)
     return json_response(view)
@@ -98,7 +104,9 @@ async def order(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
 )
 async def trace(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
     """Why this order exists and what came of it, from candle to fill, in order of time."""
-    entries = control.read_model.trace(order_id)
+    model = control.read_model
+    past = await asyncio.to_thread(model.past, order_id) if model.is_past(order_id) else None
+    entries = model.past_trace(order_id, past)
     if entries is None:
         raise unknown_order(order_id)
     return json_response([asdict(entry) for entry in entries])

@@ -78,8 +78,8 @@ async def live(urls: PracticeUrls, reports: list[ExecutionReport]) -> tuple[Bina
     instruments = await feed.instruments()
     await feed.close()
     venue = BinanceVenue(
-        BinanceConfig("practice", urls.rest_url, urls.ws_api_url, "key", "secret"), reports.append, LiveClock(),
-        instruments, jitter=lambda: 0.5,
+        BinanceConfig("practice", urls.rest_url, urls.ws_api_url, "key", "secret", private_per_s=1000), reports.append,
+        LiveClock(), instruments, jitter=lambda: 0.5,
     )
     await venue.start()
     await until(lambda: venue.stream.is_up)

@@ -290,10 +290,10 @@ def test_a_recorded_listing_is_used_where_it_is_there() -> None:
 
 @pytest.mark.parametrize(
     ("first", "now", "not_before", "expected"),
-    [(0, 0, 0, 0), (0, DAY_NS - 1, 0, 0), (0, 10 * DAY_NS, 0, 10), (0, 10 * DAY_NS - 1, 0, 9),
-     (5, 10 * DAY_NS, 10 * DAY_NS + 5, 10), (5, 10 * DAY_NS, 10 * DAY_NS + 6, 11), (5 * DAY_NS, DAY_NS, 0, -4)],
+    [(0, 0, 0, 0), (0, 7 * DAY_NS - 1, 0, 0), (0, 21 * DAY_NS, 0, 21), (0, 21 * DAY_NS - 1, 0, 14),
+     (5, 15 * DAY_NS, 14 * DAY_NS + 5, 14), (5, 15 * DAY_NS, 14 * DAY_NS + 6, 21), (5 * DAY_NS, DAY_NS, 0, -7)],
 )
-def test_the_shift_is_whole_days_within_the_last_day_but_not_too_early(
+def test_the_shift_is_whole_weeks_to_the_last_seven_days_but_not_too_early(
     first: int, now: int, not_before: int, expected: int
 ) -> None:
     assert shift_days(first, now, not_before) == expected

@@ -31,7 +31,11 @@ def walk(count: int, seed: int, interval: str = "1h", *, step: int = 400, keep: 
     ts = BEGIN + np.arange(count, dtype=np.int64) * interval_ns(interval)
     there = chance.random(count) < keep
     columns = CandleColumns.of(
-        ts, [*(ExactColumn(each, 2) for each in (first, high, low, close)), ExactColumn(chance.integers(1, 10**9, count), 5)],
+        ts,
+        [
+            *(ExactColumn(each, 2) for each in (first, high, low, close)),
+            ExactColumn(chance.integers(1, 10**9, count), 5),
+        ],
         np.zeros(count, np.int64),
     )
     return Bars(SYMBOL, interval, columns.take(there))

@@ -93,7 +93,9 @@ class BacktraderBands(_Sized):
             self.enter()
 
 
-def run_backtrader(bars: Bars, strategy: type, *, cash: float, stake: float, fee: float, **parameters: float) -> list[PeerTrade]:
+def run_backtrader(
+    bars: Bars, strategy: type, *, cash: float, stake: float, fee: float, **parameters: float
+) -> list[PeerTrade]:
     cerebro = backtrader.Cerebro(stdstats=False, tradehistory=True)
     cerebro.adddata(backtrader.feeds.PandasData(dataname=frame(bars)))
     cerebro.broker.setcash(cash)
@@ -149,7 +151,7 @@ class BacktestingBands(_Stepping):
     def init(self) -> None:
         close = pd.Series(self.data.Close)
         mean, deviation = close.rolling(self.window).mean(), close.rolling(self.window).apply(np.std, raw=True)
-        # It first asks at the second candle whose indicators are known, we and backtrader at the first: one value earlier
+        # It first asks at the second candle whose indicators are known, we and backtrader at the first: a value before
         # makes it ask there too.
         self.middle = self.I(lambda: mean.bfill(limit=1))
         self.lower = self.I(lambda: (mean - self.k * deviation).bfill(limit=1))
@@ -157,7 +159,9 @@ class BacktestingBands(_Stepping):
     def next(self) -> None:
         close = self.data.Close[-1]
         if self.position:
-            if close >= self.middle[-1] - 1e-12 * close:  # its prices are scaled, so that equal ones differ in the last bit
+            if (
+                close >= self.middle[-1] - 1e-12 * close
+            ):  # its prices are scaled, so that equal ones differ in the last bit
                 self.position.close()
         elif close < self.lower[-1] - 1e-12 * close:
             self.enter()
@@ -169,7 +173,13 @@ def run_backtesting(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test = FractionalBacktest(
-            frame(bars), strategy, fractional_unit=UNIT, cash=cash, commission=fee, trade_on_close=False, exclusive_orders=False,
+            frame(bars),
+            strategy,
+            fractional_unit=UNIT,
+            cash=cash,
+            commission=fee,
+            trade_on_close=False,
+            exclusive_orders=False,
         )
         stats = test.run(stake=stake, **parameters)
     rows = [

@@ -45,10 +45,17 @@ def cases() -> list[object]:
 
 
 def stretches() -> list[object]:
-    chosen = [(LONG_FILE, "BTC/USDT", 0), (LONG_FILE, "BTC/USDT", 30_000), (MANY_FILE, "1000SATS/USDT", 0), (MANY_FILE, "DOGE/USDT", 1500)]
+    chosen = [
+        (LONG_FILE, "BTC/USDT", 0),
+        (LONG_FILE, "BTC/USDT", 30_000),
+        (MANY_FILE, "1000SATS/USDT", 0),
+        (MANY_FILE, "DOGE/USDT", 1500),
+    ]
     return [
-        pytest.param(lambda file=file, symbol=symbol, first=first: recorded(shared_file(file), symbol, "1h", first, 4000),
-                     id=f"{symbol} from {first}")
+        pytest.param(
+            lambda file=file, symbol=symbol, first=first: recorded(shared_file(file), symbol, "1h", first, 4000),
+            id=f"{symbol} from {first}",
+        )
         for file, symbol, first in chosen
     ]
 
@@ -61,11 +68,17 @@ class TestTradeForTrade:
 
     def test_the_crossover_trades_as_in_backtesting_py(self, make: object) -> None:
         bars: Bars = make()  # type: ignore[operator]
-        same(run(bars, SmaCross(20, 50), stake=STAKE, fee=FEE).trades, run_backtesting(bars, BacktestingCross, **MONEY)[0])
+        same(
+            run(bars, SmaCross(20, 50), stake=STAKE, fee=FEE).trades,
+            run_backtesting(bars, BacktestingCross, **MONEY)[0],
+        )
 
     def test_mean_reversion_trades_as_in_backtrader(self, make: object) -> None:
         bars: Bars = make()  # type: ignore[operator]
-        same(run(bars, BollingerReversion(20, 2.0), stake=STAKE, fee=FEE).trades, run_backtrader(bars, BacktraderBands, **MONEY))
+        same(
+            run(bars, BollingerReversion(20, 2.0), stake=STAKE, fee=FEE).trades,
+            run_backtrader(bars, BacktraderBands, **MONEY),
+        )
 
     def test_mean_reversion_trades_as_in_backtesting_py(self, make: object) -> None:
         bars: Bars = make()  # type: ignore[operator]

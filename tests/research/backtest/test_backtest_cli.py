@@ -1,4 +1,4 @@
-"""`tradelab backtest`, `sessions` and `report` as a person types them, each in a process of its own where it matters."""
+"""`tradelab backtest`, `sessions` and `report` as a person types them, in processes of their own where it matters."""
 
 import json
 import os
@@ -47,7 +47,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = walk(1500, 31).columns
     names = ("open", "high", "low", "close", "volume")
     lines = ["ts,open,high,low,close,volume"]
-    for ts, *numbers in zip(columns.ts_ns // 10**6, *(getattr(columns, name).decimals() for name in names), strict=True):
+    for ts, *numbers in zip(
+        columns.ts_ns // 10**6, *(getattr(columns, name).decimals() for name in names), strict=True
+    ):
         lines.append(",".join(map(str, (ts, *numbers))))
     (folder / "walk.csv").write_text("\n".join(lines) + "\n")
     (folder / "momentum.py").write_text(RULE)
@@ -60,7 +62,9 @@ def call(place: Path, *words: str) -> Any:
 
 
 def backtest(place: Path, *words: str) -> Any:
-    return call(place, "backtest", "--data", str(place / "walk.csv"), "--symbol", "BTC/USDT", "--timeframe", "1h", *words)
+    return call(
+        place, "backtest", "--data", str(place / "walk.csv"), "--symbol", "BTC/USDT", "--timeframe", "1h", *words
+    )
 
 
 def test_the_named_fields_are_in_the_output(place: Path) -> None:
@@ -69,7 +73,9 @@ def test_the_named_fields_are_in_the_output(place: Path) -> None:
     assert answer.exit_code == 0, answer.output
     document = json.loads(out.read_text())
     assert len(document["trades"]) > 5
-    assert {"symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "quantity", "fees", "pnl"} <= set(document["trades"][0])
+    assert {"symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "quantity", "fees", "pnl"} <= set(
+        document["trades"][0]
+    )
     assert len(document["equity"]) == 1500
     assert re.fullmatch("[0-9a-f]{64}", document["fingerprint"])
     assert document["stats"]["trades"] == len(document["trades"])
@@ -82,8 +88,22 @@ def test_the_same_run_gives_the_same_bytes_whatever_the_hash_seed(place: Path, s
     for seed in ("0", "1", "271828"):
         out = place / f"seed-{seed}.json"
         command = [
-            sys.executable, "-m", "research", "backtest", "--strategy", strategy, "--data", str(place / "walk.csv"), "--symbol",
-            "BTC/USDT", "--timeframe", "1h", "--json", str(out), "--data-dir", str(place / f"data-{seed}"),
+            sys.executable,
+            "-m",
+            "research",
+            "backtest",
+            "--strategy",
+            strategy,
+            "--data",
+            str(place / "walk.csv"),
+            "--symbol",
+            "BTC/USDT",
+            "--timeframe",
+            "1h",
+            "--json",
+            str(out),
+            "--data-dir",
+            str(place / f"data-{seed}"),
         ]
         root = Path(__file__).resolve().parents[3]
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)}
@@ -110,7 +130,9 @@ def test_a_rule_of_a_file_named_by_a_config(place: Path) -> None:
 
 
 def test_a_rule_that_looks_ahead_fails_the_run_and_the_session_says_so(place: Path) -> None:
-    answer = backtest(place, "--strategy", f"{place}/peeking.py:Peeking", "--name", "peeking", "--json", str(place / "no.json"))
+    answer = backtest(
+        place, "--strategy", f"{place}/peeking.py:Peeking", "--name", "peeking", "--json", str(place / "no.json")
+    )
     assert answer.exit_code == 1
     assert "looks ahead" in answer.output
     assert not (place / "no.json").exists()
@@ -120,12 +142,19 @@ def test_a_rule_that_looks_ahead_fails_the_run_and_the_session_says_so(place: Pa
     assert "is failed" in shown.output
 
 
-@pytest.mark.parametrize(("words", "code", "says"), [
-    (("--strategy", "none_such"), 2, "sma_cross"), (("--strategy", "sma_cross", "--param", "quick=3"), 2, "fast, slow"),
-    (("--strategy", "sma_cross", "--param", "fast=60"), 2, "fast < slow"), (("--strategy", "sma_cross", "--cash", "much"), 2, "cash"),
-    (("--strategy", "sma_cross", "--fee", "2"), 2, "fee"), (("--strategy", "sma_cross", "--name", "a/b"), 2, "letters"),
-    (("--strategy", "sma_cross", "--start", "2099-01-01"), 7, "tradelab data"), ((), 2, "strategy"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("--strategy", "none_such"), 2, "sma_cross"),
+        (("--strategy", "sma_cross", "--param", "quick=3"), 2, "fast, slow"),
+        (("--strategy", "sma_cross", "--param", "fast=60"), 2, "fast < slow"),
+        (("--strategy", "sma_cross", "--cash", "much"), 2, "cash"),
+        (("--strategy", "sma_cross", "--fee", "2"), 2, "fee"),
+        (("--strategy", "sma_cross", "--name", "a/b"), 2, "letters"),
+        (("--strategy", "sma_cross", "--start", "2099-01-01"), 7, "tradelab data"),
+        ((), 2, "strategy"),
+    ],
+)
 def test_what_is_wrong_is_said_with_a_code(place: Path, words: tuple[str, ...], code: int, says: str) -> None:
     answer = backtest(place, *words)
     assert answer.exit_code == code
@@ -134,7 +163,9 @@ def test_what_is_wrong_is_said_with_a_code(place: Path, words: tuple[str, ...], 
 
 def test_start_and_end_choose_a_stretch(place: Path) -> None:
     out = place / "stretch.json"
-    answer = backtest(place, "--strategy", "sma_cross", "--start", "2024-01-10", "--end", "2024-01-20", "--json", str(out))
+    answer = backtest(
+        place, "--strategy", "sma_cross", "--start", "2024-01-10", "--end", "2024-01-20", "--json", str(out)
+    )
     assert answer.exit_code == 0, answer.output
     document = json.loads(out.read_text())
     assert len(document["equity"]) == 240
@@ -155,7 +186,17 @@ class TestTheReport:
     def test_it_is_one_file_that_asks_nothing_of_a_network_and_runs_no_script(self, place: Path) -> None:
         backtest(place, "--strategy", "sma_cross", "--name", "shown")
         out = place / "shown.html"
-        answer = call(place, "report", "shown", "--out", str(out), "--csv", str(place / "shown.csv"), "--json", str(place / "shown.json"))
+        answer = call(
+            place,
+            "report",
+            "shown",
+            "--out",
+            str(out),
+            "--csv",
+            str(place / "shown.csv"),
+            "--json",
+            str(place / "shown.json"),
+        )
         assert answer.exit_code == 0, answer.output
         text = out.read_text()
         assert not re.search(r"https?:|//cdn|<script|<link|@import|src=|url\(", text)

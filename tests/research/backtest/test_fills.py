@@ -14,7 +14,14 @@ DAY = 86_400 * 10**9
 
 
 def test_a_wish_at_a_close_fills_at_the_next_open() -> None:
-    bars = of_rows([("100", "110", "90", "105"), ("107", "120", "100", "118"), ("119", "125", "115", "120"), ("121", "121", "121", "121")])
+    bars = of_rows(
+        [
+            ("100", "110", "90", "105"),
+            ("107", "120", "100", "118"),
+            ("119", "125", "115", "120"),
+            ("121", "121", "121", "121"),
+        ]
+    )
     result = run(bars, Script((0, "buy", {}), (1, "sell", {})), stake="0.9")
     (trade,) = result.trades
     assert (trade.entry_ts, trade.entry_price) == (BEGIN + DAY, Decimal(107))
@@ -42,7 +49,9 @@ def test_what_is_held_at_the_end_is_marked_and_is_no_trade() -> None:
 
 
 def test_an_entry_that_the_cash_does_not_suffice_for_after_a_gap_is_refused_and_the_next_is_taken() -> None:
-    bars = of_rows([("100", "100", "100", "100"), ("150", "150", "150", "150"), ("150", "150", "150", "150"), ("150",) * 4])
+    bars = of_rows(
+        [("100", "100", "100", "100"), ("150", "150", "150", "150"), ("150", "150", "150", "150"), ("150",) * 4]
+    )
     result = run(bars, Script((0, "buy", {}), (1, "buy", {})))
     assert result.rejected == 1
     assert result.open_quantity == Decimal(66)
@@ -50,13 +59,21 @@ def test_an_entry_that_the_cash_does_not_suffice_for_after_a_gap_is_refused_and_
 
 def test_many_refused_entries_do_not_stop_the_rule() -> None:
     rows = [("100", "100", "100", "100"), ("150", "150", "100", "100")] * 30
-    result = run(of_rows(rows), Script(*[(index, "buy", {}) for index in range(0, 58, 2)], (58, "buy", {"fraction": 0.5})))
+    result = run(
+        of_rows(rows), Script(*[(index, "buy", {}) for index in range(0, 58, 2)], (58, "buy", {"fraction": 0.5}))
+    )
     assert result.rejected == 29
     assert result.open_quantity == Decimal(50)
 
 
 def test_spread_and_slippage_are_paid_on_both_sides_and_the_fee_on_what_is_paid() -> None:
-    result = run(flat(["100"] * 4), Script((0, "buy", {"fraction": 0.5}), (1, "sell", {})), fee="0.001", spread="0.002", slippage="0.003")
+    result = run(
+        flat(["100"] * 4),
+        Script((0, "buy", {"fraction": 0.5}), (1, "sell", {})),
+        fee="0.001",
+        spread="0.002",
+        slippage="0.003",
+    )
     (trade,) = result.trades
     assert (trade.entry_price, trade.exit_price) == (Decimal("100.4"), Decimal("99.6"))
     assert trade.fees == trade.quantity * (Decimal("100.4") + Decimal("99.6")) * Decimal("0.001")
@@ -96,8 +113,10 @@ class TestExitsInsideACandle:
         assert (trade.exit_price, trade.exit_reason) == (Decimal(180), "trail")
 
     def test_a_price_that_doubles_and_halves_within_a_candle_is_believed(self) -> None:
-        """Live the engine waits for a second print before it believes such a price; a candle is history, and happened."""
-        bars = of_rows([("100",) * 4, ("100", "1000", "10", "50"), ("500", "500", "500", "500"), ("500",) * 4, ("500",) * 4])
+        """Live the engine waits for a second print before it believes such a price; a candle did happen."""
+        bars = of_rows(
+            [("100",) * 4, ("100", "1000", "10", "50"), ("500", "500", "500", "500"), ("500",) * 4, ("500",) * 4]
+        )
         first = run(bars, Script((0, "buy", {"trail": 0.95}), (2, "buy", {"fraction": 0.5})))
         assert [each.exit_price for each in first.trades] == [Decimal(50)]
         assert first.open_quantity > 0
@@ -134,7 +153,9 @@ class TestExitsInsideACandle:
         self, moves: list[tuple[int, int, int, int]], stop: float | None, target: float | None, trail: float | None,
     ) -> None:
         rows = [(str(a), str(max(a, b, c, d)), str(min(a, b, c, d)), str(d)) for a, b, c, d in moves]
-        exits = {"fraction": 0.5} | {name: value for name, value in (("stop", stop), ("target", target), ("trail", trail)) if value}
+        exits = {"fraction": 0.5} | {
+            name: value for name, value in (("stop", stop), ("target", target), ("trail", trail)) if value
+        }
         result = run(of_rows(rows), Script(*[(index, "buy", exits) for index in range(0, len(rows), 3)]), fee="0.002")
         for trade in result.trades:
             row = rows[(trade.exit_ts - BEGIN) // DAY]
@@ -173,10 +194,14 @@ class TestWhatTheRuleSees:
                 if context.index == 3:
                     raise KeyError("nothing")
 
-        with pytest.raises(RuleError, match=r"at candle 2: KeyError: 'nothing' \(.*test_fills\.py:\d+\)|at candle 3: KeyError"):
+        with pytest.raises(
+            RuleError, match=r"at candle 2: KeyError: 'nothing' \(.*test_fills\.py:\d+\)|at candle 3: KeyError"
+        ):
             run(flat(["100"] * 5), Broken())
 
-    @pytest.mark.parametrize("wish", [{"fraction": 0.0}, {"fraction": 1.5}, {"stop": -0.1}, {"trail": float("nan")}, {"target": 0.0}])
+    @pytest.mark.parametrize(
+        "wish", [{"fraction": 0.0}, {"fraction": 1.5}, {"stop": -0.1}, {"trail": float("nan")}, {"target": 0.0}]
+    )
     def test_a_ratio_that_cannot_be_one_is_refused_by_name(self, wish: dict[str, float]) -> None:
         with pytest.raises(RuleError, match=next(iter(wish))):
             run(flat(["100"] * 3), Script((1, "buy", wish)))

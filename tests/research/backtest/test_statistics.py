@@ -1,4 +1,4 @@
-"""Every figure against an independent computation: backtesting.py where it means the same, pandas and sums elsewhere."""
+"""Every figure against an independent computation: backtesting.py where it means the same, else pandas and sums."""
 
 import math
 from decimal import Decimal
@@ -42,15 +42,21 @@ def series(bars: Bars, result: Result) -> pd.Series:
     return pd.Series(result.equity, index=pd.to_datetime(bars.ts))
 
 
-@pytest.mark.parametrize(("name", "theirs", "factor"), [
-    ("total_return", "Return [%]", 0.01), ("final_equity", "Equity Final [$]", 1.0),
-    ("buy_and_hold_return", "Buy & Hold Return [%]", 0.01), ("trades", "# Trades", 1.0), ("win_rate", "Win Rate [%]", 0.01),
-    ("max_drawdown", "Max. Drawdown [%]", -0.01),
-])
+@pytest.mark.parametrize(
+    ("name", "theirs", "factor"),
+    [
+        ("total_return", "Return [%]", 0.01),
+        ("final_equity", "Equity Final [$]", 1.0),
+        ("buy_and_hold_return", "Buy & Hold Return [%]", 0.01),
+        ("trades", "# Trades", 1.0),
+        ("win_rate", "Win Rate [%]", 0.01),
+        ("max_drawdown", "Max. Drawdown [%]", -0.01),
+    ],
+)
 def test_figures_that_backtesting_py_defines_alike(
     bars: Bars, ours: dict[str, Any], name: str, theirs: str, factor: float,
 ) -> None:
-    """Its Sharpe, Sortino, profit factor and expectancy are others: daily returns compounded, and percents of each trade."""
+    """Its Sharpe, Sortino, profit factor and expectancy are others: of daily returns, of percents a trade."""
     _, stats = run_backtesting(bars, BacktestingCross, cash=10_000.0, stake=0.95, fee=0.001)
     if name == "buy_and_hold_return":  # it begins where the indicators do
         expected = bars.close[-1] / bars.close[49] - 1
@@ -90,7 +96,9 @@ class TestOfTheCurve:
         assert ours["var_95"] == pytest.approx(-worst, rel=1e-9)
         assert ours["cvar_95"] == pytest.approx(-returns[returns <= worst].mean(), rel=1e-9)
 
-    def test_beta_and_correlation_as_pandas_computes_them(self, bars: Bars, ours: dict[str, Any], series: pd.Series) -> None:
+    def test_beta_and_correlation_as_pandas_computes_them(
+        self, bars: Bars, ours: dict[str, Any], series: pd.Series
+    ) -> None:
         market = pd.Series(bars.close, index=series.index).pct_change().dropna()
         returns = series.pct_change().dropna()
         assert ours["beta"] == pytest.approx(returns.cov(market) / market.var(), rel=1e-9)
@@ -140,7 +148,10 @@ class TestOfTrades:
         assert (figures["largest_win"], figures["largest_loss"]) == (max(profits), min(profits))
 
     def test_streaks_holds_hours_and_weekdays(self) -> None:
-        trades = [_trade(hour, pnl, hold) for hour, pnl, hold in ((0, 1, 10), (0, 3, 20), (5, -1, 30), (24 + 5, 2, 40), (48, -9, 50))]
+        trades = [
+            _trade(hour, pnl, hold)
+            for hour, pnl, hold in ((0, 1, 10), (0, 3, 20), (5, -1, 30), (24 + 5, 2, 40), (48, -9, 50))
+        ]
         figures = trade_figures(trades, 1000.0, 0.1)
         assert (figures["longest_winning_streak"], figures["longest_losing_streak"]) == (2, 1)
         assert (figures["average_hold_s"], figures["longest_hold_s"]) == (30.0, 50.0)
@@ -151,7 +162,9 @@ class TestOfTrades:
     def test_without_trades_nothing_is_claimed(self) -> None:
         figures = trade_figures([], 1000.0, 0.0)
         assert figures["trades"] == 0
-        assert {figures[name] for name in ("win_rate", "profit_factor", "expectancy", "best_hour", "recovery_factor")} == {None}
+        assert {
+            figures[name] for name in ("win_rate", "profit_factor", "expectancy", "best_hour", "recovery_factor")
+        } == {None}
 
     def test_execution_tells_the_wait_from_the_slippage(self) -> None:
         figures = execution_figures([("buy", 100.0, 101.0, 102.01), ("sell", 100.0, 99.0, 98.01)], 1, 1)
@@ -161,7 +174,9 @@ class TestOfTrades:
         assert figures["shortfall_bps"] == pytest.approx(200.0)
 
     def test_slippage_of_a_run_is_what_it_was_told_to_be(self) -> None:
-        result = run(flat(["100"] * 6), Script((0, "buy", {"fraction": 0.5}), (2, "sell", {})), spread="0.002", slippage="0.0005")
+        result = run(
+            flat(["100"] * 6), Script((0, "buy", {"fraction": 0.5}), (2, "sell", {})), spread="0.002", slippage="0.0005"
+        )
         figures = execution_figures(result.decision_prices, result.rejected, 0)
         assert figures["slippage_bps"] == pytest.approx(15.0)
         assert figures["wait_bps"] == pytest.approx(0.0)
@@ -198,4 +213,14 @@ def _fees_of_open(result: Result) -> float:
 
 def _trade(hour: int, pnl: int, hold: int) -> Trade:
     at = BEGIN + hour * 3600 * 10**9  # a Monday
-    return Trade("BTC/USDT", "long", at, Decimal(100), at + hold * 10**9, Decimal(100 + pnl), Decimal(1), Decimal(0), Decimal(pnl))
+    return Trade(
+        "BTC/USDT",
+        "long",
+        at,
+        Decimal(100),
+        at + hold * 10**9,
+        Decimal(100 + pnl),
+        Decimal(1),
+        Decimal(0),
+        Decimal(pnl),
+    )

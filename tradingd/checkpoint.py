@@ -1,0 +1,183 @@
+"""From the journal to living parts, by the newest checkpoint that is good and the records behind it; and new ones.
+
+Each record is decoded once and folded into everything. A checkpoint is passed over when it is damaged, of another
+program or no place in this journal; then the one before it serves, else the whole journal. `problems` tells what is
+wrong with one (a checkpoint of another program is no problem).
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from bus.messages.header import Message
+from orders.engine import Engine
+from store.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    CheckpointKind,
+    ForeignCheckpointError,
+    folder_of,
+    paths_of,
+    read_checkpoint,
+    write_checkpoint,
+)
+from store.journal import Position
+from tradingd.checkpoint_graph import GraphError
+from tradingd.checkpoint_parts import (
+    ENGINE,
+    MODEL,
+    Scope,
+    program,
+    read_engine_into,
+    read_model_into,
+    write_engine,
+    write_model,
+)
+from tradingd.message_journal import MessageJournal, no_collection
+from tradingd.read_model import ReadModel
+from tradingd.session import PastSessions
+
+KEPT_MESSAGES: Final = 150_000
+"""Messages behind the checkpoint held in memory between the two folds of a start; of more each is decoded twice."""
+
+_SCOPE: Final = "scope.json"
+_log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """One start on a journal: `past` and `model`, both new, at once, the engine when its instruments are known.
+
+    Without `use_checkpoints` the journal is read plainly, twice: that of a replay gives only what lies before its cut.
+    Raises `JournalError`.
+    """
+
+    def __init__(
+        self, journal: MessageJournal, past: PastSessions, model: ReadModel, *, use_checkpoints: bool = True,
+    ) -> None:
+        self._journal = journal
+        self._past = past
+        self._model = model
+        self.checkpoint: Checkpoint | None = None
+        self.problems: list[str] = []
+        self.is_engine_restored = False
+        """The engine's part came from the checkpoint, too."""
+        self.end: Position | None = None
+        """How far the journal was folded; None for an empty one."""
+        self._tail: list[Message] | None = []
+        with no_collection():
+            if use_checkpoints:
+                self._load()
+                self._fold_model()
+            else:
+                self._tail = None
+                for message in journal.read():
+                    past.apply(message)
+                    model.apply(message)
+
+    @property
+    def checkpointed(self) -> int:
+        """How many records the checkpoint spared."""
+        return self.checkpoint.position.records if self.checkpoint is not None else 0
+
+    def fold_engine(self, engine: Engine, scope: Scope) -> None:
+        """Restore an engine that was made for `scope` and has done nothing yet. Once only."""
+        with no_collection():
+            if self.checkpoint is not None:
+                try:
+                    read_engine_into(self.checkpoint.sections[ENGINE], engine, scope)
+                    self.is_engine_restored = True
+                except (GraphError, KeyError) as error:
+                    _log.info("the whole journal is folded for the engine: %s", error)
+            for message in self._messages():
+                engine.restore(message)
+        self._tail = None
+
+    def _messages(self) -> Iterable[Message]:
+        start = self.checkpoint.position if self.checkpoint is not None and self.is_engine_restored else None
+        if self._tail is not None and (self.is_engine_restored or self.checkpoint is None):
+            return self._tail
+        return self._journal.read() if start is None else self._read(start)
+
+    def _read(self, start: Position) -> Iterator[Message]:
+        for _, messages in self._journal.read_from(start):
+            yield from messages
+
+    def _load(self) -> None:
+        for path in paths_of(self._journal.path):
+            try:
+                found = read_checkpoint(path, program())
+                if not self._journal.holds(found.position):
+                    raise CheckpointError(f"{path}: of another journal, or the journal has lost its end")
+                read_model_into(found.sections[f"{MODEL} {self._model.quote}"], self._past, self._model)
+            except ForeignCheckpointError as error:
+                _log.info("checkpoint passed over: %s", error)
+            except (CheckpointError, GraphError, KeyError) as error:
+                problem = str(error) if isinstance(error, CheckpointError) else f"{path}: {error}"
+                _log.warning("checkpoint passed over, the start takes longer: %s", problem)
+                self.problems.append(problem)
+            else:
+                self.checkpoint = found
+                return
+
+    def _fold_model(self) -> None:
+        start = self.end = self.checkpoint.position if self.checkpoint is not None else None
+        past, model = self._past, self._model
+        for position, messages in self._journal.read_from(start):
+            for message in messages:
+                past.apply(message)
+                model.apply(message)
+            self.end = position
+            if self._tail is not None:
+                self._tail += messages
+                if len(self._tail) > KEPT_MESSAGES:
+                    self._tail = None
+
+
+def note_scope(journal: Path, scope: Scope) -> None:
+    """Write down what the engine trades, for those who make checkpoints. Raises `CheckpointError`."""
+    path = folder_of(journal) / _SCOPE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temporary = path.with_name(f"{_SCOPE}.new")
+        temporary.write_bytes(scope.to_json())
+        temporary.replace(path)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error}). Free disk space or mend the rights.") from error
+
+
+def noted_scope(journal: Path) -> Scope:
+    """Raises `CheckpointError`."""
+    path = folder_of(journal) / _SCOPE
+    try:
+        return Scope.from_json(path.read_bytes())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: nothing to go by ({error}). Start the daemon once on this journal.") from error
+
+
+def make_checkpoint(journal: Path, kind: CheckpointKind) -> Checkpoint | None:
+    """Fold a journal, by the last checkpoint, and write a new one; None when there is nothing new.
+
+    Only reads the journal: a daemon may be writing to it. Raises `JournalError` and `CheckpointError`.
+    """
+    scope = noted_scope(journal)
+    reader = MessageJournal.open(journal, read_only=True)
+    try:
+        past, model = PastSessions(), ReadModel(scope.quote)
+        recovery = Recovery(reader, past, model)
+        engine = scope.engine()
+        recovery.fold_engine(engine, scope)
+    finally:
+        reader.close()
+    if recovery.end is None or (recovery.is_engine_restored and recovery.end.records == recovery.checkpointed):
+        return None
+    try:
+        with no_collection():
+            sections = {
+                f"{MODEL} {scope.quote}": write_model(past, model), ENGINE: write_engine(engine, scope),
+            }
+    except GraphError as error:
+        raise CheckpointError(f"{journal}: {error}") from error
+    made = Checkpoint(program(), kind, recovery.end, sections)
+    write_checkpoint(journal, made)
+    return made
