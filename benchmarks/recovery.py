@@ -71,5 +71,5 @@ def _recover(path: Path, *, use_checkpoints: bool) -> float:
     engine.finish_restore(START * 2)
     seconds = time.perf_counter() - begin
     journal.close()
-    assert recovery.is_engine_restored == use_checkpoints, recovery.problems  # noqa: S101
+    assert recovery.is_engine_restored == use_checkpoints, recovery.problems
     return seconds

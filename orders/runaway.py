@@ -50,5 +50,9 @@ def _latch(desk: Desk, reason: str) -> None:
 
 def tell_unlisted(desk: Desk) -> None:
     """Once a second: how many denials were only counted."""
-    for text in desk.unlisted.due(desk.now):
-        desk.alert("warning", "Denials in bulk", text)
+    for fact in desk.unlisted.due(desk.now):
+        desk.emit(fact)
+        desk.alert(
+            "warning", "Denials in bulk",
+            f"{fact.count} more orders ({fact.origin}) were denied with {fact.code}: counted, not listed one by one.",
+        )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from bus.messages.orders import DenialsCounted, Origin
 from market.interval import SECOND_NS
 from orders.denied_attempts import WINDOW_NS
 
@@ -32,9 +33,9 @@ class Unlisted:
     """Which denials are listed. Its memory is not restored: it is about the journal's size, not about money."""
 
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str], _Tally] = {}
+        self._tallies: dict[tuple[str, Origin], _Tally] = {}
 
-    def lists(self, code: str, origin: str, now: int) -> bool:
+    def lists(self, code: str, origin: Origin, now: int) -> bool:
         """Is this denial one of the first? If not, it is counted. Both keys are few: codes and origins."""
         tally = self._tallies.setdefault((code, origin), _Tally())
         if now - tally.second_ns >= SECOND_NS:
@@ -48,9 +49,9 @@ class Unlisted:
         tally.counted += 1
         return False
 
-    def due(self, now: int) -> Iterator[str]:
-        """One sentence for each kind of denial that was counted: soon after it began, then once a minute."""
+    def due(self, now: int) -> Iterator[DenialsCounted]:
+        """One sum for each kind of denial that was counted: soon after it began, then once a minute."""
         for (code, origin), tally in sorted(self._tallies.items()):
             if tally.counted and (not tally.told_ns or now - tally.told_ns >= WINDOW_NS):
                 count, tally.counted, tally.told_ns = tally.counted, 0, now
-                yield f"{count} more orders ({origin}) were denied with {code}: counted, not listed one by one."
+                yield DenialsCounted(code, origin, count)

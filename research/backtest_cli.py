@@ -152,6 +152,7 @@ def _execute(
     }
     if make is None:
         figures["alphas"] = result.alphas
+        figures["path_dependent"] = result.path_dependent
     document = result_document(result, figures, data.fingerprint, data.quality, {**about, "look_ahead_cuts": cuts})
     store.complete(title, document, bars, result.equity)
     if out is not None:
@@ -222,6 +223,9 @@ def _tell(
         ("fees", f"{figures['fees']:,.2f}"),
         ("equity", f"{figures['final_equity']:,.2f}"),
     ]
+    if figures.get("path_dependent") is not None:
+        share = _percent(figures["path_dependent"])
+        rows.append(("path", f"{share} of exits rest on which extreme of a candle came first: try shorter candles"))
     if result.open_quantity:
         rows.append(("open", f"{result.open_quantity} are still held at the end; marked, not counted as a trade"))
     if result.rejected:

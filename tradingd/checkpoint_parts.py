@@ -17,7 +17,7 @@ import orjson
 import orders
 import tradingd
 from bus.ids import SessionId
-from bus.messages import council, grid, header, ledger, system
+from bus.messages import council, grid, header, ledger, system, votes
 from bus.messages import orders as order_messages
 from bus.messages.header import MessageMaker
 from market import instrument as market_instrument
@@ -54,13 +54,13 @@ MODEL: Final = "model"
 ENGINE: Final = "engine"
 
 _MODULES: Final[tuple[ModuleType, ...]] = (
-    order_messages, council, grid, ledger, system, header, ticks, market_instrument,
+    order_messages, council, grid, ledger, system, votes, header, ticks, market_instrument,
     engine_state, order_table, commitments, order_ledger, order_watch, trailing, trailing_groups, trailing_wing,
     keyed_heap, grid_book, grid_state, drawdown, locks, trading_state,
     session, read_model, read_model_orders, read_model_results, read_model_council, read_model_risk, read_model_views,
     alpha_fold, execution_quality, recent_events,
 )
-_TYPES: Final = Types(
+TYPES: Final = Types(
     (
         kind for module in _MODULES for kind in vars(module).values()
         if isinstance(kind, type) and kind.__module__ == module.__name__
@@ -123,12 +123,12 @@ class Scope:
 
 def write_model(past: PastSessions, model: ReadModel) -> bytes:
     """Raises `GraphError`."""
-    return write_graph(None, _model_places(past, model), _TYPES)
+    return write_graph(None, _model_places(past, model), TYPES)
 
 
 def read_model_into(data: bytes, past: PastSessions, model: ReadModel) -> None:
     """Into new ones. Raises `GraphError`: then they are as they were."""
-    read_graph(data, _model_places(past, model), _TYPES)
+    read_graph(data, _model_places(past, model), TYPES)
 
 
 def _model_places(past: PastSessions, model: ReadModel) -> dict[str, object]:
@@ -147,7 +147,7 @@ def write_engine(engine: Engine, scope: Scope) -> bytes:
         "scope": scope.to_json().decode(), "now": desk.now, "watched": watched,
         "unlisted": [symbol for symbol in desk.markets if symbol not in {each[0] for each in scope.instruments}],
     }
-    graph = write_graph(None, _engine_places(engine, watched), _TYPES)
+    graph = write_graph(None, _engine_places(engine, watched), TYPES)
     return orjson.dumps(head) + b"\n" + graph
 
 
@@ -163,7 +163,7 @@ def read_engine_into(data: bytes, engine: Engine, scope: Scope) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, GraphError) else GraphError(f"no engine: {error!r}") from error
     desk = engine.desk
-    read_graph(graph, _engine_places(engine, watched), _TYPES)
+    read_graph(graph, _engine_places(engine, watched), TYPES)
     desk.now = now
     for symbol in unlisted:
         desk.know(symbol)

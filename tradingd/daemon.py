@@ -129,7 +129,7 @@ class Daemon:
         self._kill_file = KillFile(data_dir.path)
         self._is_restored = False
         self._replay = ReplayRun(settings, options, data_dir.path)
-        self._replay_note = ""
+        self._replay_note = self._paths_told = ""
         self._lease_doubt = ""
         self._disk_watch = DiskWatch(data_dir.path)
         self._log_files = log_files
@@ -849,10 +849,19 @@ class Daemon:
         if self._not_ready == _WAITING:
             self._not_ready = ""
 
+    def _tell_paths(self) -> None:
+        """When a recording of candles is over, and again at the end if more was traded since."""
+        paths = self.read_model.paths
+        told = None if paths is None else paths.report().sentence(self.settings.candles.decision)
+        if told is not None and told != self._paths_told:
+            self._paths_told = told
+            self._runtime.tell_story("NOTE", told)
+
     def _on_replay_end(self) -> None:
         if self._driver.before_item is not None:
             self._before_item(self._driver.items)
             self._replay.check_end()
+        self._tell_paths()
         self._runtime.health.raise_condition("replay", "the replay is over", reduces=False)
         if self._options.for_seconds is not None:
             self.request_shutdown("the replay is over")
@@ -880,9 +889,8 @@ class Daemon:
             self._service.stopping(self._stop_reason)
         await self._cancel_tasks()
         if self._fatal is None and not self._replay.is_behind:  # else it is cut again where it was cut
+            self._tell_paths()
             if self.read_model.paths is not None:
-                told = self.read_model.paths.report().sentence(self.settings.candles.decision)
-                self._runtime.tell_story("NOTE", told)
                 self._runtime.record("daemon", self.read_model.paths.noted())
             self._runtime.record("daemon", system.DaemonStopping(self._stop_reason))
             self._journal.flush()

@@ -41,7 +41,7 @@ class Archive:
 def read_order(path: Path, order_id: str) -> Archive | None:
     """All that the journal at `path` says of the order; None when it does not know it.
 
-    Takes time in proportion to the journal (about a second for a million records): call it from a thread. Raises
+    Takes time in proportion to the journal (about seven seconds for a million records): call it from a thread. Raises
     `JournalError` for a journal that cannot be read.
     """
     journal = Journal.open(path, read_only=True)

@@ -267,6 +267,7 @@ class ReadModel:
             expired=ended["EXPIRED"],
             rejected=ended["REJECTED"] - self.order_fold.denied_total,
             denied=self.order_fold.denied_total,
+            denied_unlisted=self.order_fold.denied_unlisted,
             fills=self.results.fills_total,
             proposals=council.proposals,
             approved=council.approved,

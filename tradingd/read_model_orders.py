@@ -9,6 +9,7 @@ from typing import Any, Final
 from bus.ids import ClientOrderId
 from bus.messages.header import Message
 from bus.messages.orders import (
+    DenialsCounted,
     OrderAccepted,
     OrderCancelled,
     OrderDenied,
@@ -104,6 +105,7 @@ class OrderFold:
         self.by_id: dict[str, OrderRecord] = {}
         self.ended_total: dict[str, int] = {"FILLED": 0, "CANCELLED": 0, "EXPIRED": 0, "REJECTED": 0}
         self.denied_total = 0
+        self.denied_unlisted = 0
         self.total = 0
         self.forgotten: OrderedDict[str, None] = OrderedDict()
         self.forgotten_manual: OrderedDict[str, None] = OrderedDict()
@@ -116,6 +118,7 @@ class OrderFold:
             SubmitOrder: self._on_command,
             OrderInitialized: self._on_initialized,
             OrderDenied: self._on_denied,
+            DenialsCounted: self._on_denials_counted,
             OrderSubmitted: self._on_submitted,
             OrderAccepted: self._on_accepted,
             OrderRejected: self._on_rejected,
@@ -163,6 +166,9 @@ class OrderFold:
         record.denial = body
         self._move(record, message, "REJECTED", "denied", "us", body.message)
         self.denied_total += 1
+
+    def _on_denials_counted(self, _: Message, body: DenialsCounted) -> None:
+        self.denied_unlisted += body.count
 
     def _on_submitted(self, message: Message, body: OrderSubmitted) -> None:
         record = self._find(message, body.client_order_id, body.symbol)

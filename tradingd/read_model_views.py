@@ -289,7 +289,7 @@ class KillView:
 
 @dataclass(frozen=True, slots=True)
 class CountsView:
-    """How many of each, since the journal began."""
+    """How many of each, since the journal began. `denied` are listed as orders; `denied_unlisted` were only counted."""
 
     orders: int
     working: int
@@ -299,6 +299,7 @@ class CountsView:
     expired: int
     rejected: int
     denied: int
+    denied_unlisted: int
     fills: int
     proposals: int
     approved: int

@@ -15,6 +15,7 @@ from orders.time_rules import parse_blackout, parse_day_end
 from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_secrets_in_file
 from tradingd.secrets import default_file
 from tradingd.settings_alerts import AlertsSettings
+from tradingd.venue_defaults import fill_in
 
 ENV_PREFIX: Final = "TRADINGD__"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -356,6 +357,7 @@ def load_settings(
     except SecretSourceError as error:
         raise ConfigError(str(error)) from error
     data["source"] = str(path)
+    fill_in(data)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:

@@ -16,9 +16,8 @@ def _started(body: grid.GridStarted, _: Message) -> tuple[str, str, str]:
         text = f"{body.grid_id} waits for its first entry, from {to_text(body.centre)}"
     else:
         text = f"{body.grid_id} of {2 * command.levels + 1} levels around {to_text(body.centre)}"
-    return "GRID", body.symbol, f"{text}, {to_text(body.spacing * 100)[:6]} % apart, with {to_text(command.capital)}" + (
-        f"; {body.warning}" if body.warning else ""
-    )
+    text += f", {to_text(body.spacing * 100)[:6]} % apart, with {to_text(command.capital)}"
+    return "GRID", body.symbol, f"{text}; {body.warning}" if body.warning else text
 
 
 GRID_TELLERS: Final[dict[type, Teller]] = {

@@ -225,6 +225,15 @@ class OrderDenied:
 
 
 @dataclass(frozen=True, slots=True)
+class DenialsCounted:
+    """So many more orders of this origin were refused with this code: answered, but not listed one by one."""
+
+    code: str
+    origin: Origin
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class OrderSubmitted:
     """On its way to the venue: on disk before the network sees it.
 

@@ -35,6 +35,7 @@ from research.backtest.runner import Costs
 from research.backtest.trades import Trade, TradeFold
 from tradingd import composition
 from tradingd.message_journal import MessageJournal
+from tradingd.path_dependence import PathDependence
 from tradingd.read_model import ReadModel
 from tradingd.runtime import Runtime
 from tradingd.settings import CandleSettings, PaperSettings, Settings
@@ -66,6 +67,8 @@ class CouncilResult:
     cash: Decimal = ZERO
     fees: Decimal = ZERO
     alphas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    path_dependent: float | None = None
+    """Share of round trips ended by an exit of the engine whose result rests on the path assumed inside a candle."""
 
 
 class CouncilBacktest:
@@ -89,6 +92,7 @@ class CouncilBacktest:
         self._index = 0
         self._fold = TradeFold()
         self._alphas = AlphaFold()
+        self._path = PathDependence(bars.interval)
         self._decided: dict[str, float] = {}
         self._result = CouncilResult(self._fold.trades, self._fold.denials)
 
@@ -104,6 +108,7 @@ class CouncilBacktest:
         result = self._result
         result.open_quantity, result.cash, result.fees = ledger.quantity(self._bars.symbol), ledger.cash, ledger.fees
         result.alphas = self._alphas.figures()
+        result.path_dependent = self._path.report().share
         return result
 
     def _wire(self, path: Path) -> Runtime:
@@ -184,6 +189,7 @@ class CouncilBacktest:
         body, kind = message.body, type(message.body)
         closed = len(self._fold.trades)
         self._fold.apply(body, message.header.ts)
+        self._path.apply(message)
         if kind is AlphaSignal:
             self._alphas.on_signal(body)
         elif kind is OrderInitialized:

@@ -20,7 +20,7 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 _PERCENT: Final = frozenset({
     "total_return", "annual_return", "volatility", "downside_deviation", "max_drawdown", "var_95", "cvar_95",
     "buy_and_hold_return", "buy_and_hold_drawdown", "time_in_market", "win_rate", "average_trade_return",
-    "fees_of_gross_profit", "fill_ratio",
+    "fees_of_gross_profit", "fill_ratio", "path_dependent",
 })
 _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "Return": ("total_return", "annual_return", "buy_and_hold_return", "final_equity", "time_in_market"),
@@ -58,6 +58,7 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "worst_shortfall_bps",
         "wait_bps",
         "slippage_bps",
+        "path_dependent",
     ),
 }
 _CSS: Final = """

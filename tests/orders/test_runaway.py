@@ -9,6 +9,7 @@ from bus.messages.orders import EngageKillSwitch, OrderDenied, OrderInitialized,
 from bus.messages.system import AlertRaised, KillSwitchEngaged, KillSwitchReleased, VoteTradingState
 from risk.limits import RiskLimits
 from tests.orders.trading import WIDE, Bench, answers, of_type, sent
+from tradingd.read_model import ReadModel
 
 D = Decimal
 PACED = replace(WIDE, orders_per_second=10, orders_per_minute=60)
@@ -128,7 +129,7 @@ def test_losing_two_percent_within_a_minute_latches_after_two_seconds() -> None:
     assert of_type(bench.second(), KillSwitchEngaged) == []  # one wrong quote must not end the day
     (latch,) = of_type(bench.second(), KillSwitchEngaged)
     assert (latch.action, latch.by) == ("cancel", "rule")
-    assert "2.2 % of equity" in latch.reason
+    assert "2.25 % of equity" in latch.reason
     bench.say(ReleaseKillSwitch("me", "seen"))
     for _ in range(30):
         bench.trade("95.5")
@@ -266,3 +267,17 @@ def test_a_flood_of_orders_does_not_hold_up_a_stop() -> None:
     calls = sent([*bench.trade("97"), *bench.trade("97")])
     assert [call.approved.order.client_order_id for call in calls] == ["td-hold-s"]
     assert of_type(bench.second(), OrderInitialized) == []
+
+
+def test_every_denial_is_in_one_of_the_two_counts() -> None:
+    bench = Bench(replace(WIDE, orders_per_minute=100_000, max_order_notional=D("0.01")))
+    bench.trade("100")
+    read_model = ReadModel("USDT")
+    for number in range(300):
+        bench.submit(f"td-{number}", "buy", "market", "50")
+    bench.second()
+    for message in bench.journal:
+        read_model.apply(message)
+    counts = read_model.counts()
+    assert counts.denied < 300
+    assert counts.denied + counts.denied_unlisted == 300

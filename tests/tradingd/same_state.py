@@ -5,7 +5,7 @@ from typing import Any
 
 from orders.engine import Engine
 from orders.keyed_heap import KeyedHeap
-from tradingd.checkpoint_parts import LANES
+from orders.watch import LANES
 from tradingd.read_model import ReadModel
 
 _SKIPPED = {"handlers", "_handlers", "listeners", "_is_needed"}
@@ -43,7 +43,8 @@ def first_difference(left: Any, right: Any) -> str:
 
 
 def _living(heap: KeyedHeap[Any]) -> list[Any]:
-    return [entry for entry in sorted(heap.entries, key=lambda entry: entry[:2]) if heap._keys.get(entry[1]) is entry[0]]
+    entries = sorted(heap.entries, key=lambda entry: entry[:2])
+    return [entry for entry in entries if heap._keys.get(entry[1]) is entry[0]]
 
 
 def _fields(item: object) -> list[str]:

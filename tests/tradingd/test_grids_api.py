@@ -133,6 +133,14 @@ def test_percents_and_prices_arrive_as_they_were_meant(stand: Stand) -> None:
     )
 
 
+def test_a_field_that_may_be_two_things_is_named_plainly_and_once(stand: Stand) -> None:
+    body = {"symbol": BTC, "capital": "2000", "spacing": "wide"}
+    error = refused(lambda: stand.operator.post("/api/grids", body)).body
+    assert [each["field"] for each in error["errors"]] == ["spacing"]
+    assert "plain decimal string" in error["message"]
+    assert "'auto'" in error["message"]
+
+
 def test_a_waiting_grid_shows_what_it_waits_for(stand: Stand) -> None:
     made = stand.operator.post("/api/grids", {"symbol": BTC, "capital": "2000", "entry": "first"})
     assert (made["state"], made["session_price"]) == ("WAITING", "100")

@@ -13,6 +13,7 @@ from market.interval import SECOND_NS
 from market.ticks import Candle
 from tests.orders.trading import BTC, START, Bench, D
 from tradingd.path_dependence import ArmedExit, PathDependence, PathReport, walk
+from tradingd.read_model import ReadModel
 
 MINUTE = 60 * SECOND_NS
 BEGIN = START // MINUTE * MINUTE
@@ -150,3 +151,23 @@ def test_a_lone_stop_never_depends_on_the_path_and_a_pessimist_never_sells_a_tra
     low_first, high_first = (walk(candles, [far], each) for each in ("pessimistic", "optimistic"))  # type: ignore[arg-type]
     if low_first is not None and high_first is not None and low_first.ts_open == high_first.ts_open:
         assert low_first.price <= high_first.price
+
+
+def test_asking_in_between_changes_nothing_of_what_is_told_later() -> None:
+    told = Told()
+    told.round_trip("td-a", "98", "97")
+    assert told.report.report() == told.report.report() == PathReport(1, 1)  # its bar is not over: judged as it stands
+    told.close(bar(1, 100, 101, 96, 99))
+    assert told.report.report() == PathReport(1, 0)
+
+
+def test_performance_tells_the_share_while_a_replay_runs_and_from_the_journal_afterwards() -> None:
+    told = Told()
+    told.round_trip("td-a", "98", "97")
+    model = ReadModel("USDT")
+    assert (model.performance().path_dependent_trades, model.performance().path_dependent_share) == (None, None)
+    model.paths = told.report
+    assert (model.performance().path_dependent_trades, model.performance().path_dependent_share) == (1, 1.0)
+    later = ReadModel("USDT")
+    later.apply(told.maker.make(told.report.noted(), told.bench.now))
+    assert (later.performance().path_dependent_trades, later.performance().path_dependent_share) == (1, 1.0)

@@ -143,7 +143,17 @@ def test_what_makes_no_sense_is_refused_with_the_name_of_its_field(desk: Desk, t
     assert changed.body["field"] == field
 
 
-@given(st.fixed_dictionaries({"kind": st.sampled_from(["percent", "absolute", "atr"]), "value": st.just("2")}, optional={
+def test_an_order_whose_time_is_over_is_told_so_in_dates(desk: Desk) -> None:
+    body = {"symbol": BTC, "side": "buy", "type": "limit", "quantity": "1", "price": "95",
+            "expire_at": "2020-01-01T00:00:00Z"}
+    error = desk.refused("POST", "/api/orders", body)
+    assert error.code == "INVALID_ORDER"
+    assert "expire_at 2020-01-01T00:00:00Z, now is 2023-11-14T" in str(error)
+
+
+@given(st.fixed_dictionaries({
+    "kind": st.sampled_from(["percent", "absolute", "atr"]), "value": st.just("2"),
+}, optional={
     "activation_price": st.just("3"), "limit_offset": st.sampled_from(["0", "0.5", "99.9"]),
     "price_source": st.sampled_from(["last", "mid", "bid_ask"]), "break_even": st.sampled_from(["0.1", "99"]),
     "decay": st.sampled_from(["0.1", "100"]), "decay_floor": st.sampled_from(["0.1", "2"]),

@@ -16,7 +16,7 @@ from tradingd.control import ControlConflictError, ControlUnavailableError
 from tradingd.read_model_views import DenialView
 
 _PARTS = re.compile(r"(\{[^}]+\})")
-_BRANCH = re.compile(r"(function-[a-z]+|literal|constrained-[a-z]+|is-instance|lax-or-strict|json-or-python)\[.*\]", re.S)
+_BRANCH = re.compile(r"(function-[a-z]+|literal|constrained-[a-z]+|is-instance|lax-or-strict)\[.*\]", re.DOTALL)
 INVALID_FAMILY = "E004"
 """Invalid request: the family of everything that was refused before the rules were asked."""
 
@@ -139,7 +139,7 @@ def invalid_body(error: RequestValidationError) -> dict[str, Any]:
 
     Names each field and the remedy; `value` stays empty: what was sent is never echoed.
     """
-    errors = []
+    errors: list[dict[str, str]] = []
     for problem in error.errors():
         places = () if problem["type"] == "json_invalid" else problem["loc"]  # there it is an offset, no field
         field = ".".join(str(part) for part in places if not _is_no_field(part)) or "body"
@@ -158,7 +158,7 @@ def invalid_body(error: RequestValidationError) -> dict[str, Any]:
 
 
 def _is_no_field(part: str | int) -> bool:
-    """Where a request's part came from, or the validator's own name for one branch of a union: no field of anybody's."""
+    """Where the value came from, or the validator's own name for one branch of a union: nobody's field."""
     return part in ("body", "query", "path", "header") or bool(_BRANCH.fullmatch(str(part)))
 
 

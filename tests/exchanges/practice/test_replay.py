@@ -291,7 +291,7 @@ def test_a_recorded_listing_is_used_where_it_is_there() -> None:
 @pytest.mark.parametrize(
     ("first", "now", "not_before", "expected"),
     [(0, 0, 0, 0), (0, 7 * DAY_NS - 1, 0, 0), (0, 21 * DAY_NS, 0, 21), (0, 21 * DAY_NS - 1, 0, 14),
-     (5, 15 * DAY_NS, 14 * DAY_NS + 5, 14), (5, 15 * DAY_NS, 14 * DAY_NS + 6, 21), (5 * DAY_NS, DAY_NS, 0, -7)],
+     (5, 15 * DAY_NS, 14 * DAY_NS + 5, 14), (5, 15 * DAY_NS, 14 * DAY_NS + 6, 21), (8 * DAY_NS, DAY_NS, 0, -7)],
 )
 def test_the_shift_is_whole_weeks_to_the_last_seven_days_but_not_too_early(
     first: int, now: int, not_before: int, expected: int

@@ -48,6 +48,11 @@ def test_every_execution_lies_within_its_candle_but_for_spread_and_slippage(resu
             assert BARS.exact("low", index) * (1 - room) <= price <= BARS.exact("high", index) * (1 + room)
 
 
+def test_it_tells_how_many_exits_rest_on_the_assumed_path(result: CouncilResult) -> None:
+    assert result.path_dependent is not None
+    assert 0.0 < result.path_dependent <= 1.0
+
+
 def test_the_alphas_share_what_was_earned(result: CouncilResult) -> None:
     shared = sum(each["contribution"] for each in result.alphas.values())
     assert shared == pytest.approx(float(sum(each.pnl for each in result.trades)))
