@@ -41,6 +41,13 @@ def check_live(
     check_kill_file(data_dir)
     if not is_loopback(urls.rest_url):
         _check_limits(where, limits)
+    keys = settings.venues.get(name, VenueSettings())
+    if not (keys.api_key.get_secret_value() and keys.api_secret.get_secret_value()):
+        prefix = f"TRADINGD__VENUES__{name.upper()}__"
+        raise ConfigError(
+            f"{where}: mode is live, but there are no keys of {name}. Set {prefix}API_KEY and {prefix}API_SECRET in "
+            'the environment (or `tradingd secrets set`), or write mode = "paper".'
+        )
 
 
 def check_kill_file(data_dir: Path) -> None:

@@ -56,13 +56,13 @@ def test_a_bad_setting_is_named_with_its_file_and_remedy(tmp_path: Path, text: s
     assert "Traceback" not in ended.stderr
 
 
-def test_real_money_with_consent_is_still_refused_away_from_this_machine(tmp_path: Path) -> None:
+def test_real_money_with_consent_but_without_keys_is_refused_before_anything_is_connected(tmp_path: Path) -> None:
     ended = tradingd(
         "run", "--venue", "binance", "--data-dir", str(tmp_path / "data"), "--port", "0",
         env={"TRADINGD__MODE": "live", "TRADINGD_ALLOW_LIVE": "yes"},
     )
     assert ended.returncode == CONFIGURATION
-    assert 'Write mode = "paper"' in ended.stderr
+    assert "TRADINGD__VENUES__BINANCE__API_KEY" in ended.stderr
 
 
 def test_a_missing_replay_file_is_named(tmp_path: Path) -> None:

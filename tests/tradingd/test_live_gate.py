@@ -18,7 +18,8 @@ HERE = VenueSettings(rest_url="http://127.0.0.1:1", ws_url="ws://127.0.0.1:1/str
 
 
 def live(venue: str = "binance", **more: Any) -> Settings:
-    return Settings.model_validate({"mode": "live", "venue": venue, "venues": {venue: {}}} | more)
+    keys = {"api_key": "k", "api_secret": "s"}
+    return Settings.model_validate({"mode": "live", "venue": venue, "venues": {venue: keys}} | more)
 
 
 def gate(data_dir: Path, settings: Settings, urls: VenueSettings = REAL, environ: dict[str, str] | None = None) -> None:
@@ -28,6 +29,11 @@ def gate(data_dir: Path, settings: Settings, urls: VenueSettings = REAL, environ
 def test_consent_kill_file_and_limits_open_the_gate(tmp_path: Path) -> None:
     gate(tmp_path, live())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_keys_it_stays_shut_before_anything_is_connected(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="TRADINGD__VENUES__BINANCE__API_KEY"):
+        gate(tmp_path, live(venues={"binance": {}}))
 
 
 @pytest.mark.parametrize("environ", [{}, {"TRADINGD_ALLOW_LIVE": "1"}])
