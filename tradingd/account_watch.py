@@ -3,8 +3,8 @@
 A difference is believed when two looks in a row find the same one, while our books stood still and no order's fate was
 unknown: a fill that is on its way looks like a deposit for a moment. One whose report was lost looks like it for ever
 (F24): so at the first sight the venue is asked about every order that may be working. Quote currency then becomes a
-deposit or a withdrawal (T13). A surplus of a base asset is foreign, never ours: it is told once and never touched. A deficit means
-that what we hold was sold or moved by hand: a person must look. Two looks fit into half a minute (F72).
+deposit or a withdrawal (T13). A surplus of a base asset is foreign, never ours: it is told once and never touched. A
+deficit means that what we hold was sold or moved by hand: a person must look. Two looks fit into half a minute (F72).
 """
 
 import asyncio
