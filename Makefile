@@ -13,7 +13,7 @@ run: $(RUN_STAMP)            ## paper trading on the practice market (ARGS="--po
 	@exec $(BIN)/tradingd run $(ARGS)
 
 test: $(DEV_STAMP)           ## every test (TESTS=tests/risk narrows it)
-	$(BIN)/python -m pytest $(or $(TESTS),tests)
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --dist worksteal $(or $(TESTS),tests)
 
 check: $(DEV_STAMP)          ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
