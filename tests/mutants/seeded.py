@@ -123,7 +123,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the cap on orders per minute is off by one", "risk/pace_checks.py",
-        "case.view.orders_last_minute + 1 <= case", "case.view.orders_last_minute <= case", GATE,
+        "case.view.orders_last_minute + 1 <= _pace(", "case.view.orders_last_minute <= _pace(", GATE,
     ),
     Mutant(
         "the daily loss limit is not asked", "risk/capital_checks.py",
@@ -183,7 +183,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an order that is not found is held for lost at once", "orders/reports.py",
-        "    if desk.now - order.submitted_ns < NOT_FOUND_GRACE_NS:\n        return\n", "", ENGINE,
+        "    if desk.now - order.submitted_ns < NOT_FOUND_GRACE_NS:\n", "    if desk.now < 0:\n", ENGINE,
     ),
     Mutant(
         "a cancel is believed before the venue has answered", "orders/cancelling.py",
