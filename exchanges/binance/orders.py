@@ -11,7 +11,7 @@ and one that appears after the venue denied it is cancelled.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -35,6 +35,7 @@ from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
 from exchanges.binance.rest import TIMESTAMP_REFUSED, Answer, NoAnswerError, RestClient, TransportError, VenueError
 from exchanges.binance.user_stream import UserStream
+from exchanges.order_tasks import OrderTasks
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
 from market.money import ZERO, MoneyError, parse_decimal
@@ -123,7 +124,7 @@ class BinanceVenue:
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
         self._held_back: set[ClientOrderId] = set()  # of these, those that were not sent yet
         self._budget: PrivateBudget | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
         """What a person should know of this account although it may trade; known after `start`."""
@@ -144,10 +145,10 @@ class BinanceVenue:
         await self._examine_key()
         await self.balances()
         if self._config.ws_api_url:
-            self._supervise(self.stream.run(), f"{self.name} user stream")
-        self._supervise(self._keep_warm(), f"{self.name} order line")
-        self._supervise(self._poll(), f"{self.name} order poll")
-        self._supervise(self._keep_sweeping(), f"{self.name} order sweep")
+            self._tasks.run(self.stream.run(), f"{self.name} user stream")
+        self._tasks.run(self._keep_warm(), f"{self.name} order line")
+        self._tasks.run(self._poll(), f"{self.name} order poll")
+        self._tasks.run(self._keep_sweeping(), f"{self.name} order sweep")
 
     async def _examine_key(self) -> None:
         from exchanges.permissions import ask_binance_rights, examine_key  # it knows the other venues, too
@@ -170,7 +171,7 @@ class BinanceVenue:
         if len(self._working) < MOST_WORKING:
             self._working[order.client_order_id] = _Working(order.symbol, order.quantity)
         self._posting.add(order.client_order_id)
-        self._supervise(
+        self._tasks.run(
             self._submit(order, self._posted_now(order)), f"submit {order.client_order_id}", order.client_order_id,
             order.symbol,
         )
@@ -189,7 +190,7 @@ class BinanceVenue:
         if client_order_id in self._held_back:
             self._held_back.discard(client_order_id)  # it is not at the venue yet, and will not be
             return
-        self._supervise(
+        self._tasks.run(
             self._cancel(client_order_id, venue_order_id, symbol), f"cancel {client_order_id}", client_order_id, symbol
         )
 
@@ -198,7 +199,7 @@ class BinanceVenue:
         if client_order_id in self._querying:
             return  # the answer on its way serves this question too
         self._querying.add(client_order_id)
-        self._supervise(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
+        self._tasks.run(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
 
     async def balances(self) -> dict[str, Decimal]:
         """Free and locked per asset, without the zeros; raises `VenueError`."""
@@ -233,10 +234,7 @@ class BinanceVenue:
 
     async def close(self) -> None:
         """End every task; orders on their way stay unanswered here and are asked for after a restart."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._rest.close()
 
     # ---- requests --------------------------------------------------------------------------------
@@ -432,28 +430,7 @@ class BinanceVenue:
                 del self._working[report.client_order_id]
         self._sink(report)
 
-    # ---- supervision -----------------------------------------------------------------------------
-
-    def _supervise(
-        self, work: Coroutine[Any, Any, None], what: str,
-        client_order_id: ClientOrderId | None = None, symbol: str = "",
-    ) -> None:
-        """Run it beside us. A defect in it leaves the order unknown, never forgotten."""
-
-        def on_done(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            if task.cancelled() or task.exception() is None:
-                return
-            problem = f"{self.name}: {what} failed: {task.exception()!r}"
-            self._on_problem(problem)
-            if client_order_id is not None:
-                self._tell(
-                    ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=problem[:200])
-                )
-
-        task = asyncio.get_running_loop().create_task(work, name=what)
-        self._tasks.add(task)
-        task.add_done_callback(on_done)
+    # ---- the account -----------------------------------------------------------------------------
 
     def _watch_account(self, answer: Answer) -> None:
         if answer.code in KEY_CODES:

@@ -8,10 +8,10 @@ our clock turns out to have been wrong: such a request was never looked at.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from bus.clock import Clock
@@ -27,6 +27,7 @@ from exchanges.coinbase.order_wishes import create_body, is_immediate
 from exchanges.coinbase.rest import CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
+from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
@@ -122,7 +123,7 @@ class CoinbaseVenue:
         self._posting: set[ClientOrderId] = set()
         self._querying: set[ClientOrderId] = set()
         self._again: set[ClientOrderId] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
         """What a person should know of this account although it may trade; known after `start`."""
@@ -149,9 +150,9 @@ class CoinbaseVenue:
         self.notes = (note,) if note else ()
         await self.balances()
         if self._config.ws_user_url:
-            self._supervise(self.stream.run(), f"{self.name} user stream")
-        self._supervise(self._keep_warm(), f"{self.name} order line")
-        self._supervise(self._poll(), f"{self.name} order poll")
+            self._tasks.run(self.stream.run(), f"{self.name} user stream")
+        self._tasks.run(self._keep_warm(), f"{self.name} order line")
+        self._tasks.run(self._poll(), f"{self.name} order poll")
 
     async def key_rights(self) -> KeyRights | None:
         """What our key may do; None when the venue does not say. Raises `VenueError`."""
@@ -166,13 +167,13 @@ class CoinbaseVenue:
         order = approved.order
         if len(self._working) < MOST_WORKING:
             self._working[order.client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
-        self._supervise(
+        self._tasks.run(
             self._submit(order), f"submit {order.client_order_id}", order.client_order_id, order.symbol
         )
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
-        self._supervise(
+        self._tasks.run(
             self._cancel(client_order_id, venue_order_id, symbol), f"cancel {client_order_id}", client_order_id, symbol
         )
 
@@ -182,7 +183,7 @@ class CoinbaseVenue:
             self._again.add(client_order_id)  # the answer on its way may be older than this question
             return
         self._querying.add(client_order_id)
-        self._supervise(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
+        self._tasks.run(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
 
     async def balances(self) -> dict[str, Decimal]:
         """Available and held per asset, without the zeros; raises `VenueError`."""
@@ -201,10 +202,7 @@ class CoinbaseVenue:
 
     async def close(self) -> None:
         """End every task; orders on their way stay unanswered here and are asked for after a restart."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.cancel()
         await self._rest.close()
 
     # ---- a new order -----------------------------------------------------------------------------
@@ -460,28 +458,7 @@ class CoinbaseVenue:
             self._venue_ids.pop(client_order_id, None)
         self._sink(report)
 
-    # ---- supervision -----------------------------------------------------------------------------
-
-    def _supervise(
-        self, work: Coroutine[Any, Any, None], what: str,
-        client_order_id: ClientOrderId | None = None, symbol: str = "",
-    ) -> None:
-        """Run it beside us. A defect in it leaves the order unknown, never forgotten."""
-
-        def on_done(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            if task.cancelled() or task.exception() is None:
-                return
-            problem = f"{self.name}: {what} failed: {task.exception()!r}"
-            self._on_problem(problem)
-            if client_order_id is not None:
-                self._tell(
-                    ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=problem[:200])
-                )
-
-        task = asyncio.get_running_loop().create_task(work, name=what)
-        self._tasks.add(task)
-        task.add_done_callback(on_done)
+    # ---- the account -----------------------------------------------------------------------------
 
     def _watch_account(self, answer: Answer) -> None:
         if answer.status in (401, 403):
