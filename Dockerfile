@@ -6,7 +6,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY requirements/run.txt requirements/run.txt
 RUN python -m venv /opt/tradingd \
- && /opt/tradingd/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/run.txt
+ && /opt/tradingd/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r requirements/run.txt
 COPY . .
 RUN /opt/tradingd/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
  && /opt/tradingd/bin/tradingd version \

@@ -62,12 +62,12 @@ $(BIN)/python:
 
 $(RUN_STAMP): $(BIN)/python requirements/run.txt pyproject.toml
 	@echo "Installing pinned, hashed requirements ..."
-	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV_STAMP): $(RUN_STAMP) requirements/dev.txt
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/dev.txt
 	@touch $@
 
 clean:

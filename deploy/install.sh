@@ -36,7 +36,7 @@ fi
 release="/opt/tradingd-releases/$(date -u +%Y%m%dT%H%M%SZ)"
 run mkdir -p /opt/tradingd-releases
 run "$python" -m venv "$release"
-run "$release/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r "$source/requirements/run.txt"
+run "$release/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r "$source/requirements/run.txt"
 run "$release/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation "$source"
 run install -D -m 0755 "$source/deploy/backup.sh" "$release/share/backup.sh"
 run install -D -m 0644 "$source/README.md" "$release/README.md"
