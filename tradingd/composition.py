@@ -55,7 +55,7 @@ def choose_instruments(
         by_name.setdefault(instrument.venue_symbol, instrument)
         by_name.setdefault(f"{instrument.base}-{instrument.quote}", instrument)
     if take_all:
-        return sorted(offered, key=lambda instrument: instrument.symbol)
+        return _with_account_quote(settings, sorted(offered, key=lambda instrument: instrument.symbol))
     chosen: list[Instrument] = []
     for name in settings.symbols:
         found = by_name.get(name.strip().upper())
@@ -67,7 +67,18 @@ def choose_instruments(
             )
         if found not in chosen:
             chosen.append(found)
-    return chosen
+    return _with_account_quote(settings, chosen)
+
+
+def _with_account_quote(settings: Settings, instruments: list[Instrument]) -> list[Instrument]:
+    """The same, if at least one can be traded with the account's money."""
+    if any(instrument.quote == settings.account.quote for instrument in instruments):
+        return instruments
+    quotes = ", ".join(sorted({instrument.quote for instrument in instruments}))
+    raise ConfigError(
+        f"{settings.source}: account.quote is {settings.account.quote}, but the symbols are quoted in {quotes}: "
+        "nothing could be traded. Set account.quote (TRADINGD__ACCOUNT__QUOTE) to one of these."
+    )
 
 
 def _examples(settings: Settings, offered: Sequence[Instrument]) -> str:

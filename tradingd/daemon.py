@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 from bus import codec
 from bus.bus import Bus
@@ -27,20 +26,18 @@ from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
 from bus.memory_bus import MemoryBus
 from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
-from bus.messages.ledger import FundsChanged
-from exchanges.binance.rest import NoAnswerError, VenueError
-from exchanges.simulated import SimulatedVenue, WorkingOrder
+from exchanges.binance.rest import NoAnswerError
+from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
 from market.instrument import Instrument
 from market.interval import SECOND_NS
-from market.money import ZERO, to_text
-from market.ticks import Candle
-from orders.engine import Engine
 from store.candle_writer import CandleWriter
 from store.checkpoint import CheckpointError
 from store.tape import Tape
 from tradingd import banner, composition, mode_switch, venue_access
+from tradingd.account_opening import ASK_AGAIN_S, AccountOpening
 from tradingd.account_watch import AccountWatch
+from tradingd.announcements import farewell_of, tell_standing
 from tradingd.audience import Audience
 from tradingd.auth import CREDENTIALS_FILE, Auth, read_credentials
 from tradingd.candle_history import CandleHistory
@@ -49,12 +46,9 @@ from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope
 from tradingd.continued_journal import ContinuedJournal
 from tradingd.control import (
-    BusStatus,
     ControlConflictError,
     ControlUnavailableError,
     DaemonStatus,
-    FeedStatus,
-    Problem,
 )
 from tradingd.data_dir import DataDir, RunInfo, journal_name
 from tradingd.disk_watch import DiskWatch
@@ -67,6 +61,7 @@ from tradingd.lease_choice import take_account
 from tradingd.logs import LogFiles
 from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
+from tradingd.paper_account import holdings, resting_orders
 from tradingd.path_dependence import PathDependence
 from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
@@ -78,9 +73,11 @@ from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions, live_session_id, replay_session_id
-from tradingd.settings import ConfigError, Settings, VenueSettings
+from tradingd.settings import Settings, VenueSettings
+from tradingd.status_report import StatusReport
 from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
 from tradingd.version import VERSION
+from tradingd.warm_up import warm_up
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -91,9 +88,6 @@ _VENUE_CLOCK_S: Final = 0.02
 _WAITING: Final = "waiting for market data"
 _BEHIND: Final = "the replay that was cut off is played again up to the cut"
 _SHUTDOWN_LIMIT_S: Final = 15.0
-_FETCHES_AT_ONCE: Final = 8
-_HISTORY_LIMIT_S: Final = 20.0
-_ASK_AGAIN_S: Final = 5.0
 _YOUNG_OBJECTS: Final = 20_000
 _T = TypeVar("_T")
 
@@ -114,7 +108,6 @@ class Daemon:
         self._data_dir = data_dir
         self._is_replay = bool(options.replay)
         self._started_ns = time.time_ns()
-        self._started_monotonic = time.monotonic()
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._fatal: BaseException | None = None
@@ -143,6 +136,8 @@ class Daemon:
         self._journal: MessageJournal
         self._runtime: Runtime
         self._driver: FeedDriver
+        self._report: StatusReport
+        self._account: AccountOpening
         self._feed: venue_access.MarketFeed
         self._venue: Venue
         self._bus: Bus
@@ -226,35 +221,9 @@ class Daemon:
 
     def status(self) -> DaemonStatus:
         self._refresh_portfolio()
-        driver, counters = self._driver, self._feed.counters
-        age_s = None
-        if driver.last_ns:
-            age_s = max(0.0, (self._clock.now() - driver.last_ns) / SECOND_NS)
-        bus_counters = self._bus.counters  # type: ignore[attr-defined]
-        feed = FeedStatus(
-            name=self._feed.name, state=driver.state, messages=counters.frames,  # type: ignore[arg-type]
-            reconnects=max(0, driver.reconnects), gaps=counters.trade_gaps + counters.book_gaps, age_s=age_s,
-            detail=driver.detail or _refusals(counters.refused_by_reason),
+        return self._report.make(
+            self._session, now=self._clock.now(), not_ready_reason=self._not_ready, is_replay=self._is_replay,
         )
-        return DaemonStatus(
-            pid=os.getpid(), session=self._session, started_ns=self._started_ns,
-            uptime_s=time.monotonic() - self._started_monotonic, is_ready=not self._not_ready,
-            not_ready_reason=self._not_ready, is_replay=self._is_replay, feeds=(feed,), feed_age_s=age_s,
-            bus=BusStatus(
-                _without_credentials(self.settings.bus.url), self._bus.is_connected, bus_counters.published,
-                bus_counters.dropped, bus_counters.gaps,
-            ),
-            agents=tuple(runner.report() for runner in self._runtime.runners.values()),
-            problems=self._problems(), loop_lag_ms=driver.loop_lag_s * 1000, memory_mb=_memory_mb(),
-        )
-
-    def _problems(self) -> tuple[Problem, ...]:
-        """What is wrong with the process, and what the kill switch has not yet done."""
-        kill = self.read_model.kill_view()
-        if kill is None or not kill.progress:
-            return self._runtime.health.problems
-        told = Problem(f"kill switch ({kill.action}): {kill.progress}", self.read_model.kill_since_ns)
-        return tuple(sorted((*self._runtime.health.problems, told), key=lambda problem: problem.since_ns))
 
     # ---- life --------------------------------------------------------------------------------------
 
@@ -319,15 +288,18 @@ class Daemon:
         await self._bus.start()
         stack.push_async_callback(self._bus.stop)
         self._welcome(instruments)
-        self._tell_standing()
+        tell_standing(
+            self._runtime, url=self._url if self.settings.log.format == "json" else "",
+            notes=(self._replay_note, self._recording_note()),
+        )
         await self._open_account()
-        await self._warm_up(instruments)
+        await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
         self._not_ready = _WAITING if not self._replay.is_behind else _BEHIND
         self._driver.before_item = self._before_item if self._replay.was_cut else None
         self._spawn("feed", self._run_feed(instruments))
         if self.settings.mode == "live":
             quote = self.settings.account.quote
-            watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._change_funds)
+            watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._account.change_funds)
             self._spawn("account watch", watch.run())
         if not self._is_replay:
             rules = InstrumentWatch(self._runtime, self._feed, self._venue, instruments)
@@ -478,14 +450,7 @@ class Daemon:
         offered = await self._patiently(self._feed.instruments)
         take_all = self._is_replay and not self._options.symbols_given
         held = {row.symbol for row in self.read_model.positions()}
-        instruments = composition.choose_instruments(self.settings, offered, take_all=take_all, held=held)
-        if not any(i.quote == self.settings.account.quote for i in instruments):
-            quotes = ", ".join(sorted({i.quote for i in instruments}))
-            raise ConfigError(
-                f"{self.settings.source}: account.quote is {self.settings.account.quote}, but the symbols are quoted "
-                f"in {quotes}: nothing could be traded. Set account.quote (TRADINGD__ACCOUNT__QUOTE) to one of these."
-            )
-        return instruments
+        return composition.choose_instruments(self.settings, offered, take_all=take_all, held=held)
 
     async def _make_venue(
         self, urls: VenueSettings, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack
@@ -493,7 +458,7 @@ class Daemon:
         if self.settings.mode == "paper":
             self._venue = SimulatedVenue(
                 composition.paper_config(self.settings), instruments, self._on_report,
-                balances=self._ledger_balances,
+                balances=lambda: holdings(self._runtime.engine),
             )
         else:
             self._venue = venue_access.make_live_venue(
@@ -512,11 +477,7 @@ class Daemon:
                 if not self._past.count:
                     raise
                 _log.warning("the start waits for the venue: %s", redact(str(error)))
-                await asyncio.sleep(_ASK_AGAIN_S)
-
-    def _ledger_balances(self) -> dict[str, Decimal]:
-        accounts = self._runtime.engine.ledger.accounts()
-        return {asset: amount for account, asset, amount in accounts if account == "holdings"}
+                await asyncio.sleep(ASK_AGAIN_S)
 
     def _on_venue_problem(self, text: str) -> None:
         """What no order can cure (refused keys, a clock that cannot be set): shown, and nothing new is risked."""
@@ -563,8 +524,17 @@ class Daemon:
             silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
             for_ns=round((self._options.for_seconds or 0) * SECOND_NS), on_full=self._on_full,
         )
+        self._report = StatusReport(
+            self._runtime, self._driver, self._feed, self._bus, self.settings.bus.url, self.read_model,
+            started_ns=self._started_ns,
+        )
+        self._account = AccountOpening(self._runtime, self._venue, self.settings.account.quote)
         if self._recording.has_candles:
             self.read_model.paths = PathDependence(self.settings.candles.decision)
+        self._raise_what_is_known(instruments)
+
+    def _raise_what_is_known(self, instruments: Sequence[Instrument]) -> None:
+        """What status must name from the first moment on."""
         if self.settings.bus.url != "memory://":
             self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")
         self._runtime.health.raise_condition("feed", "market data has not begun")
@@ -594,7 +564,7 @@ class Daemon:
             ),
         )
         if isinstance(self._venue, SimulatedVenue):
-            self._venue.restore(_resting_orders(engine))
+            self._venue.restore(resting_orders(engine))
         # The kill file before anything is sent: the orders that a restart would give wait for a person, too.
         for told in self._replay.due(-1):
             self._runtime.command(told.message.body, by=told.by)
@@ -672,94 +642,20 @@ class Daemon:
             )
 
     async def _open_account(self) -> None:
-        """Paper: the configured capital once. Live: what the venue says, differences as events."""
-        engine, quote = self._runtime.engine, self.settings.account.quote
-        is_new = engine.ledger.funds_in == ZERO
+        """Paper: the configured capital once. Live: what the venue says; exits need market data now, entries wait."""
+        account = self._account
         if self.settings.mode == "paper":
-            if is_new:
-                capital = self.settings.account.capital
-                self._change_funds(FundsChanged(quote, capital, capital, "initial paper capital"))
+            account.give_capital(self.settings.account.capital)
             return
-        self._runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
-        if is_new:
-            await self._compare_books()
-        else:  # exits need market data now; entries wait for the comparison
-            self._spawn("reconciliation", self._compare_books())
-
-    async def _compare_books(self) -> None:
-        """What the venue has to say of our orders first: a difference it explains is no deposit."""
-        engine, quote = self._runtime.engine, self.settings.account.quote
-        is_new = engine.ledger.funds_in == ZERO
-        await self._wait_for_answers()
-        theirs = (await self._ask_balances(keep_asking=not is_new)).get(quote, ZERO)
-        known = engine.ledger.cash
-        corrections: list[str] = []
-        if theirs != known:
-            reason = "initial balance at the venue" if is_new else "difference found at the venue"
-            self._change_funds(FundsChanged(quote, theirs - known, theirs, reason))
-            if not is_new:
-                corrections.append(f"{quote}: ours {to_text(known)}, the venue's {to_text(theirs)}")
-        self._runtime.record("daemon", system.ReconciliationCompleted(tuple(corrections)))
-        self._runtime.health.clear("reconciliation")
-        self._runtime.vote_health()
-
-    async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
-        """A venue that is away for a while must not end a daemon that watches over positions."""
-        while True:
-            try:
-                return await self._venue.balances()
-            except VenueError as error:
-                if not keep_asking:
-                    raise
-                said = f"our books are not yet compared with the venue's: {error}"
-                self._runtime.health.raise_condition("reconciliation", redact(said))
-                self._runtime.vote_health()
-                await asyncio.sleep(_ASK_AGAIN_S)
+        account.forbid_entries()
+        if account.is_new:
+            await account.compare()
+        else:
+            self._spawn("reconciliation", account.compare())
 
     @property
     def _own_settings(self) -> VenueSettings:
         return self.settings.venues.get(self.settings.venue, VenueSettings())
-
-    def _change_funds(self, fact: FundsChanged) -> None:
-        """The fact is journalled first; the engine folds the same message."""
-        self._runtime.take(self._runtime.record("daemon", fact))
-
-    async def _wait_for_answers(self) -> None:
-        """Until the venue has said what became of every order it may have: a stop may have sold meanwhile."""
-        engine = self._runtime.engine
-        while True:
-            is_unknown = any(order.is_at_venue and order.detail == "unknown" for order in engine.orders.working())
-            if not is_unknown and not engine.awaits_answers:
-                return
-            await asyncio.sleep(0.1)
-
-    async def _warm_up(self, instruments: Sequence[Instrument]) -> None:
-        candles = self.settings.candles
-        if not candles.warmup:
-            return
-        at_once = asyncio.Semaphore(_FETCHES_AT_ONCE)
-
-        missing: list[str] = []
-
-        async def fetch(instrument: Instrument, interval: str) -> Sequence[Candle]:
-            async with at_once:
-                try:
-                    async with asyncio.timeout(_HISTORY_LIMIT_S):
-                        return await self._feed.candles(instrument, interval, candles.warmup)
-                except (VenueError, TimeoutError) as error:
-                    _log.warning("no history for %s %s: %s", instrument.symbol, interval, error)
-                    missing.append(f"{instrument.symbol} {interval}")
-                    return ()
-
-        fetches = [fetch(instrument, interval) for instrument in instruments for interval in candles.intervals]
-        # Asked for together, taken in a fixed order: symbol, then interval.
-        for history in await asyncio.gather(*fetches):
-            self._runtime.warm_up(history)
-        if missing:
-            self._runtime.health.raise_condition(
-                "history", f"the venue gave no past candles of {', '.join(sorted(missing)[:6])}"
-                f"{' and others' if len(missing) > 6 else ''}: decisions wait until enough have closed", reduces=False,
-            )
 
     def _welcome(self, instruments: Sequence[Instrument]) -> None:
         if self.settings.log.format == "console":
@@ -769,28 +665,14 @@ class Daemon:
             sys.stdout.flush()
         self._auth.show_new_password(sys.stderr)
 
-    def _tell_standing(self) -> None:
-        """What an operator must know at once: the address, and a kill switch that outlived the restart."""
-        if self.settings.log.format == "json":
-            self._runtime.tell_story("READY", f"control {self._url}; health {self._url}/api/health")
-        kill = self._runtime.engine.kill
-        if kill is not None:
-            self._runtime.tell_story(
-                "KILL", f"still engaged by {kill.by} ({kill.action}): {kill.reason}; "
-                f"{'no entry' if kill.by == system.BY_RULE else 'nothing new'} is sent until `tradingd unlock`",
-            )
-        elif self._runtime.engine.trading_state != "ACTIVE":
-            votes = "; ".join(f"{who} says {state} ({why})" for who, state, why in self._runtime.engine.votes
-                              if state != "ACTIVE")
-            self._runtime.tell_story("STATE", f"{self._runtime.engine.trading_state}: {votes}")
-        if self._replay_note:
-            self._runtime.tell_story("NOTE", self._replay_note)
-        if self._recording.has_candles:
-            decision = self.settings.candles.decision
-            self._runtime.tell_story(
-                "NOTE", f"the recording is made of candles; decisions are taken on {decision} candles "
-                "(candles.decision): set it to the recording's interval if that is longer",
-            )
+    def _recording_note(self) -> str:
+        if not self._recording.has_candles:
+            return ""
+        decision = self.settings.candles.decision
+        return (
+            f"the recording is made of candles; decisions are taken on {decision} candles (candles.decision): set it "
+            "to the recording's interval if that is longer"
+        )
 
     # ---- while running -----------------------------------------------------------------------------
 
@@ -896,23 +778,13 @@ class Daemon:
             self._journal.flush()
             if self._checkpoints is not None:
                 await self._checkpoints.at_end()
-            self._say_farewell()
+            farewell = farewell_of(self._runtime.engine, self._venue, self._stop_reason, self._data_dir.path)
+            self._runtime.tell_story("STOPPED", farewell)
 
     def _write_line(self, line: StoryLine) -> None:
         """To the console, but not again what was there before the cut."""
         if not self._replay.is_behind:
             self._writer(line)
-
-    def _say_farewell(self) -> None:
-        engine = self._runtime.engine
-        held = [position.symbol for position in engine.look().positions]
-        working = engine.orders.working()
-        armed = sum(1 for order in working if order.is_armed)
-        guarded = set() if self._venue.is_simulated else {
-            order.spec.symbol for order in working if order.is_disaster_stop and order.is_at_venue
-        }
-        text = banner.farewell(self._stop_reason, held, armed, self._data_dir.path, guarded)
-        self._runtime.tell_story("STOPPED", text)
 
     async def _cancel_tasks(self) -> None:
         for task in self._tasks:
@@ -920,37 +792,3 @@ class Daemon:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_SHUTDOWN_LIMIT_S)
         self._tasks.clear()
-
-
-def _refusals(count_by_reason: Mapping[str, int]) -> str:
-    """3 frames refused (crossed 2, not_positive 1), or nothing."""
-    if not count_by_reason:
-        return ""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(count_by_reason.items()))
-    return f"{sum(count_by_reason.values())} frames refused ({reasons})"
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return url if parts.password is None else parts._replace(netloc=f"***@{parts.hostname}:{parts.port}").geturl()
-
-
-def _resting_orders(engine: Engine) -> list[WorkingOrder]:
-    """Limit orders and stops that lay at the paper venue when the last session ended."""
-    return [
-        WorkingOrder(
-            order.client_order_id, order.spec.symbol, order.spec.side, order.spec.price, order.remaining,
-            order.spec.stop_price if order.is_disaster_stop else None,
-        )
-        for order in engine.orders.working()
-        if order.is_at_venue and order.spec.price is not None
-        and (order.is_disaster_stop or (order.spec.order_type == "limit" and order.spec.time_in_force == "GTC"))
-    ]
-
-
-def _memory_mb() -> float:
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-    except OSError:
-        return 0.0

@@ -12,7 +12,7 @@ from market.ticks import TradeTick
 from risk.limits import RiskLimits
 from tests.orders.trading import BTC, START, WIDE, Bench, instrument, sent
 from tradingd import banner, composition
-from tradingd.daemon import _resting_orders
+from tradingd.paper_account import resting_orders
 from tradingd.settings import ConfigError, Settings, load_settings
 
 D = Decimal
@@ -41,7 +41,7 @@ def test_a_stop_at_the_paper_venue_is_put_back_after_a_restart():
     (call,) = sent(bench.second())
     bench.accept(call.approved.order.client_order_id)
     again = bench.restarted()
-    (order,) = _resting_orders(again.engine)
+    (order,) = resting_orders(again.engine)
     assert (order.stop_price, order.price, order.remaining) == (D("97.02"), D("95.07"), 1)
     reports = []
     venue = SimulatedVenue(PaperConfig(use_book=False), [instrument(BTC)], reports.append)

@@ -1,0 +1,85 @@
+"""The account when the process starts. Paper: the configured capital, once. Live: what the venue says, differences as
+events, and no entries until our books and the venue's were compared."""
+
+import asyncio
+from decimal import Decimal
+from typing import Final
+
+from bus.messages.ledger import FundsChanged
+from bus.messages.system import ReconciliationCompleted
+from exchanges.binance.rest import VenueError
+from exchanges.venue import Venue
+from market.money import ZERO, to_text
+from tradingd.redaction import redact
+from tradingd.runtime import Runtime
+
+ASK_AGAIN_S: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.1
+
+
+class AccountOpening:
+    """`quote` is the currency of the account, in which all money here is counted."""
+
+    def __init__(self, runtime: Runtime, venue: Venue, quote: str) -> None:
+        self._runtime = runtime
+        self._venue = venue
+        self._quote = quote
+
+    @property
+    def is_new(self) -> bool:
+        """Did this account never hold anything?"""
+        return self._runtime.engine.ledger.funds_in == ZERO
+
+    def give_capital(self, capital: Decimal) -> None:
+        """Paper money, for an account that is new."""
+        if self.is_new:
+            self.change_funds(FundsChanged(self._quote, capital, capital, "initial paper capital"))
+
+    def forbid_entries(self) -> None:
+        """Until `compare` has come to its end."""
+        self._runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
+
+    async def compare(self) -> None:
+        """What the venue has to say of our orders first: a difference it explains is no deposit.
+
+        Raises `VenueError` for a new account whose balances the venue does not tell; of an old one it asks on.
+        """
+        is_new = self.is_new
+        await self._wait_for_answers()
+        theirs = (await self._ask_balances(keep_asking=not is_new)).get(self._quote, ZERO)
+        known = self._runtime.engine.ledger.cash
+        corrections: list[str] = []
+        if theirs != known:
+            reason = "initial balance at the venue" if is_new else "difference found at the venue"
+            self.change_funds(FundsChanged(self._quote, theirs - known, theirs, reason))
+            if not is_new:
+                corrections.append(f"{self._quote}: ours {to_text(known)}, the venue's {to_text(theirs)}")
+        self._runtime.record("daemon", ReconciliationCompleted(tuple(corrections)))
+        self._runtime.health.clear("reconciliation")
+        self._runtime.vote_health()
+
+    def change_funds(self, fact: FundsChanged) -> None:
+        """The fact is journalled first; the engine folds the same message."""
+        self._runtime.take(self._runtime.record("daemon", fact))
+
+    async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
+        """A venue that is away for a while must not end a daemon that watches over positions."""
+        while True:
+            try:
+                return await self._venue.balances()
+            except VenueError as error:
+                if not keep_asking:
+                    raise
+                said = f"our books are not yet compared with the venue's: {error}"
+                self._runtime.health.raise_condition("reconciliation", redact(said))
+                self._runtime.vote_health()
+                await asyncio.sleep(ASK_AGAIN_S)
+
+    async def _wait_for_answers(self) -> None:
+        """Until the venue has said what became of every order it may have: a stop may have sold meanwhile."""
+        engine = self._runtime.engine
+        while True:
+            is_unknown = any(order.is_at_venue and order.detail == "unknown" for order in engine.orders.working())
+            if not is_unknown and not engine.awaits_answers:
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
