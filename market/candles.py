@@ -16,13 +16,15 @@ from market.ticks import Candle
 class _Bucket:
     """What one interval has gathered since its last close; `trades` 0 means nothing."""
 
-    __slots__ = ("close", "end", "high", "interval", "length", "low", "open", "trades", "ts_open", "volume")
+    __slots__ = (
+        "bought", "close", "end", "high", "interval", "length", "low", "open", "trades", "ts_open", "volume",
+    )
 
     def __init__(self, interval: str) -> None:
         self.interval = interval
         self.length = interval_ns(interval)
         self.ts_open = self.end = 0
-        self.open = self.high = self.low = self.close = self.volume = ZERO
+        self.open = self.high = self.low = self.close = self.volume = self.bought = ZERO
         self.trades = 0
 
 
@@ -35,7 +37,8 @@ class CandleBuilder:
     """
 
     __slots__ = (
-        "_buckets", "_close", "_end", "_floor", "_high", "_low", "_open", "_start", "_trades", "_volume", "symbol",
+        "_bought", "_buckets", "_close", "_end", "_floor", "_high", "_low", "_open", "_start", "_trades", "_volume",
+        "symbol",
     )
 
     def __init__(self, symbol: str, intervals: Sequence[str]) -> None:
@@ -43,10 +46,12 @@ class CandleBuilder:
         self.symbol = symbol
         self._buckets = sorted((_Bucket(name) for name in dict.fromkeys(intervals)), key=lambda bucket: bucket.length)
         self._start = self._end = self._floor = 0
-        self._open = self._high = self._low = self._close = self._volume = ZERO
+        self._open = self._high = self._low = self._close = self._volume = self._bought = ZERO
         self._trades = 0
 
-    def on_trade(self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int) -> Sequence[Candle]:
+    def on_trade(
+        self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int, aggressor: str,
+    ) -> Sequence[Candle]:
         """Count one trade; returns the candles it closed, shortest interval first (almost always none)."""
         if ts_event < self._end:
             if price > self._high:
@@ -55,9 +60,11 @@ class CandleBuilder:
                 self._low = price
             self._close = price
             self._volume += quantity
+            if aggressor == "buy":
+                self._bought += quantity
             self._trades += 1
             return ()
-        return self._turn_over(price, quantity, ts_event, ts_init)
+        return self._turn_over(price, quantity, ts_event, ts_init, aggressor)
 
     def on_time(self, now: int, grace_ns: int) -> Sequence[Candle]:
         """Close every bucket that ended at least `grace_ns` before `now`."""
@@ -67,7 +74,9 @@ class CandleBuilder:
             self._end_segment()
         return self._close_buckets(deadline, now)
 
-    def _turn_over(self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int) -> Sequence[Candle]:
+    def _turn_over(
+        self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int, aggressor: str,
+    ) -> Sequence[Candle]:
         ts_event = max(ts_event, self._floor)
         if self._trades:
             self._end_segment()
@@ -76,6 +85,7 @@ class CandleBuilder:
         self._end = min((open_time(ts_event, each.length) + each.length for each in self._buckets), default=0)
         self._open = self._high = self._low = self._close = price
         self._volume = quantity
+        self._bought = quantity if aggressor == "buy" else ZERO
         self._trades = 1
         return closed
 
@@ -84,11 +94,13 @@ class CandleBuilder:
             if not bucket.trades:
                 bucket.ts_open = open_time(self._start, bucket.length)
                 bucket.end = bucket.ts_open + bucket.length
-                bucket.open, bucket.high, bucket.low, bucket.volume = self._open, self._high, self._low, ZERO
+                bucket.open, bucket.high, bucket.low = self._open, self._high, self._low
+                bucket.volume = bucket.bought = ZERO
             bucket.high = max(bucket.high, self._high)
             bucket.low = min(bucket.low, self._low)
             bucket.close = self._close
             bucket.volume += self._volume
+            bucket.bought += self._bought
             bucket.trades += self._trades
         self._trades = 0
         self._end = 0
@@ -101,7 +113,7 @@ class CandleBuilder:
             if bucket.trades and bucket.end <= deadline:
                 closed.append(Candle(
                     self.symbol, bucket.interval, bucket.ts_open, bucket.open, bucket.high, bucket.low, bucket.close,
-                    bucket.volume, bucket.trades, ts_init,
+                    bucket.volume, bucket.trades, ts_init, taker_buy_volume=bucket.bought,
                 ))
                 bucket.trades = 0
         return closed

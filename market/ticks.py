@@ -74,7 +74,8 @@ class BookInvalid:
 class Candle:
     """A closed candle over [ts_open, ts_open + interval): prices in quote, volume in base.
 
-    `is_warmup` marks history fetched over REST: learnt from, never traded on.
+    `is_warmup` marks history fetched over REST: learnt from, never traded on. `taker_buy_volume`: what of the
+    volume takers bought, in base; None where the source does not tell (stored history, some venues).
     """
 
     symbol: str
@@ -88,6 +89,7 @@ class Candle:
     trades: int
     ts_init: int
     is_warmup: bool = False
+    taker_buy_volume: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

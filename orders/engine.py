@@ -57,7 +57,7 @@ class Engine:
         """What follows from one input; () when nothing does. Raises only on a defect (ledger, state table)."""
         kind = type(item)
         if kind is TradeTick:
-            symbol, price, quantity, _, _, ts_event, ts_init = item  # type: ignore[misc]
+            symbol, price, quantity, aggressor, _, ts_event, ts_init = item  # type: ignore[misc]
             market = self._markets.get(symbol)
             if market is None:
                 return _QUIET
@@ -65,7 +65,7 @@ class Engine:
             lasts = market.lasts
             if lasts.quiet_low < price < lasts.quiet_high:
                 market.last = price
-                closed = market.on_trade(price, quantity, ts_event, ts_init)
+                closed = market.on_trade(price, quantity, ts_event, ts_init, aggressor)
                 return self._on_eventful_trade(symbol, _NO_EVENTS, closed, ts_init) if closed else _QUIET
             return self._on_loud_trade(market, item)  # type: ignore[arg-type]
         if kind is QuoteTick:
@@ -84,7 +84,7 @@ class Engine:
             return self._on_far_price(market, tick)
         market.last = price
         events = market.on_last(price)
-        closed = market.on_trade(price, tick.quantity, tick.ts_event, tick.ts_init)
+        closed = market.on_trade(price, tick.quantity, tick.ts_event, tick.ts_init, tick.aggressor)
         if events or closed:
             return self._on_eventful_trade(tick.symbol, events, closed, tick.ts_init)
         return _QUIET

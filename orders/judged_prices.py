@@ -36,7 +36,7 @@ def take_print(desk: Desk, market: MarketState, tick: TradeTick) -> None:
     """Held orders first, candles after them."""
     market.last = tick.price
     placing.on_trail_events(desk, market, "last", market.on_last(tick.price))
-    for candle in market.on_trade(tick.price, tick.quantity, tick.ts_event, tick.ts_init):
+    for candle in market.on_trade(tick.price, tick.quantity, tick.ts_event, tick.ts_init, tick.aggressor):
         emit_candle(desk, market, candle)
 
 

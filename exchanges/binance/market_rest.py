@@ -102,8 +102,17 @@ def _candle(row: Any, symbol: str, interval: str, length_ns: int) -> Candle:
     if not ZERO < low <= min(first, close) or high < max(first, close) or volume < ZERO:
         raise MoneyError(f"prices {first} {high} {low} {close} and volume {volume} do not fit together")
     return Candle(
-        symbol, interval, ts_open, first, high, low, close, volume, trades, ts_open + length_ns, is_warmup=True
+        symbol, interval, ts_open, first, high, low, close, volume, trades, ts_open + length_ns, is_warmup=True,
+        taker_buy_volume=_taker_buy_volume(row, volume),
     )
+
+
+def _taker_buy_volume(row: Any, volume: Decimal) -> Decimal | None:
+    """The tenth column; a candle is as good without it, so what makes no sense is not known."""
+    if len(row) < 10:
+        return None
+    bought = parse_decimal(row[9], "taker buy volume")
+    return bought if ZERO <= bought <= volume else None
 
 
 def parse_snapshot(body: object, symbol: str, ts_init: int) -> BookSnapshot:

@@ -11,8 +11,21 @@ T0 = 1_700_000_040 * SECOND_NS  # a whole minute
 MS = 1_000_000
 
 
-def trade(builder, price, at_ms, quantity="1"):
-    return list(builder.on_trade(D(price), D(quantity), T0 + at_ms * MS, T0 + at_ms * MS + 5))
+def trade(builder, price, at_ms, quantity="1", aggressor="buy"):
+    return list(builder.on_trade(D(price), D(quantity), T0 + at_ms * MS, T0 + at_ms * MS + 5, aggressor))
+
+
+def test_a_candle_tells_what_takers_bought_in_every_interval():
+    builder = CandleBuilder("BTC/USDT", ["1s", "2s"])
+    trade(builder, "10", 0, "1", "sell")
+    trade(builder, "10", 300, "2", "buy")
+    trade(builder, "11", 900, "4", "sell")
+    (second,) = trade(builder, "11", 1000, "8", "buy")
+    trade(builder, "10", 1500, "16", "sell")
+    last, both = trade(builder, "12", 2000)
+    assert (second.volume, second.taker_buy_volume) == (7, 2)
+    assert (last.volume, last.taker_buy_volume) == (24, 8)
+    assert (both.interval, both.volume, both.taker_buy_volume) == ("2s", 31, 10)
 
 
 def test_a_candle_closes_when_a_later_trade_arrives():
@@ -92,7 +105,7 @@ def test_candles_are_what_a_plain_grouping_of_the_trades_gives(steps, intervals)
     for pause, price, quantity in steps:
         now += pause * MS
         trades.append((now, price, quantity))
-        candles += builder.on_trade(price, quantity, now, now)
+        candles += builder.on_trade(price, quantity, now, now, "sell")
     candles += builder.on_time(now + 60 * SECOND_NS, 0)
     for interval in intervals:
         groups: dict[int, list] = {}

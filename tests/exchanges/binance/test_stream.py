@@ -418,7 +418,7 @@ async def test_candles_leave_out_the_one_still_open(loopback: Loopback):
     now_ms = LiveClock().now() // 1_000_000
     opened = now_ms - now_ms % 60_000
     rows = [
-        [opened - 60_000 * back, "10", "12", "9", "11", "5", 0, "50", 7, "1", "1", "0"] for back in (2, 1, 0)
+        [opened - 60_000 * back, "10", "12", "9", "11", "5", 0, "50", 7, "2", "20", "0"] for back in (2, 1, 0)
     ]
     loopback.answer("GET", "/api/v3/klines", rows)
     loopback.answer("GET", "/api/v3/time", {"serverTime": now_ms})
@@ -428,6 +428,7 @@ async def test_candles_leave_out_the_one_still_open(loopback: Loopback):
     assert [candle.ts_open // 1_000_000 for candle in candles] == [opened - 120_000, opened - 60_000]
     assert all(candle.is_warmup and candle.ts_init == candle.ts_open + 60_000_000_000 for candle in candles)
     assert (candles[0].open, candles[0].high, candles[0].low, candles[0].close) == (10, 12, 9, 11)
+    assert (candles[0].volume, candles[0].taker_buy_volume) == (5, 2)
     assert loopback.calls("GET", "/api/v3/klines") == [{"symbol": "BTCUSDT", "interval": "1m", "limit": "11"}]
 
 
