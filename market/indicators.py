@@ -8,10 +8,6 @@ microsecond and leaves no drift however long the process runs.
 
 from collections import deque
 from math import sqrt
-from typing import Final
-
-TINY: Final = 1e-14
-"""What TA-Lib takes for zero (TA_EPSILON)."""
 
 
 class SimpleMovingAverage:
@@ -61,7 +57,8 @@ class ExponentialMovingAverage:
 class RelativeStrengthIndex:
     """Wilder's RSI, 0-100 (New Concepts in Technical Trading Systems, 1978).
 
-    As in TA-Lib it is 0 while no price has ever moved: whoever reads it must ask whether anything moved.
+    As in TA-Lib (0.8: without the epsilon of its older releases, which took the changes of a coin at 1e-12 for
+    nothing) it is 0 while no price has ever moved: whoever reads it must ask whether anything moved.
     """
 
     __slots__ = ("_changes", "_gain", "_last", "_loss", "period", "value")
@@ -94,7 +91,7 @@ class RelativeStrengthIndex:
             self._gain = (self._gain * (period - 1) + gain) / period
             self._loss = (self._loss * (period - 1) + loss) / period
         total = self._gain + self._loss
-        self.value = 100.0 * (self._gain / total) if total > TINY else 0.0
+        self.value = 100.0 * (self._gain / total) if total > 0.0 else 0.0
         return self.value
 
 
