@@ -65,7 +65,7 @@ class Engine:
             lasts = market.lasts
             if lasts.quiet_low < price < lasts.quiet_high:
                 market.last = price
-                closed = market.on_trade(price, quantity, ts_event, ts_init, aggressor)
+                closed = market.on_trade(price, quantity, ts_event, ts_init, aggressor)  # type: ignore[arg-type]
                 return self._on_eventful_trade(symbol, _NO_EVENTS, closed, ts_init) if closed else _QUIET
             return self._on_loud_trade(market, item)  # type: ignore[arg-type]
         if kind is QuoteTick:
