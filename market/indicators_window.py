@@ -2,7 +2,8 @@
 
 from collections import deque
 from itertools import islice
-from typing import Final
+from math import sqrt
+from typing import Final, NamedTuple
 
 from market.interval import SECOND_NS
 
@@ -56,35 +57,45 @@ class SessionVwap:
         return self.value
 
 
+class Swing(NamedTuple):
+    """A turning point: its price, the number of its candle (the first is 0), what was remembered beside it."""
+
+    price: float
+    number: int
+    companions: tuple[float | None, ...] = ()
+
+
 class SwingPoints:
     """Turning points: a value above the `side` before it and not below the `side` after it (lows mirrored).
 
     A swing is known `side` candles after it happened. Of equal values the first is the swing; flat prices
-    have none. The newest `keep` of each kind are kept, newest last, as (value, companion).
+    have none. The newest `keep` of each kind are kept, newest last.
     """
 
-    __slots__ = ("_companions", "_sign", "_values", "age", "points", "side")
+    __slots__ = ("_companions", "_count", "_sign", "_values", "age", "points", "side")
 
     def __init__(self, *, low: bool = False, side: int = 5, keep: int = 5) -> None:
         self.side = side
-        self.points: deque[tuple[float, float | None]] = deque(maxlen=keep)
+        self.points: deque[Swing] = deque(maxlen=keep)
         self.age = 0  # candles since the newest swing happened
+        self._count = 0
         self._sign = -1.0 if low else 1.0
         self._values: deque[float] = deque(maxlen=2 * side + 1)
-        self._companions: deque[float | None] = deque(maxlen=side + 1)
+        self._companions: deque[tuple[float | None, ...]] = deque(maxlen=side + 1)
 
-    def update(self, price: float, companion: float | None = None) -> bool:
-        """True when this candle confirms a swing. `companion` is remembered beside the price (such as its RSI)."""
+    def update(self, price: float, *companions: float | None) -> bool:
+        """True when this candle confirms a swing. `companions` are remembered beside the price (such as its RSI)."""
         values, side = self._values, self.side
         values.append(self._sign * price)
-        self._companions.append(companion)
+        self._companions.append(companions)
         self.age += 1
+        self._count += 1
         if len(values) <= 2 * side:
             return False
         middle = values[side]
         if middle < max(values) or max(islice(values, side)) >= middle:
             return False
-        self.points.append((self._sign * middle, self._companions[0]))
+        self.points.append(Swing(self._sign * middle, self._count - 1 - side, self._companions[0]))
         self.age = side
         return True
 
@@ -153,4 +164,29 @@ class RecentMean:
         window.append(price)
         if len(window) >= self.minimum:
             self.value = sum(window) / len(window)
+        return self.value
+
+
+class Surprise:
+    """How unusual a value is: its distance from the mean of the `period` before it, in their standard deviations.
+
+    None while there are fewer, and where they did not differ at all.
+    """
+
+    __slots__ = ("_window", "period", "value")
+
+    def __init__(self, period: int) -> None:
+        self.period = period
+        self.value: float | None = None
+        self._window: deque[float] = deque(maxlen=period)
+
+    def update(self, quantity: float) -> float | None:
+        window, period = self._window, self.period
+        self.value = None
+        if len(window) == period:
+            mean = sum(window) / period
+            deviation = sqrt(sum([(past - mean) ** 2 for past in window]) / period)
+            if deviation > 1e-9 * abs(mean):
+                self.value = (quantity - mean) / deviation
+        window.append(quantity)
         return self.value

@@ -1,4 +1,6 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 import numpy
 import pytest
@@ -21,6 +23,7 @@ from market.indicators_window import (
     RecentMean,
     RollingExtreme,
     SessionVwap,
+    Swing,
     SwingPoints,
 )
 from market.interval import SECOND_NS
@@ -166,7 +169,7 @@ def test_a_swing_is_above_what_came_before_and_not_below_what_came_after(prices:
         )
         assert confirmed is is_swing
         if is_swing:
-            expected.append((float(prices[middle]), float(middle)))
+            expected.append(Swing(float(prices[middle]), middle, (float(middle),)))
             assert swings.age == 3
     assert list(swings.points) == expected
 
@@ -213,7 +216,10 @@ def _filled(rows: Sequence[Row]) -> IndicatorSet:
 def test_every_feature_has_its_name_and_place_after_a_hundred_candles() -> None:
     features = _filled(random_rows(5, 400)).features()
     missing = set(FEATURE_NAMES) - set(features)
-    assert missing <= {"resistance", "support"}  # absent only where price is beyond every swing
+    # A level is absent where price is beyond every swing, a target without a pattern, takers where nobody tells them.
+    assert missing <= {
+        "resistance", "resistance_touches", "support", "support_touches", "chart_target", "taker_flow_20",
+    }
     assert list(features) == [name for name in FEATURE_NAMES if name in features]
 
 
@@ -264,11 +270,68 @@ def test_the_kept_window_is_bounded() -> None:
     assert indicators.closes[-1] == indicators.features()["close"]
 
 
-def test_a_lower_low_on_a_higher_rsi_is_a_bullish_divergence() -> None:
+def _lower_low_on_a_slower_fall() -> list[Row]:
     fall = [100.0 - index for index in range(30)]  # steep to 71
     bounce = [71.0 + 1.5 * index for index in range(1, 9)]
     slow = [83.0 - 0.9 * index for index in range(1, 15)]  # slower, to a lower low of 70.4
     rise = [70.4 + index for index in range(1, 8)]
-    closes = fall + bounce + slow + rise
-    features = _filled([(close, close + 0.1, close - 0.1, close, 1.0) for close in closes]).features()
-    assert features["divergence"] == 1.0
+    before = [100.0 + 0.2 * (index % 3) for index in range(30)]
+    closes = before + fall + bounce + slow + rise
+    return [(close, close + 0.1, close - 0.1, close, 1.0) for close in closes]
+
+
+def test_a_lower_low_on_a_higher_rsi_is_a_bullish_divergence_and_so_is_one_on_a_higher_macd() -> None:
+    features = _filled(_lower_low_on_a_slower_fall()).features()
+    assert features["divergence"] == features["macd_divergence"] == 1.0
+
+
+def test_a_divergence_is_old_news_twenty_candles_after_its_swing_whatever_swings_follow() -> None:
+    rows = _lower_low_on_a_slower_fall()
+    level = rows[-1][3]
+    wave = [level + (index % 12 if index % 12 < 6 else 12 - index % 12) for index in range(24)]
+    rows += [(price, price + 0.1, price - 0.1, price, 1.0) for price in wave]
+    told = [_filled(rows[:count]).features()["divergence"] for count in range(len(rows) - 24, len(rows) + 1)]
+    assert told[0] == 1.0
+    assert told[-1] != 1.0
+    assert sum(1 for each in told if each == 1.0) <= 20
+
+
+def test_the_touches_of_a_level_are_the_swings_that_turned_near_it() -> None:
+    wave = [100.0 + (index % 12 if index % 12 < 6 else 12 - index % 12) for index in range(80)]
+    features = _filled([(price, price + 0.1, price - 0.1, price, 1.0) for price in wave]).features()
+    assert (features["support"], features["resistance"]) == (99.9, 106.1)
+    assert (features["support_touches"], features["resistance_touches"]) == (5.0, 5.0)
+
+
+def test_taker_flow_is_told_only_while_every_candle_tells_its_takers() -> None:
+    rows = random_rows(9, 60)
+    indicators = IndicatorSet()
+    seen = []
+    for index, row in enumerate(rows):
+        one = candle(row, index)
+        bought = None if index == 25 else one.volume * Decimal("0.75")
+        indicators.update(replace(one, taker_buy_volume=bought))
+        seen.append(indicators.features().get("taker_flow_20"))
+    assert seen[:19] == [None] * 19
+    assert seen[24] == pytest.approx(0.5)
+    assert seen[25:45] == [None] * 20
+    assert seen[45] == pytest.approx(0.5)
+
+
+def test_features_of_a_candle_do_not_change_with_what_comes_later() -> None:
+    rows = random_rows(11, 500, step=0.004)
+    whole, told = IndicatorSet(), []
+    for one in candles(rows):
+        whole.update(one)
+        told.append(dict(whole.features()))
+    for cut in (60, 133, 250, 499):
+        assert _filled(rows[:cut]).features() == told[cut - 1]
+
+
+def test_features_are_the_same_whether_or_not_they_were_asked_for_before() -> None:
+    rows = random_rows(12, 300, step=0.004)
+    asked = IndicatorSet()
+    for one in candles(rows):
+        asked.update(one)
+        asked.features()
+    assert asked.features() == _filled(rows).features()
