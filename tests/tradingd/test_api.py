@@ -10,19 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, given, settings
-from hypothesis.errors import Unsatisfiable
-from schemathesis.checks import (
-    content_type_conformance,
-    not_a_server_error,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from bus.messages import orders, system
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
-from tradingd.api.app import create_app
 from tradingd.api.guard import MAX_BODY
 from tradingd.api.server import MAX_CONNECTIONS, PortInUseError, bind_api
 from tradingd.auth import Auth, mint_token
@@ -437,7 +427,43 @@ def test_one_position_or_all_can_be_closed(api: Served) -> None:
     assert api.operator.get("/api/positions") == []
 
 
-# ---- the socket, the schema ---------------------------------------------------------------------------
+# ---- the socket -------------------------------------------------------------------------------------
+
+
+def test_a_body_that_does_not_call_itself_json_is_refused_before_it_is_read(api: Served) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""):
+        status, _, body = api.raw("POST", "/api/trading/pause", b'{"a": 1}', Content_Type=kind)
+        assert (status, body["code"]) == (415, "NOT_JSON")
+    assert api.daemon.commands == []
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_what_a_browser_says_comes_from_another_site_changes_nothing(api: Served, site: str) -> None:
+    status, _, body = api.raw("POST", "/api/trading/pause", Sec_Fetch_Site=site)
+    assert (status, body["code"]) == (403, "WRONG_ORIGIN")
+    assert api.raw("GET", "/api/status", Sec_Fetch_Site=site)[0] == 200
+    assert api.raw("POST", "/api/trading/pause", Sec_Fetch_Site="same-origin")[0] == 200
+
+
+@pytest.mark.parametrize("twice", ["Host: evil.example", "Authorization: Bearer x", "Content-Type: text/plain"])
+def test_a_header_that_decides_and_comes_twice_is_refused(api: Served, twice: str) -> None:
+    parts = urlsplit(api.url)
+    head = (
+        f"POST /api/trading/pause HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {api.operator.token}\r\n"
+        f"Content-Type: application/json\r\n{twice}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection((parts.hostname, parts.port), 5) as line:
+        line.sendall(head.encode())
+        answer = b"".join(iter(lambda: line.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert api.daemon.commands == []
+
+
+@pytest.mark.parametrize("moment", ["0065-09-01T02:26:39+13:09", "1969-12-31T23:59:59Z", "9999-01-01T00:00:00Z"])
+def test_an_expiry_that_no_clock_of_ours_can_hold_is_told(api: Served, moment: str) -> None:
+    error = refusal(lambda: api.operator.post("/api/orders", {**MARKET, "expire_at": moment}))
+    assert (error.status, error.body["field"]) == (422, "expire_at")
+    assert api.daemon.commands == []
 
 
 def test_a_taken_port_is_told_with_the_remedy() -> None:
@@ -451,28 +477,3 @@ def test_a_taken_port_is_told_with_the_remedy() -> None:
 def test_an_address_that_is_not_ours_is_told_with_the_remedy() -> None:
     with pytest.raises(PortInUseError, match=r"api\.host"):
         bind_api("203.0.113.1", 0)
-
-
-@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
-def test_generated_requests_find_no_server_error_and_no_undocumented_answer(
-    tmp_path: Path, mode: schemathesis.GenerationMode
-) -> None:
-    daemon = SmallDaemon(settings_in(tmp_path))
-    app = create_app(daemon, Auth.open(tmp_path))
-    headers = {"Authorization": f"Bearer {mint_token(tmp_path)}", "Host": "localhost"}
-    checks = [
-        not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance,
-    ]
-    answered: set[int] = set()
-    for found in schemathesis.openapi.from_asgi("/openapi.json", app, headers=headers).get_all_operations():
-        operation = found.ok()  # type: ignore[union-attr]
-
-        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-        @given(operation.as_strategy(mode))
-        def never_fails(case: Any) -> None:
-            answered.add(case.call_and_validate(headers=headers, checks=checks).status_code)
-
-        with contextlib.suppress(Unsatisfiable):  # what takes no input cannot be asked wrongly
-            never_fails()
-    assert answered & {200, 422}
-    assert answered <= {200, 202, 400, 401, 404, 405, 409, 413, 422, 429}

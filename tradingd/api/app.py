@@ -1,9 +1,12 @@
 """The control API as one application."""
 
+from typing import Final
+
 from fastapi import FastAPI
 
 from tradingd.api import (
     docs,
+    document,
     errors,
     routes_account,
     routes_agents,
@@ -32,27 +35,36 @@ _ABOUT = (
 )
 
 
-def create_app(control: Control, auth: Auth) -> FastAPI:
-    """The REST API over a runtime. Serve it with `tradingd.api.server.serve_api`."""
+ROUTERS: Final = (
+    routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
+    routes_orders.router, routes_account.router, routes_grids.router, routes_agents.router, routes_settings.router,
+    routes_metrics.router,
+)
+
+
+def app_of_routes() -> FastAPI:
+    """Every route, and nothing behind it: what the reference is made from."""
     app = FastAPI(
-        title="tradingd", version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None,
+        title="tradingd", version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None,
         redirect_slashes=False,
     )
+    for router in ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def create_app(control: Control, auth: Auth) -> FastAPI:
+    """The REST API over a runtime. Serve it with `tradingd.api.server.serve_api`."""
+    app = app_of_routes()
     app.state.control = control
     app.state.auth = auth
     app.state.hashing = routes_auth.hashing_limit()
     api = control.settings.api
     app.state.names = OwnNames(api.host, api.allowed_hosts)
     app.state.hub = Hub(control)
-    errors.install(app)
-    for router in (
-        routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
-        routes_orders.router, routes_account.router, routes_grids.router,
-        routes_agents.router, routes_settings.router,
-        routes_metrics.router,
-    ):
-        app.include_router(router)
+    errors.install(app, ROUTERS)
     docs.install(app)
+    document.install(app, control)
     app.add_middleware(Idempotency, auth=auth)
     app.add_middleware(Guard, names=app.state.names, rate=RateLimit(api.requests_per_second))
     return app

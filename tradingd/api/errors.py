@@ -1,11 +1,13 @@
 """One shape for every error: {code, message, ...}; the message says what was wrong and what to do."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -15,7 +17,6 @@ from tradingd.auth import CredentialsError
 from tradingd.control import ControlConflictError, ControlUnavailableError
 from tradingd.read_model_views import DenialView
 
-_PARTS = re.compile(r"(\{[^}]+\})")
 _BRANCH = re.compile(r"(function-[a-z]+|literal|constrained-[a-z]+|is-instance|lax-or-strict)\[.*\]", re.DOTALL)
 INVALID_FAMILY = "E004"
 """Invalid request: the family of everything that was refused before the rules were asked."""
@@ -78,8 +79,9 @@ _WORDS = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Give the app our error bodies."""
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
+    """Give the app our error bodies. `routers`: those it was made of."""
+    methods_by_path = _methods_by_path(routers)
 
     async def on_api_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)  # noqa: S101 - registered for this type
@@ -98,7 +100,7 @@ def install(app: FastAPI) -> None:
         answer = {"code": code, "message": _WORDS.get(error.status_code, str(error.detail))}
         headers = dict(error.headers or {})
         if error.status_code == 405:  # the router names the methods of the first route of this path alone
-            headers["Allow"] = ", ".join(_methods_of(app, request.url.path))
+            headers["Allow"] = ", ".join(_methods_of(methods_by_path, request.url.path))
         return json_response(answer, error.status_code, headers)
 
     async def on_invalid(_: Request, error: Exception) -> Response:
@@ -124,13 +126,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CredentialsError, on_credentials)
 
 
-def _methods_of(app: FastAPI, path: str) -> list[str]:
+def _methods_by_path(routers: Sequence[APIRouter]) -> list[tuple[re.Pattern[str], set[str]]]:
+    return [
+        (route.path_regex, route.methods or set())
+        for router in routers for route in router.routes if isinstance(route, APIRoute)
+    ]
+
+
+def _methods_of(methods_by_path: Sequence[tuple[re.Pattern[str], set[str]]], path: str) -> list[str]:
     """Every method this path knows, sorted."""
-    known: set[str] = set()
-    for template, methods in app.openapi()["paths"].items():
-        pattern = "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in _PARTS.split(template))
-        if re.fullmatch(pattern, path):
-            known |= {method.upper() for method in methods}
+    known = set[str]().union(*(methods for pattern, methods in methods_by_path if pattern.match(path)))
     return sorted(known) or ["GET"]  # what the reference does not list is only read
 
 

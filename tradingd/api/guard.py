@@ -15,9 +15,15 @@ from tradingd.api.hosts import OwnNames, is_same_origin
 from tradingd.api.rate_limit import RateLimit
 
 MAX_BODY: Final = 64 * 1024
+MAX_BODY_BY_PATH: Final = {"/api/grids": 384 * 1024}
+"""Where more is meant: a grid may be given a month of closes."""
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNLIMITED: Final = frozenset({"/api/trading/kill", "/api/health"})
 """Nobody who floods us may keep the kill switch from being pressed, or make us look dead."""
+_FOREIGN_SITES: Final = frozenset({b"cross-site", b"same-site"})
+_Refusal = tuple[int, str, str]
+"""Status, code, message."""
+_WRONG_ORIGIN: Final = 403, "WRONG_ORIGIN", "a page of another origin may not change anything here"
 _log = logging.getLogger(__name__)
 
 _CSP: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -46,9 +52,15 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
+        looked_at = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
+        headers = dict(looked_at)
         sender = _Sender(send, scope["path"])
-        refusal = self._refusal(scope["method"], headers)
+        max_body = MAX_BODY_BY_PATH.get(scope["path"], MAX_BODY)
+        if len(headers) < len(looked_at):
+            # Two programs on the way may believe different ones.
+            refusal: _Refusal | None = (400, "BAD_REQUEST", "a header that decides was sent twice: send it once")
+        else:
+            refusal = self._refusal(scope["method"], headers, max_body)
         if refusal is None and scope["path"] not in _UNLIMITED:
             address = scope["client"][0] if scope.get("client") else ""
             wait_s = self._rate.wait_s(address, headers.get(b"authorization", b""))
@@ -59,35 +71,47 @@ class Guard:
             await sender.refuse(*refusal)
             return
         try:
-            await self._app(scope, _limited(receive), sender)
+            await self._app(scope, _limited(receive, max_body), sender)
         except Exception as error:  # noqa: BLE001 - the last door: an answer for the client, a trace for the log
             _log.error("request failed: %s %s", scope["method"], scope["path"], exc_info=error)
             await sender.refuse(500, "INTERNAL", "the daemon failed on this request: its log has the details")
 
-    def _refusal(self, method: str, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
+    def _refusal(self, method: str, headers: dict[bytes, bytes], max_body: int) -> _Refusal | None:
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._names.is_ours(host):
             return 421, "WRONG_HOST", "the Host header names another machine: use the address the daemon was given"
         if method not in _SAFE_METHODS and b"origin" in headers:
             origin = headers[b"origin"].decode("latin-1")
             if not is_same_origin(origin, host):
-                return 403, "WRONG_ORIGIN", "a page of another origin may not change anything here"
+                return _WRONG_ORIGIN
+        # What every browser of today says of a request and no page can forge, with or without an Origin.
+        if method not in _SAFE_METHODS and headers.get(b"sec-fetch-site", b"same-origin") in _FOREIGN_SITES:
+            return _WRONG_ORIGIN
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             return 400, "BAD_REQUEST", "Content-Length is not a number"
-        if int(length) > MAX_BODY:
-            return 413, "BODY_TOO_LARGE", f"the body is larger than {MAX_BODY} bytes: send less"
+        if len(length) > 18 or int(length) > max_body:
+            return 413, "BODY_TOO_LARGE", f"the body is larger than {max_body} bytes: send less"
+        has_body = length != b"0" or b"transfer-encoding" in headers
+        kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if has_body and method not in _SAFE_METHODS and kind != b"application/json":
+            return 415, "NOT_JSON", "say Content-Type: application/json: nothing else is understood here"
         return None
 
 
-_LOOKED_AT: Final = frozenset({b"host", b"origin", b"content-length", b"authorization"})
+_LOOKED_AT: Final = frozenset(
+    {
+        b"host", b"origin", b"sec-fetch-site", b"content-length", b"authorization", b"content-type",
+        b"transfer-encoding",
+    }
+)
 
 
 class _BodyTooLargeError(HTTPException):
     """An HTTPException, because FastAPI turns any other error while it reads a body into a 400."""
 
-    def __init__(self) -> None:
-        super().__init__(413, f"the body is larger than {MAX_BODY} bytes: send less")
+    def __init__(self, max_body: int) -> None:
+        super().__init__(413, f"the body is larger than {max_body} bytes: send less")
 
 
 class _Sender:
@@ -121,7 +145,7 @@ class _Sender:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _limited(receive: Receive) -> Receive:
+def _limited(receive: Receive, max_body: int) -> Receive:
     """Counts what a chunked body brings, which has no Content-Length to judge by."""
     seen = 0
 
@@ -130,8 +154,8 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
-            if seen > MAX_BODY:
-                raise _BodyTooLargeError
+            if seen > max_body:
+                raise _BodyTooLargeError(max_body)
         return message
 
     return limited

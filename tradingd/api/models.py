@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from bus.messages.orders import KillAction, PriceSource, TrailKind, TrailSpec
 from market.money import ZERO, parse_decimal
+from tradingd.api.schema_shapes import BELOW_100, UP_TO_100, VALUES, ZERO_TO_BELOW_100, Shape, one_of, or_null
 from tradingd.read_model_views import KillView, TradingView
 
 _HUNDRED: Final = Decimal(100)
@@ -55,7 +56,10 @@ MoneyOrZero = Annotated[
 ]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
-Symbol = Annotated[str, Field(min_length=2, max_length=40, examples=["BTC/USDT"])]
+Symbol = Annotated[
+    str, Field(min_length=2, max_length=40, examples=["BTC/USDT"], json_schema_extra={VALUES: "symbols"})
+]
+"""As the daemon writes it; it also understands BTCUSDT and btc-usdt."""
 
 
 class Request(BaseModel):
@@ -71,6 +75,18 @@ class LoginRequest(Request):
     password: Annotated[str, Field(min_length=1, max_length=256)]
 
 
+def _trail_shapes() -> list[Shape]:
+    shapes = []
+    for kind in ("percent", "absolute", "atr"):
+        fixed: dict[str, dict[str, Any]] = {"kind": {"type": "string", "const": kind}}
+        fixed |= {"limit_offset": or_null(ZERO_TO_BELOW_100), "break_even": or_null(BELOW_100)}
+        if kind == "percent":
+            fixed["value"] = BELOW_100
+        shapes.append(Shape(f"Trail of a fixed distance ({kind})", fixed, without=("decay", "decay_floor")))
+        shapes.append(Shape(f"Trail that tightens ({kind})", fixed | {"decay": UP_TO_100}, ("decay", "decay_floor")))
+    return shapes
+
+
 class TrailRequest(Request):
     """How far a trailing order keeps from the best price: percent "2" means 2 %, absolute is in quote, atr in ATRs.
 
@@ -81,6 +97,8 @@ class TrailRequest(Request):
     losing side of that start. `decay` (percent): each minute the distance shrinks by this share of itself as it was at
     first, down to `decay_floor` (percent, or quote when `kind` is absolute or atr).
     """
+
+    model_config = ConfigDict(json_schema_extra=one_of(_trail_shapes()))
 
     kind: TrailKind
     value: Money

@@ -3,22 +3,31 @@
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from bus.messages.grid import GridEntry, StartGrid
-from tradingd.api.models import Money, Symbol
+from tradingd.api.models import Money, Request, Symbol
+from tradingd.api.schema_shapes import BELOW_100, Shape, one_of
 
 _HUNDRED: Final = Decimal(100)
 
 
-class GridRequest(BaseModel):
+class GridRequest(Request):
     """A grid of trailing orders. `capital`, `floor`, `centre` in quote; spacings and `trail` in percent.
 
     `spacing` "auto" (or left out) is tuned by the grid within `min_spacing` and `max_spacing`. `entry` "first" waits
     for a fall of 2 % from now, or a confident buy signal. `history`: closes of 5-minute candles, oldest first.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(json_schema_extra=one_of([
+        Shape(f"{word} spacing, from {entry}", fixed | {"entry": {"type": "string", "const": entry, "default": entry}},
+              needed, without + missing)
+        for word, fixed, needed, without in (
+            ("Auto", {"spacing": {"type": "string", "const": "auto", "default": "auto"}}, (), ()),
+            ("Fixed", {"spacing": BELOW_100}, ("spacing",), ("min_spacing", "max_spacing")),
+        )
+        for entry, missing in (("now", ()), ("first", ("centre",)))
+    ]))
 
     symbol: Symbol
     capital: Money
@@ -30,7 +39,7 @@ class GridRequest(BaseModel):
     floor: Money | None = None
     centre: Money | None = None
     entry: GridEntry = "now"
-    history: Annotated[list[Money], Field(max_length=8_640)] = []
+    history: Annotated[list[Money], Field(default_factory=list, max_length=8_640)]
 
     def command(self, symbol: str, reason: str) -> StartGrid:
         """The command it stands for."""

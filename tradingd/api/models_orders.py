@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from bus.messages.orders import OrderType, Side
 from market.money import ONE, ZERO, parse_decimal
 from tradingd.api.models import Money, Request, Symbol, Text, TrailRequest
+from tradingd.api.schema_shapes import BELOW_100, Shape, one_of, or_null
 
 _NS: int = 1_000_000_000
 _WANTED = {"limit": "price", "stop": "stop_price", "take_profit": "stop_price", "trailing": "trail"}
@@ -31,6 +32,8 @@ def _moment(value: object) -> int:
         utc = moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(remedy) from error
+    if not 1970 <= utc.year < 2200:  # as nanoseconds it would fit into no message
+        raise ValueError("write a time from 1970 to 2199")
     return int(utc.timestamp()) * _NS + utc.microsecond * 1000
 
 
@@ -57,12 +60,40 @@ Weight = Annotated[
 ]
 
 
+_PERCENT_OR_NULL = or_null(BELOW_100)
+
+
 class ProtectionRequest(Request):
     """What is armed around a filled buy, in percent of its average price: whichever fires first ends the others."""
+
+    model_config = ConfigDict(json_schema_extra=one_of([
+        Shape(f"With {name}", {"stop_percent": BELOW_100 if name == "stop_percent" else _PERCENT_OR_NULL}, [name])
+        for name in ("stop_percent", "take_profit_percent", "trail")
+    ]))
 
     stop_percent: Money | None = None
     take_profit_percent: Money | None = None
     trail: TrailRequest | None = None
+
+
+def _order_shapes() -> list[Shape]:
+    shapes = []
+    for kind, needed, without in (
+        ("market", (), ("price", "stop_price", "trail")),
+        ("limit", ("price",), ("stop_price", "trail")),
+        ("stop", ("stop_price",), ("trail",)),
+        ("take_profit", ("stop_price",), ("price", "trail")),
+        ("trailing", ("trail",), ("price", "stop_price")),
+    ):
+        fixed: dict[str, dict[str, Any]] = {"type": {"type": "string", "const": kind}}
+        if kind != "take_profit":
+            fixed["side"] = {"type": "string", "const": "buy"}
+            shapes.append(Shape(f"Buy, {kind}", fixed, needed, without))
+        fixed = fixed | {
+            "side": {"type": "string", "const": "sell"}, "ends_with_day": {"type": "boolean", "const": False},
+        }
+        shapes.append(Shape(f"Sell, {kind}", fixed, needed, (*without, "protection")))
+    return shapes
 
 
 class OrderRequest(Request):
@@ -73,6 +104,8 @@ class OrderRequest(Request):
     `improve`: a limit or stop follows the market while it moves in the order's favour. `ends_with_day`: it ends five
     minutes before the trading day does, and what it bought is sold then.
     """
+
+    model_config = ConfigDict(json_schema_extra=one_of(_order_shapes()))
 
     symbol: Symbol
     side: Side
@@ -125,6 +158,10 @@ def trail_problem(field: str, trail: TrailRequest | None) -> tuple[str, str] | N
 
 class ModifyRequest(Request):
     """What is to change; what is left out stays. At the venue only quantity and price can be changed."""
+
+    model_config = ConfigDict(json_schema_extra=one_of(
+        [Shape(f"With {name}", needed=[name]) for name in ("quantity", "price", "stop_price", "trail")]
+    ))
 
     quantity: Money | None = None
     price: Money | None = None

@@ -14,12 +14,24 @@ from tradingd.api.models import Responses
 from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView
 from tradingd.api.routes_read import ERRORS
 from tradingd.api.routes_trading import OPERATOR_ERRORS
+from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control
 from tradingd.profile import ProfileView, profile_view
 from tradingd.recent_events import EventView
 
 _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such alpha or agent"}}
-Name = Annotated[str, Path(min_length=1, max_length=64, description="An alpha, such as momentum")]
+Name = Annotated[
+    str,
+    Path(
+        min_length=1, max_length=64, description="An alpha, such as momentum", json_schema_extra={VALUES: "alphas"}
+    ),
+]
+AgentName = Annotated[
+    str,
+    Path(
+        min_length=1, max_length=64, description="One of the six, such as analyst", json_schema_extra={VALUES: "agents"}
+    ),
+]
 Word = Annotated[str, Query(max_length=80)]
 
 router = APIRouter(prefix="/api", tags=["agents"], responses=ERRORS)
@@ -62,10 +74,7 @@ async def alphas(control: ControlOf, _: Viewer) -> Response:
 
 
 @router.get("/debug/agents/{agent_id}/profile", response_model=ProfileView, tags=["debug"], responses=_UNKNOWN)
-async def profile(
-    control: ControlOf, _: Viewer,
-    agent_id: Annotated[str, Path(min_length=1, max_length=64, description="One of the six, such as analyst")],
-) -> Response:
+async def profile(control: ControlOf, _: Viewer, agent_id: AgentName) -> Response:
     """How long one of the six agents thinks, and how much memory hangs on it."""
     part = control.inspected().get(f"agent:{agent_id}")
     if part is None:

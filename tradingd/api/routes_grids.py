@@ -11,7 +11,7 @@ from tradingd.api.access import ControlOf, Operator, Viewer
 from tradingd.api.errors import ApiError, ErrorBody, denied, json_response
 from tradingd.api.models import Responses
 from tradingd.api.models_grids import GridRequest
-from tradingd.api.routes_read import symbol_of
+from tradingd.api.routes_read import ERRORS, symbol_of
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.control import Control, ControlUnavailableError
 from tradingd.read_model_grids import GridView
@@ -20,10 +20,10 @@ _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is
 _EXISTS: Final[Responses] = {409: {"model": ErrorBody, "description": "The symbol has a grid already"}}
 GridId = Annotated[str, Path(min_length=1, max_length=20)]
 
-router = APIRouter(prefix="/api", tags=["grids"], responses=OPERATOR_ERRORS)
+router = APIRouter(prefix="/api", tags=["grids"], responses=ERRORS)
 
 
-@router.post("/grids", response_model=GridView, status_code=202, responses=_EXISTS)
+@router.post("/grids", response_model=GridView, status_code=202, responses=OPERATOR_ERRORS | _EXISTS)
 async def start(control: ControlOf, who: Operator, request: GridRequest) -> Response:
     """Open a grid on a symbol that has none."""
     symbol = symbol_of(control, request.symbol)
@@ -53,7 +53,9 @@ async def grid(control: ControlOf, _: Viewer, grid_id: GridId) -> Response:
     return json_response(_known(control, grid_id))
 
 
-@router.delete("/grids/{grid_id}", response_model=GridView, status_code=202, responses=_UNKNOWN)
+@router.delete(
+    "/grids/{grid_id}", response_model=GridView, status_code=202, responses=OPERATOR_ERRORS | _UNKNOWN
+)
 async def stop(
     control: ControlOf, who: Operator, grid_id: GridId,
     close: Annotated[bool, Query(description="Sell what it holds at market; else its sells go on.")] = False,

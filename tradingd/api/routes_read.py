@@ -10,6 +10,7 @@ from starlette.responses import Response
 from tradingd.api.access import ControlOf, Viewer
 from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response
 from tradingd.api.models import HealthAnswer, Responses
+from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control
 from tradingd.execution_quality import QualityView
 from tradingd.read_model import order_view
@@ -32,6 +33,10 @@ ERRORS: Final[Responses] = {
     503: {"model": ErrorBody, "description": "The daemon cannot answer now"},
 }
 OrderId = Annotated[str, Path(min_length=1, max_length=64)]
+SymbolQuery = Annotated[
+    str | None,
+    Query(min_length=2, max_length=40, examples=["BTC/USDT"], json_schema_extra={VALUES: "symbols"}),
+]
 
 open_router = APIRouter(prefix="/api", tags=["health"])
 router = APIRouter(prefix="/api", responses=ERRORS)
@@ -74,7 +79,7 @@ async def positions(control: ControlOf, _: Viewer) -> Response:
 async def orders(
     control: ControlOf, _: Viewer,
     state: Annotated[OrderState | None, Query()] = None,
-    symbol: Annotated[str | None, Query(max_length=40)] = None,
+    symbol: SymbolQuery = None,
     limit: Annotated[int, Query(ge=1, le=5_000)] = 100,
 ) -> Response:
     """Newest first."""
@@ -132,7 +137,7 @@ async def performance(control: ControlOf, _: Viewer) -> Response:
 async def execution_quality(
     control: ControlOf, _: Viewer,
     days: Annotated[int, Query(ge=1, le=3_650)] = 30,
-    symbol: Annotated[str | None, Query(max_length=40)] = None,
+    symbol: SymbolQuery = None,
     limit: Annotated[int, Query(ge=0, le=5_000)] = 50,
 ) -> Response:
     """Slippage, fill times, fees and refusals of the last days (session time), per order and in total."""

@@ -86,7 +86,8 @@ async def unlock(control: ControlOf, who: Operator, request: UnlockRequest) -> R
     return kill_answer(control, changed=True)
 
 
-@router.post("/shutdown", response_model=ShutdownAnswer, status_code=202)
+# Not in the reference: whoever tries every operation there would end the daemon that it tries them on.
+@router.post("/shutdown", response_model=ShutdownAnswer, status_code=202, include_in_schema=False)
 async def shutdown(control: ControlOf, who: Operator) -> Response:
     """End the process in order. Positions stay open, and the stops and trails that the engine holds are watched by
     nobody until the next start takes them up again; only stops that rest at the venue go on."""
