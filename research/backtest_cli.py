@@ -120,7 +120,10 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
     except (RuleError, SessionError) as error:
         raise CliError(cli_session.USAGE, str(error)) from error
     try:
-        _execute(None if is_council else make, data, amounts["cash"], amounts["stake"], costs, about, title, store, out)
+        _execute(
+            None if is_council else make, data, amounts["cash"], amounts["stake"], costs, about, title, store, out,
+            data_dir,
+        )
     except (RuleError, LookAheadError) as error:
         store.fail(title, about, str(error))
         raise CliError(cli_session.FAILURE, str(error)) from error
@@ -131,7 +134,7 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
 
 def _execute(
     make: Any, data: Any, cash: Decimal, stake: Decimal, costs: Any, about: Mapping[str, Any], title: str, store: Any,
-    out: Path | None,
+    out: Path | None, data_dir: Path | None,
 ) -> None:
     from research.backtest.progress import watched
     from research.backtest.session import result_document, with_equity
@@ -141,7 +144,7 @@ def _execute(
     bars = data.bars
     begin = time.perf_counter()
     with watched(title, len(bars)) as progress:
-        result, check = _of_council(bars, cash, costs, progress) if make is None else _of_rule(
+        result, check = _of_council(bars, cash, costs, progress, data_dir) if make is None else _of_rule(
             make, bars, cash, stake, costs, progress
         )
         took = time.perf_counter() - begin
@@ -170,12 +173,14 @@ def _of_rule(
     return result, lambda: guard.check(make, bars, result.decisions, cash, stake, costs)
 
 
-def _of_council(bars: Any, cash: Decimal, costs: Any, progress: Any) -> tuple[Any, Callable[[], int]]:
+def _of_council(
+    bars: Any, cash: Decimal, costs: Any, progress: Any, data_dir: Path | None
+) -> tuple[Any, Callable[[], int]]:
     from research.backtest import council
     from tradingd.settings import ConfigError, load_settings
 
     try:
-        settings = load_settings()
+        settings = load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)
     except ConfigError as error:
         raise CliError(cli_session.CONFIGURATION, str(error)) from error
     result = council.CouncilBacktest(bars, cash, costs, settings).run(progress)

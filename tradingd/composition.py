@@ -5,6 +5,7 @@ from itertools import count
 from typing import Final
 
 from agents.agent import Agent
+from agents.alphas.panel import AlphaPanel
 from agents.alphas.registry import UnknownAlphaError, make_alphas
 from agents.analyst import Analyst, AnalystConfig
 from agents.ceo import Ceo
@@ -153,10 +154,12 @@ def _distance_rule(settings: Settings) -> DistanceRule | None:
 def make_agents(
     settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId,
     chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
+    panel: AlphaPanel | None = None, outside: Collection[str] | None = (),
 ) -> Mapping[str, Callable[[], Agent]]:
     """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at.
 
-    `chosen_weights`: what people set over the file's weights, asked each time the analyst is made.
+    `chosen_weights`: what people set over the file's weights, asked each time the analyst is made. `panel`: the alphas
+    that think elsewhere; `outside`: their names, None when not all are known.
     """
     alpha_watch = watch or AlphaWatch()
     tradable = [i for i in instruments if i.quote == settings.account.quote]
@@ -175,7 +178,7 @@ def make_agents(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
     )
     try:
-        make_alphas(council.weights)
+        make_alphas(council.weights, outside)
     except UnknownAlphaError as error:
         raise ConfigError(f"{settings.source} (or the environment): {error}") from error
     times_made = count()
@@ -184,7 +187,7 @@ def make_agents(
         "scanner": lambda: Scanner(scanner_config, symbols),
         "analyst": lambda: Analyst(
             AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
-            alpha_watch.put_on(make_alphas(council.weights)),
+            alpha_watch.put_on(make_alphas(council.weights, None)), panel,
         ),
         # Begun anew, it counts its proposals anew: the restart number keeps their ids unique.
         "strategy": lambda: Strategy(session, council_config, _rule(settings, limits), tradable, next(times_made)),

@@ -63,6 +63,7 @@ from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
 from tradingd.paper_account import holdings, resting_orders
 from tradingd.path_dependence import PathDependence
+from tradingd.plugins.plugins import Plugins
 from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
 from tradingd.projection_child import ProjectionChild, ProjectionTask
@@ -128,6 +129,7 @@ class Daemon:
         self._log_files = log_files
         self._audience = Audience(settings, self, lambda: self._clock.now())
         self._alpha_watch = AlphaWatch()
+        self._plugins: Plugins | None = None
         self._service = ServiceNotify()
         self.is_to_start_again = False
         """Told to switch the mode: the process begins anew after the orderly end."""
@@ -175,13 +177,15 @@ class Daemon:
         return self._runtime.command(body, by=by)
 
     def alpha_weights(self) -> Mapping[str, float]:
-        chosen = {**self.settings.council.weights, **self.read_model.alphas.chosen_weights()}
-        return {name: chosen.get(name, 0.0) for name in self._alpha_watch.alphas}
+        wished = self._plugins.weights() if self._plugins is not None else {}
+        chosen = {**wished, **self.settings.council.weights, **self.read_model.alphas.chosen_weights()}
+        return {name: chosen.get(name, 0.0) for name in sorted({*self._alpha_watch.alphas, *wished})}
 
     def inspected(self) -> Mapping[str, Inspected]:
         runners = self._runtime.runners.values()
         agents = {f"agent:{runner.name}": Inspected(runner.timing, runner.agent) for runner in runners}
-        return agents | {f"alpha:{name}": part for name, part in self._alpha_watch.inspected().items()}
+        alphas = self._alpha_watch.inspected() | (self._plugins.inspected() if self._plugins is not None else {})
+        return agents | {f"alpha:{name}": part for name, part in alphas.items()}
 
     def switch_mode(self, mode: mode_switch.Mode, *, confirm: str, by: str) -> None:
         if self._not_ready in ("starting", "stopping") or self._stop.is_set():
@@ -266,6 +270,9 @@ class Daemon:
         urls = await access.urls()
         self._recording = await access.recording(urls)
         self._make_clock_and_session()
+        self._plugins = plugins = Plugins(self.settings, self._clock, waits=self._is_replay)
+        stack.push_async_callback(plugins.stop)
+        plugins.launch()
         self._begin_replay(stack)
         self._feed = venue_access.make_feed(
             self.settings, urls, self._clock, is_replay=self._is_replay, on_frame=self._open_tape(stack),
@@ -274,7 +281,8 @@ class Daemon:
         instruments = await self._choose_instruments()
         keeper = await self._take_account(urls, stack)
         await self._make_venue(urls, instruments, stack)
-        self._make_runtime(instruments)
+        await plugins.loaded()
+        self._make_runtime(instruments, plugins)
         if not self._replay.was_cut:
             self._hear()
         stack.push_async_callback(self._audience.close)
@@ -311,6 +319,8 @@ class Daemon:
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
         if self._checkpoints is not None:
             self._spawn("checkpoints", self._checkpoints.run())
+        if not self._is_replay:
+            self._spawn("alpha states", plugins.keep_states())
         stack.push_async_callback(self._cancel_tasks)
         self._start_store(stack)
         gc.collect()
@@ -494,7 +504,7 @@ class Daemon:
             report = replace(report, reason=redact(report.reason))  # a venue's words may repeat our key
         self._runtime.on_report(report)
 
-    def _make_runtime(self, instruments: Sequence[Instrument]) -> None:
+    def _make_runtime(self, instruments: Sequence[Instrument], plugins: Plugins) -> None:
         tradable = [i for i in instruments if i.quote == self.settings.account.quote]
         engine = composition.make_engine(self.settings, self._limits, tradable, self._session)
         maker = MessageMaker("bus", self._session)
@@ -515,9 +525,10 @@ class Daemon:
         self._runtime.on_fatal = self._on_fatal
         for name, make in composition.make_agents(
             self.settings, self._limits, tradable, self._session, self.read_model.alphas.chosen_weights,
-            self._alpha_watch,
+            self._alpha_watch, plugins.panel, plugins.names,
         ).items():
             self._runtime.add_agent(name, make)
+        plugins.connect(self._runtime)
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
             replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
@@ -770,6 +781,8 @@ class Daemon:
         if not self.is_to_start_again:
             self._service.stopping(self._stop_reason)
         await self._cancel_tasks()
+        if self._plugins is not None:
+            await self._plugins.stop()  # what they would still answer is no part of this session
         if self._fatal is None and not self._replay.is_behind:  # else it is cut again where it was cut
             self._tell_paths()
             if self.read_model.paths is not None:

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
+
+if TYPE_CHECKING:
+    from tradingd.settings import Settings
 
 PACKAGES: Final = ("tradingd", "agents", "bus", "exchanges", "risk", "market", "orders", "store", "research")
 DISTRIBUTION: Final = "tradingd"
@@ -101,6 +104,7 @@ def examine(
         lambda: _kill_file(settings.data_dir),
         lambda: _credentials(settings.data_dir),
         lambda: _disk(settings.data_dir),
+        lambda: _alphas(settings),
         lambda: _port(settings.api.host, settings.api.port, settings.data_dir),
         lambda: _redis(settings.bus.url),
     ]
@@ -177,6 +181,25 @@ def _credentials(data_dir: Path) -> CheckResult:
     except CredentialsError as error:
         return CheckResult("credentials", "fail", str(error))
     return CheckResult("credentials", "ok", f"users: {', '.join(user.name for user in users)}")
+
+
+def _alphas(settings: "Settings") -> CheckResult:
+    """Those of the user and of packages, each loaded in a process of its own, as the daemon does."""
+    from bus.clock import LiveClock
+    from tradingd.plugins.plugins import Plugins
+
+    plugins = Plugins(settings, LiveClock(), waits=True)
+    try:
+        plugins.launch()
+        problems = [text for _, text in plugins.panel.problems()]
+        names = [f"{alpha.name} {alpha.version}" for alpha in plugins.panel.roster()]
+    finally:
+        plugins.end()
+    if problems:
+        return CheckResult("alphas", "warn", " ".join(f"{text}." for text in problems))
+    if not names:
+        return CheckResult("alphas", "ok", "the built-in ones; `tradelab new-alpha NAME` begins one of your own")
+    return CheckResult("alphas", "ok", f"the built-in ones and {', '.join(names)}")
 
 
 def _disk(path: Path) -> CheckResult:

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
-from bus.messages.council import AlphaSignal, AnalysisCompleted, ProposalApproved, ProposalVetoed, TradeProposed
+from bus.messages.council import (
+    AlphaSignal,
+    AlphaSkipped,
+    AnalysisCompleted,
+    ProposalApproved,
+    ProposalVetoed,
+    TradeProposed,
+)
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed
 from bus.messages.orders import (
@@ -27,6 +34,7 @@ from bus.messages.orders import (
 )
 from market.money import ZERO, to_text
 from market.ticks import Candle
+from risk.codes import AGENT_TIMEOUT
 from tradingd.read_model_council import CouncilFold
 from tradingd.read_model_orders import OrderRecord
 from tradingd.read_model_results import ResultsFold, return_ratio, round_trip_view
@@ -83,6 +91,8 @@ def _council_entries(record: OrderRecord, council: CouncilFold) -> Iterator[_Ent
         yield _of("analysis", chain.analysis, _analysis_text(analysis))
         for signal in analysis.signals:
             yield _entry("signal", chain.analysis.header.ts, "AlphaSignal", _signal_text(signal), plain(signal))
+        for skipped in analysis.skipped:
+            yield _entry("signal", chain.analysis.header.ts, "AlphaSkipped", skipped_text(skipped), plain(skipped))
     yield _of("proposal", chain.proposal, _proposal_text(chain.proposal.body))
     if chain.verdict is not None:
         yield _of("verdict", chain.verdict, _verdict_text(chain.verdict.body))
@@ -105,7 +115,7 @@ _REGIMES: Final = {
 def _analysis_text(analysis: AnalysisCompleted) -> str:
     return (
         f"The analyst saw {_REGIMES[analysis.regime]} in {analysis.symbol} at {to_text(analysis.close)} and asked "
-        f"{len(analysis.signals)} alphas."
+        f"{len(analysis.signals) + len(analysis.skipped)} alphas."
     )
 
 
@@ -113,6 +123,11 @@ def _signal_text(signal: AlphaSignal) -> str:
     said = {"trail_buy": "says buy", "trail_sell": "says sell", "hold": "holds"}[signal.action]
     sure = f"confidence {signal.confidence:.2f}, weight {signal.weight:g}"
     return f"{signal.alpha} {said} with {sure}: {signal.reasoning}"
+
+
+def skipped_text(skipped: AlphaSkipped) -> str:
+    """One sentence for an alpha that gave no opinion."""
+    return f"{skipped.alpha} was skipped ({skipped.code}, {AGENT_TIMEOUT}), weight {skipped.weight:g}: {skipped.reason}"
 
 
 def _proposal_text(proposal: TradeProposed) -> str:

@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import sys
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from types import BuiltinFunctionType, FrameType, FunctionType, MethodType, ModuleType
 from typing import Final
@@ -12,6 +13,8 @@ from typing import Final
 from agents.alphas.alpha import Alpha, MarketView, Opinion
 
 MOST_OBJECTS: Final = 50_000
+RECENT: Final = 500
+"""Reactions whose times are kept for percentiles."""
 _PER_TURN: Final = 400
 """Objects measured before the loop has its turn: some 0.2 ms."""
 _SHARED: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, FrameType)
@@ -26,14 +29,21 @@ class Timing:
     longest_s: float = 0.0
     last_s: float = 0.0
     failures: int = 0
+    recent_s: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def add(self, seconds: float) -> None:
         """One more reaction."""
         self.count += 1
+        self.recent_s.append(seconds)
         self.total_s += seconds
         self.last_s = seconds
         if seconds > self.longest_s:
             self.longest_s = seconds
+
+    def percentile_s(self, ratio: float) -> float | None:
+        """Of the last `RECENT` reactions, the nearest rank; None before the first."""
+        ordered = sorted(self.recent_s)
+        return ordered[min(len(ordered) - 1, int(ratio * len(ordered)))] if ordered else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class Inspected:
 
     timing: Timing
     root: object
+    memory_bytes: int | None = None
+    """Of a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ class AlphaWatch:
 async def profile_view(name: str, part: Inspected, uptime_s: float) -> ProfileView:
     """Of one part; measures its memory in small steps."""
     timing = part.timing
-    size, is_complete = await size_of(part.root)
+    size, is_complete = (part.memory_bytes, True) if part.memory_bytes is not None else await size_of(part.root)
     return ProfileView(
         name, timing.count, _us(timing.total_s / timing.count if timing.count else 0.0), _us(timing.longest_s),
         _us(timing.last_s), round(timing.total_s / uptime_s, 6) if uptime_s > 0 else 0.0, timing.failures, size,

@@ -384,6 +384,15 @@ class Runtime:
         self.settle()
         return message
 
+    def hear_opinions(self, answer: council.OpinionsGathered) -> None:
+        """What alphas that think elsewhere had to say: for the analyst, and past the bus, as a step of its own."""
+        try:
+            self.runners["analyst"].deliver(self.make("alphas", answer))
+        except BaseException as error:
+            self.on_fatal(error)
+            raise
+        self.settle()
+
     # ---- candles -----------------------------------------------------------------------------------
 
     def warm_up(self, candles: Iterable[Candle]) -> None:

@@ -99,6 +99,10 @@ class CouncilSettings(_Section):
     proposal_ttl_s: float = Field(default=5, gt=0)
     cooldown_s: float = Field(default=10, ge=0)
     weights: dict[str, float] = Field(default_factory=dict)
+    adapt_weights: bool = True
+    plugin_weight: float = Field(default=0.5, ge=0, le=1)
+    plugin_timeout_s: float = Field(default=5, gt=0, le=60)
+    plugin_memory_mb: int = Field(default=1024, ge=64)
 
     @field_validator("weights")
     @classmethod

@@ -6,7 +6,7 @@ recorded session replays to the same signals. All numbers are float64.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 from bus.messages.council import Action, Regime, Urgency
 
@@ -15,6 +15,9 @@ TRAIL_ATR: Final = 2.0
 
 TRAIL_MOST: Final = 0.5
 """No trail is wider than half the price, however wild the market."""
+
+_ACTIONS: Final = frozenset(get_args(Action))
+_URGENCIES: Final = frozenset(get_args(Urgency))
 
 UNDECIDED: Final = 0.5
 """Confidence of a hold that was looked at and found empty; it counts as an answer in the quorum."""
@@ -90,3 +93,16 @@ def urgency_of(confidence: float) -> Urgency:
 def clamp(value: float, low: float = 0.0, high: float = 1.0) -> float:
     """`value`, but not outside low..high."""
     return low if value < low else high if value > high else value
+
+
+def what_is_wrong(opinion: Opinion) -> str:
+    """Why this is no opinion the council can use; "" if it is one. Raises whatever a foreign type may raise."""
+    if opinion.action not in _ACTIONS:
+        return f"action {opinion.action!r} is none of {', '.join(sorted(_ACTIONS))}"
+    if opinion.urgency not in _URGENCIES:
+        return f"urgency {opinion.urgency!r} is none of low, medium, high"
+    if not 0.0 <= opinion.confidence <= 1.0:
+        return f"confidence {opinion.confidence!r} is not a number from 0 to 1"
+    if not 0.0 <= opinion.trail_ratio < 1.0:
+        return f"trail_ratio {opinion.trail_ratio!r} is not a number from 0 to below 1"
+    return "" if isinstance(opinion.reasoning, str) else "reasoning is no text"

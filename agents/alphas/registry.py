@@ -1,6 +1,6 @@
 """The signal models that come with the product. A new one is a file beside this and a line below."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from agents.alphas.alpha import Alpha
@@ -17,16 +17,22 @@ class UnknownAlphaError(ValueError):
     """A weight names a signal model that does not exist."""
 
 
-def make_alphas(weights: Mapping[str, float]) -> tuple[Alpha, ...]:
+BUILT_IN_NAMES: Final = tuple(sorted(model.name for model in BUILT_IN))
+"""No other alpha may have one of these names."""
+
+
+def make_alphas(weights: Mapping[str, float], outside: Collection[str] | None = ()) -> tuple[Alpha, ...]:
     """All built-in alphas, in a fixed order; one of weight 0 is there but not asked, so it can be enabled later.
 
-    Raises `UnknownAlphaError` for a weight without a model: a misspelt name must not silently mean "off".
+    `outside` are the names of the alphas that think elsewhere, None when not all of them are known. Raises
+    `UnknownAlphaError` for a weight without a model: a misspelt name must not silently mean "off".
     """
     alphas: tuple[Alpha, ...] = tuple(model() for model in BUILT_IN)
-    known = sorted(alpha.name for alpha in alphas)
+    known = sorted({*BUILT_IN_NAMES, *(outside or ())})
     for name in sorted(weights):
-        if name not in known:
+        if name not in known and outside is not None:
             raise UnknownAlphaError(
-                f"council.weights: there is no alpha {name!r}. Known: {', '.join(known)}; mend the name."
+                f"council.weights: there is no alpha {name!r}. Known: {', '.join(known)}; mend the name, or put its "
+                "file back into DATA_DIR/alphas."
             )
     return alphas

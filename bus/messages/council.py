@@ -70,6 +70,29 @@ class AlphaSignal:
     trail_ratio: float
     urgency: Urgency
     reasoning: str
+    regimes: tuple[Regime, ...] = ()
+    """Where the model says it is at home; empty: what `agents.consensus.REGIME_FIT` says of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaSkipped:
+    """A model of weight above 0 gave no opinion (family E005): `code` says why for programs, `reason` for people."""
+
+    alpha: str
+    weight: float
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionsGathered:
+    """What the models that think elsewhere had to say about one candle; the weights are the analyst's to add."""
+
+    symbol: str
+    interval: str
+    ts_open: int
+    signals: tuple[AlphaSignal, ...]
+    skipped: tuple[AlphaSkipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,7 @@ class AnalysisCompleted:
     regime: Regime
     features: tuple[Feature, ...]
     signals: tuple[AlphaSignal, ...]
+    skipped: tuple[AlphaSkipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

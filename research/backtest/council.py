@@ -36,6 +36,7 @@ from research.backtest.trades import Trade, TradeFold
 from tradingd import composition
 from tradingd.message_journal import MessageJournal
 from tradingd.path_dependence import PathDependence
+from tradingd.plugins.plugins import Plugins
 from tradingd.read_model import ReadModel
 from tradingd.runtime import Runtime
 from tradingd.settings import CandleSettings, PaperSettings, Settings
@@ -99,10 +100,13 @@ class CouncilBacktest:
     def run(self, progress: Callable[[int], None] | None = None, journal: Path | None = None) -> CouncilResult:
         """All candles. `journal`: where every fact is written, as the daemon does; default: nowhere that stays."""
         with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
-            runtime = self._wire(journal if journal is not None else Path(folder) / "backtest.journal")
+            plugins = Plugins(self.settings, self.clock, waits=True)
+            plugins.launch()
+            runtime = self._wire(journal if journal is not None else Path(folder) / "backtest.journal", plugins)
             try:
                 self._loop(runtime, progress)
             finally:
+                plugins.end()
                 runtime.journal.close()
         ledger = runtime.engine.ledger
         result = self._result
@@ -111,7 +115,7 @@ class CouncilBacktest:
         result.path_dependent = self._path.report().share
         return result
 
-    def _wire(self, path: Path) -> Runtime:
+    def _wire(self, path: Path, plugins: Plugins) -> Runtime:
         settings, quote = self.settings, self._bars.quote
         limits = composition.make_limits(settings)
         instruments = [self._instrument]
@@ -129,8 +133,11 @@ class CouncilBacktest:
             clock=self.clock,
             warmup=1,
         )
-        for name, make in composition.make_agents(settings, limits, instruments, _SESSION).items():
+        for name, make in composition.make_agents(
+            settings, limits, instruments, _SESSION, panel=plugins.panel, outside=plugins.names,
+        ).items():
             runtime.add_agent(name, make)
+        plugins.connect(runtime)
         runtime.listeners.append(self._hear)
         runtime.subscribe_all()
         for runner in runtime.runners.values():
