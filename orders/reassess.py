@@ -1,9 +1,10 @@
 """Entries that take too long, or are nearly done (T5).
 
-Open too long is ten minutes, or half of the time the order was given, whichever is less. An entry of the council that
+Open too long is half of the time the order was given, or ten minutes if it was given none. An entry of the council that
 gets there is told of (`ReassessmentDue`): the strategy may propose anew for the symbol, and what comes of that
 changes the entry. If nothing does within half a minute (or until the order's own end) the council no longer stands
-behind it, and it is cancelled. A person's orders are the person's: they end by their own time alone.
+behind it, and it is cancelled. Where the council decides less often than that, the half minute begins with its next
+decision. A person's orders are the person's: they end by their own time alone.
 
 An entry resting at a limit of which more than 80 % is executed is ended there: the rest is not worth the wait.
 """
@@ -11,7 +12,7 @@ An entry resting at a limit of which more than 80 % is executed is ended there: 
 from typing import Final
 
 from bus.messages.orders import ReassessmentDue
-from market.interval import SECOND_NS
+from market.interval import SECOND_NS, interval_ns
 from orders.cancelling import request_cancel
 from orders.desk import Desk
 from orders.order_table import Order
@@ -36,17 +37,22 @@ def reassess(desk: Desk, order: Order) -> None:
                 desk, order, f"open for {open_ns // SECOND_NS} s, and the council has not decided for it again",
             )
         return
-    given_ns = spec.expire_at - order.created_ns if spec.expire_at else 2 * TOO_LONG_NS
-    limit_ns = min(TOO_LONG_NS, given_ns // 2)
+    limit_ns = (spec.expire_at - order.created_ns) // 2 if spec.expire_at else TOO_LONG_NS
     if open_ns < limit_ns:
         return
-    cancel_at = desk.now + ANSWER_NS
+    cancel_at = desk.now + _answer_ns(desk)
     if spec.expire_at:
         cancel_at = min(cancel_at, spec.expire_at)
     desk.emit(ReassessmentDue(
         spec.client_order_id, spec.symbol, open_ns, cancel_at,
         f"open for {open_ns // SECOND_NS} s, {limit_ns // SECOND_NS} s are long: the council is asked",
     ))
+
+
+def _answer_ns(desk: Desk) -> int:
+    """How long the council has: it can only answer when a decision candle closes, the next one at the latest."""
+    decision_ns = interval_ns(desk.config.decision_interval)
+    return ANSWER_NS if decision_ns <= ANSWER_NS else decision_ns + ANSWER_NS
 
 
 def end_when_nearly_filled(desk: Desk, order: Order) -> None:

@@ -1,6 +1,7 @@
 """Which parts this product is made of: settings in, wired parts out. No part knows another but through here."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Final
 
@@ -8,7 +9,7 @@ from agents.agent import Agent
 from agents.alphas.panel import AlphaPanel
 from agents.alphas.registry import UnknownAlphaError, make_alphas
 from agents.analyst import Analyst, AnalystConfig
-from agents.ceo import Ceo
+from agents.ceo import Ceo, CeoConfig
 from agents.risk_officer import RiskOfficer
 from agents.scanner import Scanner, ScannerConfig
 from agents.strategies.trail_distance import BASE_TRAILS, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
@@ -183,7 +184,7 @@ def make_agents(
         raise ConfigError(f"{settings.source} (or the environment): {error}") from error
     times_made = count()
     return {
-        "ceo": lambda: Ceo(limits),
+        "ceo": lambda: Ceo(limits, _ceo_config(settings)),
         "scanner": lambda: Scanner(scanner_config, symbols),
         "analyst": lambda: Analyst(
             AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
@@ -194,6 +195,13 @@ def make_agents(
         "risk": lambda: RiskOfficer(limits, tradable),
         "trader": Trader,
     }
+
+
+def _ceo_config(settings: Settings) -> CeoConfig:
+    """A regime is told once per decision candle: it must stay known until the next one."""
+    usual = CeoConfig()
+    decision_ns = interval_ns(settings.candles.decision)
+    return replace(usual, regime_fresh_ns=max(usual.regime_fresh_ns, 2 * decision_ns))
 
 
 def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:

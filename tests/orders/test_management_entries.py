@@ -75,6 +75,22 @@ def test_an_entry_is_reassessed_at_half_of_its_time(bench):
     assert due.cancel_at == bench.now + 30 * SECOND_NS
 
 
+def test_a_long_given_time_is_not_cut_to_ten_minutes(bench):
+    council(bench, expire_at=bench.now + 7200 * SECOND_NS)
+    assert of_type(bench.second(3599), ReassessmentDue) == []
+    assert len(of_type(bench.second(2), ReassessmentDue)) == 1
+
+
+@pytest.mark.parametrize(("interval", "answer_s"), [("5s", 30), ("1m", 90), ("1h", 3630)])
+def test_a_council_that_decides_seldom_has_until_its_next_decision_to_answer(interval, answer_s):
+    bench = Bench(intervals=("1s", interval), decision_interval=interval)
+    bench.quote("99.9", "100")
+    bench.trade("100")
+    council(bench)
+    (due,) = of_type(bench.second(601), ReassessmentDue)
+    assert due.cancel_at == bench.now + answer_s * SECOND_NS
+
+
 def test_an_entry_that_the_council_decides_for_again_is_renewed(bench):
     council(bench)
     bench.second(601)

@@ -50,7 +50,7 @@ class Bench:
     """An engine, its clock, and everything it said."""
 
     def __init__(self, limits: RiskLimits = WIDE, capital: str = "10000", session: str = "s1", **config: Any) -> None:
-        self.config = EngineConfig("USDT", limits, intervals=("1s", "5s"), **config)
+        self.config = EngineConfig("USDT", limits, **{"intervals": ("1s", "5s"), **config})
         self.now = START
         self._commands = MessageMaker("test", SessionId(session))
         self._trade_ids = count(1)
