@@ -8,11 +8,13 @@ and something to sell; they are proposed while REDUCING as well, and never while
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 from agents.agent import AgentStatus, Emit
 from agents.consensus import Consensus, decide
 from agents.strategies.rule import DecisionRule, NoPlan, Plan, Situation
+from agents.strategies.rule_book import RuleBook, RuleWish, Standing, decide_with
 from agents.symbol_desk import SymbolDesk
 from bus.ids import CLIENT_ID_PREFIX, ProposalId
 from bus.messages.council import (
@@ -36,10 +38,12 @@ from bus.messages.orders import (
     ReassessmentDue,
 )
 from bus.messages.system import InstrumentChanged, TimerFired, TradingState, TradingStateChanged
+from bus.messages.votes import Vote
 from market.first_entry import FirstEntry
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO
+from market.ticks import Candle
 
 ROUND_TRIPS_REMEMBERED: Final = 100
 # "td-" before, "-s" of a protective child behind, and a number in between, all within a venue's 36 characters.
@@ -69,12 +73,14 @@ class Strategy:
 
     def __init__(
         self, session: str, config: CouncilConfig, rule: DecisionRule, instruments: Sequence[Instrument],
-        restarts: int = 0,
+        restarts: int = 0, book: RuleBook | None = None,
     ) -> None:
+        """`book`: strategies of the library decide when to trade, the models have a veto; None = the models decide."""
         if not 0 < len(session) <= MAX_SESSION:
             raise ValueError(f"session id {session!r}: 1 to {MAX_SESSION} characters, or order ids become too long")
         self._config = config
         self._rule = rule
+        self._book = book
         self._desks = {instrument.symbol: SymbolDesk(instrument) for instrument in instruments}
         self._first_entries = {symbol: FirstEntry() for symbol in self._desks} if config.first_entry else {}
         self._id_stem = f"{session}-p" if restarts == 0 else f"{session}-r{restarts}p"
@@ -104,6 +110,8 @@ class Strategy:
             PositionClosed: self._on_closed,
             InstrumentChanged: self._on_instrument,
         }
+        if book is not None:
+            self._handlers[Candle] = self._on_candle
         self.subscriptions: frozenset[type] = frozenset(self._handlers)
 
     def handle(self, message: Message) -> Sequence[Emit]:
@@ -131,7 +139,11 @@ class Strategy:
             analysis.signals, threshold=config.threshold, quorum=config.quorum, regime=analysis.regime
         )
         now = message.header.ts
-        consensus = self._with_first_entry(desk, analysis, consensus, now)
+        wished = self._book.entry_wish(analysis.symbol, analysis.ts_open) if self._book is not None else None
+        if self._book is not None:
+            consensus = decide_with(wished, consensus, config.threshold)
+        else:
+            consensus = self._with_first_entry(desk, analysis, consensus, now)
         if consensus.action == "hold" or consensus.confidence < config.threshold:
             return []
         is_entry = consensus.action == "trail_buy"
@@ -140,13 +152,44 @@ class Strategy:
             self._last = f"{analysis.symbol}: {consensus.reason}, but {obstacle}"
             return []
         situation = Situation(
-            now, desk.instrument, analysis, consensus, self._portfolio, desk.held, self._remembered_round_trips(now)
+            now, desk.instrument, analysis, consensus, self._portfolio, desk.held, self._remembered_round_trips(now),
+            wished,
         )
         plan = self._rule.plan_entry(situation) if is_entry else self._rule.plan_exit(situation)
         if isinstance(plan, NoPlan):
             self._last = f"{analysis.symbol}: {consensus.reason}, but {plan.reason}"
             return []
+        if self._book is not None and wished is not None:
+            self._book.on_proposed(analysis.symbol, wished.choice)
         return [self._propose(desk, "buy" if is_entry else "sell", plan, consensus, now)]
+
+    def _on_candle(self, message: Message) -> list[Emit]:
+        """Strategies of the library see every decision candle; a wish to leave is proposed at once."""
+        candle: Candle = message.body
+        desk, book = self._desks.get(candle.symbol), self._book
+        if desk is None or book is None or candle.interval != self._config.decision_interval:
+            return []
+        now = message.header.ts
+        obstacle = self._obstacle_to_exit(desk, now) if desk.is_held else self._obstacle_to_entry(desk, now)
+        cash = float(self._portfolio.available) if self._portfolio is not None else 0.0
+        held = float(desk.held) if desk.is_held else 0.0
+        if not book.on_candle(candle, Standing(held, cash, bool(obstacle))) or candle.is_warmup:
+            return []
+        wished = book.exit_wish(candle.symbol)
+        if wished is None or not desk.is_held or obstacle:
+            return []
+        desk.last_price = candle.close
+        return self._leave(desk, wished, now)
+
+    def _leave(self, desk: SymbolDesk, wished: RuleWish, now: int) -> list[Emit]:
+        quantity = desk.held * Decimal(repr(wished.wish.fraction or 1.0))
+        plan = Plan(desk.instrument.round_quantity(quantity), None, Protection(), self._config.proposal_ttl_ns)
+        if plan.quantity <= ZERO:
+            return []
+        name = wished.choice.name
+        vote = Vote(name, "trail_sell", 1.0, wished.choice.weight)
+        reason = f"{name}: {wished.wish.why or 'its rule says so'}"
+        return [self._propose(desk, "sell", plan, Consensus("trail_sell", 1.0, (vote,), name, reason), now)]
 
     def _with_first_entry(
         self, desk: SymbolDesk, analysis: AnalysisCompleted, consensus: Consensus, now: int,

@@ -41,7 +41,7 @@ def backtest(
         Path | None, typer.Argument(help="TOML file with the options below as keys ([param] for the rule's).")
     ] = None,
     strategy: Annotated[
-        str, typer.Option(help="sma_cross, bollinger_reversion, FILE.py:CLASS, or council: the live agents.")
+        str, typer.Option(help="A name (docs/strategies.md), FILE.py:CLASS, or council: the live agents.")
     ] = "",
     param: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter of the rule; repeat it.")

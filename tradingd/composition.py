@@ -12,8 +12,12 @@ from agents.analyst import Analyst, AnalystConfig
 from agents.ceo import Ceo, CeoConfig
 from agents.risk_officer import RiskOfficer
 from agents.scanner import Scanner, ScannerConfig
+from agents.strategies.entry_size import SizeRule
+from agents.strategies.rule import DecisionRule
+from agents.strategies.rule_book import RuleBook
 from agents.strategies.trail_distance import BASE_TRAILS, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
 from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
+from agents.strategies.wished_trade import WishedTrade
 from agents.strategy import CouncilConfig, Strategy
 from agents.trader import Trader
 from bus.ids import SessionId
@@ -28,6 +32,7 @@ from risk.limits import RiskLimits, resolve_limits
 from tradingd.profile import AlphaWatch
 from tradingd.risk_settings import confidence_threshold, make_cuts, make_protections, make_sizing, written_limits
 from tradingd.settings import ConfigError, Settings
+from tradingd.strategy_choice import chosen_strategies
 
 LEAST_ENTRY_CANDLES: Final = 3
 """A trailing entry lives for at least so many decision candles, whatever `strategy.entry_expires_s` says."""
@@ -183,6 +188,7 @@ def make_agents(
     except UnknownAlphaError as error:
         raise ConfigError(f"{settings.source} (or the environment): {error}") from error
     times_made = count()
+    chosen = chosen_strategies(settings)
     return {
         "ceo": lambda: Ceo(limits, _ceo_config(settings)),
         "scanner": lambda: Scanner(scanner_config, symbols),
@@ -191,7 +197,10 @@ def make_agents(
             alpha_watch.put_on(make_alphas(council.weights, None)), panel,
         ),
         # Begun anew, it counts its proposals anew: the restart number keeps their ids unique.
-        "strategy": lambda: Strategy(session, council_config, _rule(settings, limits), tradable, next(times_made)),
+        "strategy": lambda: Strategy(
+            session, council_config, _rule(settings, limits, by_strategy=bool(chosen)), tradable, next(times_made),
+            RuleBook(chosen, symbols) if chosen else None,
+        ),
         "risk": lambda: RiskOfficer(limits, tradable),
         "trader": Trader,
     }
@@ -204,8 +213,15 @@ def _ceo_config(settings: Settings) -> CeoConfig:
     return replace(usual, regime_fresh_ns=max(usual.regime_fresh_ns, 2 * decision_ns))
 
 
-def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:
-    strategy = settings.strategy
+def _rule(settings: Settings, limits: RiskLimits, *, by_strategy: bool) -> DecisionRule:
+    """How trades are made: of a strategy's wish, or of the models' consensus."""
+    strategy, sizing = settings.strategy, make_sizing(settings.risk)
+    expires_ns = max(
+        strategy.entry_expires_s * SECOND_NS, LEAST_ENTRY_CANDLES * interval_ns(settings.candles.decision)
+    )
+    max_hold_ns = strategy.max_hold_s * SECOND_NS
+    if by_strategy:
+        return WishedTrade(SizeRule(strategy.position_size, limits, sizing), expires_ns, max_hold_ns)
     config = TrailingConsensusConfig(
         position_size=strategy.position_size,
         entry_trail_atr=strategy.entry_trail_atr,
@@ -214,13 +230,11 @@ def _rule(settings: Settings, limits: RiskLimits) -> TrailingConsensus:
         trail_max=strategy.trail_max,
         exit_trail_min=strategy.exit_trail_min,
         take_profit=strategy.take_profit,
-        entry_expires_ns=max(
-            strategy.entry_expires_s * SECOND_NS, LEAST_ENTRY_CANDLES * interval_ns(settings.candles.decision)
-        ),
-        max_hold_ns=strategy.max_hold_s * SECOND_NS,
+        entry_expires_ns=expires_ns,
+        max_hold_ns=max_hold_ns,
         distances=_distance_rule(settings),
     )
-    return TrailingConsensus(config, limits, make_sizing(settings.risk))
+    return TrailingConsensus(config, limits, sizing)
 
 
 def paper_config(settings: Settings) -> PaperConfig:

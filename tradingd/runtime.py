@@ -302,7 +302,7 @@ class Runtime:
         )
 
     def _on_agent_restarted(self, runner: AgentRunner) -> None:
-        if runner.name in ("scanner", "analyst"):
+        if Candle in runner.subscriptions:
             self.give_history(runner)
         for kind, message in self._standing.items():
             if kind in runner.subscriptions:
@@ -373,9 +373,8 @@ class Runtime:
         gap: system.BusGap = message.body
         self.read_model.apply(message)
         if gap.missing_source == "engine":
-            for name in ("scanner", "analyst"):
-                if name in self.runners:
-                    self.give_history(self.runners[name])
+            for runner in self._learners():
+                self.give_history(runner)
 
     def set_weight(self, change: council.WeightChanged, *, by: str) -> Message:
         """A person's word on an alpha: journalled, told, and given to the analyst even when the bus is away."""
@@ -401,9 +400,12 @@ class Runtime:
             message = self.make("history", candle)
             self._remember(message)
             self.take(candle)
-            for name in ("scanner", "analyst"):
-                if name in self.runners:
-                    self.runners[name].deliver(message)
+            for runner in self._learners():
+                runner.deliver(message)
+
+    def _learners(self) -> list[AgentRunner]:
+        """Those who learn from candles."""
+        return [runner for runner in self.runners.values() if Candle in runner.subscriptions]
 
     def _remember(self, message: Message) -> None:
         candle: Candle = message.body

@@ -5,7 +5,7 @@ import tomllib
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -114,8 +114,11 @@ class CouncilSettings(_Section):
 
 
 class StrategySettings(_Section):
-    """[strategy]"""
+    """[strategy]; which strategies there are, `tradingd.strategy_choice` knows."""
 
+    rule: str = Field(default="consensus", pattern=r"^[a-z_]{1,40}$")
+    param: dict[str, float] = Field(default_factory=dict)
+    selection: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     position_size: Decimal = Field(default=Decimal("0.05"), gt=0, le=1)
     entry_trail_atr: Decimal = Field(default=Decimal(2), gt=0)
     exit_trail_atr: Decimal = Field(default=Decimal(6), gt=0)

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from agents.consensus import Consensus
+from agents.strategies.rule_book import RuleWish
 from bus.messages.council import AnalysisCompleted
 from bus.messages.ledger import PortfolioSnapshot, PositionClosed
 from bus.messages.orders import Protection, TrailSpec
@@ -27,6 +28,8 @@ class Situation:
     portfolio: PortfolioSnapshot
     held: Decimal
     round_trips: Sequence[PositionClosed]
+    wished: RuleWish | None = None
+    """What a strategy of the library asked for, where such strategies decide."""
 
     def feature(self, name: str) -> float | None:
         """One of the analyst's numbers, None while it is not known."""

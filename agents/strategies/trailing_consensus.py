@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from math import isfinite
 from typing import Final
 
+from agents.strategies.entry_size import SizeRule, atr_ratio_of
 from agents.strategies.rule import NoPlan, Plan, Situation
 from agents.strategies.trail_distance import DistanceRule, beyond_clusters, round_numbers, trail_distance
 from bus.messages.orders import Protection, Side, TrailSpec
@@ -18,7 +19,6 @@ from market.busy_hours import is_busy
 from market.interval import SECOND_NS
 from market.money import ONE, ZERO
 from risk.limits import RiskLimits
-from risk.sizing import SizedEntry, size_entry
 from risk.sizing_methods import Sizing
 
 _RATIO_STEP: Final = Decimal("0.000001")
@@ -50,7 +50,7 @@ class TrailingConsensus:
     ) -> None:
         self._config = config
         self._limits = limits
-        self._sizing = sizing or Sizing()
+        self._size = SizeRule(config.position_size, limits, sizing or Sizing())
 
     @property
     def max_hold_ns(self) -> int:
@@ -58,7 +58,7 @@ class TrailingConsensus:
 
     def plan_entry(self, situation: Situation) -> Plan | NoPlan:
         config = self._config
-        atr_ratio = _atr_ratio(situation)
+        atr_ratio = atr_ratio_of(situation)
         if atr_ratio is None:
             return NoPlan("the average true range is not known yet")
         if self._must_wait(situation):
@@ -68,7 +68,7 @@ class TrailingConsensus:
         exit_trail = max(exit_distance, config.exit_trail_min)
         # Never closer than the trail: the stop is the last resort for when the trail cannot do its work.
         stop_ratio = max(self._limits.stop_loss, exit_trail)
-        sized = self._size(situation, atr_ratio, stop_ratio)
+        sized = self._size.quantity(situation, atr_ratio, stop_ratio)
         if sized.quantity <= ZERO:
             # The last reason says that it is too small, the one before it what made it so.
             return NoPlan(" ".join(sized.reasons[-2:]))
@@ -83,7 +83,7 @@ class TrailingConsensus:
         quantity = situation.instrument.round_quantity(situation.held)
         if quantity <= ZERO:
             return NoPlan("nothing is held that could be sold")
-        atr_ratio = _atr_ratio(situation)
+        atr_ratio = atr_ratio_of(situation)
         # Without a range to measure by, wanting out is enough: at once.
         trail = None
         if atr_ratio is not None:
@@ -123,26 +123,6 @@ class TrailingConsensus:
         wide = (multiple * atr_ratio).quantize(_RATIO_STEP, rounding=ROUND_HALF_EVEN)
         return min(max(wide, self._config.trail_min), self._config.trail_max)
 
-    def _size(self, situation: Situation, atr_ratio: Decimal, stop_ratio: Decimal) -> SizedEntry:
-        symbol, portfolio = situation.instrument.symbol, situation.portfolio
-        held = sum((line.value for line in portfolio.positions if line.symbol == symbol), ZERO)
-        working = sum((notional for name, notional in portfolio.working_entries if name == symbol), ZERO)
-        return size_entry(
-            instrument=situation.instrument,
-            price=situation.analysis.close,
-            equity=portfolio.equity,
-            available=max(portfolio.available, ZERO),
-            confidence=situation.consensus.confidence,
-            base_share=self._config.position_size,
-            stop_ratio=stop_ratio,
-            limits=self._limits,
-            round_trip_returns=[trip.realized_pnl for trip in situation.round_trips],
-            asset_exposure=held + working,
-            total_exposure=portfolio.exposure,
-            atr_ratio=atr_ratio,
-            sizing=self._sizing,
-        )
-
 
 def _by_rule(
     rule: DistanceRule, scale: Decimal, side: Side, situation: Situation, atr_ratio: Decimal,
@@ -166,11 +146,3 @@ def _liquidity(situation: Situation) -> Decimal | None:
     if ratio is None or not isfinite(ratio) or ratio < 0.0:
         return None
     return Decimal(repr(round(ratio / (1.0 + ratio), 6)))
-
-
-def _atr_ratio(situation: Situation) -> Decimal | None:
-    """ATR(14) as a ratio of price; None while it is not known."""
-    atr = situation.feature("atr_14")
-    if atr is None or not isfinite(atr) or atr <= 0.0 or situation.analysis.close <= ZERO:
-        return None
-    return Decimal(repr(float(atr))) / situation.analysis.close

@@ -1,61 +1,28 @@
 """Trading rules for backtests: one class with `on_candle(context)`, told one closed candle after the other.
 
-Two ship by name, so that anyone can check us: `sma_cross` and `bollinger_reversion`. A rule sees nothing but the
-candles up to now; one that computes ahead of time in `prepare` is checked for look-ahead (`research.backtest.guard`).
+What a rule is, `agents.strategies.candle_rule` says. By name there are the strategies of the library, which the daemon
+runs as well (`agents.strategies.library`), and two that ship so that anyone can check us against other backtesters:
+`sma_cross` and `bollinger_reversion`. A rule sees nothing but the candles up to now; one that computes ahead of time in
+`prepare` is checked for look-ahead (`research.backtest.guard`).
 """
 
 import importlib.util
-import inspect
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
+
+from agents.strategies.candle_rule import CandleRule, Context, RuleError, build_rule
+from agents.strategies.library import STRATEGIES
+
+__all__ = ["BY_NAME", "BollingerReversion", "Context", "Rule", "RuleError", "SmaCross", "make_rule"]
+
+Rule = CandleRule
 
 EQUAL: Final = 1e-12
 """Averages closer than this (as a ratio of the price) are equal: less than what rolling sums may be wrong by, and far
 less than one tick moves them. Without it, prices that stand still would cross by rounding."""
-
-
-class RuleError(ValueError):
-    """A rule that cannot be used: the text names rule, parameter or file, and what to do."""
-
-
-class Context(Protocol):
-    """What a rule is shown at the close of a candle, and what it may wish.
-
-    Prices are floats (analytics); the orders that follow are exact. `fraction` is a share of the cash, 0-1.
-    """
-
-    index: int
-    ts: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    quantity: float
-    """Base held now."""
-    cash: float
-    """Quote not spent."""
-    is_waiting: bool
-    """Is an order on its way to the next open?"""
-
-    def buy(self, fraction: float | None = None, *, stop: float | None = None, target: float | None = None,
-            trail: float | None = None) -> None:
-        """Buy at the next open; `stop`, `target` and `trail` are ratios of the entry price, held by the engine."""
-        ...
-
-    def sell(self) -> None:
-        """Sell all that is held at the next open."""
-        ...
-
-
-@runtime_checkable
-class Rule(Protocol):
-    """A rule. `prepare(candles)`, when there is one, gets `research.backtest.bars.Candles` before the run."""
-
-    def on_candle(self, context: Context) -> None: ...
 
 
 class RollingMean:
@@ -169,7 +136,7 @@ class BollingerReversion:
 
 
 BY_NAME: Final[Mapping[str, Callable[..., Rule]]] = {
-    "sma_cross": SmaCross, "bollinger_reversion": BollingerReversion,
+    "sma_cross": SmaCross, "bollinger_reversion": BollingerReversion, **STRATEGIES,
 }
 
 
@@ -178,26 +145,7 @@ def make_rule(name: str, parameters: Mapping[str, str | int | float]) -> Rule:
     maker = _from_file(name) if ".py" in name else BY_NAME.get(name)
     if maker is None:
         raise RuleError(f"no rule is called {name!r}: there are {', '.join(BY_NAME)}, or FILE.py:CLASS")
-    known = inspect.signature(maker).parameters
-    chosen: dict[str, Any] = {}
-    for key, value in parameters.items():
-        if key not in known:
-            raise RuleError(f"{name} has no parameter {key!r}: it has {', '.join(known) or 'none'}")
-        chosen[key] = _number(name, key, value)
-    rule = maker(**chosen)
-    if not isinstance(rule, Rule):
-        raise RuleError(f"{name}: a rule is a class with a method on_candle(self, context)")
-    return rule
-
-
-def _number(name: str, key: str, value: str | int | float) -> int | float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise RuleError(f"{name}: parameter {key} is {value!r}; write a number") from None
-    if not math.isfinite(number):
-        raise RuleError(f"{name}: parameter {key} is {value!r}; write a finite number")
-    return int(number) if number.is_integer() and "." not in str(value) else number
+    return build_rule(name, maker, parameters)
 
 
 def _from_file(name: str) -> Callable[..., Rule]:

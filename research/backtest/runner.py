@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
+from agents.strategies.candle_rule import CandleContext, Wish
 from bus.ids import ClientOrderId, SessionId, TradeId, VenueOrderId
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
@@ -25,7 +26,6 @@ from market.ticks import TradeTick
 from orders.effects import SubmitToVenue
 from orders.engine import Engine, EngineConfig
 from research.backtest.bars import Bars, Row
-from research.backtest.context import CandleContext, Wish
 from research.backtest.rules import Rule, RuleError
 from research.backtest.trades import Trade, TradeFold, exit_reason
 from risk.approved import OrderRequest
@@ -39,6 +39,7 @@ OPEN_LIMITS: Final = RiskLimits(
     notional_per_minute=Decimal(1_000_000),
 )
 """A bare rule is judged by its own merits: the limits stand wide open, the gate's sanity checks do not."""
+_EXITS: Final = Wish._fields[2:5]
 _NO_CASH: Final = "not enough cash at the open"
 
 
@@ -193,7 +194,7 @@ class Backtest:
             for wish in wishes:
                 order = self._order_of(wish)
                 if order is not None:
-                    exits = "".join(f" {name} {value!r}" for name, value in zip(wish._fields[2:], wish[2:], strict=True)
+                    exits = "".join(f" {name} {value!r}" for name, value in zip(_EXITS, wish[2:5], strict=True)
                                     if value is not None)
                     self._result.decisions.append((index, wish.side, f"{order.quantity}{exits}"))
                     self._take(self._maker.make(order, at))
@@ -206,7 +207,7 @@ class Backtest:
         self._number += 1
         name = ClientOrderId(f"td-lab-{self._number}")
         if wish.side == "sell":
-            held = ledger.quantity(self._symbol)
+            held = self._part_of(ledger.quantity(self._symbol), wish.fraction)
             return (
                 SubmitOrder(name, self._symbol, "sell", "market", held, "manual", reduce_only=True)
                 if held > ZERO
@@ -224,6 +225,12 @@ class Backtest:
                 None if wish.target is None else _decimal(wish.target),
             )
         return SubmitOrder(name, self._symbol, "buy", "market", quantity, "manual", protection=around)
+
+    @staticmethod
+    def _part_of(held: Decimal, fraction: float | None) -> Decimal:
+        if fraction is None or fraction == 1.0:
+            return held
+        return (held * _decimal(fraction) / QUANTITY_STEP).to_integral_value(ROUND_FLOOR) * QUANTITY_STEP
 
     # ---- inside a candle ---------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ def test_the_shipped_file_says_the_built_in_defaults() -> None:
 def test_the_shipped_file_names_every_setting() -> None:
     known = {path for path in leaves(Settings()) if path[0] not in ("source", "venues")}
     data = shipped()
-    tables = {("council", "weights")}
+    tables = {("council", "weights"), ("strategy", "param"), ("strategy", "selection")}
     named = {path for path in written_paths(data, tables) if path[0] != "venues"}
     commented = commented_keys(SHIPPED.read_text())
     assert commented

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from agents.strategies.candle_rule import CandleContext
 from market.interval import interval_ns
 from market.ticks import Candle
 from research.backtest.bars import Bars
-from research.backtest.context import CandleContext
 from research.backtest.runner import Backtest, Costs, Result
 from store.candle_columns import CandleColumns
 from store.exact_column import ExactColumn

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.backtest.context import CandleContext
+from agents.strategies.candle_rule import CandleContext
 from research.backtest.rules import BollingerReversion, RuleError, SmaCross
 from tests.research.backtest.candles import BEGIN, Script, flat, of_rows, run, walk
 

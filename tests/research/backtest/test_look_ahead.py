@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from agents.strategies.candle_rule import CandleContext
 from research.backtest import guard
 from research.backtest.bars import Bars, Candles
-from research.backtest.context import CandleContext
 from research.backtest.guard import LookAheadError
 from research.backtest.rules import BollingerReversion, RuleError, SmaCross
 from research.backtest.runner import Backtest, Costs

@@ -1,0 +1,83 @@
+"""Which strategies trade: `strategy.rule` of the settings as the strategy agent wants it.
+
+`"consensus"`: the alphas' consensus decides, as always. The name of one strategy of the library: that one decides,
+with the parameters of `[strategy.param]`. `"selection"`: the strategies of `[strategy.selection]` with their weights,
+or, when there is no such table, those that `tradelab select` chose last.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from agents.strategies.candle_rule import RuleError
+from agents.strategies.library import STRATEGIES, make_strategy
+from agents.strategies.rule_book import RuleChoice
+from tradingd.settings import ConfigError, Settings
+
+CONSENSUS: Final = "consensus"
+SELECTION: Final = "selection"
+GRID: Final = "trailing_grid"
+SELECTION_FILE: Final = Path("lab") / "selection.json"
+"""In the data directory; written by `tradelab select`."""
+
+
+def chosen_strategies(settings: Settings) -> tuple[RuleChoice, ...]:
+    """The strategies that decide; empty when the consensus does. Raises `ConfigError` naming what cannot be chosen."""
+    strategy, where = settings.strategy, settings.source
+    if strategy.param and strategy.rule in (CONSENSUS, SELECTION):
+        raise ConfigError(
+            f"{where}: strategy.param: parameters belong to one strategy; write its name as strategy.rule, or "
+            "remove them."
+        )
+    if strategy.rule in (CONSENSUS, GRID):
+        return ()
+    if strategy.rule != SELECTION:
+        choices: Sequence[RuleChoice] = (RuleChoice(strategy.rule, dict(strategy.param)),)
+        key = "strategy.rule"
+    elif strategy.selection:
+        choices = tuple(RuleChoice(name, {}, weight) for name, weight in sorted(strategy.selection.items()) if weight)
+        key = "strategy.selection"
+    else:
+        path = settings.data_dir / SELECTION_FILE
+        choices, where, key = _of_file(path, settings), str(path), "strategies"
+    if not choices:
+        raise ConfigError(
+            f'{where}: {key}: no strategy has a weight above 0: write one, or strategy.rule = "{CONSENSUS}".'
+        )
+    for choice in choices:
+        if choice.name == GRID:
+            raise ConfigError(
+                f"{where}: {key}: {GRID} holds many levels at once and cannot be one of several: write "
+                f'strategy.rule = "{GRID}".'
+            )
+        try:
+            make_strategy(choice.name, choice.parameters)
+        except RuleError as error:
+            raise ConfigError(f"{where}: {key}: {error}.") from error
+    return tuple(choices)
+
+
+def _of_file(path: Path, settings: Settings) -> tuple[RuleChoice, ...]:
+    remedy = "Run: tradelab select"
+    try:
+        document: Any = json.loads(path.read_text(encoding="utf-8"))
+        rows: list[Mapping[str, Any]] = document["strategies"]
+        return tuple(
+            RuleChoice(
+                str(row["name"]), {str(key): float(value) for key, value in row["param"].items()}, float(row["weight"]),
+            )
+            for row in rows if 0.0 < float(row["weight"]) <= 1.0
+        )
+    except FileNotFoundError:
+        raise ConfigError(
+            f'{settings.source}: strategy.rule is "{SELECTION}", but there is neither a table [strategy.selection] nor '
+            f"{path}. {remedy}"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: no selection ({type(error).__name__}: {error}). {remedy}") from error
+
+
+def strategy_names() -> tuple[str, ...]:
+    """What may be written as `strategy.rule`."""
+    return (CONSENSUS, *STRATEGIES, SELECTION)
