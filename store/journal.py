@@ -9,6 +9,9 @@ The file (little-endian): 16 bytes that name format and version, then batches. A
 wrote, and counts as a whole or not at all: mark, length of its body, CRC-32 of the rest of its head and of the body,
 number of its first record, count of records; then per record time, length of kind, length of data, kind, data.
 Behind the last batch lie zeros: space taken in advance, so that a full disk is met before it is needed.
+
+A file that has grown long is closed with `rotate` and lies in a folder beside from then on, where it may be packed
+(`store.journal_files`); its records are read as before.
 """
 
 import contextlib
@@ -19,23 +22,32 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
+from store.journal_files import (
+    Batch,
+    JournalFile,
+    damaged,
+    foreign,
+    read_batches,
+    segment_path,
+    segments_folder,
+    segments_of,
+)
 from store.journal_format import AHEAD as AHEAD
 from store.journal_format import (
     BATCH_COUNTS,
     BATCH_HEAD,
     FILE_HEAD,
-    HEAD_SIZE,
     MARK,
-    NAME,
+    READABLE,
     RECORD_HEAD,
-    Window,
-    count_of,
-    records_of,
+    head_bytes,
+    read_head,
 )
 from store.journal_format import SCHEMA_VERSION as SCHEMA_VERSION
 from store.journal_format import JournalError as JournalError
 from store.journal_format import Position as Position
 from store.journal_format import Record as Record
+from store.journal_pack import sync_folder
 
 
 class Journal:
@@ -54,13 +66,22 @@ class Journal:
         self._allocated = 0
         self._synced = 0
         self._is_broken = False
+        self._file: JournalFile
         self.cut = 0
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Open, and create when new. Raises `JournalError` when it is no journal of this version."""
-        if read_only and not path.exists():
-            raise JournalError(f"{path}: no journal here. Start the daemon once, or name its folder with --data-dir.")
+        if not path.exists():
+            if segments_of(path):
+                raise JournalError(
+                    f"{path}: it is missing, and {segments_folder(path)} holds what came before. Put it back, or move "
+                    "that folder away, too, to begin anew."
+                )
+            if read_only:
+                raise JournalError(
+                    f"{path}: no journal here. Start the daemon once, or name its folder with --data-dir."
+                )
         try:
             descriptor = os.open(path, os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
@@ -110,48 +131,89 @@ class Journal:
 
     def read(self, after: int = 0) -> Iterator[Record]:
         """All records in order, beginning behind record number `after`; raises `JournalError` on damage."""
-        for position, first, body in self._batches():
-            if first + count_of(body) - 1 <= after:
+        for file, batch in read_batches(self._path, self._file, after=after):
+            if batch.last <= after:
                 continue
-            try:
-                for record in records_of(first, body):
-                    if record.number > after:
-                        yield record
-            except ValueError as error:
-                raise self._damaged(first, position) from error
+            for record in _records(file, batch):
+                if record.number > after:
+                    yield record
 
     def read_from(self, start: Position | None = None) -> Iterator[tuple[Position, list[Record]]]:
         """Batch by batch from the beginning, or from a place that `holds` confirmed; raises `JournalError` on damage.
 
         The position is the place behind the batch.
         """
-        for position, first, body in self._batches(start):
-            try:
-                records = list(records_of(first, body))
-            except ValueError as error:
-                raise self._damaged(first, position) from error
-            check = zlib.crc32(body)
-            yield Position(first + len(records) - 1, position + HEAD_SIZE + len(body), position, check), records
+        for file, batch in read_batches(self._path, self._file, start):
+            yield Position(batch.last, batch.end, batch.begin, batch.check, file.first), list(_records(file, batch))
 
     def holds(self, place: Position) -> bool:
-        """Is this a place in this very journal?"""
-        if place.begin < FILE_HEAD.size:
-            return False
-        window = Window(self._descriptor)
-        batch = window.batch_at(place.begin)
-        if batch is None:
-            return False
-        first, body = batch
-        return (
-            place.end == place.begin + HEAD_SIZE + len(body)
-            and place.records == first + count_of(body) - 1
-            and place.check == zlib.crc32(body)
-        )
+        """Is this a place in this very journal? One in a segment that was packed since is none any more."""
+        if place.file == self._file.first:
+            return _is_at(place, self._file)
+        for segment in segments_of(self._path):
+            if segment.first == place.file:
+                try:
+                    file = JournalFile.open(segment.path)
+                except (JournalError, FileNotFoundError):
+                    return False
+                try:
+                    return _is_at(place, file)
+                finally:
+                    file.close()
+        return False
 
     def __len__(self) -> int:
-        if self._is_read_only:
-            return sum(count_of(body) for _, _, body in self._batches())
-        return self._count
+        """The number of the last record."""
+        if not self._is_read_only:
+            return self._count
+        count = self._file.first - 1
+        for _, batch in read_batches(self._path, self._file, after=count):
+            count = batch.last
+        return count
+
+    def rotate(self) -> bool:
+        """Close the file as a segment and go on in a new one; false when it is empty or there is no room for that.
+
+        A death at any moment leaves the old file, or both, in their places. Raises `JournalError` as `append` does.
+        """
+        first = self._count + 1
+        if self._is_broken or self._is_read_only or first == self._file.first:
+            return False
+        following = self._path.with_name(f"{self._path.name}.new")
+        segment = segment_path(self._path, self._file.first)
+        self.flush()
+        descriptor = -1
+        try:
+            segment.parent.mkdir(exist_ok=True, mode=0o700)
+            descriptor = os.open(following, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.pwrite(descriptor, head_bytes(first), 0)
+            os.posix_fallocate(descriptor, 0, AHEAD)
+            os.fsync(descriptor)
+            os.link(self._path, segment)
+            sync_folder(segment.parent)
+            sync_folder(self._path.parent)
+        except OSError:
+            if descriptor >= 0:
+                os.close(descriptor)
+            for left in (following, segment):
+                with contextlib.suppress(OSError):
+                    left.unlink(missing_ok=True)
+            return False
+        try:
+            following.replace(self._path)
+            sync_folder(self._path.parent)
+            os.ftruncate(self._descriptor, self._end)
+        except OSError as error:  # which of the two has the name nobody knows: only opening anew finds out
+            os.close(descriptor)
+            self._is_broken = True
+            raise self._unwritable(error) from error
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._file = JournalFile(self._path, descriptor, read_head(descriptor))
+        self._end = self._synced = self._file.begin
+        self._allocated = AHEAD
+        return True
 
     def close(self) -> None:
         """Let go of the file; what was appended stays. The space taken in advance is given back."""
@@ -196,38 +258,46 @@ class Journal:
             ) from error
         if size == 0:
             self._create()
-        else:
-            self._check_head()
-            for position, first, body in self._batches():
-                self._end = position + HEAD_SIZE + len(body)
-                self._count = first + count_of(body) - 1
+        self._check_head()
+        self._end = self._file.begin
+        self._count = self._file.first - 1
+        for _, batch in read_batches(self._path, self._file, after=self._count):
+            self._end, self._count = batch.end, batch.last
+        if size:
             self._cut_torn_tail(size)
+            self._end_rotation()
             os.fsync(self._descriptor)  # what is acted upon from here must not be lost by the next power cut
         self._synced = self._end
         self._allocated = os.fstat(self._descriptor).st_size
 
+    def _end_rotation(self) -> None:
+        """A rotation that was cut short has given the file a second name: it still is the one that is written to."""
+        with contextlib.suppress(OSError):
+            self._path.with_name(f"{self._path.name}.new").unlink(missing_ok=True)
+        double = segment_path(self._path, self._file.first)
+        if not double.exists():
+            return
+        if not os.path.samestat(double.stat(), os.fstat(self._descriptor)):
+            raise JournalError(
+                f"{self._path}: {double} begins with the same record, {self._file.first}, and is another file. Move "
+                "away the one that is not right."
+            )
+        double.unlink()
+        sync_folder(double.parent)
+
     def _create(self) -> None:
         try:
-            os.pwrite(self._descriptor, FILE_HEAD.pack(NAME, SCHEMA_VERSION), 0)
+            os.pwrite(self._descriptor, head_bytes(1), 0)
             os.fsync(self._descriptor)
-            folder = os.open(self._path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)  # the name itself must survive the machine's death
-            finally:
-                os.close(folder)
+            sync_folder(self._path.parent)  # the name itself must survive the machine's death
         except OSError as error:
             raise self._unwritable(error) from error
 
     def _check_head(self) -> None:
-        head = os.pread(self._descriptor, FILE_HEAD.size, 0)
-        name, version = FILE_HEAD.unpack(head) if len(head) == FILE_HEAD.size else (b"", 0)
-        if name != NAME:
-            raise JournalError(f"{self._path}: not usable as a journal. Move it away to begin anew.")
-        if version != SCHEMA_VERSION:
-            raise JournalError(
-                f"{self._path}: journal version {version}, this program reads {SCHEMA_VERSION}. "
-                "Use the version that wrote it, or move it away to begin anew."
-            )
+        head = read_head(self._descriptor)
+        if head.version not in READABLE:
+            raise foreign(self._path, head.version)
+        self._file = JournalFile(self._path, self._descriptor, head)
 
     def _cut_torn_tail(self, size: int) -> None:
         """What follows the last whole batch and is not zero is an append that was cut short: nobody acted on it."""
@@ -246,32 +316,17 @@ class Journal:
         os.posix_fallocate(self._descriptor, self._allocated, end + AHEAD - self._allocated)
         self._allocated = end + AHEAD
 
-    # ---- reading -----------------------------------------------------------------------------------
-
-    def _batches(self, start: Position | None = None) -> Iterator[tuple[int, int, bytes]]:
-        """(position, number of the first record, body) of every whole batch; stops at a torn tail."""
-        at, expected = (FILE_HEAD.size, 1) if start is None else (start.end, start.records + 1)
-        window = Window(self._descriptor)
-        while True:
-            batch = window.batch_at(at)
-            if batch is None:
-                if window.is_tail(at):
-                    return
-                # A writer may have finished it, and the next one, while we looked.
-                window.forget()
-                batch = window.batch_at(at)
-            if batch is None or batch[0] != expected:
-                raise self._damaged(expected, at)
-            first, body = batch
-            yield at, first, body
-            at += HEAD_SIZE + len(body)
-            expected = first + count_of(body)
-
-    def _damaged(self, number: int, position: int) -> JournalError:
-        return JournalError(
-            f"{self._path}: record {number} is damaged (at byte {position}), and there are whole ones behind it. "
-            "Restore a backup; without one see `tradingd journal verify` and `tradingd journal repair`."
-        )
-
     def _unwritable(self, why: object) -> JournalError:
         return JournalError(f"{self._path}: cannot be written ({why}). Free disk space, start again.")
+
+
+def _records(file: JournalFile, batch: Batch) -> Iterator[Record]:
+    try:
+        yield from batch.records()
+    except ValueError as error:
+        raise damaged(file.path, batch.first, batch.begin) from error
+
+
+def _is_at(place: Position, file: JournalFile) -> bool:
+    batch = file.batch_at(place.begin) if place.begin >= file.begin else None
+    return batch is not None and (batch.last, batch.end, batch.check) == (place.records, place.end, place.check)

@@ -1,29 +1,29 @@
-"""Examining a journal without trusting it, and mending one that is damaged in the middle.
+"""Examining a journal without trusting it: every file, every batch, every record number.
 
 A torn tail is no damage: opening the journal cuts it off. Damage before whole batches means that the disk lost what
-had been promised. A repair keeps what comes before the damage, because a state folded from facts with a hole in
-between would be no state that ever was; everything, the rest included, stays beside it in a file of its own.
+had been promised; so does a file that is not there. `store.journal_repair` mends that.
 """
 
-import fcntl
 import os
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from store.journal_files import segments_of
 from store.journal_format import (
-    FILE_HEAD,
     HEAD_SIZE,
     MARK,
     MOST_BYTES,
-    NAME,
-    SCHEMA_VERSION,
+    READABLE,
     JournalError,
     Record,
     Window,
     count_of,
+    read_head,
     records_of,
 )
+from store.journal_pack import PACKED_HEAD, PackedHead, packed_records, read_packed_head
 
 MOST_DAMAGES: Final = 1000
 """Damaged stretches that are listed one by one."""
@@ -31,7 +31,10 @@ MOST_DAMAGES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes `begin` to `end` hold no whole batch; `after` is the last record before them, `before` the next one."""
+    """Bytes `begin` to `end` hold no whole batch; `after` is the last record before them, `before` the next one.
+
+    Of a file that is missing both bytes are 0.
+    """
 
     begin: int
     end: int
@@ -41,11 +44,12 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is in the file.
+    """What is in one file.
 
     `version` is 0 when the head does not name a journal. `records` whole ones in `batches`, the first at `first_ns`
-    and the last at `last_ns` (UTC ns, 0 without any). `kept_records` in `kept_bytes` come before the first damage.
-    `torn_bytes` at the end belong to an append that was cut short, which opening cuts off.
+    and the last at `last_ns` (UTC ns, 0 without any). `kept_records` in `kept_bytes` come before the first damage;
+    `first` and `kept_last` are numbers of records. `torn_bytes` at the end belong to an append that was cut short,
+    which opening cuts off.
     """
 
     path: Path
@@ -59,90 +63,164 @@ class Examination:
     kept_bytes: int
     torn_bytes: int
     damages: tuple[Damage, ...]
+    first: int = 1
+    kept_last: int = 0
+    is_packed: bool = False
+    level: int = 0
 
     @property
     def is_whole(self) -> bool:
         """Nothing that was promised is lost."""
-        return self.version == SCHEMA_VERSION and not self.damages
+        return self.version in READABLE and not self.damages
 
 
 @dataclass(frozen=True, slots=True)
-class Repair:
-    """What a repair did: how much is still there, how many whole records came after the damage, where all of it is."""
+class JournalExamination:
+    """What is in all files of a journal, the one that is written to last. `gaps` are records whose file is missing."""
 
-    kept_records: int
-    set_aside_records: int
-    original: Path
+    path: Path
+    files: tuple[Examination, ...]
+    gaps: tuple[Damage, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing that was promised is lost, in any file."""
+        return not self.gaps and all(each.is_whole for each in self.files)
+
+    @property
+    def records(self) -> int:
+        return sum(each.records for each in self.files)
+
+    @property
+    def kept(self) -> tuple[Examination, ...]:
+        """The files up to the first that is not whole, which is among them: of it the beginning may be used."""
+        found: list[Examination] = []
+        expected = 1
+        for each in self.files:
+            if each.first != expected:
+                break
+            found.append(each)
+            if not each.is_whole:
+                break
+            expected = each.kept_last + 1
+        return tuple(found)
+
+    @property
+    def kept_records(self) -> int:
+        """Before the first damage."""
+        return sum(each.kept_records for each in self.kept)
 
 
-def examine(path: Path) -> Examination:
-    """Read the whole file and check every batch. Raises `JournalError` only when the file cannot be read."""
+def examine_journal(path: Path) -> JournalExamination:
+    """Read every file and check every batch. Raises `JournalError` only when a file cannot be read."""
+    current = examine(path)
+    segments = [examine(each.path) for each in segments_of(path) if each.first < current.first or not current.version]
+    files, gaps, expected = [*segments, current], [], 1
+    for number, each in enumerate(files):
+        if each.first > expected and each.version:
+            before = files[number - 1] if number else None
+            if before is not None and before.torn_bytes and before.is_whole:
+                # Closed, so it does not end with half an append: what is there was spoilt.
+                lost = Damage(before.kept_bytes, before.size, before.kept_last, each.first)
+                files[number - 1] = replace(before, damages=(lost,), torn_bytes=0)
+            elif before is None or before.is_whole:
+                gaps.append(Damage(0, 0, expected - 1, each.first))
+        expected = each.kept_last + 1
+    return JournalExamination(path, tuple(files), tuple(gaps))
+
+
+def examine(path: Path, descriptor: int = -1) -> Examination:
+    """Read one whole file and check every batch. Raises `JournalError` only when the file cannot be read.
+
+    With a `descriptor` the file that is open there, whatever its name belongs to by now.
+    """
+    if descriptor >= 0:
+        packed = read_packed_head(descriptor)
+        return (_Examiner if packed is None else _PackedExaminer)(path, descriptor, packed).examine()
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise JournalError(f"{path}: cannot be read ({error.strerror}). Name an existing journal.") from error
     try:
-        return _Examiner(path, descriptor).examine()
+        return examine(path, descriptor)
     finally:
         os.close(descriptor)
 
 
 class _Examiner:
-    def __init__(self, path: Path, descriptor: int) -> None:
+    """Of a file as it was written."""
+
+    def __init__(self, path: Path, descriptor: int, packed: PackedHead | None) -> None:
         self._path = path
         self._descriptor = descriptor
         self._window = Window(descriptor)
         self._size = os.fstat(descriptor).st_size
         self._records = self._batches = self._first_ns = self._last_ns = 0
         self._damages: list[Damage] = []
-        self._kept = (0, FILE_HEAD.size)
+        self._packed = packed
+        self._begin()
+
+    def _begin(self) -> None:
+        head = read_head(self._descriptor)
+        self._version, self._first, self._at = head.version, head.first, head.size
+        self._kept = (0, head.size, head.first - 1)
 
     def examine(self) -> Examination:
-        head = os.pread(self._descriptor, FILE_HEAD.size, 0)
-        name, version = FILE_HEAD.unpack(head) if len(head) == FILE_HEAD.size else (b"", 0)
         torn = self._walk()
+        records, size, last = self._kept
         return Examination(
-            self._path, self._size, version if name == NAME else 0, self._records, self._batches, self._first_ns,
-            self._last_ns, *self._kept, torn, tuple(self._damages),
+            self._path, self._size, self._version, self._records, self._batches, self._first_ns, self._last_ns,
+            records, size, torn, tuple(self._damages), self._first, last, self._packed is not None,
+            self._packed.level if self._packed is not None else 0,
         )
 
     def _walk(self) -> int:
         """Every batch in turn; returns the bytes of a torn tail."""
-        at, expected = FILE_HEAD.size, 1
+        at, expected = self._at, self._first
         while True:
             found = self._whole_batch(at)
-            if found is not None and found[0] == expected:
-                at += HEAD_SIZE + len(found[1])
+            if found is not None and self._follows(found, expected):
+                at += found[2]
                 expected = self._count(found)
                 if not self._damages:
-                    self._kept = (expected - 1, at)
+                    self._kept = (self._records, at, expected - 1)
                 continue
             position = at if found is not None else self._next_whole(at)
             if position < 0:
-                return len(os.pread(self._descriptor, max(self._size - at, 0), at).rstrip(b"\0"))
+                return self._end(at, expected)
             batch = self._whole_batch(position)
             if batch is None:  # a copy of our own bytes that has changed meanwhile: the writer is at work
                 return 0
-            if len(self._damages) < MOST_DAMAGES:
-                self._damages.append(Damage(at, position, expected - 1, batch[0]))
-            at = position + HEAD_SIZE + len(batch[1])
+            self._add_damage(Damage(at, position, expected - 1, batch[0]))
+            at = position + batch[2]
             expected = self._count(batch)
 
-    def _count(self, batch: tuple[int, bytes, list[Record]]) -> int:
+    def _follows(self, batch: tuple[int, list[Record], int], expected: int) -> bool:
+        return batch[0] == expected
+
+    def _end(self, at: int, _expected: int) -> int:
+        return len(os.pread(self._descriptor, max(self._size - at, 0), at).rstrip(b"\0"))
+
+    def _add_damage(self, damage: Damage) -> None:
+        if len(self._damages) < MOST_DAMAGES:
+            self._damages.append(damage)
+
+    def _count(self, batch: tuple[int, list[Record], int]) -> int:
         """Add a batch to the sums; returns the number that must follow."""
-        first, body, records = batch
+        records = batch[1]
         self._records += len(records)
         self._batches += 1
         self._first_ns = self._first_ns or records[0].ts
         self._last_ns = records[-1].ts
-        return first + count_of(body)
+        return records[-1].number + 1
 
-    def _whole_batch(self, at: int) -> tuple[int, bytes, list[Record]] | None:
+    def _whole_batch(self, at: int) -> tuple[int, list[Record], int] | None:
+        """(number of the first record, records, bytes of the whole) of the batch at this byte."""
         batch = self._window.batch_at(at)
         if batch is None or not 0 < count_of(batch[1]) <= MOST_BYTES:
             return None
         try:
-            return *batch, list(records_of(*batch))
+            return batch[0], list(records_of(*batch)), HEAD_SIZE + len(batch[1])
         except ValueError:
             return None
 
@@ -161,70 +239,33 @@ class _Examiner:
         return -1
 
 
-def repair(path: Path) -> Repair | None:
-    """Keep what comes before the first damage, set the original aside; None when nothing is damaged.
+class _PackedExaminer(_Examiner):
+    """Of a packed one: records may be left out, and its head says where it ends."""
 
-    The new journal is whole on disk before it takes the old one's name: a cut in between leaves the one or the other.
-    Raises `JournalError` when a daemon writes to it, when it is of another version, or when it cannot be written.
-    """
-    found = examine(path)
-    if found.version not in (0, SCHEMA_VERSION):
-        raise JournalError(
-            f"{path}: journal version {found.version}, this program repairs {SCHEMA_VERSION}. "
-            "Use the version that wrote it."
-        )
-    if found.is_whole:
-        return None
-    if not found.records:
-        raise JournalError(f"{path}: there is no whole record in it. Restore a backup, or move it away to begin anew.")
-    original = _free_name(path)
-    mended = path.with_name(f"{path.name}.mended")
-    try:
-        with path.open("rb") as source:
-            _lock(path, source.fileno())
-            _write_beginning(mended, source.fileno(), found.kept_bytes)
-            os.link(path, original)
-            mended.replace(path)
-            _sync_folder(path.parent)
-    except OSError as error:
-        mended.unlink(missing_ok=True)
-        raise JournalError(f"{path}: cannot be repaired ({error}). Free disk space or mend the rights.") from error
-    return Repair(found.kept_records, found.records - found.kept_records, original)
+    def _begin(self) -> None:
+        assert self._packed is not None  # noqa: S101 - chosen by it
+        self._version, self._first, self._at = READABLE[0], self._packed.first, PACKED_HEAD.size
+        self._kept = (0, self._at, self._first - 1)
 
+    def examine(self) -> Examination:
+        found = super().examine()
+        is_whole = not found.damages and self._packed is not None
+        return replace(found, kept_last=self._packed.last) if is_whole and self._packed is not None else found
 
-def _write_beginning(target: Path, source: int, length: int) -> None:
-    """A journal of the first `length` bytes of another, with a head that is right; on disk on return."""
-    with open(target, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(FILE_HEAD.pack(NAME, SCHEMA_VERSION))
-        position = FILE_HEAD.size
-        while position < length:
-            block = os.pread(source, min(length - position, 1 << 20), position)
-            if not block:
-                raise OSError("the file became shorter meanwhile")
-            file.write(block)
-            position += len(block)
-        file.flush()
-        os.fsync(file.fileno())
+    def _follows(self, batch: tuple[int, list[Record], int], expected: int) -> bool:
+        return batch[0] >= expected
 
+    def _end(self, at: int, expected: int) -> int:
+        if self._packed is not None and (at, self._records) != (self._packed.size, self._packed.kept):
+            self._add_damage(Damage(at, self._size, expected - 1, self._packed.last + 1))
+        return 0
 
-def _lock(path: Path, descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise JournalError(f"{path}: a daemon writes to it. Stop it first: `tradingd shutdown`.") from error
-
-
-def _free_name(path: Path) -> Path:
-    for number in range(1, 1000):
-        name = path.with_name(f"{path.name}.damaged-{number}")
-        if not name.exists():
-            return name
-    raise JournalError(f"{path}: a thousand damaged copies lie beside it. Move them away.")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def _whole_batch(self, at: int) -> tuple[int, list[Record], int] | None:
+        found = self._window.frame_at(at)
+        if found is None:
+            return None
+        try:
+            records = list(packed_records(zlib.decompress(found[1])))
+        except (ValueError, zlib.error):
+            return None
+        return (records[0].number, records, HEAD_SIZE + len(found[1])) if records else None

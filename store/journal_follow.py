@@ -1,107 +1,128 @@
 """Following a journal while its writer goes on: whole batches as they appear, from any place one stopped at."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from store.journal_format import (
-    FILE_HEAD,
-    HEAD_SIZE,
-    NAME,
-    SCHEMA_VERSION,
-    JournalError,
-    Record,
-    Window,
-    count_of,
-    records_of,
-)
+from store.journal_files import Batch, JournalFile, file_with
+from store.journal_format import JournalError, Record
 
 
 class JournalFollower:
-    """Reads behind the writer; never blocks it and never waits.
+    """Reads behind the writer, from one file of the journal to the next; never blocks it and never waits.
 
-    `number` is the last record taken, `batch_position` the byte where its batch begins: both together are a place to
-    go on from (`resume`). `position` is the byte behind it.
+    `number` is the last record taken, `batch_position` the byte of its file where its batch begins: both together are
+    a place to go on from (`resume`). `position` is the byte to read on from.
     """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, file: JournalFile) -> None:
         self._path = path
-        self._descriptor = descriptor
-        self._window = Window(descriptor)
+        self._file = file
         self.number = 0
-        self.position = self.batch_position = FILE_HEAD.size
+        self.position = self.batch_position = file.begin
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Begin before the first record; raises `JournalError` when it is no journal of this version."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise JournalError(f"{path}: no journal here ({error.strerror}). Start the daemon once.") from error
-        head = os.pread(descriptor, FILE_HEAD.size, 0)
-        if len(head) < FILE_HEAD.size or FILE_HEAD.unpack(head) != (NAME, SCHEMA_VERSION):
-            os.close(descriptor)
-            raise JournalError(f"{path}: no journal that this program reads (version {SCHEMA_VERSION}).")
-        return cls(path, descriptor)
+        return cls(path, file_with(path, 1))
 
-    def resume(self, position: int, number: int) -> Record | None:
-        """Go on behind record `number`, the last one of the batch that begins at `position`, and return it.
+    def resume(self, position: int, number: int, is_last: Callable[[Record], bool]) -> bool:
+        """Go on behind record `number`, the last one of the batch that begins at `position`, when `is_last` knows it.
 
-        None, and nothing changes, when there is no such batch: this is not the journal the place was taken from.
+        False, and nothing changes, when there is no such record: this is not the journal the place was taken from. Of
+        a record that was left out when its file was packed, its number has to do.
         """
-        self._window.forget()
-        batch = self._window.batch_at(position) if position >= FILE_HEAD.size else None
-        if batch is None or batch[0] + count_of(batch[1]) - 1 != number:
-            return None
         try:
-            *_, last = records_of(*batch)
-        except ValueError:
-            return None
-        self.batch_position = position
-        self.position, self.number = position + HEAD_SIZE + len(batch[1]), number
-        return last
+            file = file_with(self._path, number)
+        except JournalError:
+            return False
+        begin, end, is_known = _place_of(file, position, number, is_last)
+        if not is_known:
+            file.close()
+            return False
+        self._file.close()
+        self._file = file
+        self.batch_position, self.position, self.number = begin, end, number
+        return True
 
     def take(self, limit: int) -> list[Record]:
         """The next whole batches, until at least `limit` records or the end; raises `JournalError` on damage."""
         records: list[Record] = []
-        self._window.forget()
+        self._file.window.forget()
         while len(records) < limit:
-            batch = self._window.batch_at(self.position)
+            batch = self._file.batch_at(self.position)
             if batch is None:
-                if not self._is_end(self.position) and not self._was_just_written():
+                if not self._file.is_end(self.position) and not self._was_just_written():
                     raise self._damaged()
+                if self._file.batch_at(self.position) is not None or self._go_to_next_file():
+                    continue
                 return records
-            first, body = batch
-            if first != self.number + 1:
+            if not self._file.is_packed and batch.first != self.number + 1:
                 raise self._damaged()
             try:
-                records.extend(records_of(first, body))
+                records.extend(record for record in batch.records() if record.number > self.number)
             except ValueError as error:
                 raise self._damaged() from error
-            self.batch_position = self.position
-            self.position += HEAD_SIZE + len(body)
-            self.number = first + count_of(body) - 1
+            self.batch_position, self.position, self.number = self.position, batch.end, max(batch.last, self.number)
         return records
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
-    def _is_end(self, position: int) -> bool:
-        """Nothing whole begins here or behind: the journal's end, or an append that is being written."""
-        if not os.pread(self._descriptor, HEAD_SIZE, position).strip(b"\0"):
-            return True
-        return self._window.is_tail(position)
+    def _go_to_next_file(self) -> bool:
+        """This file is read to its end: is it the one that is written to, or has the journal gone on elsewhere?"""
+        number = max(self.number, self._file.last) + 1
+        following = file_with(self._path, number)
+        if following.first == self._file.first:
+            following.close()
+            return False
+        if following.first != number or self._was_just_written():
+            following.close()
+            if following.first != number:
+                raise self._damaged()
+            return True  # the writer appended to it, and closed it, while we looked: first this
+        self._file.close()
+        self._file, self.number, self.position = following, number - 1, following.begin
+        return True
 
     def _was_just_written(self) -> bool:
         """The writer finished this batch, and the next one, while we looked."""
-        self._window.forget()
-        return self._window.batch_at(self.position) is not None
+        self._file.window.forget()
+        return self._file.batch_at(self.position) is not None
 
     def _damaged(self) -> JournalError:
         return JournalError(
-            f"{self._path}: record {self.number + 1} is damaged (at byte {self.position}). "
+            f"{self._file.path}: record {self.number + 1} is damaged (at byte {self.position}). "
             "Restore a backup; without one see `tradingd journal verify`."
         )
+
+
+def _place_of(
+    file: JournalFile, position: int, number: int, is_last: Callable[[Record], bool],
+) -> tuple[int, int, bool]:
+    """Where the batch with this record begins, from where to read on, and whether it is the record that is meant.
+
+    In a packed file places are others than they were, and a batch may hold more: what comes before the record is
+    passed over when it is taken again.
+    """
+    batch: Batch | None
+    if not file.is_packed:
+        batch = file.batch_at(position) if position >= file.begin else None
+        if batch is None or batch.last != number:
+            return position, position, False
+        return batch.begin, batch.end, _is_known(batch, number, is_last)
+    at, begin, is_known = file.begin, file.begin, True
+    while (batch := file.batch_at(at)) is not None and batch.first <= number:
+        at, begin, is_known = batch.end, batch.begin, _is_known(batch, number, is_last)
+    return begin, begin, is_known
+
+
+def _is_known(batch: Batch, number: int, is_last: Callable[[Record], bool]) -> bool:
+    try:
+        for record in batch.records():
+            if record.number == number:
+                return is_last(record)
+    except ValueError:
+        return False
+    return batch.is_packed

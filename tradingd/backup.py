@@ -1,9 +1,9 @@
 """A data directory in one file, taken while the daemon runs, and put back again.
 
-A backup holds the journals up to their last whole append, credentials, the name of the current account and the
-practice market's state; with `with_tape` recorded frames, downloaded candles and logs, too. The SQL store is not in
-it: it is built anew from the journal. Each file's SHA-256 stands in the manifest, and what was written is read back
-before it counts.
+A backup holds the journals, all their files up to the last whole append, credentials, the name of the current account
+and the practice market's state; with `with_tape` recorded frames, downloaded candles and logs, too. The SQL store is
+not in it: it is built anew from the journal. Each file's SHA-256 stands in the manifest, and what was written is read
+back before it counts.
 """
 
 import gzip
@@ -14,7 +14,7 @@ import os
 import tarfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -22,7 +22,8 @@ from typing import Any, Final
 from bus.ids import SessionId
 from bus.messages.header import MessageMaker
 from bus.messages.system import BY_RULE, KillSwitchEngaged
-from store.journal_check import examine
+from store.journal_check import Examination, examine, examine_journal
+from store.journal_files import PACKED_SUFFIX, RAW_SUFFIX, segments_folder
 from store.journal_format import JournalError
 from tradingd.data_dir import DataDir
 from tradingd.message_journal import MessageJournal
@@ -33,6 +34,8 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 _NOT_TAKEN: Final = ("lock", "run.json")
 _BULKY: Final = ("tape", "history", "logs")
+_JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
+_TRIES: Final = 3
 _MOST_FILES: Final = 10_000
 _MOST_MANIFEST: Final = 10_000_000
 
@@ -75,7 +78,13 @@ def back_up(data_dir: Path, target: Path, *, with_tape: bool = False) -> Manifes
         raise BackupError(f"{target} exists: name a new file.")
     temporary = target.with_name(f"{target.name}.part")
     try:
-        manifest = _write(data_dir, temporary, with_tape=with_tape)
+        manifest, gap = _write(data_dir, temporary, with_tape=with_tape)
+        for _ in range(_TRIES):
+            if not gap:
+                break
+            manifest, gap = _write(data_dir, temporary, with_tape=with_tape)
+        if gap:
+            raise JournalError(f"{gap}, so a backup would be worth nothing. See `tradingd journal verify`.")
         if read_back(temporary) != manifest:
             raise BackupError(f"{target}: what was read back is not what was written. Try another disk.")
         os.replace(temporary, target)
@@ -86,12 +95,14 @@ def back_up(data_dir: Path, target: Path, *, with_tape: bool = False) -> Manifes
     return manifest
 
 
-def _write(data_dir: Path, target: Path, *, with_tape: bool) -> Manifest:
+def _write(data_dir: Path, target: Path, *, with_tape: bool) -> tuple[Manifest, str]:
+    """Also what is missing of a journal, "" when nothing is: a file may be closed or packed while others are copied."""
     saved: list[SavedFile] = []
+    examined: dict[Path, Examination] = {}
     with open(target, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as archive:
             for path in _files_of(data_dir, target, with_tape=with_tape):
-                one = _add(archive, path, path.relative_to(data_dir).as_posix())
+                one = _add(archive, path, path.relative_to(data_dir).as_posix(), examined)
                 if one is not None:
                     saved.append(one)
             if not any(each.records for each in saved):
@@ -101,7 +112,21 @@ def _write(data_dir: Path, target: Path, *, with_tape: bool) -> Manifest:
             archive.addfile(_entry(MANIFEST, len(text)), io.BytesIO(text))
         file.flush()
         os.fsync(file.fileno())
-    return manifest
+    return manifest, _gap_in(examined)
+
+
+def _gap_in(examined: Mapping[Path, Examination]) -> str:
+    for journal, current in examined.items():
+        if journal.suffix != ".journal":
+            continue
+        expected = 1
+        for path in sorted(path for path in examined if path.parent == segments_folder(journal)):
+            segment = examined[path]
+            if segment.first == expected:  # else it is twice there: as it was, and packed
+                expected = segment.kept_last + 1
+        if expected < current.first:
+            return f"{journal}: records {expected} to {current.first - 1} are missing"
+    return ""
 
 
 def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path]:
@@ -112,24 +137,30 @@ def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path
         if name.parts[0] in _BULKY and not with_tape:
             continue
         is_passing = path.suffix in (".new", ".part", ".mended") or ".sqlite" in path.name or ".tar" in path.name
-        if name.name in _NOT_TAKEN or is_passing or "checkpoint" in path.name:
+        if name.name in _NOT_TAKEN or is_passing or path.suffix == ".lock" or "checkpoint" in path.name:
             continue
         yield path
 
 
-def _add(archive: tarfile.TarFile, path: Path, name: str) -> SavedFile | None:
+def _add(
+    archive: tarfile.TarFile, path: Path, name: str, examined: dict[Path, Examination],
+) -> SavedFile | None:
     """A file as it is now, a journal up to its last whole append; None when it has gone meanwhile."""
-    if path.suffix != ".journal":
+    if path.suffix not in _JOURNALS:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
         archive.addfile(_entry(name, len(data)), io.BytesIO(data))
         return SavedFile(name, len(data), hashlib.sha256(data).hexdigest(), 0)
-    found = examine(path)
-    if not found.is_whole:
-        raise JournalError(f"{path}: damaged, so a backup would be worth nothing. See `tradingd journal verify`.")
-    with path.open("rb") as source:  # what is behind the whole batches may grow, what is before them never changes
+    try:
+        source = path.open("rb")
+    except FileNotFoundError:
+        return None
+    with source:  # what is behind the whole batches may grow, what is before them never changes
+        found = examined[path] = examine(path, source.fileno())
+        if not found.is_whole:
+            raise JournalError(f"{path}: damaged, so a backup would be worth nothing. See `tradingd journal verify`.")
         counting = _Hashing(source)
         archive.addfile(_entry(name, found.kept_bytes), counting)
     return SavedFile(name, found.kept_bytes, counting.sha256.hexdigest(), found.kept_records)
@@ -244,7 +275,7 @@ def restore(source: Path, data_dir: Path) -> Restored:
         incoming.mkdir(mode=0o700)
         manifest = _unpack(source, incoming)
         for path in sorted(incoming.rglob("*.journal")):
-            if not examine(path).is_whole:
+            if not examine_journal(path).is_whole:
                 raise BackupError(f"{source}: {path.name} in it is damaged. Use another one.")
             if path.stem.endswith("-live"):
                 _latch(path, manifest)

@@ -39,6 +39,10 @@ class CheckpointKeeper:
         """Make a checkpoint when one is due; true when it was made."""
         return len(self._journal) - self._done >= EVERY_RECORDS and await self._make("auto", AUTO_LIMIT_S)
 
+    async def make_now(self) -> bool:
+        """Whether due or not; true when it was made."""
+        return await self._make("auto", AUTO_LIMIT_S)
+
     async def at_end(self) -> bool:
         """After the last record was flushed; true when one was made. Takes at most `END_LIMIT_S`."""
         return len(self._journal) - self._done >= AT_END_RECORDS and await self._make("shutdown", END_LIMIT_S)

@@ -1,4 +1,4 @@
-"""`tradingd journal show|verify|repair` and `tradingd replay`: the truth itself, looked at, checked and mended."""
+"""`tradingd journal show|verify|repair|pack|checkpoint` and `tradingd replay`: the truth, looked at and mended."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +19,7 @@ from tradingd.cli_session import (
 )
 
 if TYPE_CHECKING:
-    from store.journal_check import Examination
+    from store.journal_check import Examination, JournalExamination
     from tradingd.replay_check import ReplayCheck
     from tradingd.settings import Settings
 
@@ -87,20 +87,24 @@ def verify(
     file: FileOption = None, config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
     """Check every byte and every message. Exit code 1 when something that was promised is lost."""
-    from store.journal_check import examine
+    from store.journal_check import examine_journal
 
     path = journal_of(settings_of(config, data_dir), file)
-    found = examine(path)
+    found = examine_journal(path)
     unreadable = _unreadable(path) if found.is_whole else ""
+    is_whole = found.is_whole and not unreadable
     if json:
         from tradingd.cli_tables import print_json
 
-        is_whole = found.is_whole and not unreadable
-        print_json({**asdict(found), "path": str(path), "is_whole": is_whole, "unreadable": unreadable})
+        print_json({
+            "path": str(path), "is_whole": is_whole, "unreadable": unreadable, "records": found.records,
+            "kept_records": found.kept_records, "gaps": [asdict(each) for each in found.gaps],
+            "files": [{**asdict(each), "path": str(each.path), "is_whole": each.is_whole} for each in found.files],
+        })
     else:
         for line in _told(found, unreadable):
             typer.echo(line)
-    if unreadable or not found.is_whole:
+    if not is_whole:
         raise typer.Exit(exit_codes.FAILURE)
 
 
@@ -120,10 +124,28 @@ def _unreadable(path: Path) -> str:
     return ""
 
 
-def _told(found: "Examination", unreadable: str) -> list[str]:
+def _told(found: "JournalExamination", unreadable: str) -> list[str]:
+    lines: list[str] = []
+    for each in found.files:
+        lines += _told_of_file(each)
+    for gap in found.gaps:
+        lines.append(f"missing: the file with records {gap.after + 1} to {gap.before - 1}")
+    if unreadable:
+        lines.append(unreadable)
+    if found.is_whole and not unreadable:
+        count = "" if len(found.files) == 1 else f" ({found.records} records in {len(found.files)} files)"
+        lines.append(f"whole: every checksum is right and every record can be read{count}")
+    elif not found.is_whole:
+        lines.append("restore a backup (`tradingd restore`), or keep what is whole: `tradingd journal repair`")
+    return lines
+
+
+def _told_of_file(found: "Examination") -> list[str]:
     from tradingd.read_model_views import to_iso
 
-    lines = [f"{found.path}: {found.records} records in {found.batches} batches"]
+    left_out = found.kept_last - found.first + 1 - found.records if found.is_packed and found.is_whole else 0
+    packed = f" (packed, {left_out} left out)" if found.is_packed else ""
+    lines = [f"{found.path}: {found.records} records in {found.batches} batches{packed}"]
     if found.records:
         lines.append(f"from {to_iso(found.first_ns)} to {to_iso(found.last_ns)}")
     if not found.version:
@@ -134,13 +156,31 @@ def _told(found: "Examination", unreadable: str) -> list[str]:
         lines.append(f"damaged: bytes {damage.begin} to {damage.end}, behind record {damage.after}: {what}")
     if found.torn_bytes:
         lines.append(f"{found.torn_bytes} bytes of an unfinished append at the end: no damage, a start cuts it off")
-    if unreadable:
-        lines.append(unreadable)
-    if found.is_whole and not unreadable:
-        lines.append("whole: every checksum is right and every record can be read")
-    elif not found.is_whole:
-        lines.append("restore a backup (`tradingd restore`), or keep what is whole: `tradingd journal repair`")
     return lines
+
+
+@journal_app.command("pack")
+def pack_segments(
+    now: Annotated[bool, typer.Option("--now", help="All closed files, however young.")] = False,
+    file: FileOption = None, config: ConfigOption = None, data_dir: DataDirOption = None,
+) -> None:
+    """Pack closed files that are due, as the daemon does by itself once an hour. The daemon may be running."""
+    import time
+
+    from tradingd.journal_packing import pack
+
+    settings = settings_of(config, data_dir)
+    path = journal_of(settings, file)
+    hours = 0 if now else settings.journal.pack_after_hours
+    count = 0
+    for each in pack(path, time.time_ns(), hours, settings.journal.keep_days):
+        count += 1
+        typer.echo(
+            f"{each.path}: {each.bytes_before / 1e6:.1f} MB became {each.bytes_after / 1e6:.1f} MB, "
+            f"{each.records_after} of {each.records_before} records stay"
+        )
+    if not count:
+        note(f"{path}: nothing to pack. A file is closed at {settings.journal.segment_mb} MB (journal.segment_mb).")
 
 
 @journal_app.command("checkpoint")
@@ -166,11 +206,11 @@ def repair(
     file: FileOption = None, yes: YesOption = False, config: ConfigOption = None, data_dir: DataDirOption = None,
 ) -> None:
     """Keep what comes before the damage and engage the kill switch; the original is kept beside it."""
-    from store.journal_check import examine
+    from store.journal_check import examine_journal
     from tradingd.journal_repair import repair_journal
 
     path = journal_of(settings_of(config, data_dir), file)
-    found = examine(path)
+    found = examine_journal(path)
     if found.is_whole:
         note(f"{path}: nothing to repair ({found.records} records).")
         return

@@ -55,6 +55,7 @@ from tradingd.disk_watch import DiskWatch
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
 from tradingd.instrument_watch import InstrumentWatch
+from tradingd.journal_keeper import JournalKeeper
 from tradingd.kill_file import KillFile
 from tradingd.lease import LeaseKeeper, holder_name
 from tradingd.lease_choice import take_account
@@ -321,6 +322,9 @@ class Daemon:
             self._spawn("checkpoints", self._checkpoints.run())
         if not self._is_replay:
             self._spawn("alpha states", plugins.keep_states())
+            # A replay is held against its one file byte by byte, and is finite.
+            files = JournalKeeper(self._journal, self.settings.journal, self._checkpoints)
+            self._spawn("journal files", files.run())
         stack.push_async_callback(self._cancel_tasks)
         self._start_store(stack)
         gc.collect()

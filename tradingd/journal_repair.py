@@ -6,7 +6,7 @@ from pathlib import Path
 from bus.ids import SessionId
 from bus.messages.header import MessageMaker
 from bus.messages.system import BY_RULE, KillSwitchEngaged
-from store.journal_check import Repair, repair
+from store.journal_repair import Repair, repair
 from tradingd.message_journal import MessageJournal
 
 

@@ -75,13 +75,17 @@ class MessageJournal:
     def __len__(self) -> int:
         return len(self._journal)
 
+    def rotate(self) -> bool:
+        """Close the file as a segment and go on in a new one; see `store.journal.Journal.rotate`."""
+        return self._journal.rotate()
+
     def flush(self) -> None:
         """Everything appended so far is on disk on return."""
         self._journal.flush()
 
     @property
     def size(self) -> int:
-        """Bytes up to the end of the last append."""
+        """Bytes of the file that is written to, up to the end of the last append."""
         return self._journal.size
 
     @property

@@ -88,8 +88,9 @@ class Projection:
             beginning.close()
         if not first or _check(first[0]) != place.first_check:
             return False
-        last = self._follower.resume(place.position, place.record)
-        return last is not None and _check(last) == place.last_check
+        return self._follower.resume(
+            place.position, place.record, lambda record: _check(record) == place.last_check,
+        )
 
     def _go_to_begin(self) -> None:
         self._follower.close()

@@ -219,9 +219,12 @@ class PaperSettings(_Section):
 
 
 class JournalSettings(_Section):
-    """[journal]"""
+    """[journal]: how often figures are written down; when its file is closed, packed, and freed of old reasons."""
 
     snapshot_s: int = Field(default=60, ge=1)
+    segment_mb: int = Field(default=64, ge=1, le=4096)
+    pack_after_hours: float = Field(default=24, ge=0)
+    keep_days: int = Field(default=400, ge=0)
 
 
 class StoreSettings(_Section):

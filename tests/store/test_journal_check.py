@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from store.journal import Journal, JournalError, Record
-from store.journal_check import examine, repair
+from store.journal_check import examine
+from store.journal_repair import repair
 
 
 def written(path: Path, *batches: tuple[str, ...]) -> list[int]:
@@ -105,7 +106,7 @@ def test_a_journal_of_another_version_or_without_any_record_is_not_touched(tmp_p
     written(path, ("a",))
     flip(path, 12)  # the version
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="journal version 3, this program repairs 2"):
+    with pytest.raises(JournalError, match="journal version 3, this program repairs 2 and 4"):
         repair(path)
     assert path.read_bytes() == before
     nothing = tmp_path / "n.journal"

@@ -1,0 +1,143 @@
+"""Mending a journal that is damaged in the middle: its beginning is kept, everything else set aside.
+
+A repair keeps what comes before the damage, because a state folded from facts with a hole in between would be no
+state that ever was. Whatever is taken out of the journal stays in a folder beside it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from store.journal_check import Examination, JournalExamination, examine_journal
+from store.journal_files import JournalFile
+from store.journal_format import READABLE, JournalError, Record, head_bytes
+from store.journal_pack import sync_folder, write_packed
+
+_MOST_ASIDE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What a repair did: how much is still there, how many whole records came after the damage, where all of it is."""
+
+    kept_records: int
+    set_aside_records: int
+    original: Path
+
+
+def repair(path: Path) -> Repair | None:
+    """Keep what comes before the first damage, set the originals aside; None when nothing is damaged.
+
+    What is new is whole on disk before it takes an old one's name: a cut in between leaves a journal that is damaged
+    still, and another repair goes on with it. Raises `JournalError` when a daemon writes to it, when it is of another
+    version, or when it cannot be written.
+    """
+    found = examine_journal(path)
+    for each in found.files:
+        if each.version not in (0, *READABLE):
+            raise JournalError(
+                f"{each.path}: journal version {each.version}, this program repairs {' and '.join(map(str, READABLE))}."
+                " Use the version that wrote it."
+            )
+    if found.is_whole:
+        return None
+    if not found.kept_records:
+        raise JournalError(f"{path}: there is no whole record in it. Restore a backup, or move it away to begin anew.")
+    aside = _free_name(path)
+    try:
+        with _locked(path):
+            _mend(path, found, aside)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be repaired ({error}). Free disk space or mend the rights.") from error
+    return Repair(found.kept_records, found.records - found.kept_records, aside)
+
+
+def _mend(path: Path, found: JournalExamination, aside: Path) -> None:
+    last = found.kept[-1]
+    if last.path == path:  # the damage is in the file that is written to
+        os.link(path, aside)
+        _keep_beginning(last)
+        return
+    later = [each.path for each in found.files[len(found.kept) :] if each.path != path]
+    aside.mkdir(mode=0o700)
+    for each in (*(() if last.is_whole else (last.path,)), *later, path):
+        os.link(each, aside / each.name)
+    sync_folder(aside)
+    sync_folder(path.parent)
+    if not last.is_whole:
+        _keep_beginning(last)
+    for each in reversed(later):
+        each.unlink()
+    if later:
+        sync_folder(later[0].parent)
+    _put(path, [head_bytes(last.kept_last + 1)])
+
+
+def _keep_beginning(found: Examination) -> None:
+    """What is whole at the beginning of a file takes the place of the file; on disk on return."""
+    if found.is_packed:
+        write_packed(found.path, found.level, found.first, found.kept_last, _records_before(found))
+    else:
+        _put(found.path, _beginning(found))
+
+
+def _beginning(found: Examination) -> Iterator[bytes]:
+    """A file of the first whole bytes of another, with a head that is right."""
+    head = head_bytes(found.first)
+    yield head
+    with found.path.open("rb") as source:
+        position = len(head)
+        while position < found.kept_bytes:
+            block = os.pread(source.fileno(), min(found.kept_bytes - position, 1 << 20), position)
+            if not block:
+                raise OSError("the file became shorter meanwhile")
+            yield block
+            position += len(block)
+
+
+def _records_before(found: Examination) -> Iterator[Record]:
+    file = JournalFile.open(found.path)
+    try:
+        at = file.begin
+        while at < found.kept_bytes and (batch := file.batch_at(at)) is not None:
+            yield from batch.records()
+            at = batch.end
+    finally:
+        file.close()
+
+
+def _put(target: Path, blocks: Iterable[bytes]) -> None:
+    """Under its name only when it is whole on disk."""
+    mended = target.with_name(f"{target.name}.mended")
+    try:
+        with open(mended, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.writelines(blocks)
+            file.flush()
+            os.fsync(file.fileno())
+        mended.replace(target)
+        sync_folder(target.parent)
+    finally:
+        mended.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise JournalError(f"{path}: a daemon writes to it. Stop it first: `tradingd shutdown`.") from error
+        yield
+
+
+def _free_name(path: Path) -> Path:
+    for number in range(1, _MOST_ASIDE):
+        name = path.with_name(f"{path.name}.damaged-{number}")
+        if not name.exists():
+            return name
+    raise JournalError(f"{path}: a thousand damaged copies lie beside it. Move them away.")
+
