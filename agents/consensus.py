@@ -31,6 +31,8 @@ REGIME_FIT: Final[Mapping[str, tuple[Regime, ...]]] = {
     "mean_reversion": ("ranging", "calm"),
     "structure": ("trending", "ranging"),
     "volatility": ("volatile", "trending"),
+    "volume_profile": ("trending", "ranging", "volatile"),
+    "regime": ("trending", "ranging"),
     "technical": ("trending", "ranging", "calm"),
 }
 _VERBS: Final[Mapping[Action, str]] = {"trail_buy": "buy", "trail_sell": "sell", "hold": "hold"}

@@ -106,3 +106,8 @@ def what_is_wrong(opinion: Opinion) -> str:
     if not 0.0 <= opinion.trail_ratio < 1.0:
         return f"trail_ratio {opinion.trail_ratio!r} is not a number from 0 to below 1"
     return "" if isinstance(opinion.reasoning, str) else "reasoning is no text"
+
+
+def price_text(level: float | None) -> str:
+    """A price as people read it in a sentence: six digits, or cents from a thousand on."""
+    return "unknown" if level is None else f"{level:.6g}" if abs(level) < 1000.0 else f"{level:.2f}"

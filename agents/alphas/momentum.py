@@ -1,4 +1,9 @@
-"""Momentum: RSI, MACD and the slope of price point the same way, and the longer intervals do not object."""
+"""Momentum: where it fades (divergences over several intervals), and where it carries on.
+
+A divergence is a new low (high) of price that RSI or MACD do not confirm: the move has lost its strength. Where the
+divergences of this and the longer intervals agree, price is expected to turn. Else a move under way is followed if RSI,
+MACD and the slope of price point the same way and the longer intervals do not object.
+"""
 
 from typing import Final
 
@@ -10,12 +15,18 @@ WEAK: Final = 0.35
 EXHAUSTED: Final = 75.0
 """Following a rise at an RSI above this (a fall below 100 minus this) comes too late."""
 
+AGREED: Final = 2
+"""Divergences that must point one way, more than point the other, before a turn is spoken of."""
+
 
 class Momentum:
-    """Follows a move under way. Strength is the mean of three measures, each -1 to 1, in units of the ATR."""
+    """Speaks of a turn when divergences agree, else follows a move under way.
+
+    Strength of a move is the weighted mean of three measures, each -1 to 1, in units of the ATR.
+    """
 
     name = "momentum"
-    version = "1"
+    version = "2"
 
     def opinion(self, view: MarketView) -> Opinion:
         features = view.features
@@ -25,6 +36,9 @@ class Momentum:
             return no_opinion(f"needs 34 candles, has {len(view.closes)}")
         if atr <= 0.0:
             return hold(view, "price does not move")
+        turn = _turn(view, slope)
+        if turn is not None:
+            return turn
         drift = 9.0 * slope / atr  # how many average ranges the fitted line climbs over its 10 closes
         score = (
             0.25 * clamp((rsi - 50.0) / 20.0, -1.0, 1.0)
@@ -51,6 +65,31 @@ class Momentum:
             f"RSI {rsi:.0f}, MACD {'above' if histogram > 0.0 else 'below'} its signal, 10 candles drifted "
             f"{drift:+.1f} ATR; {agreeing} of {asked} longer intervals agree",
         )
+
+
+def _turn(view: MarketView, slope: float) -> Opinion | None:
+    """A turn that the divergences agree on and price has begun."""
+    bullish: list[str] = []
+    bearish: list[str] = []
+    for interval, features in ((view.interval, view.features), *view.higher.items()):
+        for name, word in (("divergence", "RSI"), ("macd_divergence", "MACD")):
+            value = features.get(name, 0.0)
+            if value:
+                (bullish if value > 0.0 else bearish).append(f"{word} {interval}")
+    net = len(bullish) - len(bearish)
+    side = 1.0 if net > 0 else -1.0
+    if abs(net) < AGREED or side * slope <= 0.0:
+        return None
+    far = side * (view.features["rsi_14"] - 50.0)  # a turn that has run is no turn any more
+    confidence = clamp(0.50 + 0.08 * (abs(net) - AGREED) + 0.10 * clamp(-far / 20.0, -1.0, 1.0), 0.0, 0.9)
+    return Opinion(
+        "trail_buy" if side > 0.0 else "trail_sell",
+        confidence,
+        trail_ratio(view),
+        urgency_of(confidence),
+        f"{'bullish' if side > 0.0 else 'bearish'} divergence of {', '.join(bullish if side > 0.0 else bearish)}: "
+        f"the {'fall' if side > 0.0 else 'rise'} lost its strength and price turns, RSI {view.features['rsi_14']:.0f}",
+    )
 
 
 def _agreement(view: MarketView, side: float) -> tuple[float, int, int]:

@@ -6,11 +6,15 @@ from typing import Final
 from agents.alphas.alpha import Alpha
 from agents.alphas.mean_reversion import MeanReversion
 from agents.alphas.momentum import Momentum
+from agents.alphas.regime import MarketRegime
 from agents.alphas.structure import Structure
 from agents.alphas.technical import Technical
 from agents.alphas.volatility import Volatility
+from agents.alphas.volume_profile import VolumeProfile
 
-BUILT_IN: Final[tuple[type[Alpha], ...]] = (Momentum, MeanReversion, Structure, Volatility, Technical)
+BUILT_IN: Final[tuple[type[Alpha], ...]] = (
+    Momentum, MeanReversion, Structure, Volatility, VolumeProfile, MarketRegime, Technical,
+)
 
 
 class UnknownAlphaError(ValueError):

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from agents.alphas.alpha import TRAIL_ATR, MarketView, Opinion, clamp, hold, no_opinion, trail_ratio, urgency_of
+from agents.alphas.alpha import (
+    TRAIL_ATR,
+    UNDECIDED,
+    MarketView,
+    Opinion,
+    clamp,
+    hold,
+    no_opinion,
+    trail_ratio,
+    urgency_of,
+)
 from bus.messages.council import Regime
 
 EXPANSION: Final = 1.3
@@ -15,10 +25,10 @@ TRAIL_FACTOR_BY_REGIME: Final[dict[Regime, float]] = {
 
 
 class Volatility:
-    """Follows breakouts on widening range; its trail distance follows the regime."""
+    """Follows breakouts on widening range; its trail distance, told with every opinion, follows ATR and regime."""
 
     name = "volatility"
-    version = "1"
+    version = "2"
 
     def opinion(self, view: MarketView) -> Opinion:
         features = view.features
@@ -28,11 +38,14 @@ class Volatility:
             return hold(view, "price does not move")
         if expansion is None or atr is None or highest is None or lowest is None:
             return no_opinion(f"needs 21 candles, has {len(view.closes)}")
+        multiple = TRAIL_ATR * TRAIL_FACTOR_BY_REGIME[view.regime]
+        trail = trail_ratio(view, multiple)
+        room = f"trail {multiple:.1f} ATR = {100.0 * trail:.2f} %"
         close = features["close"]
         if lowest <= close <= highest:
-            return hold(view, f"price stays within its last 20 candles, range {expansion:.1f}x ATR")
+            return _wait(trail, f"price stays within its last 20 candles, range {expansion:.1f}x ATR; {room}")
         if expansion < EXPANSION:
-            return hold(view, f"price left its last 20 candles on a range of only {expansion:.1f}x ATR")
+            return _wait(trail, f"price left its last 20 candles on a range of only {expansion:.1f}x ATR; {room}")
         side = 1.0 if close > highest else -1.0
         beyond = (close - highest if side > 0.0 else lowest - close) / atr
         high, low = features["high"], features["low"]
@@ -50,8 +63,12 @@ class Volatility:
         return Opinion(
             "trail_buy" if side > 0.0 else "trail_sell",
             confidence,
-            trail_ratio(view, TRAIL_ATR * TRAIL_FACTOR_BY_REGIME[view.regime]),
+            trail,
             urgency_of(confidence),
             f"range {expansion:.1f}x ATR carried price {beyond:.1f} ATR {'above' if side > 0.0 else 'below'} "
-            f"its last 20 candles",
+            f"its last 20 candles; {room}",
         )
+
+
+def _wait(trail: float, reasoning: str) -> Opinion:
+    return Opinion("hold", UNDECIDED, trail, "low", reasoning)

@@ -9,10 +9,12 @@ from hypothesis import strategies as some
 from agents.alphas.alpha import TRAIL_MOST, Alpha, MarketView, Opinion, trail_ratio, urgency_of
 from agents.alphas.mean_reversion import MeanReversion
 from agents.alphas.momentum import Momentum
+from agents.alphas.regime import MarketRegime
 from agents.alphas.registry import BUILT_IN, UnknownAlphaError, make_alphas
 from agents.alphas.structure import Structure
 from agents.alphas.technical import Technical
 from agents.alphas.volatility import Volatility
+from agents.alphas.volume_profile import VolumeProfile
 from agents.analyst import regime_of
 from bus.messages.council import Regime
 from market.indicators_features import IndicatorSet
@@ -24,7 +26,9 @@ CALM_MIDDLE = {
     "atr_14": 0.4, "atr_ratio": 0.004, "atr_average": 0.4, "true_range": 0.4, "range_expansion": 1.0,
     "bollinger_z": 0.0, "sma_20": 100.0, "sma_50": 100.0, "volume_ratio": 1.0,
     "highest_20": 101.0, "lowest_20": 99.0, "swing_trend": 0.0, "resistance": 101.0, "support": 99.0,
-    "divergence": 0.0, "slope_10": 0.0, "efficiency_20": 0.1,
+    "divergence": 0.0, "macd_divergence": 0.0, "slope_10": 0.0, "efficiency_20": 0.1,
+    "volume_surprise": 0.0, "order_flow_20": 0.0,
+    "point_of_control": 100.0, "value_area_low": 99.5, "value_area_high": 100.5,
 }
 """A market in the middle of nowhere: nobody has a reason to act."""
 
@@ -187,6 +191,38 @@ def test_a_divergence_against_it_makes_momentum_less_sure() -> None:
     assert warned.confidence == pytest.approx(Momentum().opinion(view(RISING)).confidence - 0.15)
 
 
+FADING = {"slope_10": 0.05, "rsi_14": 44.0, "divergence": 1.0, "macd_divergence": 1.0}
+
+
+def test_momentum_buys_a_turn_that_rsi_and_macd_divergences_agree_on() -> None:
+    opinion = Momentum().opinion(view(FADING))
+    assert (opinion.action, opinion.confidence) == ("trail_buy", pytest.approx(0.53))
+    assert opinion.reasoning == (
+        "bullish divergence of RSI 1s, MACD 1s: the fall lost its strength and price turns, RSI 44"
+    )
+
+
+def test_divergences_of_longer_intervals_count_too_and_make_it_surer() -> None:
+    longer = {"5s": {"divergence": 1.0}, "1m": {"macd_divergence": 1.0}}
+    alone = {**FADING, "macd_divergence": 0.0}
+    assert Momentum().opinion(view(alone, higher=longer)).action == "trail_buy"
+    assert Momentum().opinion(view(FADING, higher=longer)).confidence > Momentum().opinion(view(FADING)).confidence
+
+
+@pytest.mark.parametrize(
+    ("changes", "higher"),
+    [
+        ({**FADING, "macd_divergence": 0.0}, {}),  # one alone
+        ({**FADING, "slope_10": -0.05}, {}),  # price has not turned
+        (FADING, {"5s": {"divergence": -1.0}}),  # 2 against 1
+    ],
+)
+def test_a_lone_a_disputed_or_a_premature_divergence_is_no_turn(
+    changes: dict[str, float], higher: dict[str, dict[str, float]]
+) -> None:
+    assert Momentum().opinion(view(changes, higher=higher)).action == "hold"
+
+
 # ---- mean reversion ------------------------------------------------------------------------------------
 
 OVERSOLD = {"rsi_14": 24.0, "bollinger_z": -2.4, "efficiency_20": 0.3, "close": 99.95, "high": 100.0, "low": 99.5}
@@ -247,6 +283,128 @@ def test_structure_without_a_level_on_either_side_holds() -> None:
     assert (opinion.action, opinion.reasoning) == ("hold", "between support unknown and resistance unknown")
 
 
+def test_a_level_that_turned_price_often_means_more_when_it_breaks_and_when_it_holds() -> None:
+    broken, held = {"close": 101.3}, {"open": 99.1, "low": 99.02, "high": 99.4, "close": 99.35}
+    for changes, name in ((broken, "resistance_touches"), (held, "support_touches")):
+        once, often = (Structure().opinion(view({**changes, name: touches})) for touches in (1.0, 3.0))
+        assert often.confidence == pytest.approx(once.confidence + 0.08)
+        assert "(touched 3x)" in often.reasoning
+        assert "touched" not in once.reasoning
+
+
+def test_a_chart_pattern_alone_is_spoken_of_with_its_target() -> None:
+    opinion = Structure().opinion(view({"chart_double": -1.0, "chart_target": 97.25, "swing_trend": -1.0}))
+    assert (opinion.action, opinion.reasoning) == ("trail_sell", "double top points to 97.25, swings fall")
+    assert 0.5 <= opinion.confidence <= 0.8
+
+
+def test_chart_patterns_that_contradict_each_other_say_nothing() -> None:
+    assert Structure().opinion(view({"chart_double": -1.0, "chart_flag": 1.0})).action == "hold"
+
+
+def test_a_chart_pattern_the_same_way_makes_a_break_surer_and_one_against_it_less() -> None:
+    plain, helped, opposed = (
+        Structure().opinion(view({"close": 101.3, "chart_triangle": side})).confidence for side in (0.0, 1.0, -1.0)
+    )
+    assert opposed < plain < helped
+
+
+# ---- volume profile ------------------------------------------------------------------------------------
+
+SPIKE = {
+    "open": 100.2, "high": 100.9, "low": 100.1, "close": 100.85, "volume_ratio": 3.5, "volume_surprise": 3.0,
+    "order_flow_20": 0.2,
+}
+
+
+def test_a_volume_spike_out_of_the_value_area_is_followed() -> None:
+    opinion = VolumeProfile().opinion(view(SPIKE))
+    assert opinion.action == "trail_buy"
+    assert 0.6 <= opinion.confidence <= 0.9
+    assert opinion.reasoning == (
+        "somebody bought: volume 3.5x average (3.0 sigma), out of the value area 99.5 to 100.5, order flow +0.20"
+    )
+
+
+@pytest.mark.parametrize("changes", [{"volume_surprise": 4.5}, {"trade_size_ratio": 3.2}])
+def test_a_whale_is_known_by_its_volume_or_by_the_size_of_its_trades(changes: dict[str, float]) -> None:
+    whale, many = VolumeProfile().opinion(view({**SPIKE, **changes})), VolumeProfile().opinion(view(SPIKE))
+    assert whale.reasoning.startswith("a whale bought: ")
+    assert whale.confidence > many.confidence
+
+
+def test_order_flow_against_the_spike_makes_it_less_sure() -> None:
+    with_it, against = (
+        VolumeProfile().opinion(view({**SPIKE, "order_flow_20": flow})).confidence for flow in (0.3, -0.3)
+    )
+    assert with_it == pytest.approx(against + 0.15)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"volume_ratio": 1.9}, {"volume_surprise": 1.9}, {"close": 100.4, "high": 100.9},  # no spike; closed low in it
+        {"open": 100.8, "close": 100.85},  # much volume moved nothing
+    ],
+)
+def test_ordinary_volume_or_a_candle_nobody_won_is_held(changes: dict[str, float]) -> None:
+    opinion = VolumeProfile().opinion(view({**SPIKE, **changes}))
+    assert (opinion.action, opinion.confidence) == ("hold", 0.5)
+
+
+def test_without_any_trade_the_volume_model_holds() -> None:
+    opinion = VolumeProfile().opinion(view(without=("point_of_control", "value_area_low", "value_area_high")))
+    assert opinion.reasoning == "nothing was traded in the last 20 candles"
+
+
+# ---- regime --------------------------------------------------------------------------------------------
+
+TREND = {"slope_10": 0.12, "efficiency_20": 0.7, "sma_20": 99.6, "sma_50": 99.2}
+
+
+def test_the_regime_model_goes_with_a_trend_and_gives_it_room() -> None:
+    opinion = MarketRegime().opinion(view(TREND, regime="trending", higher={"5s": UP}))
+    assert opinion.action == "trail_buy"
+    assert opinion.confidence >= 0.6
+    assert opinion.trail_ratio == pytest.approx(3.0 * CALM_MIDDLE["atr_ratio"])
+    assert opinion.reasoning == (
+        "trending up: +2.7 ATR in 10 candles, efficiency 0.70, 1 of 1 longer intervals agree"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "regime", "higher", "words"),
+    [
+        ({**TREND, "sma_20": 99.0}, "trending", {}, "do not agree on where"),
+        (TREND, "trending", {"5s": DOWN}, "1 of 1 longer intervals go elsewhere"),
+        ({**TREND, "efficiency_20": 0.3}, "volatile", {}, "a wild market without direction"),
+        (TREND, "calm", {}, "a calm market moves too little"),
+        ({}, "ranging", {}, "no edge to act on"),
+        ({"close": 99.1, "open": 99.3}, "ranging", {}, "not turning yet"),
+    ],
+)
+def test_the_regime_model_waits_where_its_regime_has_nothing_to_do(
+    changes: dict[str, float], regime: Regime, higher: dict[str, dict[str, float]], words: str
+) -> None:
+    opinion = MarketRegime().opinion(view(changes, regime=regime, higher=higher))
+    assert (opinion.action, opinion.confidence) == ("hold", 0.5)
+    assert words in opinion.reasoning
+
+
+def test_the_regime_model_buys_the_turn_at_the_bottom_of_a_range_and_sells_it_at_the_top() -> None:
+    bottom = MarketRegime().opinion(view({"open": 99.05, "close": 99.2}))
+    top = MarketRegime().opinion(view({"open": 100.95, "close": 100.8}))
+    assert (bottom.action, top.action) == ("trail_buy", "trail_sell")
+    assert bottom.reasoning == "turned up at the bottom of a range 5.0 ATR wide"
+
+
+def test_a_calm_market_is_trailed_closest_and_a_volatile_one_widest() -> None:
+    regimes: tuple[Regime, ...] = ("calm", "ranging", "trending", "volatile")
+    trails = [MarketRegime().opinion(view(regime=regime)).trail_ratio for regime in regimes]
+    assert trails == sorted(trails)
+    assert len(set(trails)) == 4
+
+
 # ---- volatility ----------------------------------------------------------------------------------------
 
 BREAKOUT = {"close": 101.32, "high": 101.4, "low": 100.4, "range_expansion": 2.2}
@@ -256,11 +414,18 @@ def test_volatility_follows_a_breakout_on_widening_range() -> None:
     opinion = Volatility().opinion(view(BREAKOUT))
     assert opinion.action == "trail_buy"
     assert 0.65 <= opinion.confidence <= 0.9
-    assert opinion.reasoning == "range 2.2x ATR carried price 0.8 ATR above its last 20 candles"
+    assert opinion.reasoning == "range 2.2x ATR carried price 0.8 ATR above its last 20 candles; trail 2.0 ATR = 0.80 %"
 
 
 def test_a_breakout_on_an_ordinary_range_is_held() -> None:
     assert Volatility().opinion(view({**BREAKOUT, "range_expansion": 1.1})).action == "hold"
+
+
+def test_the_volatility_model_tells_the_trail_even_where_it_holds() -> None:
+    opinion = Volatility().opinion(view(regime="calm"))
+    assert opinion.action == "hold"
+    assert opinion.trail_ratio == pytest.approx(1.5 * CALM_MIDDLE["atr_ratio"])
+    assert opinion.reasoning.endswith("; trail 1.5 ATR = 0.60 %")
 
 
 def test_the_trail_is_closer_in_a_calm_market_and_wider_in_a_volatile_one() -> None:
@@ -307,7 +472,7 @@ def test_technical_without_enough_data_holds_at_0(missing: str) -> None:
 
 def test_every_built_in_alpha_is_made_in_the_same_order_under_its_own_name() -> None:
     names = [one.name for one in make_alphas({"technical": 0.3, "momentum": 1.0})]
-    assert names == ["momentum", "mean_reversion", "structure", "volatility", "technical"]
+    assert names == ["momentum", "mean_reversion", "structure", "volatility", "volume_profile", "regime", "technical"]
 
 
 def test_a_weight_without_a_model_is_refused_by_name() -> None:

@@ -27,7 +27,10 @@ from tests.candle_paths import (
 )
 from tests.shared_data import shared_file
 
-WEIGHTS = {"momentum": 1.0, "mean_reversion": 1.0, "structure": 0.8, "volatility": 0.6, "technical": 0.3}
+WEIGHTS = {
+    "momentum": 1.0, "mean_reversion": 1.0, "structure": 0.6, "volatility": 0.4, "volume_profile": 0.4, "regime": 0.3,
+    "technical": 0.3,
+}
 CONFIG = AnalystConfig("1s", ("1s", "5s", "1m"), WEIGHTS)
 
 

@@ -100,7 +100,9 @@ def test_every_line_of_the_shipped_file_says_why() -> None:
 def test_the_shipped_file_trades_on_paper_on_this_machine() -> None:
     settings = load_settings(SHIPPED, environ={})
     assert (settings.mode, settings.venue, settings.api.host) == ("paper", "practice", "127.0.0.1")
-    assert set(settings.council.weights) == {"momentum", "mean_reversion", "structure", "volatility", "technical"}
+    assert set(settings.council.weights) == {
+        "momentum", "mean_reversion", "structure", "volatility", "volume_profile", "regime", "technical",
+    }
 
 
 # ---- environment and command line -------------------------------------------------------------------

@@ -18,7 +18,10 @@ BARS = walk(500, 2, step=8000)
 CASH = Decimal(10_000)
 COSTS = Costs(Decimal("0.001"), Decimal("0.0002"), Decimal("0.0005"))
 SETTINGS = Settings(council=CouncilSettings(
-    weights={"momentum": 1.0, "mean_reversion": 1.0, "structure": 0.8, "volatility": 0.6, "technical": 0.3},
+    weights={
+        "momentum": 1.0, "mean_reversion": 1.0, "structure": 0.6, "volatility": 0.4, "volume_profile": 0.4,
+        "regime": 0.3, "technical": 0.3,
+    },
 ))
 
 
