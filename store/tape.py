@@ -1,7 +1,7 @@
-"""The tape: raw market frames as received, beside the journal, so that a session can be replayed.
+"""The tape: what came from outside, as it came, beside the journal, so that a session can be replayed.
 
-Lines of `<receive time ns>\\t<\\t<frame>` in files of 16 MiB, oldest deleted first. Buffered and never
-synced: losing its tail loses no money.
+Lines of `<time ns>\\t<mark>\\t<text>` in files of 16 MiB, oldest deleted first; the mark of a received market frame is
+`<`. Buffered and never synced: losing its tail loses no money.
 """
 
 from pathlib import Path
@@ -28,14 +28,14 @@ class Tape:
         """File name and offset in bytes."""
         return self._name, self._written
 
-    def write(self, received_ns: int, frame: bytes) -> None:
+    def write(self, received_ns: int, frame: bytes, mark: bytes = b"<") -> None:
         """One line; line ends inside a frame (JSON needs none) become blanks."""
         file = self._file
         if file is None or self._written >= self._file_bytes:
             file = self._rotate(received_ns)
         if b"\n" in frame:
             frame = frame.replace(b"\n", b" ")
-        self._written += file.write(b"%d\t<\t%b\n" % (received_ns, frame))
+        self._written += file.write(b"%d\t%b\t%b\n" % (received_ns, mark, frame))
 
     def _rotate(self, received_ns: int) -> BinaryIO:
         self.close()
