@@ -28,6 +28,7 @@ NO_MARKET_AFTER_NS: Final = 30_000_000_000
 FEED_SILENT_NS: Final = 10_000_000_000
 """After this long without any market item nothing is filled: nobody knows the price."""
 REMEMBERED_ORDERS: Final = 10_000
+_NEVER: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,11 @@ class SimulatedVenue:
         """Do and tell what is due until `now` (UTC ns of the feed); going back does nothing."""
         self._deliver_until(now)
         self._now = max(self._now, now)
+
+    @property
+    def next_due_ns(self) -> int:
+        """When the next answer or arrival is due (UTC ns); far away when nothing is."""
+        return self._due[0][0] if self._due else _NEVER
 
     def _deliver_until(self, now: int) -> None:
         while self._due and self._due[0][0] <= now:

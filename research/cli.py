@@ -5,7 +5,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from research import backfill_cli, backtest_cli, backtest_report_cli, cli_session, data_cli
+from research import backfill_cli, backtest_cli, backtest_report_cli, cli_session, data_cli, parity_cli
 
 _EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in cli_session.MEANINGS.items())
 
@@ -36,6 +36,7 @@ app.add_typer(data_cli.app, name="data")
 app.command("backtest")(backtest_cli.backtest)
 app.add_typer(backtest_cli.sessions, name="sessions")
 app.command("report")(backtest_report_cli.report)
+app.command("parity")(parity_cli.parity)
 
 
 @app.callback()

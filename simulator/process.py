@@ -96,10 +96,8 @@ class Process:
             self.session, "simulated", self.settings.mode, self.settings.venue, self.settings.symbols,
             self.settings.seed, False,
         ))
-        self.runtime.perform(self.engine.finish_restore(self.schedule.now))
-        self.runtime.subscribe_all()
-        for runner in self.runtime.runners.values():
-            runner.start()
+        self.runtime.finish_restore()
+        self.runtime.start_council()
         self.runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
         self.runtime.vote_health()
 

@@ -69,12 +69,15 @@ from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
 from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
+from tradingd.recorded_runtime import RecordedRuntime
 from tradingd.redaction import redact
 from tradingd.replay_run import ReplayRun
 from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions, live_session_id, replay_session_id
+from tradingd.session_inputs import FOLDER as INPUTS_FOLDER
+from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
 from tradingd.status_report import StatusReport
 from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
@@ -283,7 +286,7 @@ class Daemon:
         keeper = await self._take_account(urls, stack)
         await self._make_venue(urls, instruments, stack)
         await plugins.loaded()
-        self._make_runtime(instruments, plugins)
+        self._make_runtime(instruments, plugins, self._open_inputs(instruments, stack))
         if not self._replay.was_cut:
             self._hear()
         stack.push_async_callback(self._audience.close)
@@ -441,6 +444,16 @@ class Daemon:
         stack.callback(tape.close)
         return tape.write
 
+    def _open_inputs(self, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack) -> InputTape | None:
+        """All that reaches the runtime, so that `tradelab parity` can run the session again. Not over Redis: what
+        comes when is decided there, and cannot be repeated."""
+        if not self.settings.tape.enabled or self.settings.bus.url != "memory://":
+            return None
+        tape = InputTape(self._data_dir.path / INPUTS_FOLDER, self.settings.tape.max_mb, self._session)
+        stack.callback(tape.close)
+        tape.begin(self._clock.now(), self._journal.path.name, self.settings, instruments)
+        return tape
+
     def _open_history(self, stack: contextlib.AsyncExitStack) -> None:
         """Closed candles for the laboratory; those of a replay are history already."""
         if not self.settings.history.enabled or self._is_replay:
@@ -508,7 +521,9 @@ class Daemon:
             report = replace(report, reason=redact(report.reason))  # a venue's words may repeat our key
         self._runtime.on_report(report)
 
-    def _make_runtime(self, instruments: Sequence[Instrument], plugins: Plugins) -> None:
+    def _make_runtime(
+        self, instruments: Sequence[Instrument], plugins: Plugins, inputs: InputTape | None
+    ) -> None:
         tradable = [i for i in instruments if i.quote == self.settings.account.quote]
         engine = composition.make_engine(self.settings, self._limits, tradable, self._session)
         maker = MessageMaker("bus", self._session)
@@ -522,10 +537,13 @@ class Daemon:
                 self.settings.bus.queue_size, self._on_bus_change,
             )
         story = Story(self._write_line, self.settings.account.quote)
-        self._runtime = Runtime(
-            session=self._session, engine=engine, venue=self._venue, bus=self._bus, journal=self._journal,
-            read_model=self.read_model, story=story, clock=self._clock, warmup=self.settings.candles.warmup,
-        )
+        parts: dict[str, Any] = {
+            "session": self._session, "engine": engine, "venue": self._venue, "bus": self._bus,
+            "journal": self._journal, "read_model": self.read_model, "story": story, "clock": self._clock,
+            "warmup": self.settings.candles.warmup,
+        }
+        with_books = self._venue.is_simulated and self.settings.paper.use_book
+        self._runtime = Runtime(**parts) if inputs is None else RecordedRuntime(inputs, with_books=with_books, **parts)
         self._runtime.on_fatal = self._on_fatal
         for name, make in composition.make_agents(
             self.settings, self._limits, tradable, self._session, self.read_model.alphas.chosen_weights,
@@ -587,7 +605,7 @@ class Daemon:
         if wish is not None:
             self._replay.note(-1, wish.by, wish, now)
             self._runtime.command(wish, by=wish.by)
-        self._runtime.perform(engine.finish_restore(now))
+        self._runtime.finish_restore()
         self._is_restored = True
         if not self._replay.was_cut:
             self._watch_kill_file()
@@ -646,15 +664,8 @@ class Daemon:
         return self._not_ready or f"{self._runtime.engine.trading_state} in {self.settings.mode} mode"
 
     def _start_council(self) -> None:
-        self._runtime.subscribe_all()
         self._runtime.agent_watch.install()
-        for runner in self._runtime.runners.values():
-            runner.start()
-        # Orders of earlier sessions that still work: who proposes must know that they are there.
-        for order in self._runtime.engine.orders.working():
-            self._runtime.runners["strategy"].deliver(
-                self._runtime.make("history", orders.OrderInitialized(order.spec))
-            )
+        self._runtime.start_council()
 
     async def _open_account(self) -> None:
         """Paper: the configured capital once. Live: what the venue says; exits need market data now, entries wait."""

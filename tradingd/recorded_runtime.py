@@ -1,4 +1,4 @@
-"""A runtime whose inputs are noted (`tradingd.session_inputs`), so that its session can be run again to the same orders.
+"""A runtime whose inputs are noted (`tradingd.session_inputs`): its session can be run again to the same orders.
 
 For that, time stands still within a step: what an input causes happens at the moment of the input. What is called
 while a step runs is a consequence and is not noted.
@@ -44,7 +44,7 @@ class StepClock:
 class RecordedRuntime(Runtime):
     """`tape`: where inputs go; `with_books`: does anything here look at books?"""
 
-    def __init__(self, *, tape: InputTape, with_books: bool, clock: Clock, **parts: Any) -> None:
+    def __init__(self, tape: InputTape, *, with_books: bool, clock: Clock, **parts: Any) -> None:
         self._steps = StepClock(clock)
         super().__init__(clock=self._steps, **parts)
         self._tape = tape

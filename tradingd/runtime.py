@@ -138,6 +138,7 @@ class Runtime:
     def command(self, body: object, *, by: str) -> list[Message]:
         """A person's command; returns the facts it caused."""
         # A prefix of its own: a person named "engine" must not share the engine's numbers.
+        self.advance_venue(self.clock.now())
         message = self.make(f"person-{by}", body)
         answers = self._collect[message.id] = []
         try:
@@ -184,6 +185,10 @@ class Runtime:
         """Let the simulated venue's answers that are due arrive."""
         if self._simulated is not None:
             self._simulated.advance(now)
+
+    def is_venue_due(self, now: int) -> bool:
+        """Would `advance_venue` do anything?"""
+        return self._simulated is not None and self._simulated.next_due_ns <= now
 
     def vote_health(self) -> None:
         """Tell the engine when the process's health changes what may be risked."""
@@ -352,6 +357,18 @@ class Runtime:
                     chain.insert(0, earlier)
                     cause = earlier.header.cause
         self.journal.append(chain, sync=False)
+
+    def finish_restore(self) -> None:
+        """The journal is folded: protection first, then what must be asked of the venue."""
+        self.perform(self.engine.finish_restore(self.clock.now()))
+
+    def start_council(self) -> None:
+        """Connect the agents, let them begin, and name to the strategy the orders that still work from earlier."""
+        self.subscribe_all()
+        for runner in self.runners.values():
+            runner.start()
+        for order in self.engine.orders.working():
+            self.runners["strategy"].deliver(self.make("history", orders.OrderInitialized(order.spec)))
 
     def subscribe_all(self) -> None:
         """Connect agents and engine to the bus."""

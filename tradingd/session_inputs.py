@@ -88,6 +88,7 @@ class InputTape:
         )), b"q")
 
     def trade(self, ns: int, tick: TradeTick) -> None:
+        """As `quote`."""
         symbol, price, quantity, aggressor, trade_id, ts_event, ts_init = tick
         self._tape.write(ns, orjson.dumps((
             symbol, str(price), str(quantity), aggressor, trade_id, ts_event, ts_init,
@@ -108,6 +109,7 @@ class InputTape:
         self._write(ns, kind, {"source": source, "message": text})
 
     def candles(self, ns: int, candles: Sequence[Candle]) -> None:
+        """Past ones, before the first live item."""
         self._write(ns, "warm up", [packer(Candle)(each) for each in candles])
 
     def _write(self, ns: int, kind: str, data: object) -> None:
@@ -168,11 +170,13 @@ def inputs_of(head: Head) -> Iterator[Input]:
 
 
 def quote_of(data: bytes) -> QuoteTick:
-    symbol, bid, bid_quantity, ask, ask_quantity, ts_event, ts_init = orjson.loads(data)
-    return QuoteTick(symbol, Decimal(bid), Decimal(bid_quantity), Decimal(ask), Decimal(ask_quantity), ts_event, ts_init)
+    """Of a line `q`."""
+    symbol, bid, bid_size, ask, ask_size, ts_event, ts_init = orjson.loads(data)
+    return QuoteTick(symbol, Decimal(bid), Decimal(bid_size), Decimal(ask), Decimal(ask_size), ts_event, ts_init)
 
 
 def trade_of(data: bytes) -> TradeTick:
+    """Of a line `t`."""
     symbol, price, quantity, aggressor, trade_id, ts_event, ts_init = orjson.loads(data)
     return TradeTick(symbol, Decimal(price), Decimal(quantity), aggressor, trade_id, ts_event, ts_init)
 
@@ -192,6 +196,7 @@ def said_of(data: bytes) -> tuple[str, Any]:
 
 
 def candles_of(data: bytes) -> list[Candle]:
+    """Of a line `warm up`."""
     read = unpacker(Candle)
     return [read(each) for each in orjson.loads(data)]
 

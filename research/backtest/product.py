@@ -1,0 +1,66 @@
+"""The product in a plain loop: six agents, runtime, engine, gate, ledger and journal, wired as the daemon wires them.
+
+What differs from the daemon: the clock is moved by whoever feeds it, the bus is in memory, and nobody listens but who
+asks to.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.clock import FeedClock
+from bus.ids import SessionId
+from bus.memory_bus import MemoryBus
+from bus.messages.header import MessageMaker
+from exchanges.simulated import SimulatedVenue
+from exchanges.venue import Venue
+from market.instrument import Instrument
+from orders.engine import Engine
+from tradingd import composition
+from tradingd.message_journal import MessageJournal
+from tradingd.paper_account import holdings
+from tradingd.read_model import ReadModel
+from tradingd.runtime import Runtime
+from tradingd.settings import Settings
+from tradingd.story import Story
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What runs. Close `runtime.journal` in the end."""
+
+    runtime: Runtime
+    clock: FeedClock
+    venue: Venue
+    engine: Engine
+
+
+def make_product(
+    settings: Settings, instruments: Sequence[Instrument], session: SessionId, clock: FeedClock, journal: Path,
+    read_model: ReadModel | None = None, venue: Venue | None = None,
+) -> Product:
+    """`venue`: instead of the paper venue; `read_model`: one that knows earlier sessions."""
+    quote = settings.account.quote
+    limits = composition.make_limits(settings)
+    tradable = [each for each in instruments if each.quote == quote]
+    model = read_model if read_model is not None else ReadModel(quote)
+    engine = composition.make_engine(settings, limits, tradable, session)
+    used: Venue = venue if venue is not None else SimulatedVenue(
+        composition.paper_config(settings), instruments, lambda report: runtime.on_report(report),
+        balances=lambda: holdings(engine),
+    )
+    runtime = Runtime(
+        session=session,
+        engine=engine,
+        venue=used,
+        bus=MemoryBus(MessageMaker("bus", session), settings.bus.queue_size),
+        journal=MessageJournal.open(journal),
+        read_model=model,
+        story=Story(lambda line: None, quote),
+        clock=clock,
+        warmup=settings.candles.warmup,
+    )
+    agents = composition.make_agents(settings, limits, tradable, session, model.alphas.chosen_weights)
+    for name, make in agents.items():
+        runtime.add_agent(name, make)
+    return Product(runtime, clock, used, engine)

@@ -1,0 +1,1 @@
+"""A session that was traded, run again: the same orders must come."""
