@@ -33,7 +33,7 @@ from tradingd.version import VERSION
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 _NOT_TAKEN: Final = ("lock", "run.json")
-_BULKY: Final = ("tape", "history", "logs")
+_BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
 _TRIES: Final = 3
 _MOST_FILES: Final = 10_000
