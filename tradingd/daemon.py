@@ -19,6 +19,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from agents.alphas.panel import AlphaPanel
 from bus import codec
 from bus.bus import Bus
 from bus.clock import Clock, FeedClock, LiveClock
@@ -69,6 +70,7 @@ from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
 from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
+from tradingd.recorded_panel import RecordedPanel
 from tradingd.recorded_runtime import RecordedRuntime
 from tradingd.redaction import redact
 from tradingd.replay_run import ReplayRun
@@ -543,11 +545,16 @@ class Daemon:
             "warmup": self.settings.candles.warmup,
         }
         with_books = self._venue.is_simulated and self.settings.paper.use_book
-        self._runtime = Runtime(**parts) if inputs is None else RecordedRuntime(inputs, with_books=with_books, **parts)
+        panel: AlphaPanel = plugins.panel
+        if inputs is None:
+            self._runtime = Runtime(**parts)
+        else:
+            self._runtime = recorded = RecordedRuntime(inputs, with_books=with_books, **parts)
+            panel = RecordedPanel(panel, recorded.note)
         self._runtime.on_fatal = self._on_fatal
         for name, make in composition.make_agents(
             self.settings, self._limits, tradable, self._session, self.read_model.alphas.chosen_weights,
-            self._alpha_watch, plugins.panel, plugins.names,
+            self._alpha_watch, panel, plugins.names,
         ).items():
             self._runtime.add_agent(name, make)
         plugins.connect(self._runtime)

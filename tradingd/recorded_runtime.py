@@ -104,6 +104,10 @@ class RecordedRuntime(Runtime):
             self._tape.said(ns, kind, source, body)
             return call()
 
+    def note(self, kind: str, data: object) -> None:
+        """What was learnt inside a step from somebody who cannot be asked again."""
+        self._tape.note(self._steps.now(), kind, data)
+
     def _note_outside(self, kind: str, data: object) -> None:
         if not self._is_inside:
             self._tape.note(self._steps.now(), kind, data)
@@ -138,6 +142,10 @@ class RecordedRuntime(Runtime):
         call = super().set_weight
         message: Message = self._noted_body(lambda: call(change, by=by), "weight", by, change)
         return message
+
+    def hear_opinions(self, answer: council.OpinionsGathered) -> None:
+        call = super().hear_opinions
+        self._noted_body(lambda: call(answer), "opinions", "alphas", answer)
 
     def record(self, source: str, body: object) -> Message:
         call = super().record

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.alphas.panel import AlphaPanel
 from bus.clock import FeedClock
 from bus.ids import SessionId
 from bus.memory_bus import MemoryBus
@@ -37,9 +38,9 @@ class Product:
 
 def make_product(
     settings: Settings, instruments: Sequence[Instrument], session: SessionId, clock: FeedClock, journal: Path,
-    read_model: ReadModel | None = None, venue: Venue | None = None,
+    read_model: ReadModel | None = None, venue: Venue | None = None, panel: AlphaPanel | None = None,
 ) -> Product:
-    """`venue`: instead of the paper venue; `read_model`: one that knows earlier sessions."""
+    """`venue`: instead of the paper venue; `read_model`: one that knows earlier sessions; `panel`: foreign alphas."""
     quote = settings.account.quote
     limits = composition.make_limits(settings)
     tradable = [each for each in instruments if each.quote == quote]
@@ -60,7 +61,9 @@ def make_product(
         clock=clock,
         warmup=settings.candles.warmup,
     )
-    agents = composition.make_agents(settings, limits, tradable, session, model.alphas.chosen_weights)
+    agents = composition.make_agents(
+        settings, limits, tradable, session, model.alphas.chosen_weights, panel=panel, outside=None,
+    )
     for name, make in agents.items():
         runtime.add_agent(name, make)
     return Product(runtime, clock, used, engine)

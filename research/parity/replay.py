@@ -17,6 +17,7 @@ from research.backtest.product import Product, make_product
 from risk.approved import Approved
 from tradingd.paper_account import resting_orders
 from tradingd.read_model import ReadModel
+from tradingd.recorded_panel import ASKED, ROSTER, NotedPanel
 from tradingd.runtime import Runtime
 from tradingd.session_inputs import (
     Head,
@@ -31,6 +32,7 @@ from tradingd.session_inputs import (
 )
 
 _PROGRESS_EVERY: Final = 4096
+_LEARNT: Final = (ROSTER, ASKED)
 
 
 class NotedVenue:
@@ -79,13 +81,18 @@ def _begin(head: Head, earlier: Iterable[Message], journal: Path) -> Product:
     settings = head.settings
     model = ReadModel(settings.account.quote)
     venue = None if settings.mode == "paper" else NotedVenue()
-    product = make_product(settings, head.instruments, head.session, FeedClock(), journal, model, venue)
+    product = make_product(settings, head.instruments, head.session, FeedClock(), journal, model, venue, _panel(head))
     for message in earlier:
         model.apply(message)
         product.engine.restore(message)
     if isinstance(product.venue, SimulatedVenue):
         product.venue.restore(resting_orders(product.engine))
     return product
+
+
+def _panel(head: Head) -> NotedPanel:
+    """Foreign alphas are not asked again: what they said then is said again."""
+    return NotedPanel((each.kind, orjson.loads(each.data)) for each in inputs_of(head) if each.kind in _LEARNT)
 
 
 class _Player:
@@ -112,6 +119,8 @@ class _Player:
             "weight": self._weight,
             "record": self._record,
             "report": self._report,
+            "opinions": self._opinions,
+            **{kind: lambda data: None for kind in _LEARNT},
         }
 
     def one(self, each: Input) -> None:
@@ -145,6 +154,9 @@ class _Player:
     def _record(self, data: bytes) -> None:
         source, body = said_of(data)
         self._runtime.record(source, body)
+
+    def _opinions(self, data: bytes) -> None:
+        self._runtime.hear_opinions(said_of(data)[1])
 
     def _report(self, data: bytes) -> None:
         self._runtime.on_report(said_of(data)[1])
