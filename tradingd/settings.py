@@ -15,6 +15,7 @@ from orders.time_rules import parse_blackout, parse_day_end
 from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_secrets_in_file
 from tradingd.secrets import default_file
 from tradingd.settings_alerts import AlertsSettings
+from tradingd.settings_research import ResearchSettings
 from tradingd.venue_defaults import fill_in
 
 ENV_PREFIX: Final = "TRADINGD__"
@@ -322,6 +323,7 @@ class Settings(_Section):
     alerts: AlertsSettings = AlertsSettings()
     metrics: MetricsSettings = MetricsSettings()
     secrets: SecretsSettings = SecretsSettings()
+    research: ResearchSettings = ResearchSettings()
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     practice: PracticeSettings = PracticeSettings()
     source: str = "defaults"

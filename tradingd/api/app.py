@@ -15,6 +15,7 @@ from tradingd.api import (
     routes_metrics,
     routes_orders,
     routes_read,
+    routes_research,
     routes_risk,
     routes_settings,
     routes_trading,
@@ -26,6 +27,7 @@ from tradingd.api.rate_limit import RateLimit
 from tradingd.api.websocket_hub import Hub
 from tradingd.auth import Auth
 from tradingd.control import Control
+from tradingd.research_jobs import ResearchJobs
 from tradingd.version import VERSION
 
 _ABOUT = (
@@ -38,7 +40,7 @@ _ABOUT = (
 ROUTERS: Final = (
     routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
     routes_orders.router, routes_account.router, routes_grids.router, routes_agents.router, routes_settings.router,
-    routes_metrics.router,
+    routes_research.router, routes_metrics.router,
 )
 
 
@@ -61,7 +63,11 @@ def create_app(control: Control, auth: Auth) -> FastAPI:
     app.state.hashing = routes_auth.hashing_limit()
     api = control.settings.api
     app.state.names = OwnNames(api.host, api.allowed_hosts)
-    app.state.hub = Hub(control)
+    hub = app.state.hub = Hub(control)
+    app.state.research = ResearchJobs(
+        control.settings, lambda: control.status().session,
+        lambda view: hub.publish("progress", {"event": "backtest", "backtest": view}),
+    )
     errors.install(app, ROUTERS)
     docs.install(app)
     document.install(app, control)

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from tradingd.api.websocket_protocol import Gate, WebsocketProtocol
+from tradingd.research_jobs import ResearchJobs
 
 MAX_CONNECTIONS: Final = 400
 """Sockets at once, websocket clients included; beyond it the oldest that has not asked anything yet makes room."""
@@ -116,6 +117,7 @@ class ApiServer:
         self.url = url_of(listener)
         self._listener = listener
         state = app.state
+        self._research: ResearchJobs = state.research
         gate = Gate(app, state.hub, state.auth, state.names, state.control.settings.api.max_clients)
 
         def websocket(config: uvicorn.Config, server_state: ServerState, app_state: object) -> WebsocketProtocol:
@@ -140,8 +142,9 @@ class ApiServer:
             await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        """Accept nothing more and finish open requests, for at most 2 s."""
+        """Accept nothing more and finish open requests, for at most 2 s; end what runs on behalf of requests."""
         self._server.should_exit = True
+        await self._research.stop()
         try:
             await asyncio.shield(self._serving)
         finally:

@@ -32,6 +32,9 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "grid-stop": ("DELETE", "/api/grids/{id}"),
     "locks": ("GET", "/api/locks"),
     "lock-lift": ("DELETE", "/api/locks/{id}"),
+    "backtest": ("POST", "/api/backtest/run"),
+    "backtest-status": ("GET", "/api/backtest/{id}/status"),
+    "backtest-cancel": ("DELETE", "/api/backtest/{id}"),
     "weight": ("PUT", "/api/agents/{id}/weight"),
 }
 """A name, and the request it stands for. `args` fill {id}; the rest is the body, or the query of GET and DELETE."""
