@@ -18,6 +18,7 @@ NAMES = (
     "api_clients",
     "history",
     "backtest",
+    "council_candle",
 )
 
 
