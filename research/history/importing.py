@@ -26,7 +26,10 @@ _SAMPLE: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What the file does not tell. `stamps_are_closes`: its times are the candles' ends."""
+    """What the file does not tell. `stamps_are_closes`: its times are the candles' ends.
+
+    `symbol`: what a file is of that names one symbol or none; of a file of many symbols, the one that is wanted.
+    """
 
     symbol: str = ""
     interval: str = ""
@@ -81,6 +84,11 @@ def _import_rows(store: CandleStore, path: Path, source: SourceRows, options: Im
     if options.is_strict and judge.refused:
         return replace(report, problem=f"{path}: {judge.refused} rows refused: nothing of it was imported (--strict).")
     good = np.flatnonzero(~judge.is_bad)
+    if options.symbol in names:
+        # Of a file of many symbols only the named one is wanted.
+        good, names = good[codes[good] == names.index(options.symbol)], [options.symbol]
+        codes = np.zeros(source.rows, np.int64)
+        report = replace(report, symbols=(options.symbol,))
     written, duplicates = WriteResult(), 0
     order = good[np.argsort(codes[good], kind="stable")] if len(names) > 1 else good
     bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
@@ -105,9 +113,9 @@ def _shortened(columns: CandleColumns) -> CandleColumns:
 
 def _symbols(path: Path, source: SourceRows, options: ImportOptions) -> tuple[list[str], Int64Array]:
     """The symbols of the file, and which of them each row is of."""
-    if options.symbol:
-        return [options.symbol], np.zeros(source.rows, np.int64)
     column = source.columns.get("symbol")
+    if options.symbol and (column is None or len(pc.unique(column)) < 2):
+        return [options.symbol], np.zeros(source.rows, np.int64)
     if column is None:
         told = symbol_in(str(path))
         if not told:
@@ -118,6 +126,8 @@ def _symbols(path: Path, source: SourceRows, options: ImportOptions) -> tuple[li
     if "" in spelt:
         raise SourceError(f"{path}: rows without a symbol: fill the symbol column, or give --symbol.")
     names = sorted(set(spelt))
+    if options.symbol and options.symbol not in names:
+        raise SourceError(f"{path}: no row is of {options.symbol}: it holds {len(names)} symbols, such as {names[0]}.")
     code_of = np.array([names.index(name) for name in spelt], np.int64)
     return names, code_of[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]
 

@@ -265,3 +265,16 @@ def test_a_history_can_be_imported_into_another(tmp_path: Path) -> None:
     reports = [import_file(other, path, ImportOptions()) for path in find_files([tmp_path / "history"])]
     assert [report.is_whole for report in reports] == [True]
     assert other.fingerprint(BTC, "1m") == store.fingerprint(BTC, "1m")
+
+
+def test_a_symbol_of_a_file_of_many_is_taken_alone(tmp_path: Path) -> None:
+    text = "symbol,date,open,high,low,close,volume\n" + "".join(
+        f"{name},2024-01-01 00:0{minute}:00,{price},{price},{price},{price},1\n"
+        for minute in range(3) for name, price in (("ETHUSDT", 2), ("BTCUSDT", 40000), ("XRPUSDT", 1))
+    )
+    store, report = run(tmp_path, "many.csv", text, symbol=BTC)
+    assert (report.problem, report.symbols, report.duplicates) == ("", (BTC,), 0)
+    assert [row[0] for row in stored(store)] == [Decimal(40000)] * 3
+    assert store.series() == [(BTC, "1m")]
+    _, refused = run(tmp_path, "many.csv", text, symbol="SOL/USDT")
+    assert "no row is of SOL/USDT: it holds 3 symbols" in refused.problem
