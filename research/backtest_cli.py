@@ -1,5 +1,6 @@
 """`tradelab backtest` and `tradelab sessions`."""
 
+import textwrap
 import time
 import tomllib
 from collections.abc import Callable, Mapping
@@ -157,10 +158,14 @@ def _execute(
         figures["alphas"] = result.alphas
         figures["path_dependent"] = result.path_dependent
     document = result_document(result, figures, data.fingerprint, data.quality, {**about, "look_ahead_cuts": cuts})
+    if make is None:
+        document["story"] = [{"title": each.title, "lines": list(each.lines)} for each in result.story]
     store.complete(title, document, bars, result.equity)
     if out is not None:
         out.write_text(with_equity(document, bars.ts, result.equity))
     _tell(title, figures, result, len(bars), took, cuts, data.quality)
+    for section in document.get("story", ()):
+        _tell_section(section)
 
 
 def _of_rule(
@@ -241,6 +246,13 @@ def _tell(
     for word, text in rows:
         typer.echo(f"  {word:<11} {text}")
     typer.echo(f"  {'report':<11} tradelab report {title}")
+
+
+def _tell_section(section: Mapping[str, Any]) -> None:
+    typer.echo(f"\n{section['title']}")
+    for line in section["lines"]:
+        whole = line.replace(" %", "\xa0%")  # a number keeps its unit on its line
+        typer.echo(textwrap.fill(whole, 110, initial_indent="  ", subsequent_indent="    ").replace("\xa0", " "))
 
 
 # ---- sessions --------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ from market.money import ONE, ZERO
 from market.ticks import FeedAlive, QuoteTick, TradeTick
 from research.backtest.alpha_figures import AlphaFold
 from research.backtest.bars import Bars
+from research.backtest.council_log import CouncilLog
+from research.backtest.council_story import CouncilRun, Section, tell
 from research.backtest.guard import LookAheadError
 from research.backtest.runner import Costs
 from research.backtest.trades import Trade, TradeFold
@@ -38,6 +40,7 @@ from tradingd.message_journal import MessageJournal
 from tradingd.path_dependence import PathDependence
 from tradingd.plugins.plugins import Plugins
 from tradingd.read_model import ReadModel
+from tradingd.risk_settings import confidence_threshold
 from tradingd.runtime import Runtime
 from tradingd.settings import CandleSettings, PaperSettings, Settings
 from tradingd.story import Story
@@ -68,6 +71,8 @@ class CouncilResult:
     cash: Decimal = ZERO
     fees: Decimal = ZERO
     alphas: dict[str, dict[str, Any]] = field(default_factory=dict)
+    story: list[Section] = field(default_factory=list)
+    """What each agent did and why, in words."""
     path_dependent: float | None = None
     """Share of round trips ended by an exit of the engine whose result rests on the path assumed inside a candle."""
 
@@ -94,6 +99,7 @@ class CouncilBacktest:
         self._fold = TradeFold()
         self._alphas = AlphaFold()
         self._path = PathDependence(bars.interval)
+        self._log = CouncilLog(confidence_threshold(self.settings), self.settings.council.quorum)
         self._decided: dict[str, float] = {}
         self._result = CouncilResult(self._fold.trades, self._fold.denials)
 
@@ -113,6 +119,10 @@ class CouncilBacktest:
         result.open_quantity, result.cash, result.fees = ledger.quantity(self._bars.symbol), ledger.cash, ledger.fees
         result.alphas = self._alphas.figures()
         result.path_dependent = self._path.report().share
+        result.story = tell(CouncilRun(
+            self._bars, result.equity, float(self._cash), result.trades, result.alphas, self._log,
+            self.settings.strategy.rule,
+        ))
         return result
 
     def _wire(self, path: Path, plugins: Plugins) -> Runtime:
@@ -147,7 +157,7 @@ class CouncilBacktest:
         return runtime
 
     def _loop(self, runtime: Runtime, progress: Callable[[int], None] | None) -> None:
-        bars, ledger = self._bars, runtime.engine.ledger
+        bars, ledger, strategy = self._bars, runtime.engine.ledger, runtime.runners["strategy"]
         for index, candle in enumerate(bars.columns.candles(bars.symbol, bars.interval)):
             self._index = index
             stance = "long" if ledger.quantity(bars.symbol) > ZERO else "flat"
@@ -157,10 +167,14 @@ class CouncilBacktest:
                 if before is not None:
                     self._way(runtime, before, price, at, f"{index}.{part}")
                 self._price(runtime, price, volume, at, f"{index}.{part}")
+                if before is None:  # the first price behind a candle closes it
+                    self._log.on_decided(strategy.agent.status().message)
                 before = price
-            held = float(ledger.quantity(bars.symbol))
-            self._result.equity.append(float(ledger.cash) + held * float(candle.close))
+            held = float(ledger.quantity(bars.symbol)) * float(candle.close)
+            equity = float(ledger.cash) + held
+            self._result.equity.append(equity)
             self._alphas.on_close(float(candle.close))
+            self._log.on_close(held / equity if equity > 0.0 else 0.0)
             if progress is not None and index % 256 == 255:
                 progress(index + 1)
 
@@ -197,6 +211,7 @@ class CouncilBacktest:
         closed = len(self._fold.trades)
         self._fold.apply(body, message.header.ts)
         self._path.apply(message)
+        self._log.apply(message)
         if kind is AlphaSignal:
             self._alphas.on_signal(body)
         elif kind is OrderInitialized:

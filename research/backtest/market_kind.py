@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from research.backtest.bars import Candles
 from store.exact_column import Float64Array, Int64Array
 
 Kind = Literal["crashing", "trending", "quiet", "choppy"]
@@ -25,6 +26,8 @@ CRASH_NS: Final = 7 * 86_400 * 1_000_000_000
 TREND_CHANGE: Final = 0.10
 TREND_EFFICIENCY: Final = 0.25
 QUIET_RANGE: Final = 0.15
+_ROUNDING: Final = 1e-12
+_ALL: Final = slice(None)
 _DAY_NS: Final = 86_400 * 1_000_000_000
 
 
@@ -49,10 +52,10 @@ class MarketKind:
     fall_to_ts: int
 
 
-def judge_market(
-    ts: Int64Array, open_: Float64Array, high: Float64Array, low: Float64Array, close: Float64Array,
-) -> MarketKind:
-    """Of candles in time order, at least one."""
+def judge_market(candles: Candles, part: slice = _ALL) -> MarketKind:
+    """Of candles in time order, or of a part of them; at least one."""
+    ts, open_, high = candles.ts[part], candles.open[part], candles.high[part]
+    low, close = candles.low[part], candles.close[part]
     change = float(close[-1] / open_[0] - 1.0)
     top, bottom = int(np.argmax(high)), int(np.argmin(low))
     spread = float(high[top] / low[bottom] - 1.0)
@@ -60,9 +63,9 @@ def judge_market(
     fall, begin, end = _deepest_fall(ts, low, close)
     moves = np.abs(np.diff(close) / close[:-1])
     kind: Kind = "choppy"
-    if fall >= CRASH_FALL:
+    if fall >= CRASH_FALL - _ROUNDING:
         kind = "crashing"
-    elif abs(change) >= TREND_CHANGE and efficiency >= TREND_EFFICIENCY:
+    elif abs(change) >= TREND_CHANGE - _ROUNDING and efficiency >= TREND_EFFICIENCY:
         kind = "trending"
     elif spread < QUIET_RANGE:
         kind = "quiet"

@@ -70,7 +70,7 @@ body{margin:0;background:var(--page);color:var(--ink);font:15px/1.45 system-ui,s
 main{max-width:1080px;margin:0 auto;padding:20px 14px 48px}h1{font-size:22px;margin:0 0 2px;overflow-wrap:anywhere}
 h2{font-size:16px;margin:0 0 10px}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px;margin-top:14px}
-p{margin:4px 0;color:var(--soft)}
+p{margin:4px 0;color:var(--soft)}.story{margin:0;padding-left:18px}.story li{margin:3px 0;overflow-wrap:anywhere}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;margin-top:14px}
 .tiles div{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px 12px}
 .tiles small{display:block;color:var(--soft)}.tiles strong{font-size:20px;font-variant-numeric:tabular-nums}
@@ -111,6 +111,7 @@ def page(name: str, document: Mapping[str, Any], curve: Curve) -> str:
     parts = [
         f"<h1>{escape(name)}</h1><p>{_subtitle(about)}</p>",
         _tiles(stats),
+        *(_section(each["title"], _story(each["lines"])) for each in document.get("story", ())),
         _section("Candles, entries and exits", charts.candles(curve, 0, len(curve), 240, marks) + _KEY_TRADES),
         _section(
             "The last trades, candle by candle", charts.candles(curve, latest, until, _LATEST, marks) + _KEY_TRADES
@@ -256,6 +257,17 @@ def _alphas(alphas: Mapping[str, Mapping[str, Any]] | None) -> str:
         for name, figures in alphas.items()
     )
     return _section("Alphas", f'<div class="wide"><table><tr><th>alpha</th>{head}</tr>{rows}</table></div>')
+
+
+def _story(lines: Sequence[str]) -> str:
+    """Sentences; one that begins with an agent or a model has its name in bold."""
+    told = []
+    for line in lines:
+        name, colon, rest = line.partition(": ")
+        is_named = bool(colon) and len(name) <= 20 and not name[:1].isdigit()
+        text = f"<strong>{escape(name)}</strong> {escape(rest)}" if is_named else escape(line)
+        told.append(f"<li>{text}</li>")
+    return f'<ul class="story">{"".join(told)}</ul>'
 
 
 def _trades(trades: Sequence[Mapping[str, Any]]) -> str:
