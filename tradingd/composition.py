@@ -161,11 +161,13 @@ def make_agents(
     settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId,
     chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
     panel: AlphaPanel | None = None, outside: Collection[str] | None = (),
+    first_seen: Mapping[str, int] | None = None,
 ) -> Mapping[str, Callable[[], Agent]]:
     """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at.
 
     `chosen_weights`: what people set over the file's weights, asked each time the analyst is made. `panel`: the alphas
-    that think elsewhere; `outside`: their names, None when not all are known.
+    that think elsewhere; `outside`: their names, None when not all are known. `first_seen`: since when a symbol
+    is known to be traded (UTC ns), where history tells.
     """
     alpha_watch = watch or AlphaWatch()
     tradable = [i for i in instruments if i.quote == settings.account.quote]
@@ -181,7 +183,8 @@ def make_agents(
         first_entry=settings.strategy.first_entry == "on",
     )
     scanner_config = ScannerConfig(
-        scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision
+        scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision,
+        min_age_ns=seconds_to_ns(scanner.min_age_h * 3600), quote=settings.account.quote,
     )
     try:
         make_alphas(council.weights, outside)
@@ -191,7 +194,7 @@ def make_agents(
     chosen = chosen_strategies(settings)
     return {
         "ceo": lambda: Ceo(limits, _ceo_config(settings)),
-        "scanner": lambda: Scanner(scanner_config, symbols),
+        "scanner": lambda: Scanner(scanner_config, symbols, first_seen),
         "analyst": lambda: Analyst(
             AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
             alpha_watch.put_on(make_alphas(council.weights, None)), panel,

@@ -25,6 +25,7 @@ from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import PortfolioSnapshot
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
+from market.interval import SECOND_NS
 from market.ticks import Candle, FeedAlive, MarketItem, QuoteTick, TradeTick
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
 from orders.engine import Engine
@@ -54,6 +55,9 @@ _STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged,
 _NOT_JOURNALLED: Final = frozenset({Candle})
 _RECENT: Final = 1024
 """Candles and analyses kept for explaining: a proposal follows its analysis within seconds."""
+QUOTE_SAMPLE_NS: Final = 5 * SECOND_NS
+"""How often the council is told the quotes."""
+
 _MAX_ROUNDS: Final = 10_000
 
 
@@ -89,6 +93,7 @@ class Runtime:
         self._warmup = max(1, warmup)
         self._recent: deque[Message] = deque(maxlen=_RECENT)
         self._health_vote: str | None = None
+        self._sampled_ns = 0
         self._journalled_orders: deque[str] = deque(maxlen=4096)
         self._standing: dict[type, Message] = {}
 
@@ -157,6 +162,8 @@ class Runtime:
         self._note_standing(portfolio)
         self.read_model.apply(portfolio)
         self.bus.publish(portfolio)
+        if now - self._sampled_ns >= QUOTE_SAMPLE_NS:
+            self._sample_quotes(now)
         self.settle()
         # The CEO last: it judges by heartbeats, and those of this very second must be in.
         for runner in sorted(self.runners.values(), key=lambda each: each.name == "ceo"):
@@ -164,6 +171,15 @@ class Runtime:
         self._supervise_ceo()
         self.settle()
         self.vote_health()
+
+    def _sample_quotes(self, now: int) -> None:
+        self._sampled_ns = now
+        quotes = tuple(
+            council.SampledQuote(symbol, bid, ask)
+            for symbol, (bid, ask, _) in sorted(self.engine.prices().items()) if bid is not None and ask is not None
+        )
+        if quotes:
+            self.bus.publish(self.make("market", council.QuotesSampled(quotes)))
 
     def _supervise_ceo(self) -> None:
         """The CEO restarts the others; itself it cannot."""

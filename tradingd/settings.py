@@ -90,6 +90,7 @@ class ScannerSettings(_Section):
     min_quote_volume: Decimal = Field(default=Decimal(0), ge=0)
     max_spread: float = Field(default=0.002, gt=0, le=1)
     refresh_s: int = Field(default=5, ge=1)
+    min_age_h: float = Field(default=0, ge=0)
 
 
 class CouncilSettings(_Section):

@@ -49,10 +49,36 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A symbol the scanner's quality filters leave out, and why."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CandidatesRanked:
-    """The scanner's list, best first."""
+    """The scanner's watch list, best first; the next best, who are not on it; and who was not ranked at all."""
 
     candidates: tuple[Candidate, ...]
+    runners_up: tuple[Candidate, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SampledQuote:
+    """The best bid and ask of one symbol, in quote."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class QuotesSampled:
+    """The quotes of all symbols, every few seconds: raw ones do not travel to the council, and it asks for spreads."""
+
+    quotes: tuple[SampledQuote, ...]
 
 
 @dataclass(frozen=True, slots=True)

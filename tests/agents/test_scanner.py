@@ -8,11 +8,11 @@ from hypothesis import strategies as some
 from agents.agent import Emit
 from agents.scanner import Scanner, ScannerConfig
 from bus.ids import SessionId
-from bus.messages.council import Candidate, CandidatesRanked
+from bus.messages.council import Candidate, CandidatesRanked, LeftOut, QuotesSampled, SampledQuote
 from bus.messages.header import MessageMaker
-from bus.messages.system import TimerFired
+from bus.messages.system import InstrumentChanged, TimerFired
 from market.interval import SECOND_NS
-from market.ticks import Candle, QuoteTick
+from market.ticks import Candle
 from tests.candle_paths import START_NS, Row, candle, candles
 
 CONFIG = ScannerConfig(top=2, min_quote_volume=Decimal(0), max_spread=0.002, refresh_ns=5 * SECOND_NS, interval="1s")
@@ -30,8 +30,11 @@ def drifting(total_move: float, *, wick: float = 0.01, volumes: Sequence[float] 
 
 
 class Room:
-    def __init__(self, rows_by_symbol: Mapping[str, Sequence[Row]], config: ScannerConfig = CONFIG) -> None:
-        self.scanner = Scanner(config, list(rows_by_symbol))
+    def __init__(
+        self, rows_by_symbol: Mapping[str, Sequence[Row]], config: ScannerConfig = CONFIG,
+        first_seen: Mapping[str, int] | None = None,
+    ) -> None:
+        self.scanner = Scanner(config, list(rows_by_symbol), first_seen)
         self._maker = MessageMaker("engine", SessionId("s"))
         for symbol, rows in rows_by_symbol.items():
             for one in candles(rows, symbol=symbol):
@@ -40,17 +43,23 @@ class Room:
     def hear(self, body: object, ts: int) -> Sequence[Emit]:
         return self.scanner.handle(self._maker.make(body, ts))
 
-    def rank(self, ts: int = END_NS) -> tuple[Candidate, ...]:
+    def ranking(self, ts: int = END_NS) -> CandidatesRanked:
         (emit,) = self.hear(TimerFired("second"), ts)
         assert isinstance(emit.body, CandidatesRanked)
-        return emit.body.candidates
+        return emit.body
+
+    def rank(self, ts: int = END_NS) -> tuple[Candidate, ...]:
+        return self.ranking(ts).candidates
 
     def names(self, ts: int = END_NS) -> list[str]:
         return [one.symbol for one in self.rank(ts)]
 
 
-def quote(symbol: str, bid: str, ask: str, ts: int = END_NS) -> QuoteTick:
-    return QuoteTick(symbol, Decimal(bid), Decimal(1), Decimal(ask), Decimal(1), ts, ts)
+def quotes(**touch: tuple[str, str]) -> QuotesSampled:
+    """quotes(A=("100", "101")): bid and ask of A/USDT."""
+    return QuotesSampled(tuple(
+        SampledQuote(f"{name}/USDT", Decimal(bid), Decimal(ask)) for name, (bid, ask) in touch.items()
+    ))
 
 
 def test_the_symbol_that_moves_most_comes_first_with_plain_reasons() -> None:
@@ -118,8 +127,12 @@ def test_before_anything_is_heard_there_is_no_list_to_speak_of() -> None:
 
 def test_too_little_turnover_keeps_a_symbol_off_the_list() -> None:
     rows = {"A/USDT": drifting(0.0), "B/USDT": drifting(0.8, volumes=(0.01,) * 60)}
-    room = Room(rows, replace(CONFIG, min_quote_volume=Decimal(1000)))
-    assert room.names() == ["A/USDT"]
+    room = Room(rows, replace(CONFIG, min_quote_volume=Decimal(1000), quote="USDT"))
+    told = room.ranking()
+    assert [one.symbol for one in told.candidates] == ["A/USDT"]
+    assert told.left_out == (
+        LeftOut("B/USDT", "traded 60.2 USDT in a minute, at least 1k wanted (min_quote_volume)"),
+    )
 
 
 def test_when_every_symbol_is_filtered_out_the_list_is_empty() -> None:
@@ -130,9 +143,10 @@ def test_when_every_symbol_is_filtered_out_the_list_is_empty() -> None:
 
 def test_a_wide_spread_keeps_a_symbol_off_the_list_a_narrow_one_lifts_it() -> None:
     room = Room({"A/USDT": drifting(0.8), "B/USDT": drifting(0.2), "C/USDT": drifting(0.2)})
-    room.hear(quote("A/USDT", "100.00", "100.21"), START_NS)
-    room.hear(quote("C/USDT", "100.00", "100.01"), START_NS)
-    ranked = room.rank()
+    room.hear(quotes(A=("100.00", "100.21"), C=("100.00", "100.01")), END_NS)
+    told = room.ranking()
+    ranked = told.candidates
+    assert told.left_out == (LeftOut("A/USDT", "spread 0.210 %, at most 0.200 % wanted (max_spread)"),)
     assert [one.symbol for one in ranked] == ["C/USDT", "B/USDT"]
     assert "spread 0.010 %" in ranked[0].reasons
     assert not any("spread" in reason for reason in ranked[1].reasons)
@@ -140,7 +154,7 @@ def test_a_wide_spread_keeps_a_symbol_off_the_list_a_narrow_one_lifts_it() -> No
 
 def test_an_old_quote_is_forgotten() -> None:
     room = Room({"A/USDT": drifting(0.8)})
-    room.hear(quote("A/USDT", "100.00", "101.00", END_NS - 31 * SECOND_NS), START_NS)
+    room.hear(quotes(A=("100.00", "101.00")), END_NS - 31 * SECOND_NS)
     assert room.names() == ["A/USDT"]
 
 
@@ -156,7 +170,7 @@ def test_repeated_candles_other_intervals_and_strangers_change_nothing() -> None
     room, twin = (Room({"A/USDT": drifting(0.8), "B/USDT": drifting(0.1)}) for _ in range(2))
     row = drifting(5.0)[3]
     for stray in (candle(row, 59, symbol="A/USDT"), candle(row, 70, symbol="A/USDT", interval="5s"),
-                  candle(row, 70, symbol="X/USDT"), quote("X/USDT", "1", "2")):
+                  candle(row, 70, symbol="X/USDT"), quotes(X=("1", "2"))):
         assert room.hear(stray, START_NS) == ()
     assert room.rank() == twin.rank()
 
@@ -164,7 +178,9 @@ def test_repeated_candles_other_intervals_and_strangers_change_nothing() -> None
 def test_flat_symbols_without_volume_score_nothing() -> None:
     flat = [(100.0, 100.0, 100.0, 100.0, 0.0)] * 60
     (only,) = Room({"A/USDT": flat}).rank()
-    assert (only.score, only.reasons) == (0.0, ("moved +0.00 % in a minute", "volume 0.0x average"))
+    assert (only.score, only.reasons) == (
+        0.0, ("moved +0.00 % in a minute", "volume 0.0x average", "traded 0"),
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -191,3 +207,48 @@ def test_the_status_names_the_list() -> None:
     status = room.scanner.status()
     assert (status.status, status.message) == ("running", "A/USDT, B/USDT on the watch list of 2 symbols")
     assert status.percent == 100.0
+
+
+def test_those_that_did_not_make_the_list_are_told_with_their_scores_best_first() -> None:
+    moves = {"A/USDT": 0.1, "B/USDT": 0.4, "C/USDT": 0.3, "D/USDT": 0.2}
+    told = Room({symbol: drifting(move) for symbol, move in moves.items()}).ranking()
+    assert [one.symbol for one in told.candidates] == ["B/USDT", "C/USDT"]
+    assert [one.symbol for one in told.runners_up] == ["D/USDT", "A/USDT"]
+    assert told.runners_up[0].score < told.candidates[-1].score
+    assert told.runners_up[0].reasons
+
+
+def test_a_young_symbol_is_left_out_until_it_is_known_for_long_enough() -> None:
+    hour = 3600 * SECOND_NS
+    config = replace(CONFIG, min_age_ns=2 * hour)
+    rows = {"A/USDT": drifting(0.8), "B/USDT": drifting(0.1)}
+    told = Room(rows, config, {"B/USDT": START_NS - 48 * hour}).ranking()
+    assert [one.symbol for one in told.candidates] == ["B/USDT"]
+    assert told.left_out == (LeftOut("A/USDT", "known for a minute, at least 2 hours wanted (min_age_h)"),)
+
+
+def test_a_halted_symbol_is_left_out_and_comes_back() -> None:
+    room = Room({"A/USDT": drifting(0.8), "B/USDT": drifting(0.1)})
+    halt = InstrumentChanged("A/USDT", *([Decimal(1)] * 7), is_trading=False, reason="halted")
+    room.hear(halt, START_NS)
+    told = room.ranking()
+    assert [one.symbol for one in told.candidates] == ["B/USDT"]
+    assert told.left_out == (LeftOut("A/USDT", "the venue has halted it"),)
+    room.hear(replace(halt, is_trading=True), END_NS)
+    assert room.names(END_NS + 5 * SECOND_NS) == ["A/USDT", "B/USDT"]
+
+
+def test_more_turnover_than_the_other_symbols_lifts_a_symbol() -> None:
+    rows = {"A/USDT": drifting(0.1), "B/USDT": drifting(0.1, volumes=(50.0,) * 60), "C/USDT": drifting(0.1)}
+    ranked = Room(rows).rank()
+    assert ranked[0].symbol == "B/USDT"
+    assert "traded 300k" in ranked[0].reasons
+
+
+def test_five_hundred_symbols_are_ranked_and_every_one_is_accounted_for() -> None:
+    rows = {f"S{number:03d}/USDT": drifting(number / 1000) for number in range(499)}
+    told = Room({**rows, "DEAD/USDT": []}, replace(CONFIG, top=10)).ranking()
+    assert (len(told.candidates), len(told.runners_up)) == (10, 20)
+    assert told.candidates[0].symbol == "S498/USDT"
+    assert told.left_out == (LeftOut("DEAD/USDT", "fewer than 2 candles in the window: it does not trade"),)
+    assert sorted((one.score for one in told.candidates), reverse=True) == [one.score for one in told.candidates]
