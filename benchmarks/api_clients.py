@@ -14,12 +14,15 @@ from typing import Final
 
 import uvloop
 
+from benchmarks.live_daemon import MEMORY, LiveDaemon, live_daemon
 from benchmarks.loopback_exchange import LoopbackExchange
+from benchmarks.order_timing import FLOOD_PER_S, Flood, time_held_orders
 from benchmarks.result import BenchSkipped, Result, percentile
-from benchmarks.tick_to_order import MEMORY, _daemon, _flood, _time_held_orders
 
 CLIENTS: Final = 100
 ROUNDS: Final = 3
+HELD_ORDERS: Final = 30
+"""So many times ten of them a round."""
 REST_CALLS: Final = 400
 PATHS: Final = ("/api/status", "/api/orders?limit=20", "/api/positions", "/api/performance")
 
@@ -36,13 +39,13 @@ async def _measure() -> list[Result]:
     crowded: list[float] = []
     rest: list[float] = []
     try:
-        async with _daemon(exchange, MEMORY if MEMORY.is_dir() else None) as (_, url, token):
+        async with live_daemon(exchange, MEMORY if MEMORY.is_dir() else None) as daemon:
             for _round in range(ROUNDS):
-                alone += await _time_held_orders(exchange, url, token, is_flooded=False)
-                clients = await _listen(url, token)
+                alone += await _time_held_orders(exchange, daemon)
+                clients = await _listen(daemon.url, daemon.token)
                 try:
-                    crowded += await _time_held_orders(exchange, url, token, is_flooded=False)
-                    rest += await _time_rest(exchange, url, token)
+                    crowded += await _time_held_orders(exchange, daemon)
+                    rest += await _time_rest(exchange, daemon.url, daemon.token)
                 finally:
                     heard = await _leave(clients)
     finally:
@@ -62,6 +65,10 @@ async def _measure() -> list[Result]:
     results.append(Result("api_clients_added", added, "ms", {"percentile": 99} | with_clients))
     results.append(Result("api_clients_heard", heard / CLIENTS / 1e3, "kB/client", with_clients))
     return results
+
+
+async def _time_held_orders(exchange: LoopbackExchange, daemon: LiveDaemon) -> list[float]:
+    return [seconds for _ in range(HELD_ORDERS) for seconds in await time_held_orders(exchange, daemon)]
 
 
 async def _listen(url: str, token: str) -> "subprocess.Popen[str]":
@@ -86,7 +93,7 @@ async def _leave(process: "subprocess.Popen[str]") -> int:
 
 async def _time_rest(exchange: LoopbackExchange, url: str, token: str) -> list[float]:
     """While quotes flood in, so that there is much to tell."""
-    flood = asyncio.create_task(_flood(exchange, None))
+    flood = asyncio.create_task(Flood(exchange, FLOOD_PER_S).run())
     try:
         return await asyncio.to_thread(_ask, url, token)
     finally:

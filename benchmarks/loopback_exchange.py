@@ -1,14 +1,19 @@
 """A loopback exchange that does nothing but take times: Binance's spot protocol as far as the bench's clients need.
 
-REST and websockets share one port and one bare asyncio protocol, so that its own work, which lies between
-the two time stamps for tradingd and for its peer alike, is as small as it can be in Python.
+REST and websockets share one port and one bare asyncio protocol. While an order is timed, the exchange neither sleeps
+nor goes through its event loop: the frame is written to the socket, and the sockets are looked at until the order's
+first bytes are there. What lies between the two stamps is the client's own, and the kernel's.
 """
 
 import asyncio
 import base64
 import hashlib
 import json
+import os
+import select
+import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -60,6 +65,31 @@ class LoopbackExchange:
         """A websocket frame made by `trade` or `quote`."""
         for connection in self.market_sockets:
             connection.write(frame)
+
+    def send_and_watch(self, frame: bytes, patience_s: float, meanwhile: Callable[[], None]) -> float | None:
+        """Seconds from writing the frame to the arrival of an order; None when none came within `patience_s`.
+
+        Holds up the event loop, which answers the order afterwards. `meanwhile` is called while nothing has come.
+        """
+        lines = {each.fileno(): each for each in self._connections if not each.is_websocket}
+        looked_at = select.poll()
+        for descriptor in lines:
+            looked_at.register(descriptor, select.POLLIN)
+        begin = time.perf_counter()
+        self.send_at_once(frame)
+        while (now := time.perf_counter()) - begin < patience_s:
+            for descriptor, _ in looked_at.poll(0):
+                now = time.perf_counter()
+                if lines[descriptor].peek().startswith(b"POST"):
+                    return now - begin
+                looked_at.unregister(descriptor)  # another request: answered when the loop goes on
+            meanwhile()
+        return None
+
+    def send_at_once(self, frame: bytes) -> None:
+        """As `send`, past the event loop; only while nothing it was given before is still to be written."""
+        for connection in self.market_sockets:
+            connection.write_at_once(frame)
 
     def trade(self, price: float) -> bytes:
         """A public trade at this price, ready to be written."""
@@ -147,8 +177,23 @@ class _Connection(asyncio.Protocol):
         self._key = b""
         self._body = b""
         self._arrived = 0.0
-        self._is_websocket = False
+        self._socket: socket.socket | None = None
+        self.is_websocket = False
         self._buffer = b""
+
+    def fileno(self) -> int:
+        """Of a socket of its own for this connection: the loop's is not to be touched."""
+        assert self._socket is not None
+        return self._socket.fileno()
+
+    def peek(self) -> bytes:
+        """The first bytes that nobody has read yet; they stay there."""
+        assert self._socket is not None
+        return self._socket.recv(16, socket.MSG_PEEK)
+
+    def write_at_once(self, data: bytes) -> None:
+        assert self._socket is not None
+        self._socket.send(data)
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -160,14 +205,17 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a TCP transport
+        self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._exchange.on_open(self)
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._socket is not None:
+            self._socket.close()
         self._exchange.on_closed(self)
 
     def data_received(self, data: bytes) -> None:
         self._arrived = time.perf_counter()
-        if self._is_websocket:
+        if self.is_websocket:
             self._buffer += data
             self._read_frames()
             return
@@ -197,7 +245,7 @@ class _Connection(asyncio.Protocol):
 
     def _upgrade(self) -> None:
         accept = base64.b64encode(hashlib.sha1(self._key + _WS_GUID).digest())
-        self._is_websocket = True
+        self.is_websocket = True
         self.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
