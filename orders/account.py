@@ -5,11 +5,11 @@ over working entries are part of the state (`orders.commitments`), so that the c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 from bus.messages.ledger import PortfolioSnapshot, PositionView
 from market.money import ONE, ZERO
+from market.record import record
 from orders.commitments import Commitment, SymbolCommitments
 from orders.ledger import Position
 from orders.market_state import MarketState
@@ -20,7 +20,7 @@ from risk.drawdown import EquityTracker
 Markets = Mapping[str, MarketState]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exposure:
     """What is at stake apart from one order under review, in quote; and the account's whole worth."""
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from bus.ids import ClientOrderId
 from market.money import ZERO
 
-_EXACT: Final = Context(prec=120)
+EXACT: Final = Context(prec=120)
 """Products of parsed amounts have at most 72 digits: none is ever rounded away."""
 
 
@@ -32,7 +32,7 @@ class SymbolCommitments(NamedTuple):
     def less(self, own: Commitment) -> "SymbolCommitments":
         """The sums without one of the entries."""
         return SymbolCommitments(
-            self.entries - 1, _EXACT.subtract(self.value, own.value), _EXACT.subtract(self.unpriced, own.unpriced),
+            self.entries - 1, EXACT.subtract(self.value, own.value), EXACT.subtract(self.unpriced, own.unpriced),
         )
 
 
@@ -53,7 +53,7 @@ class Commitments:
         if price is None:
             made = Commitment(symbol, ZERO, quantity)
         else:
-            made = Commitment(symbol, _EXACT.multiply(quantity, price), ZERO)
+            made = Commitment(symbol, EXACT.multiply(quantity, price), ZERO)
         before = self._by_id.get(client_order_id)
         if made == before:
             return
@@ -62,7 +62,7 @@ class Commitments:
         self._by_id[client_order_id] = made
         sums = self._by_symbol.get(symbol, _NONE)
         self._by_symbol[symbol] = SymbolCommitments(
-            sums.entries + 1, _EXACT.add(sums.value, made.value), _EXACT.add(sums.unpriced, made.unpriced),
+            sums.entries + 1, EXACT.add(sums.value, made.value), EXACT.add(sums.unpriced, made.unpriced),
         )
 
     def drop(self, client_order_id: ClientOrderId) -> None:

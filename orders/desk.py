@@ -209,38 +209,32 @@ class Desk:
         return self.gate.review(request, self._view(request, content, sellable))
 
     def _view(self, request: OrderRequest, content: Content | None, sellable: Decimal | None) -> GateView:
-        market = self.markets[request.symbol]
-        state, tracker = self.state, self.tracker
-        own_id = request.client_order_id
-        stake = account.exposure(state, self.markets, request.symbol, own_id)
-        held = max(state.ledger.quantity(request.symbol), ZERO)
+        state, now, symbol, own_id = self.state, self.now, request.symbol, request.client_order_id
+        market, instrument, ledger = self.markets[symbol], self.markets[symbol].instrument, state.ledger
+        stake = account.exposure(state, self.markets, symbol, own_id)
+        held = ledger.quantity(symbol)
+        if held < ZERO:
+            held = ZERO
         if sellable is None:
-            others = account.selling_quantity(state, request.symbol, state.orders.get(own_id))
+            others = account.selling_quantity(state, symbol, state.orders.get(own_id))
             if request.is_arming:
-                others -= account.yielding_quantity(state, request.symbol)
+                others -= account.yielding_quantity(state, symbol)
             sellable = max(held - others, ZERO)
+        losses = self.tracker.losses
+        # By place, in the order of its fields: with thirty names the call would take longer than most of the checks.
         return GateView(
-            now=self.now, trading_state=state.trading_state, kill_engaged=state.kill is not None,
-            instrument=market.instrument, bid=market.bid, ask=market.ask, last=market.last,
-            feed_age_ns=None if self.heard_ns is None else max(self.now - self.heard_ns, 0),
-            equity=stake.equity, available=state.ledger.cash - stake.held_by_entries,
-            position_quantity=held, sellable_quantity=sellable, open_positions=stake.open_positions,
-            asset_exposure=stake.asset, total_exposure=stake.total,
-            daily_drawdown=tracker.daily_drawdown, weekly_drawdown=tracker.weekly_drawdown,
-            max_drawdown=tracker.max_drawdown, daily_loss=tracker.daily_loss, runaway_loss=tracker.runaway_loss,
-            orders_last_second=state.sent_since(self.now - SECOND_NS),
-            orders_last_minute=state.sent_since(self.now - SENT_WINDOW_NS), duplicate_of=self._duplicate_of(content),
-            unknown_on_symbol=any(
-                order.detail == "unknown" and order.client_order_id != own_id
-                for order in state.orders.at_venue(request.symbol)
-            ),
-            symbol_halted=request.symbol in state.halted_symbols,
-            approved_quantity=state.verdicts.get(request.proposal_id),  # type: ignore[call-overload]
-            taker_fee_ratio=market.instrument.taker_fee + self.config.slippage_ratio,
-            capital_loss=tracker.capital_loss,
-            sent_notional_last_minute=state.sent_notional(self.now), is_latched_by_rule=state.is_latched_by_rule_alone,
-            symbol_lock=state.locks.holding(request.symbol, self.now, is_council=request.origin == "council"),
-            all_lock=state.locks.holding(ALL_SYMBOLS, self.now),
+            now, state.trading_state, state.kill is not None,
+            instrument, market.bid, market.ask, market.last,
+            None if self.heard_ns is None else max(now - self.heard_ns, 0),
+            stake.equity, ledger.cash - stake.held_by_entries, held, sellable,
+            stake.open_positions, stake.asset, stake.total,
+            losses.daily_drawdown, losses.weekly_drawdown, losses.max_drawdown, losses.daily_loss, losses.runaway_loss,
+            state.sent_since(now - SECOND_NS), state.sent_since(now - SENT_WINDOW_NS), state.sent_notional(now),
+            state.is_latched_by_rule_alone, self._duplicate_of(content), state.orders.has_unknown(symbol, own_id),
+            symbol in state.halted_symbols, state.verdicts.get(request.proposal_id),  # type: ignore[call-overload]
+            instrument.taker_fee + self.config.slippage_ratio,
+            state.locks.holding(symbol, now, is_council=request.origin == "council"),
+            state.locks.holding(ALL_SYMBOLS, now), losses.capital_loss,
         )
 
     def _duplicate_of(self, content: Content | None) -> str:

@@ -58,6 +58,9 @@ KEEP_HISTORY: Final = 200
 """Lines of history kept per order in memory (first ones fall out; the journal has all)."""
 
 
+_NONE: Final[Mapping[ClientOrderId, "Order"]] = {}
+
+
 class OrderStateError(RuntimeError):
     """An order was to make a move its state does not allow: a defect, not a market event."""
 
@@ -335,6 +338,13 @@ class OrderTable:
     def at_venue(self, symbol: str) -> tuple[Order, ...]:
         """Orders of the symbol that may be working at the venue."""
         return tuple(self._at_venue.get(symbol, {}).values())
+
+    def has_unknown(self, symbol: str, apart_from: ClientOrderId) -> bool:
+        """Was an order of the symbol sent of which nobody knows what became of it?"""
+        for client_order_id, order in self._at_venue.get(symbol, _NONE).items():
+            if order.detail == "unknown" and client_order_id != apart_from:
+                return True
+        return False
 
     def selling(self, symbol: str) -> Decimal:
         """Base quantity that exits at the venue may still sell."""

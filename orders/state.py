@@ -48,6 +48,7 @@ from bus.messages.system import (
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from orders.commitments import EXACT
 from orders.grid_book import GridBook
 from orders.ledger import Booking, Ledger
 from orders.order_table import FireRecord, Order, OrderStateError, OrderTable
@@ -102,7 +103,8 @@ class EngineState:
         self.exposure_cut_step = 0
         self.verdicts: dict[ProposalId, Decimal] = {}
         self.sent_ns: deque[int] = deque(maxlen=KEEP_RECENT)
-        self._sent_money: deque[tuple[int, Decimal]] = deque(maxlen=KEEP_RECENT)
+        self._sent_money: deque[tuple[int, Decimal]] = deque()
+        self._sent_total = ZERO
         self.recent: deque[tuple[int, Content, ClientOrderId]] = deque(maxlen=KEEP_RECENT)
         self.born = 0
         self.last_booking = Booking(ZERO, ZERO)
@@ -185,7 +187,7 @@ class EngineState:
         if order.spec.origin in ("council", "manual"):
             self._note_sent(ts)
             if order.spec.side == "buy":
-                self._sent_money.append((ts, fact.quantity * (fact.price or fact.reference_price)))
+                self._note_money(ts, fact.quantity * (fact.price or fact.reference_price))
 
     def _note_sent(self, ts: int) -> None:
         """Kept in order of time, which the search in `sent_since` needs; what is a minute old counts for nothing."""
@@ -198,12 +200,21 @@ class EngineState:
         """How many orders of the council and of people left after `ts`, at most `SENT_WINDOW_NS` ago."""
         return len(self.sent_ns) - bisect_right(self.sent_ns, ts)
 
+    def _note_money(self, ts: int, money: Decimal) -> None:
+        self._sent_money.append((ts, money))
+        self._sent_total = EXACT.add(self._sent_total, money)
+        if len(self._sent_money) > KEEP_RECENT:
+            self._forget_money()
+
     def sent_notional(self, now: int) -> Decimal:
         """Quote value of the buys that the council and people sent within the minute before `now`."""
         sent = self._sent_money
         while sent and now - sent[0][0] >= SENT_WINDOW_NS:
-            sent.popleft()
-        return sum((money for _, money in sent), ZERO)
+            self._forget_money()
+        return +self._sent_total
+
+    def _forget_money(self) -> None:
+        self._sent_total = EXACT.subtract(self._sent_total, self._sent_money.popleft()[1])
 
     def _on_accepted(self, fact: OrderAccepted, ts: int) -> None:
         order = self._order(fact.client_order_id)

@@ -168,8 +168,7 @@ def _tell_capital_loss(case: Case, _passed: bool) -> Words:
 
 def _after(case: Case, loss: Decimal) -> Decimal:
     """A loss (share of a peak or an opening) as it will be when the order has cost what it costs."""
-    equity = case.view.equity
-    return loss if equity <= ZERO else loss + (ONE - loss) * case.fill_loss / equity
+    return loss + (ONE - loss) * case.fill_loss_ratio
 
 
 def _tell_loss(code: str, where: str, loss: Decimal, limit: Decimal) -> Words:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from bus.messages.council import Check
 from market.money import ZERO
+from market.record import record
 from risk.approved import OrderRequest
 from risk.gate_view import GateView
 from risk.limits import RiskLimits
@@ -15,7 +16,7 @@ NOT_ASKED: Final = "-"
 """Value and limit of a check that does not concern the order."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Case:
     """The order, the world and the limits; and which kind of order this is.
 
@@ -36,6 +37,8 @@ class Case:
     notional: Decimal
     fill_loss: Decimal
     """What the fill itself takes off the equity at worst: fee, slippage, and the way from its price to the bid."""
+    fill_loss_ratio: Decimal
+    """The same as a share of equity; 0 without equity."""
 
     @property
     def base(self) -> str:
@@ -88,9 +91,11 @@ def open_case(order: OrderRequest, view: GateView, limits: RiskLimits) -> Case:
     is_reducing = order.reduce_only and order.side == "sell"
     market_price = _market_price(view)
     notional = order.quantity * worst_price(order, view)
+    fill_loss, equity = _fill_loss(order, view, notional), view.equity
     return Case(
         order, view, limits, not is_reducing, is_reducing and order.origin in ("protective", "kill"),
-        market_price, _market_value(order, market_price), notional, _fill_loss(order, view, notional),
+        market_price, _market_value(order, market_price), notional, fill_loss,
+        fill_loss / equity if equity > ZERO else ZERO,
     )
 
 

@@ -6,7 +6,7 @@ Days begin at 00:00 UTC and weeks on Monday (ISO 8601), found by integer arithme
 from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from market.interval import SECOND_NS
 from market.money import ZERO
@@ -33,6 +33,17 @@ def loss_ratio(base: Decimal, equity: Decimal) -> Decimal:
     return (base - equity) / base
 
 
+class Losses(NamedTuple):
+    """How much is lost, as ratios of the bases that `EquityTracker` keeps."""
+
+    daily_drawdown: Decimal
+    weekly_drawdown: Decimal
+    max_drawdown: Decimal
+    daily_loss: Decimal
+    runaway_loss: Decimal
+    capital_loss: Decimal
+
+
 class EquityTracker:
     """Folds equity (marked to bid, in quote) into the bases of every drawdown and loss rule.
 
@@ -42,7 +53,7 @@ class EquityTracker:
     """
 
     __slots__ = (
-        "_fast_peaks", "_last_ns", "day_open_equity", "day_peak_equity", "equity", "initial_capital", "peak_equity",
+        "_fast_peaks", "_last_ns", "_losses", "day_open_equity", "day_peak_equity", "equity", "initial_capital", "peak_equity",
         "week_peak_equity",
     )
 
@@ -54,6 +65,7 @@ class EquityTracker:
         self.week_peak_equity = ZERO
         self.initial_capital = ZERO
         self._last_ns: int | None = None
+        self._losses: Losses | None = None
         # (second, equity) with falling equity: the head is the peak of the last minute, at most one a second.
         self._fast_peaks: deque[tuple[int, Decimal]] = deque(maxlen=_RUNAWAY_WINDOW_S + 2)
 
@@ -62,6 +74,7 @@ class EquityTracker:
 
         The first update with money sets every base. A time before the last one counts as the last one.
         """
+        self._losses = None
         last_ns = self._last_ns
         if last_ns is None or (self.peak_equity <= ZERO < equity):
             self._begin(ts_ns, equity)
@@ -95,6 +108,16 @@ class EquityTracker:
         self.initial_capital = initial_capital
 
     @property
+    def losses(self) -> Losses:
+        """All of them; worked out once after each update."""
+        if self._losses is None:
+            self._losses = Losses(
+                self.daily_drawdown, self.weekly_drawdown, self.max_drawdown, self.daily_loss, self.runaway_loss,
+                self.capital_loss,
+            )
+        return self._losses
+
+    @property
     def daily_drawdown(self) -> Decimal:
         """Ratio of the day's peak."""
         return loss_ratio(self.day_peak_equity, self.equity)
@@ -125,6 +148,7 @@ class EquityTracker:
         return loss_ratio(self._fast_peaks[0][1], self.equity) if self._fast_peaks else ZERO
 
     def _begin(self, ts_ns: int, equity: Decimal) -> None:
+        self._losses = None
         self._last_ns = ts_ns
         self.equity = self.peak_equity = self.initial_capital = equity
         self.day_open_equity = self.day_peak_equity = self.week_peak_equity = equity

@@ -1,15 +1,17 @@
 """What the gate is told about the world for one order: built by the engine, at the moment of the decision."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from decimal import Decimal
+from operator import attrgetter
 
 from bus.messages.system import LockPlaced
 from market.instrument import Instrument
 from market.money import ZERO
+from market.record import record
 from risk.approved import OrderRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class GateView:
     """Everything the gate needs and the order does not carry. Money in quote, ratios 0-1, times UTC ns.
 
@@ -71,7 +73,12 @@ class GateView:
     """Share of the initial capital that is lost."""
 
 
-_DECIMAL_FIELDS = tuple(field.name for field in fields(GateView) if field.type in (Decimal, Decimal | None))
+_NUMBERS_OF_ORDER = ("quantity", "price", "reference_price", "stop_price")
+_NUMBERS_OF_VIEW = tuple(
+    field.name for field in fields(GateView) if field.type in (Decimal, Decimal | None)
+)
+_of_order = attrgetter(*_NUMBERS_OF_ORDER)
+_of_view = attrgetter(*_NUMBERS_OF_VIEW)
 
 
 def first_not_finite(order: OrderRequest, view: GateView) -> str:
@@ -79,12 +86,15 @@ def first_not_finite(order: OrderRequest, view: GateView) -> str:
 
     NaN compares false with every limit (or raises): it must be caught before any limit is looked at.
     """
-    for name in ("quantity", "price", "reference_price", "stop_price"):
-        value = getattr(order, name)
+    for value in (*_of_order(order), *_of_view(view)):
         if value is not None and not value.is_finite():
-            return f"order.{name}"
-    for name in _DECIMAL_FIELDS:
-        value = getattr(view, name)
-        if value is not None and not value.is_finite():
-            return name
+            return _name_of(value, order, view)
     return ""
+
+
+def _name_of(wrong: Decimal, order: OrderRequest, view: GateView) -> str:
+    """Of the first that is this very object."""
+    for name in _NUMBERS_OF_ORDER:
+        if getattr(order, name) is wrong:
+            return f"order.{name}"
+    return next(name for name in _NUMBERS_OF_VIEW if getattr(view, name) is wrong)
