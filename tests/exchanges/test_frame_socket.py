@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from exchanges.frame_socket import MAX_WAITING, FrameSocket, open_socket
 
@@ -70,6 +70,32 @@ async def test_a_message_in_pieces_arrives_whole():
     async with connected(in_pieces) as socket:
         await socket.flow(collect(2, got))
     assert got == [b"one message of three", b"another"]
+
+
+async def test_a_text_within_another_is_refused_as_the_protocol_wants_it():
+    async def broken(connection: ServerConnection) -> None:
+        connection.transport.write(b"\x01\x03one" + b"\x81\x03two" + b"\x80\x01!")
+
+    got: list[bytes] = []
+    async with connected(broken) as socket:
+        with pytest.raises(ConnectionClosed) as ended:
+            await asyncio.wait_for(socket.flow(collect(2, got)), 10)
+    assert got == []
+    assert ended.value.sent is not None
+    assert ended.value.sent.code == 1002
+
+
+async def test_a_refused_handshake_is_told_as_ever():
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 5\r\n\r\nlater")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(InvalidStatus, match="503"):
+            await open_socket(f"ws://127.0.0.1:{port}/", max_size=1_000, ping_interval_s=None)
 
 
 async def test_all_that_came_is_handled_before_the_end_is_told():
