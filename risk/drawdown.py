@@ -53,8 +53,8 @@ class EquityTracker:
     """
 
     __slots__ = (
-        "_fast_peaks", "_last_ns", "_losses", "day_open_equity", "day_peak_equity", "equity", "initial_capital", "peak_equity",
-        "week_peak_equity",
+        "_fast_peaks", "_last_ns", "_losses", "day_open_equity", "day_peak_equity", "equity", "initial_capital",
+        "peak_equity", "week_peak_equity",
     )
 
     def __init__(self) -> None:

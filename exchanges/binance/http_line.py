@@ -14,6 +14,8 @@ import httptools
 
 MAX_BODY: Final = 4_000_000
 IDLE_LINES: Final = 8
+_MOST_TAILS: Final = 16
+_ODD_REQUEST: Final = "a line break or a foreign letter in a request"
 
 
 class LineError(Exception):
@@ -134,6 +136,7 @@ class HttpLine:
         self._connect_timeout_s = connect_timeout_s
         self._idle: list[_Line] = []
         self._busy: set[_Line] = set()
+        self._tails: dict[tuple[tuple[str, str], ...], bytes] = {}
 
     async def request(self, method: str, target: str, headers: dict[str, str]) -> LineAnswer:
         """One request without a body, sent once; raises `LineError` when no whole answer comes in time."""
@@ -171,14 +174,22 @@ class HttpLine:
         return answer
 
     def _bytes(self, method: str, target: str, headers: dict[str, str]) -> bytes:
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        text = f"{method} {self._prefix}{target} HTTP/1.1\r\nHost: {self._netloc}\r\n{lines}Content-Length: 0\r\n\r\n"
-        if text.count("\n") != len(headers) + 4 or text.count("\r") != len(headers) + 4:
-            raise ValueError("a line break or a foreign letter in a request")  # nobody adds a header of his own
-        try:
-            return text.encode("ascii")
-        except UnicodeEncodeError:
-            raise ValueError("a line break or a foreign letter in a request") from None
+        of_headers = tuple(headers.items())
+        tail = self._tails.get(of_headers) or self._new_tail(of_headers)
+        begin = f"{method} {self._prefix}{target}"
+        if not (begin.isascii() and begin.isprintable()):
+            raise ValueError(_ODD_REQUEST)  # nobody adds a header of his own
+        return begin.encode() + tail
+
+    def _new_tail(self, headers: tuple[tuple[str, str], ...]) -> bytes:
+        """All behind the target; the same headers are sent again and again, so it is kept."""
+        lines = [f"{name}: {value}" for name, value in (("Host", self._netloc), *headers, ("Content-Length", "0"))]
+        if not all(line.isascii() and line.isprintable() for line in lines):
+            raise ValueError(_ODD_REQUEST)
+        tail = "\r\n".join((" HTTP/1.1", *lines, "", "")).encode()
+        if len(self._tails) < _MOST_TAILS:
+            self._tails[headers] = tail
+        return tail
 
     def close(self) -> None:
         """Close every connection, those with a request under way too."""

@@ -168,13 +168,12 @@ class BinanceVenue:
     def submit(self, approved: Approved) -> None:
         """Post the order; its fate arrives as reports."""
         order = approved.order
+        client_order_id = order.client_order_id
+        posted = self._posted_now(order)  # first of all: what is noted of it can wait, for no answer is read meanwhile
         if len(self._working) < MOST_WORKING:
-            self._working[order.client_order_id] = _Working(order.symbol, order.quantity)
-        self._posting.add(order.client_order_id)
-        self._tasks.run(
-            self._submit(order, self._posted_now(order)), f"submit {order.client_order_id}", order.client_order_id,
-            order.symbol,
-        )
+            self._working[client_order_id] = _Working(order.symbol, order.quantity)
+        self._posting.add(client_order_id)
+        self._tasks.run(self._submit(order, posted), f"submit {client_order_id}", client_order_id, order.symbol)
 
     def _posted_now(self, order: OrderRequest) -> SentRequest | None:
         """The order's bytes leave before the engine's step goes on; None leaves the sending to the task."""
