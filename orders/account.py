@@ -33,7 +33,8 @@ class Exposure:
 
 def position_value(position: Position, market: MarketState) -> Decimal:
     """Marked to bid; at cost while no price is known."""
-    return market.value(position.quantity) if market.mark is not None else position.cost
+    mark = market.mark
+    return position.quantity * mark if mark is not None else position.cost
 
 
 def equity(state: EngineState, markets: Markets) -> Decimal:
@@ -76,23 +77,24 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
     """Positions at mark plus working entries; `symbol` and `apart_from` describe the order under review."""
     asset = total = held = worth = ZERO
     occupied = set()
-    for name, position in sorted(state.ledger.positions.items()):
-        market = markets[name]
+    positions, commitments = state.ledger.positions, state.orders.commitments
+    for name in positions if len(positions) < 2 else sorted(positions):
+        position, market = positions[name], markets[name]
         value = position_value(position, market)
         worth += value
-        value = max(value, ZERO)
-        total += value
-        if name == symbol:
-            asset += value
+        if value > ZERO:
+            total += value
+            if name == symbol:
+                asset += value
         if has_position(position, market):
             occupied.add(name)
-    own = state.orders.commitments.of(apart_from)
-    for name, working in state.orders.commitments.by_symbol():
-        others = working.less(own) if own is not None and own.symbol == name else working
-        if not others.entries:
-            continue
+    own = commitments.of(apart_from)
+    for name, working in commitments.by_symbol():
+        is_own = own is not None and own.symbol == name
+        if working.entries == is_own:
+            continue  # nobody else's
         market = markets[name]
-        notional = working_value(others, market)
+        notional = working_value(working.less(own) if is_own and own is not None else working, market)
         total += notional
         held += notional * (ONE + market.instrument.taker_fee)
         if name == symbol:

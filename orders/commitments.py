@@ -32,7 +32,15 @@ class SymbolCommitments(NamedTuple):
     def less(self, own: Commitment) -> "SymbolCommitments":
         """The sums without one of the entries."""
         return SymbolCommitments(
-            self.entries - 1, EXACT.subtract(self.value, own.value), EXACT.subtract(self.unpriced, own.unpriced),
+            self.entries - 1, EXACT.subtract(self.value, own.value) if own.value else self.value,
+            EXACT.subtract(self.unpriced, own.unpriced) if own.unpriced else self.unpriced,
+        )
+
+    def more(self, own: Commitment) -> "SymbolCommitments":
+        """The sums with one entry more."""
+        return SymbolCommitments(
+            self.entries + 1, EXACT.add(self.value, own.value) if own.value else self.value,
+            EXACT.add(self.unpriced, own.unpriced) if own.unpriced else self.unpriced,
         )
 
 
@@ -60,10 +68,7 @@ class Commitments:
         if before is not None:
             self._take_out(before)
         self._by_id[client_order_id] = made
-        sums = self._by_symbol.get(symbol, _NONE)
-        self._by_symbol[symbol] = SymbolCommitments(
-            sums.entries + 1, EXACT.add(sums.value, made.value), EXACT.add(sums.unpriced, made.unpriced),
-        )
+        self._by_symbol[symbol] = self._by_symbol.get(symbol, _NONE).more(made)
 
     def drop(self, client_order_id: ClientOrderId) -> None:
         """The entry has ended, if it is here."""

@@ -255,18 +255,21 @@ class OrderTable:
         """
         client_order_id = order.client_order_id
         self._reserve(order)
-        at_venue = self._at_venue.setdefault(order.spec.symbol, {})
-        if order.is_at_venue:
+        symbol = order.spec.symbol
+        at_venue = self._at_venue.get(symbol)
+        if at_venue is None:
+            at_venue = self._at_venue[symbol] = {}
+        if order.state in AT_VENUE:
             at_venue[client_order_id] = order
         else:
             at_venue.pop(client_order_id, None)
-        if order.is_working:
+        if order.state in WORKING:
             self._ended.pop(client_order_id, None)
             self._working[client_order_id] = order
             if order.is_exit:
                 self._exits[client_order_id] = order
             else:
-                self.commitments.put(client_order_id, order.spec.symbol, order.remaining, order.named_price)
+                self.commitments.put(client_order_id, symbol, order.remaining, order.named_price)
             return
         self._working.pop(client_order_id, None)
         self._exits.pop(client_order_id, None)

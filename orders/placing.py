@@ -25,7 +25,7 @@ from orders.state import content_of
 from orders.time_rules import MARGIN_S
 from orders.trailing import Activated, Fire, TrailEvent
 from orders.watch import fires_below
-from risk.approved import Denied, OrderRequest
+from risk.approved import Approved, Denied, OrderRequest
 from risk.wording import moment, percent
 
 
@@ -301,10 +301,10 @@ def _fire(desk: Desk, fire: Fire) -> None:
         exits.release_fired(desk, order)
         return
     verdict = closed_hours(desk, spec) or desk.review(exits.wire_request(desk, spec, spec.quantity, fire.trigger))
-    if isinstance(verdict, Refusal | Denied):
-        desk.deny(spec, verdict)
-    else:
+    if isinstance(verdict, Approved):
         desk.send(order, verdict)
+    else:
+        desk.deny(spec, verdict)
 
 
 def resume_after_halt(desk: Desk) -> None:

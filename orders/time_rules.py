@@ -52,7 +52,10 @@ class TimeRules:
 
     def blackout(self, now: int) -> Blackout | None:
         """The first blackout that holds now."""
-        return next((each for each in self.blackouts if each.holds(now)), None)
+        for each in self.blackouts:
+            if each.holds(now):
+                return each
+        return None
 
     def is_day_ending(self, now: int) -> bool:
         """Are these the last `MARGIN_S` of the day?"""

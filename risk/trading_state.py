@@ -16,11 +16,13 @@ class TradingStateVotes:
     HALTED is meant for the kill switch and for an untrusted ledger, journal or account (voter "health").
     """
 
-    __slots__ = ("_kill_reason", "_votes")
+    __slots__ = ("_kill_reason", "_votes", "voted")
 
     def __init__(self) -> None:
         self._votes: dict[Voter, tuple[TradingState, str]] = dict.fromkeys(VOTERS, ("ACTIVE", ""))
         self._kill_reason: str | None = None
+        self.voted: TradingState = "ACTIVE"
+        """The lowest vote, whatever the kill switch says."""
 
     def vote(self, voter: Voter, state: TradingState, reason: str) -> tuple[TradingState, bool]:
         """One voter's word. Returns the state that now rules and whether anything that people see changed.
@@ -34,6 +36,7 @@ class TradingStateVotes:
             raise ValueError(f"{state!r} is no trading state: use {', '.join(_RANK)}")
         changed = self._votes[voter] != (state, reason)
         self._votes[voter] = (state, reason)
+        self.voted = min((each for each, _ in self._votes.values()), key=_RANK.__getitem__)
         return self.state, changed
 
     def engage_kill(self, reason: str) -> tuple[TradingState, bool]:
@@ -57,11 +60,6 @@ class TradingStateVotes:
     def state(self) -> TradingState:
         """The lowest vote, or HALTED while the kill switch is engaged."""
         return "HALTED" if self._kill_reason is not None else self.voted
-
-    @property
-    def voted(self) -> TradingState:
-        """The lowest vote, whatever the kill switch says."""
-        return min((state for state, _ in self._votes.values()), key=_RANK.__getitem__)
 
     @property
     def reason(self) -> str:

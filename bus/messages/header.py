@@ -44,6 +44,9 @@ class Message:
         return MessageId(f"{header.source}.{header.session}.{header.seq}")
 
 
+_priorities: dict[type, int] = {}  # a type without a priority is looked through in vain, each time anew
+
+
 class MessageMaker:
     """Numbers the messages of one source in one session, without gaps."""
 
@@ -61,5 +64,8 @@ class MessageMaker:
         """The next message of this source. Priority defaults to the body type's `PRIORITY`, else 5."""
         self._seq += 1
         if priority is None:
-            priority = getattr(type(body), "PRIORITY", PRIORITY_DEFAULT)
+            kind = type(body)
+            priority = _priorities.get(kind)
+            if priority is None:
+                priority = _priorities[kind] = getattr(kind, "PRIORITY", PRIORITY_DEFAULT)
         return Message(Header(self.source, self.session, self._seq, ts, cause, expires, priority, target), body)
