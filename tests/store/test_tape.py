@@ -21,3 +21,28 @@ def test_the_oldest_files_go_when_the_tape_is_full(tmp_path: Path) -> None:
     assert len(files) == 4
     assert files[-1].read_text().split("\t")[0] == "18"
     assert sum(file.stat().st_size for file in files) < 2 * 1024 * 1024
+
+
+def test_a_full_disk_costs_lines_and_raises_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "tape"
+    tape = Tape(folder, max_mb=1)
+    (folder / f"{5:020d}.tsv").symlink_to("/dev/full")
+    for number in range(5, 10):
+        tape.write(number, b"x" * 300_000)
+    tape.close()
+    assert tape.lost == 5
+
+
+def test_after_a_while_the_tape_tries_the_disk_again(tmp_path: Path) -> None:
+    folder = tmp_path / "tape"
+    tape = Tape(folder, max_mb=1)
+    full = folder / f"{5:020d}.tsv"
+    full.symlink_to("/dev/full")
+    tape.write(5, b"x" * 300_000)
+    full.unlink()
+    tape.write(6, b"too early")
+    later = 6 + 5_000_000_000
+    tape.write(later, b"{}")
+    tape.close()
+    assert tape.lost == 2
+    assert (folder / f"{later:020d}.tsv").read_text() == f"{later}\t<\t{{}}\n"
