@@ -25,7 +25,7 @@ def test_the_oldest_files_go_when_the_tape_is_full(tmp_path: Path) -> None:
 
 def test_a_full_disk_costs_lines_and_raises_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "tape"
-    tape = Tape(folder, max_mb=1)
+    tape = Tape(folder, max_mb=64)
     (folder / f"{5:020d}.tsv").symlink_to("/dev/full")
     for number in range(5, 10):
         tape.write(number, b"x" * 300_000)
@@ -35,7 +35,7 @@ def test_a_full_disk_costs_lines_and_raises_nothing(tmp_path: Path) -> None:
 
 def test_after_a_while_the_tape_tries_the_disk_again(tmp_path: Path) -> None:
     folder = tmp_path / "tape"
-    tape = Tape(folder, max_mb=1)
+    tape = Tape(folder, max_mb=64)
     full = folder / f"{5:020d}.tsv"
     full.symlink_to("/dev/full")
     tape.write(5, b"x" * 300_000)
