@@ -93,7 +93,12 @@ class Credentials:
 
 
 class LoginThrottle:
-    """At most 5 tries a minute per address and user, 30 per address. Bounded: the oldest keys are forgotten."""
+    """At most 5 tries a minute for a user, from wherever they come, and 30 from an address. Bounded: the oldest keys
+    are forgotten.
+
+    Somebody who guesses can keep a user from logging in, never from steering: tokens go on, and the command line needs
+    no login.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -103,7 +108,7 @@ class LoginThrottle:
     def check(self, address: str, user: str) -> None:
         """Count one try; raises `TooManyTriesError` (a refused try is not counted)."""
         now = self._clock()
-        keys = (((address, user), TRIES_PER_MINUTE), ((address, ""), TRIES_PER_ADDRESS))
+        keys = ((("", user), TRIES_PER_MINUTE), ((address, ""), TRIES_PER_ADDRESS))
         with self._lock:
             for key, allowed in keys:
                 tries = self._recent(key, now)
@@ -112,10 +117,10 @@ class LoginThrottle:
             for key, _ in keys:
                 self._recent(key, now).append(now)
 
-    def forget(self, address: str, user: str) -> None:
+    def forget(self, user: str) -> None:
         """The password was right: the count for this user starts anew."""
         with self._lock:
-            self._tries.pop((address, user), None)
+            self._tries.pop(("", user), None)
 
     def _recent(self, key: tuple[str, str], now: float) -> deque[float]:
         tries = self._tries.setdefault(key, deque())
@@ -198,7 +203,7 @@ class Auth:
             raise LoginRefusedError("wrong user or password") from error
         if record is None or len(password) > MAX_PASSWORD:
             raise LoginRefusedError("wrong user or password")
-        self._throttle.forget(address, user)
+        self._throttle.forget(user)
         return _sign(credentials.secret, record.name, record.role, record.epoch, self._clock(), self._token_s)
 
     def principal(self, token: str) -> Principal:

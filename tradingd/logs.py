@@ -65,6 +65,8 @@ def configure_logging(settings: LogSettings) -> None:
     root.setLevel(settings.level.upper())
     for noisy in ("websockets", "aiohttp", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio", "apprise"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # It warns of every line that is no HTTP: strangers would fill the log.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 def is_journal(stream: TextIO) -> bool:

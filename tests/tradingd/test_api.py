@@ -459,6 +459,41 @@ def test_a_header_that_decides_and_comes_twice_is_refused(api: Served, twice: st
     assert api.daemon.commands == []
 
 
+def spoken(api: Served, request: bytes) -> bytes:
+    """Everything the server answers to these bytes, until it hangs up."""
+    parts = urlsplit(api.url)
+    with socket.create_connection((parts.hostname, parts.port), 5) as line, contextlib.suppress(OSError):
+        line.sendall(request)
+        return b"".join(iter(lambda: line.recv(65536), b""))
+    return b""
+
+
+@pytest.mark.parametrize(("request_line", "status", "code"), [
+    (b"NONSENSE\r\n\r\n", 400, "BAD_REQUEST"),
+    (b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", 431, "HEADERS_TOO_LARGE"),
+    (b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 80_000 + b"\r\n\r\n", 431, "HEADERS_TOO_LARGE"),
+    (b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 80_000, 431, "HEADERS_TOO_LARGE"),
+    (
+        b"POST /api/trading/kill HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 1_100_000, 431, "HEADERS_TOO_LARGE",
+    ),
+    (
+        b"POST /api/trading/pause HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+        b"\r\n0\r\n\r\nGET /api/config HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "BAD_REQUEST",
+    ),
+])
+def test_what_is_no_sound_request_is_refused_in_our_shape_and_ends_the_line(
+    api: Served, request_line: bytes, status: int, code: str
+) -> None:
+    answer = spoken(api, request_line)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"nosniff" in head
+    assert json.loads(body)["code"] == code
+    assert api.daemon.commands == []
+    assert api.stranger.get("/api/health")["status"] == "ready"
+
+
 @pytest.mark.parametrize("moment", ["0065-09-01T02:26:39+13:09", "1969-12-31T23:59:59Z", "9999-01-01T00:00:00Z"])
 def test_an_expiry_that_no_clock_of_ours_can_hold_is_told(api: Served, moment: str) -> None:
     error = refusal(lambda: api.operator.post("/api/orders", {**MARKET, "expire_at": moment}))

@@ -76,6 +76,18 @@ class Place:
         await line.say(op="auth", token=self.token if token is None else token)
         return line
 
+    async def raw_line(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A line after its handshake, whose bytes the test writes itself."""
+        port = int(self.http_url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        self._stack.callback(writer.close)
+        writer.write(
+            b"GET /api/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        return reader, writer
+
     async def listener(self, *channels: str) -> Line:
         line = await self.line()
         await line.until(op="auth", ok=True)
@@ -320,15 +332,10 @@ async def test_nonsense_is_answered_and_the_line_goes_on(place: Place, message: 
 
 
 async def test_a_client_that_does_not_read_is_dropped_and_the_others_hear_everything(place: Place) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(place.http_url.rpartition(":")[2]), limit=1024)
+    _, writer = await place.raw_line()
     try:
         raw: socket.socket = writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        writer.write(
-            b"GET /api/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        await reader.readuntil(b"\r\n\r\n")
         said = json.dumps({"op": "subscribe", "channels": ["alert"], "token": place.token}).encode()
         writer.write(bytes((0x81, 0x80 | 126)) + len(said).to_bytes(2, "big") + bytes(4) + said)
         good = await place.listener("alert")
@@ -352,6 +359,23 @@ async def test_a_client_that_talks_without_end_is_cut_off(place: Place) -> None:
         for _ in range(500):
             await line.say(op="ping")
     assert await line.close_code() == 1008
+
+
+async def test_pings_without_end_cut_the_line_off_before_anything_piles_up(place: Place) -> None:
+    reader, writer = await place.raw_line()
+    writer.write(b"\x89\x80\0\0\0\0" * 40_000)
+    answered = await asyncio.wait_for(reader.read(), 10)
+    assert answered.count(b"\x8a\x00") < 1_000
+    assert b"too many messages" in answered
+
+
+async def test_lines_without_a_token_make_room_for_those_who_have_one(tmp_path: Path) -> None:
+    async with place_in(tmp_path, max_clients=4) as place:
+        silent = [await place.raw_line() for _ in range(5)]
+        line = await place.line()
+        await line.say(op="ping", id=1)
+        assert (await line.until(op="ping"))["id"] == 1
+        assert await asyncio.wait_for(silent[0][0].read(), 10) == b""
 
 
 async def test_a_message_over_the_limit_closes_the_line(place: Place) -> None:

@@ -23,8 +23,9 @@ from tradingd.control import Control, ControlUnavailableError
 PATH: Final = "/openapi.json"
 _WITHIN_S: Final = 30.0
 _EVERYWHERE: Final = {
-    "400": "A header cannot be read",
+    "400": "The request cannot be read",
     "421": "The Host header names another machine",
+    "431": "The headers are too large",
     "500": "The daemon failed on this request: its log has the details",
 }
 _WITH_BODY: Final = {

@@ -38,6 +38,8 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+REFUSAL_HEADERS: Final = (*_HEADERS, (b"content-security-policy", _CSP.encode()), (b"cache-control", b"no-store"))
+"""What an answer carries that no page is part of."""
 
 
 class Guard:

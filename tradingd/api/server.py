@@ -5,13 +5,16 @@ import contextlib
 import errno
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, ClassVar, Final, cast
 
+import orjson
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from tradingd.api.guard import REFUSAL_HEADERS
 from tradingd.api.websocket_protocol import Gate, WebsocketProtocol
 from tradingd.research_jobs import ResearchJobs
 
@@ -19,6 +22,11 @@ MAX_CONNECTIONS: Final = 400
 """Sockets at once, websocket clients included; beyond it the oldest that has not asked anything yet makes room."""
 REQUEST_WITHIN_S: Final = 10.0
 """A whole request, or the socket is closed: nobody may hold connections by sending a byte now and then."""
+MOST_HEAD: Final = 64 * 1024
+"""Bytes of request line and headers; a proxy's cookies and our token need a tenth of it."""
+MOST_HEADERS: Final = 100
+MOST_MESSAGE: Final = 1024 * 1024
+"""Bytes of a request on the wire, chunk sizes and their extensions included."""
 _GRACE_S: Final = 2
 _KEEP_ALIVE_S: Final = 5
 
@@ -42,6 +50,9 @@ class _Connection(HttpToolsProtocol):
     """Of one server: whose request has not arrived whole, oldest first."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _is_head = True
+    _received = _headers = _header_bytes = 0
+    _refusal = 400, "BAD_REQUEST", "this is no HTTP request"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
@@ -58,13 +69,47 @@ class _Connection(HttpToolsProtocol):
         self._stop_deadline()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._received += len(data)
+        super().data_received(data)
+        most = MOST_HEAD if self._is_head else MOST_MESSAGE
+        # The parser keeps a header and a chunk's extension until they end, however long they are.
+        if self._received > most and not self.transport.is_closing():
+            self._too_large(f"a request has at most {most} bytes before {'its body' if self._is_head else 'its end'}")
+            self.send_400_response("")
+
     def on_message_begin(self) -> None:
+        self._is_head, self._headers, self._header_bytes = True, 0, 0
         self._expect_request()
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers += 1
+        self._header_bytes += len(name) + len(value)
+        if self._headers > MOST_HEADERS or self._header_bytes > MOST_HEAD:
+            self._too_large(f"a request has at most {MOST_HEADERS} headers of {MOST_HEAD} bytes together")
+            raise ValueError("too large")  # the parser stops, and its caller answers
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._is_head = False
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
         self._stop_deadline()
+        self._is_head, self._received = True, 0
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be read, in the shape of every other refusal; then the line is closed."""
+        asked = self.cycle
+        is_free = asked is None or (asked.response_complete if self._is_head else not asked.response_started)
+        if is_free:  # else these bytes would be taken for the answer to something else
+            self.transport.write(plain_refusal(*self._refusal))
+        self.transport.close()
+
+    def _too_large(self, told: str) -> None:
+        self._refusal = 431, "HEADERS_TOO_LARGE", f"{told}: send less"
 
     def _expect_request(self) -> None:
         self._stop_deadline()
@@ -76,6 +121,17 @@ class _Connection(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def plain_refusal(status: int, code: str, message: str) -> bytes:
+    """A whole HTTP answer for what never became a request."""
+    body = orjson.dumps({"code": code, "message": message})
+    headers = (
+        *REFUSAL_HEADERS, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    )
+    head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() + head + b"\r\n" + body
 
 
 def bind_api(host: str, port: int) -> socket.socket:

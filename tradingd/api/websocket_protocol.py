@@ -35,6 +35,7 @@ CHECK_TOKEN_EVERY_S: Final = 10
 MOST_COMMANDS: Final = 16
 MESSAGES_PER_SECOND: Final = 50
 _CLOSE_WITHIN_S: Final = 2.0
+_READ_AT_ONCE: Final = 1024
 _POLICY_VIOLATION: Final = 1008
 _log = logging.getLogger(__name__)
 
@@ -48,8 +49,8 @@ class Gate:
         self.auth = auth
         self.names = names
         self.most_clients = most_clients
-        self.waiting = 0
-        """Connections that have not shown their token yet; half as many again as clients may be."""
+        self.waiting: dict[WebsocketProtocol, None] = {}
+        """Connections that have not shown their token yet, oldest first; half as many as clients may be."""
 
     def refusal(self, request: Request) -> tuple[int, str, str] | None:
         """Why this handshake is not answered with 101."""
@@ -63,12 +64,16 @@ class Gate:
             return 403, "WRONG_ORIGIN", "a page of another origin may not listen here"
         if request.path.partition("?")[0] != PATH:
             return 404, "NOT_FOUND", f"there is no websocket at this path: it is {PATH}"
-        if len(self.hub) + self.waiting >= self.most_clients + self.most_clients // 2 or (
-            len(self.hub) >= self.most_clients
-        ):
+        if len(self.hub) >= self.most_clients:
             told = f"{self.most_clients} clients are connected already (api.max_clients): try again later"
             return 503, "TOO_MANY_CLIENTS", told
         return None
+
+    def wait(self, newcomer: "WebsocketProtocol") -> None:
+        """It is to show its token. Whoever holds lines open without one must not keep others out: the oldest goes."""
+        if len(self.waiting) >= max(1, self.most_clients // 2):
+            next(iter(self.waiting)).hang_up()
+        self.waiting[newcomer] = None
 
 
 class WebsocketProtocol(asyncio.Protocol):
@@ -85,7 +90,6 @@ class WebsocketProtocol(asyncio.Protocol):
         self._address = ("", 0)
         self._token = ""
         self._principal: Principal | None = None
-        self._is_waiting = False
         self._parts: list[bytes] = []
         self._size = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -112,12 +116,16 @@ class WebsocketProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._seconds
-        self._conn.receive_data(data)
-        for event in self._conn.events_received():
-            if isinstance(event, Request):
-                self._on_request(event)
-            elif isinstance(event, Frame):
-                self._on_frame(event)
+        # In small parts: a read can hold forty thousand pings, and each costs the loop that also trades.
+        for start in range(0, len(data), _READ_AT_ONCE):
+            self._conn.receive_data(data[start : start + _READ_AT_ONCE])
+            for event in self._conn.events_received():
+                if isinstance(event, Request):
+                    self._on_request(event)
+                elif isinstance(event, Frame):
+                    self._on_frame(event)
+            if self._conn.state in (State.CLOSING, State.CLOSED):
+                break
         self._write_out()
         if self._conn.parser_exc is not None or self._conn.close_expected():
             self._end_soon()
@@ -167,8 +175,7 @@ class WebsocketProtocol(asyncio.Protocol):
             self._end_soon()
             return
         self._host = request.headers.get("Host", "")
-        self._is_waiting = True
-        self._gate.waiting += 1
+        self._gate.wait(self)
         self._timer = self._loop.call_later(TOKEN_WITHIN_S, self._no_token)
 
     def _refuse(self, status: int, code: str, message: str) -> Any:
@@ -182,7 +189,13 @@ class WebsocketProtocol(asyncio.Protocol):
         self._answer_error(SayError("NOT_AUTHENTICATED", told, is_final=True), None)
 
     def _on_frame(self, frame: Frame) -> None:
-        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT) or self._conn.state is not State.OPEN:
+        if self._conn.state is not State.OPEN:
+            return
+        self._allowance -= 1  # pings, too: each one is answered
+        if self._allowance < 0:
+            self._close(_POLICY_VIOLATION, "too many messages")
+            return
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             return
         self._size += len(frame.data)
         if self._size > MAX_MESSAGE or len(self._parts) > 64:
@@ -194,10 +207,6 @@ class WebsocketProtocol(asyncio.Protocol):
         text = b"".join(self._parts)
         self._parts.clear()
         self._size = 0
-        self._allowance -= 1
-        if self._allowance < 0:
-            self._close(_POLICY_VIOLATION, "too many messages")
-            return
         self._on_text(text)
 
     def _on_text(self, text: bytes) -> None:
@@ -242,6 +251,7 @@ class WebsocketProtocol(asyncio.Protocol):
                 self._working = self._loop.create_task(self._work(), name="websocket commands")
         else:
             new = said.channels - self.channels if said.op == "subscribe" else frozenset()
+            self._allowance -= len(new)  # each begins with a snapshot
             left = self.channels - said.channels
             self.channels = self.channels | said.channels if said.op == "subscribe" else left
             hub.note_channels()
@@ -310,9 +320,11 @@ class WebsocketProtocol(asyncio.Protocol):
             return
         if self._conn.state is State.CLOSED or self._conn.state is State.CONNECTING or self._conn.parser_exc:
             self._transport.close()
-        self._timer = self._loop.call_later(_CLOSE_WITHIN_S, self._hang_up)
+        self._timer = self._loop.call_later(_CLOSE_WITHIN_S, self.hang_up)
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """At once, without a goodbye."""
+        self._stop_waiting()
         if self._transport is not None:
             self._transport.abort()
 
@@ -331,6 +343,4 @@ class WebsocketProtocol(asyncio.Protocol):
             self._timer = None
 
     def _stop_waiting(self) -> None:
-        if self._is_waiting:
-            self._is_waiting = False
-            self._gate.waiting -= 1
+        self._gate.waiting.pop(self, None)
