@@ -14,6 +14,7 @@ from tradingd import (
     cli_control,
     cli_grid,
     cli_journal,
+    cli_market,
     cli_orders,
     cli_risk,
     cli_secrets,
@@ -177,6 +178,7 @@ def version() -> None:
 
 
 cli_view.register(app)
+cli_market.register(app)
 cli_risk.register(app)
 cli_control.register(app)
 cli_orders.register(app)

@@ -73,7 +73,7 @@ def clock(iso: str | None) -> str:
     return "-" if not iso else iso[:19].replace("T", " ")
 
 
-_PROSE: Final = ("message", "says")
+_PROSE: Final = ("message", "says", "reasons", "reason")
 """Columns that may be broken into lines; ids and numbers must stay whole."""
 
 

@@ -29,6 +29,7 @@ from orders.grid_book import GridBook
 from tradingd.alpha_fold import AlphaFold
 from tradingd.execution_quality import QualityFold
 from tradingd.kill_progress import kill_progress
+from tradingd.market_views import MarketFold
 from tradingd.order_archive import Archive, read_order
 from tradingd.order_trace import trace_order
 from tradingd.path_dependence import PathDependence, PathReport
@@ -85,6 +86,7 @@ class ReadModel:
         self.council = CouncilFold(max_chains)
         self.grids = GridBook()
         self.alphas = AlphaFold(self.order_fold)
+        self.market = MarketFold()
         self.events = RecentEvents()
         self.risk = RiskFold(quote)
         self.quality = QualityFold()
@@ -134,6 +136,7 @@ class ReadModel:
         self.risk.apply(message)
         self.grids.apply(message)
         self.alphas.apply(message)
+        self.market.apply(message)
         handler = self._handlers.get(type(body))
         if handler is None:
             return

@@ -12,6 +12,7 @@ from tradingd.api import (
     routes_agents,
     routes_auth,
     routes_grids,
+    routes_market,
     routes_metrics,
     routes_orders,
     routes_read,
@@ -27,6 +28,7 @@ from tradingd.api.rate_limit import RateLimit
 from tradingd.api.websocket_hub import Hub
 from tradingd.auth import Auth
 from tradingd.control import Control
+from tradingd.market_views import MonthProfiles
 from tradingd.research_jobs import ResearchJobs
 from tradingd.version import VERSION
 
@@ -40,7 +42,7 @@ _ABOUT = (
 ROUTERS: Final = (
     routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
     routes_orders.router, routes_account.router, routes_grids.router, routes_agents.router, routes_settings.router,
-    routes_research.router, routes_metrics.router,
+    routes_research.router, routes_market.router, routes_metrics.router,
 )
 
 
@@ -64,6 +66,7 @@ def create_app(control: Control, auth: Auth) -> FastAPI:
     api = control.settings.api
     app.state.names = OwnNames(api.host, api.allowed_hosts)
     hub = app.state.hub = Hub(control)
+    app.state.profiles = MonthProfiles(control.settings.data_dir / "history", control.settings.venue, control.now)
     app.state.research = ResearchJobs(
         control.settings, lambda: control.status().session,
         lambda view: hub.publish("progress", {"event": "backtest", "backtest": view}),
