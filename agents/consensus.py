@@ -1,17 +1,20 @@
 """Many opinions become one: weighted consensus over the signals of one closed candle. Pure.
 
-The rules (all sums weighted, weight 0 = the alpha is switched off and not heard at all):
+The rules (all sums weighted, weight 0 = the alpha is switched off and not heard at all). Each bound is inclusive for
+the trade: at the threshold is enough, at the quorum is enough, and at half the winner's sum is a dispute. Numbers that
+differ by less than a billionth count as equal, so that bounds and ties hold whatever the rounding of the sums:
 
 1. *Answered* is every enabled alpha with a confidence above 0; a hold with a confidence is an answer, too.
    A signal whose numbers are not sane (NaN, confidence outside 0-1) is no answer.
 2. The side with the larger sum of weight x confidence wins. Nothing said, or a tie: hold.
 3. The winner's weight must be at least `quorum` of the weight that answered, else hold.
 4. Confidence is the weighted mean of the confidences on the winning side alone.
-5. If the runner-up's sum is at least half the winner's, the models disagree. The rule-based resolver lets
-   the winner pass only if its confidence is at least `threshold` + 0.1 *and* the leading alpha is at home in
-   the present regime (`REGIME_FIT`); else hold. Strangers to that table never win a dispute.
+5. If the runner-up's sum is at least half the winner's, the models disagree, and a resolver rules
+   (`agents.disputes`). Without one, or without its ruling, the winner passes only if its confidence is at least
+   `threshold` + 0.1 *and* the leading alpha is at home in the present regime (as the alpha itself says, else
+   `REGIME_FIT`); else hold. Who is at home nowhere never wins a dispute.
 
-Whether the confidence suffices for a trade (`threshold`) is the strategy's question, not this module's.
+Whether the confidence suffices for a trade is the strategy's question; `is_enough` answers it.
 """
 
 import math
@@ -19,22 +22,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from agents.disputes import EPSILON, REGIME_FIT, Dispute, Resolver, settle
 from bus.messages.council import Action, AlphaSignal, Regime, Vote
 
 DISPUTE_RATIO: Final = 0.5
-DISPUTE_MARGIN: Final = 0.1
-# Sums of a few products of numbers 0-1: differences below this are rounding, not opinion.
-_EPSILON: Final = 1e-9
-
-REGIME_FIT: Final[Mapping[str, tuple[Regime, ...]]] = {
-    "momentum": ("trending", "volatile"),
-    "mean_reversion": ("ranging", "calm"),
-    "structure": ("trending", "ranging"),
-    "volatility": ("volatile", "trending"),
-    "volume_profile": ("trending", "ranging", "volatile"),
-    "regime": ("trending", "ranging"),
-    "technical": ("trending", "ranging", "calm"),
-}
 _VERBS: Final[Mapping[Action, str]] = {"trail_buy": "buy", "trail_sell": "sell", "hold": "hold"}
 
 
@@ -53,48 +44,51 @@ class Consensus:
     reason: str
     is_disputed: bool = False
 
+    def is_enough(self, threshold: float) -> bool:
+        """A side won, and its confidence is at least `threshold`."""
+        return self.action != "hold" and self.confidence >= threshold - EPSILON
+
 
 def decide(
     signals: Sequence[AlphaSignal], *, threshold: float, quorum: float, regime: Regime = "unknown",
+    resolver: Resolver | None = None,
 ) -> Consensus:
     """The consensus of one candle's signals; each signal carries its alpha's present weight.
 
-    `threshold` and `quorum` are ratios 0-1. The result does not depend on the order of `signals`, except
-    that of `votes`; a second signal of the same alpha replaces its first.
+    `threshold` and `quorum` are ratios 0-1; `resolver` rules on disputes. The result does not depend on the order of
+    `signals`, except that of `votes`; a second signal of the same alpha replaces its first.
     """
     votes = _answers(signals)
     if not votes:
         return Consensus("hold", 0.0, (), "", "no model has an opinion")
     buy, sell = _side_sum(votes, "trail_buy"), _side_sum(votes, "trail_sell")
-    if max(buy, sell) <= _EPSILON:
+    if max(buy, sell) <= 0.0:
         holding = _names(votes, "hold")
         return Consensus("hold", 0.0, votes, "", f"all hold: {holding}" if holding else "no model is confident")
-    if abs(buy - sell) <= _EPSILON:
+    if abs(buy - sell) <= EPSILON * max(buy, sell):
         return Consensus("hold", 0.0, votes, "", f"a tie: {_camps(votes, 'trail_buy')}", is_disputed=True)
     action: Action = "trail_buy" if buy > sell else "trail_sell"
     winner, runner_up = max(buy, sell), min(buy, sell)
     weight = math.fsum(vote.weight for vote in votes if vote.action == action)
     share = weight / math.fsum(vote.weight for vote in votes)
     story = _camps(votes, action)
-    if share < quorum - _EPSILON:
+    if share < quorum - EPSILON:
         return Consensus("hold", 0.0, votes, "", f"{story}; only {share:.0%} of the weight, {quorum:.0%} is needed")
     confidence = min(1.0, winner / weight)
-    lead = min((v for v in votes if v.action == action), key=lambda v: (-v.weight * v.confidence, v.alpha)).alpha
-    is_disputed = runner_up >= DISPUTE_RATIO * winner - _EPSILON
+    lead = _camp(votes, action)[0].alpha
+    is_disputed = runner_up >= (DISPUTE_RATIO - EPSILON) * winner
     if is_disputed:
-        objection = _objection(confidence, lead, threshold, regime)
-        if objection:
-            return Consensus("hold", 0.0, votes, "", f"{story}; the dispute ends in hold: {objection}", True)
+        home = _home_of(lead, signals)
+        ruling = settle(Dispute(action, confidence, lead, home, threshold, regime, votes), resolver)
+        said = "" if ruling.by == "rules" else f" ({ruling.by})"
+        if not ruling.passes:
+            return Consensus("hold", 0.0, votes, "", f"{story}; the dispute ends in hold: {ruling.reason}{said}", True)
     return Consensus(action, confidence, votes, lead, story, is_disputed)
 
 
-def _objection(confidence: float, lead: str, threshold: float, regime: Regime) -> str:
-    """Why the winner of a dispute may not have its way; "" if it may."""
-    if confidence < threshold + DISPUTE_MARGIN - _EPSILON:
-        return f"{confidence:.2f} is below {threshold + DISPUTE_MARGIN:.2f}"
-    if regime not in REGIME_FIT.get(lead, ()):
-        return f"{lead} is not at home in a market that is {regime}"
-    return ""
+def _home_of(lead: str, signals: Sequence[AlphaSignal]) -> Sequence[Regime]:
+    said = next((signal.regimes for signal in signals if signal.alpha == lead and signal.regimes), ())
+    return said or REGIME_FIT.get(lead, ())
 
 
 def _answers(signals: Sequence[AlphaSignal]) -> tuple[Vote, ...]:
@@ -111,8 +105,10 @@ def _side_sum(votes: Sequence[Vote], action: Action) -> float:
 
 
 def _camp(votes: Sequence[Vote], action: Action) -> list[Vote]:
+    """Who is for it, the strongest first; equals (whatever the rounding) by name."""
     camp = [vote for vote in votes if vote.action == action]
-    return sorted(camp, key=lambda vote: (-vote.weight * vote.confidence, vote.alpha))
+    strongest = max((vote.weight * vote.confidence for vote in camp), default=0.0) or 1.0
+    return sorted(camp, key=lambda vote: (-round(vote.weight * vote.confidence / strongest, 9), vote.alpha))
 
 
 def _names(votes: Sequence[Vote], action: Action) -> str:

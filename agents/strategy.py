@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from agents.agent import AgentStatus, Emit
 from agents.consensus import Consensus, decide
+from agents.disputes import Resolver
 from agents.strategies.rule import DecisionRule, NoPlan, Plan, Situation
 from agents.strategies.rule_book import RuleBook, RuleWish, Standing, decide_with
 from agents.symbol_desk import SymbolDesk
@@ -23,6 +24,7 @@ from bus.messages.council import (
     ProposalApproved,
     ProposalExpired,
     ProposalVetoed,
+    ProposalWithheld,
     TradeProposed,
 )
 from bus.messages.header import Message
@@ -62,6 +64,8 @@ class CouncilConfig:
     kelly_memory_ns: int = 0
     """Round trips older than this no longer count for the Kelly cap (0 = all of the last 100 count): without
     forgetting, a losing streak would size every entry to nothing and no new round trip could ever lift it."""
+    records_holds: bool = True
+    """Decisions in which nobody wanted to act are told, too."""
     first_entry: bool = False
     """The first purchase of a symbol in this session follows `market.first_entry`, and the consensus from then on."""
 
@@ -73,7 +77,7 @@ class Strategy:
 
     def __init__(
         self, session: str, config: CouncilConfig, rule: DecisionRule, instruments: Sequence[Instrument],
-        restarts: int = 0, book: RuleBook | None = None,
+        restarts: int = 0, book: RuleBook | None = None, resolver: Resolver | None = None,
     ) -> None:
         """`book`: strategies of the library decide when to trade, the models have a veto; None = the models decide."""
         if not 0 < len(session) <= MAX_SESSION:
@@ -81,6 +85,7 @@ class Strategy:
         self._config = config
         self._rule = rule
         self._book = book
+        self._resolver = resolver
         self._desks = {instrument.symbol: SymbolDesk(instrument) for instrument in instruments}
         self._first_entries = {symbol: FirstEntry() for symbol in self._desks} if config.first_entry else {}
         self._id_stem = f"{session}-p" if restarts == 0 else f"{session}-r{restarts}p"
@@ -136,7 +141,8 @@ class Strategy:
         desk.last_candle_ns, desk.last_price = analysis.ts_open, analysis.close
         config = self._config
         consensus = decide(
-            analysis.signals, threshold=config.threshold, quorum=config.quorum, regime=analysis.regime
+            analysis.signals, threshold=config.threshold, quorum=config.quorum, regime=analysis.regime,
+            resolver=self._resolver,
         )
         now = message.header.ts
         wished = self._book.entry_wish(analysis.symbol, analysis.ts_open) if self._book is not None else None
@@ -144,13 +150,13 @@ class Strategy:
             consensus = decide_with(wished, consensus, config.threshold)
         else:
             consensus = self._with_first_entry(desk, analysis, consensus, now)
-        if consensus.action == "hold" or consensus.confidence < config.threshold:
-            return []
+        if not consensus.is_enough(config.threshold):
+            return self._withhold(analysis, consensus, "hold" if consensus.action == "hold" else "unsure", "")
         is_entry = consensus.action == "trail_buy"
         obstacle = self._obstacle_to_entry(desk, now) if is_entry else self._obstacle_to_exit(desk, now)
         if obstacle or self._portfolio is None:
             self._last = f"{analysis.symbol}: {consensus.reason}, but {obstacle}"
-            return []
+            return self._withhold(analysis, consensus, "blocked", obstacle)
         situation = Situation(
             now, desk.instrument, analysis, consensus, self._portfolio, desk.held, self._remembered_round_trips(now),
             wished,
@@ -158,10 +164,27 @@ class Strategy:
         plan = self._rule.plan_entry(situation) if is_entry else self._rule.plan_exit(situation)
         if isinstance(plan, NoPlan):
             self._last = f"{analysis.symbol}: {consensus.reason}, but {plan.reason}"
-            return []
+            return self._withhold(analysis, consensus, "no_plan", plan.reason)
         if self._book is not None and wished is not None:
             self._book.on_proposed(analysis.symbol, wished.choice)
         return [self._propose(desk, "buy" if is_entry else "sell", plan, consensus, now)]
+
+    def _withhold(
+        self, analysis: AnalysisCompleted, consensus: Consensus,
+        outcome: Literal["hold", "unsure", "blocked", "no_plan"], why: str,
+    ) -> list[Emit]:
+        """A decision that leads to nothing is a decision: it is told with all its votes."""
+        threshold = self._config.threshold
+        is_quiet = outcome == "hold" and not analysis.skipped and all(v.action == "hold" for v in consensus.votes)
+        if is_quiet and not self._config.records_holds:
+            return []
+        if outcome == "unsure":
+            why = f"{consensus.confidence:.3f} is below {threshold:.3f}"
+        return [Emit(ProposalWithheld(
+            analysis.symbol, analysis.interval, analysis.ts_open, analysis.close, analysis.regime, outcome,
+            consensus.action, consensus.confidence, threshold, consensus.lead_alpha,
+            f"{consensus.reason}; {why}" if why else consensus.reason, consensus.votes, analysis.skipped,
+        ))]
 
     def _on_candle(self, message: Message) -> list[Emit]:
         """Strategies of the library see every decision candle; a wish to leave is proposed at once."""

@@ -12,6 +12,7 @@ from tradingd import (
     cli_alerts,
     cli_backup,
     cli_control,
+    cli_council,
     cli_grid,
     cli_journal,
     cli_market,
@@ -179,6 +180,7 @@ def version() -> None:
 
 cli_view.register(app)
 cli_market.register(app)
+cli_council.register(app)
 cli_risk.register(app)
 cli_control.register(app)
 cli_orders.register(app)

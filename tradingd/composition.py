@@ -180,6 +180,7 @@ def make_agents(
         proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
         cooldown_ns=seconds_to_ns(council.cooldown_s),
         kelly_memory_ns=settings.strategy.kelly_memory_s * SECOND_NS,
+        records_holds=council.record_holds,
         first_entry=settings.strategy.first_entry == "on",
     )
     scanner_config = ScannerConfig(

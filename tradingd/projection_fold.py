@@ -21,6 +21,7 @@ from tradingd.read_model_views import plain
 RowKind = TypeVar("RowKind", bound=rows.Row)
 _ENGINE: Final = "engine"
 _DAY_S: Final = 86_400
+_SIDES: Final = {"trail_buy": "buy", "trail_sell": "sell", "hold": ""}
 _FEATURES: Final = {"atr_ratio": "volatility", "volume_ratio": "volume_ratio"}
 Numbered = tuple[int, Message]
 """A record's number and its message."""
@@ -289,11 +290,20 @@ class ProjectionFold:
         )
         analysis = self._analyses.get(message.header.cause)  # journalled just before, in the same append
         if analysis is not None:
-            row.timeframe, row.regime = analysis.interval, analysis.regime
+            row.timeframe, row.regime, row.skipped = analysis.interval, analysis.regime, plain(analysis.skipped)
             for each in analysis.features:
                 if each.name in _FEATURES:
                     setattr(row, _FEATURES[each.name], each.value)
         self._put(row)
+
+    def _on_withheld(self, _: int, message: Message, body: council.ProposalWithheld) -> None:
+        ts = message.header.ts
+        self._put(rows.DecisionRow(
+            message.id, message.header.source, "ProposalWithheld", ts, body.symbol, _SIDES[body.action],
+            body.outcome.upper(), "", body.reason, body.lead_alpha, body.interval, body.regime,
+            reference_price=body.close, confidence=body.confidence, votes=plain(body.votes),
+            skipped=plain(body.skipped), settled_ns=ts,
+        ))
 
     def _settle(self, message: Message, body: Any, outcome: str) -> rows.DecisionRow:
         row = self._find(rows.DecisionRow, body.proposal_id)
@@ -412,6 +422,7 @@ _HANDLERS: Final[dict[type, Any]] = {
     Candle: ProjectionFold._on_candle,
     council.AnalysisCompleted: ProjectionFold._on_analysis,
     council.TradeProposed: ProjectionFold._on_proposed,
+    council.ProposalWithheld: ProjectionFold._on_withheld,
     council.ProposalApproved: ProjectionFold._on_approved,
     council.ProposalVetoed: ProjectionFold._on_vetoed,
     council.ProposalExpired: ProjectionFold._on_proposal_expired,

@@ -4,7 +4,7 @@ Candles and analyses come many a second, so only the recent ones are kept; a pro
 rests on.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from bus.messages.council import (
     ProposalApproved,
     ProposalExpired,
     ProposalVetoed,
+    ProposalWithheld,
     TradeProposed,
 )
 from bus.messages.header import Message
@@ -20,6 +21,7 @@ from bus.messages.orders import SubmitOrder
 from market.ticks import Candle
 
 RECENT: Final = 500
+MOST_DECISIONS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -44,10 +46,13 @@ class CouncilFold:
         self._candles: OrderedDict[str, Message] = OrderedDict()
         self._candle_by_key: dict[tuple[str, str, int], str] = {}
         self._early: OrderedDict[str, Message] = OrderedDict()
+        self.decisions: deque[Message] = deque(maxlen=MOST_DECISIONS)
+        """Proposals, and what was decided without one; the newest last."""
         self.handlers: dict[type, Any] = {
             Candle: self._on_candle,
             AnalysisCompleted: self._on_analysis,
             TradeProposed: self._on_proposed,
+            ProposalWithheld: self._on_withheld,
             ProposalApproved: self._on_verdict,
             ProposalVetoed: self._on_verdict,
             ProposalExpired: self._on_verdict,
@@ -58,6 +63,11 @@ class CouncilFold:
         chain = self.chains.get(body.proposal_id)
         if chain is not None:
             chain.order_id = body.client_order_id
+
+    def analysis(self, message_id: str) -> AnalysisCompleted | None:
+        """A recent one."""
+        known = self._analyses.get(message_id)
+        return known.body if known is not None else None
 
     def _on_candle(self, message: Message, body: Candle) -> None:
         key = (body.symbol, body.interval, body.ts_open)
@@ -72,10 +82,14 @@ class CouncilFold:
         if len(self._analyses) > RECENT:
             self._analyses.popitem(last=False)
 
+    def _on_withheld(self, message: Message, _: ProposalWithheld) -> None:
+        self.decisions.append(message)
+
     def _on_proposed(self, message: Message, body: TradeProposed) -> None:
         if body.proposal_id in self.chains:
             return
         self.proposals += 1
+        self.decisions.append(message)
         analysis = self._analyses.get(message.header.cause)
         candle = None
         if analysis is not None:

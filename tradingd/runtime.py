@@ -45,7 +45,7 @@ Nothing that could end a stop or an order may come over a wire that others can w
 _JOURNALLED_FROM_AGENTS: Final = frozenset(
     {
         council.TradeProposed, council.ProposalApproved, council.ProposalVetoed, council.ProposalExpired,
-        council.MandateIssued, system.LimitBreached, system.AgentFailed, system.AgentStarted,
+        council.ProposalWithheld, council.MandateIssued, system.LimitBreached, system.AgentFailed, system.AgentStarted,
     }
 )
 _STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})

@@ -101,6 +101,7 @@ class CouncilSettings(_Section):
     proposal_ttl_s: float = Field(default=5, gt=0)
     cooldown_s: float = Field(default=10, ge=0)
     weights: dict[str, float] = Field(default_factory=dict)
+    record_holds: bool = True
     adapt_weights: bool = True
     plugin_weight: float = Field(default=0.5, ge=0, le=1)
     plugin_timeout_s: float = Field(default=5, gt=0, le=60)

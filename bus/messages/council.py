@@ -97,7 +97,7 @@ class AlphaSignal:
     urgency: Urgency
     reasoning: str
     regimes: tuple[Regime, ...] = ()
-    """Where the model says it is at home; empty: what `agents.consensus.REGIME_FIT` says of its name."""
+    """Where the model says it is at home; empty: what `agents.disputes.REGIME_FIT` says of its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +164,29 @@ class TradeProposed:
     order_expires: int
     reduce_only: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalWithheld:
+    """The council decided on a closed candle and proposed nothing.
+
+    `outcome`: hold (no side won), unsure (`confidence` below `threshold`), blocked (something forbids it now), no_plan
+    (the rule makes no trade of it). `action`, `confidence` and `lead_alpha` are the consensus's.
+    """
+
+    symbol: str
+    interval: str
+    ts_open: int
+    close: Decimal
+    regime: Regime
+    outcome: Literal["hold", "unsure", "blocked", "no_plan"]
+    action: Action
+    confidence: float
+    threshold: float
+    lead_alpha: str
+    reason: str
+    votes: tuple[Vote, ...]
+    skipped: tuple[AlphaSkipped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,9 @@ class RoundTripRow(Row):
 
 @dataclass(slots=True)
 class DecisionRow(Row):
-    """A proposal with its verdict, or another word of an agent. `outcome`: OPEN, APPROVED, VETOED, EXPIRED, SAID."""
+    """A decision of the council, or another word of an agent. `outcome` of a proposal: OPEN, APPROVED, VETOED, EXPIRED;
+    of a decision without one: HOLD, UNSURE, BLOCKED, NO_PLAN; else SAID. `skipped`: alphas that gave no opinion.
+    """
 
     TABLE = tables.AGENT_DECISIONS
     KEY = ("decision_id",)
@@ -194,6 +196,7 @@ class DecisionRow(Row):
     volatility: float | None = None
     volume_ratio: float | None = None
     votes: Any = None
+    skipped: Any = None
     checks: Any = None
     settled_ns: int = 0
 

@@ -113,8 +113,8 @@ AGENT_DECISIONS = Table(
     *_texts("agent kind symbol side outcome code reason lead_alpha timeframe regime"),
     *_columns(Exact, "quantity allowed_quantity reference_price"),
     *_columns(Float, "confidence volatility volume_ratio"),
-    Column("votes", Document), Column("checks", Document), *_times("made_ns settled_ns"),
-    Index(None, "account", "made_ns"),
+    Column("votes", Document), Column("skipped", Document), Column("checks", Document),
+    *_times("made_ns settled_ns"), Index(None, "account", "made_ns"),
 )
 
 AGENT_STATES = Table(

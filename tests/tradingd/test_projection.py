@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bus.ids import SessionId
+from bus.messages.council import ProposalWithheld
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised, DaemonStarted
@@ -22,6 +23,7 @@ from store.sql.tables import METADATA, PATTERNS
 from tests.orders.trading import BTC, ETH
 from tests.postgres_server import PostgresServer
 from tests.tradingd.live_runtime import Scene
+from tests.tradingd.test_decisions import story
 from tradingd import projection as projection_module
 from tradingd.message_journal import MessageJournal
 from tradingd.projection import ForeignStoreError, Projection
@@ -128,6 +130,40 @@ def test_the_tables_tell_what_the_account_did(tmp_path: Path, url: str, traded: 
     assert sum(row["profit"] for row in day) == sum(told)
     assert sum(row["trades"] for row in day) == sum(row["wins"] + row["losses"] + row["breakevens"] for row in day)
     projection.close()
+
+
+def test_each_decision_of_the_council_is_a_row_with_all_its_votes(
+    tmp_path: Path, url: str, traded: list[Message]
+) -> None:
+    projection = projection_of(written(tmp_path / "j.journal", traded), url)
+    projection.rebuild()
+    engine = open_engine(url)
+    table = METADATA.tables["agent_decisions"]
+    with engine.connect() as connection:
+        rows = {row["decision_id"]: row for row in connection.execute(select(table)).mappings()}
+    engine.dispose()
+    projection.close()
+    withheld = [message for message in traded if isinstance(message.body, ProposalWithheld)]
+    assert len(withheld) > 5
+    for message in withheld:
+        row, body = rows[message.id], message.body
+        assert (row["kind"], row["outcome"], row["symbol"]) == ("ProposalWithheld", body.outcome.upper(), body.symbol)
+        assert [(vote["alpha"], vote["weight"]) for vote in row["votes"]] == [(v.alpha, v.weight) for v in body.votes]
+        assert row["skipped"] == []
+
+
+def test_a_decision_says_who_was_skipped_whether_it_led_to_a_proposal_or_not(tmp_path: Path, url: str) -> None:
+    projection = projection_of(written(tmp_path / "j.journal", story()), url)
+    projection.rebuild()
+    engine = open_engine(url)
+    table = METADATA.tables["agent_decisions"]
+    with engine.connect() as connection:
+        rows = list(connection.execute(select(table).order_by(table.c.made_ns)).mappings())
+    engine.dispose()
+    projection.close()
+    assert [row["outcome"] for row in rows] == ["UNSURE", "VETOED"]
+    for row in rows:
+        assert [(each["alpha"], each["code"]) for each in row["skipped"]] == [("mine", "ALPHA_TIMEOUT")]
 
 
 def test_amounts_keep_every_digit(tmp_path: Path, url: str) -> None:

@@ -12,10 +12,11 @@ from tradingd.api.access import ControlOf, Operator, Viewer
 from tradingd.api.errors import ApiError, ErrorBody, json_response
 from tradingd.api.models import Responses
 from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView
-from tradingd.api.routes_read import ERRORS
+from tradingd.api.routes_read import ERRORS, symbol_of
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control
+from tradingd.decision_view import DecisionView, Outcome, decision_views
 from tradingd.profile import ProfileView, profile_view
 from tradingd.recent_events import EventView
 
@@ -55,6 +56,19 @@ async def set_weight(control: ControlOf, who: Operator, agent_id: Name, request:
     _weight_view(control, agent_id)
     await control.execute(WeightChanged(agent_id, request.weight, who.user), by=who.user)
     return json_response(_weight_view(control, agent_id))
+
+
+@router.get("/decisions", response_model=list[DecisionView], tags=["status"])
+async def decisions(
+    control: ControlOf, _: Viewer,
+    symbol: Annotated[str | None, Query(max_length=40)] = None,
+    outcome: Annotated[Outcome | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Response:
+    """What the council decided, with every vote, newest first: what led to nothing, too."""
+    wanted = symbol_of(control, symbol) if symbol else ""
+    council = control.read_model.council
+    return json_response(decision_views(council, symbol=wanted, outcome=outcome or "", limit=limit))
 
 
 @router.get("/debug/alphas", response_model=list[AlphaDebugView], tags=["debug"])

@@ -1,0 +1,123 @@
+"""The council's decisions for people: the proposals, and what was decided without one, with every vote."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bus.messages.council import (
+    AlphaSkipped,
+    AnalysisCompleted,
+    ProposalApproved,
+    ProposalVetoed,
+    ProposalWithheld,
+    TradeProposed,
+    Vote,
+)
+from bus.messages.header import Message
+from market.money import to_text
+from risk.codes import AGENT_TIMEOUT
+from tradingd.read_model_council import CouncilFold
+from tradingd.read_model_views import to_iso
+
+Outcome = Literal["proposed", "hold", "unsure", "blocked", "no_plan"]
+_ACTIONS: Final = {"buy": "trail_buy", "sell": "trail_sell"}
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionVoteView:
+    """How one alpha counted; `reasoning` is "" when it is no longer known."""
+
+    alpha: str
+    action: str
+    confidence: float
+    weight: float
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedView:
+    """An alpha that gave no opinion."""
+
+    alpha: str
+    weight: float
+    code: str
+    family: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """One decision on one closed candle. `outcome`: proposed, or hold (no side won), unsure (below the threshold),
+    blocked (something forbade it), no_plan (the rule made no trade of it). `verdict` is the risk officer's on a
+    proposal, `order_id` what came of it. `candle` is its opening time; "" and None: not known any more.
+    """
+
+    id: str
+    time: str
+    symbol: str
+    interval: str
+    candle: str | None
+    price: str
+    regime: str
+    outcome: Outcome
+    action: str
+    confidence: float
+    threshold: float | None
+    lead_alpha: str
+    reason: str
+    votes: tuple[DecisionVoteView, ...]
+    skipped: tuple[SkippedView, ...]
+    proposal_id: str
+    verdict: str
+    order_id: str
+
+
+def decision_views(
+    council: CouncilFold, *, symbol: str = "", outcome: str = "", limit: int = 100,
+) -> list[DecisionView]:
+    """Newest first; `symbol` and `outcome` "" for all."""
+    views: list[DecisionView] = []
+    for message in reversed(council.decisions):
+        if len(views) >= limit:
+            break
+        body = message.body
+        said = "proposed" if isinstance(body, TradeProposed) else body.outcome
+        if (symbol and body.symbol != symbol) or (outcome and said != outcome):
+            continue
+        views.append(_proposed(message, body, council) if said == "proposed" else _withheld(message, body, council))
+    return views
+
+
+def _withheld(message: Message, body: ProposalWithheld, council: CouncilFold) -> DecisionView:
+    known = council.analysis(message.header.cause)
+    return DecisionView(
+        message.id, to_iso(message.header.ts), body.symbol, body.interval, to_iso(body.ts_open), to_text(body.close),
+        body.regime, body.outcome, body.action, body.confidence, body.threshold, body.lead_alpha, body.reason,
+        tuple(_votes(body.votes, known)), tuple(_skipped(body.skipped)), "", "", "",
+    )
+
+
+def _proposed(message: Message, body: TradeProposed, council: CouncilFold) -> DecisionView:
+    chain = council.chains.get(body.proposal_id)
+    known: AnalysisCompleted | None = chain.analysis.body if chain is not None and chain.analysis is not None else None
+    verdict = chain.verdict.body if chain is not None and chain.verdict is not None else None
+    words = {ProposalApproved: "approved", ProposalVetoed: "vetoed", type(None): ""}
+    word = words.get(type(verdict), "expired")
+    return DecisionView(
+        message.id, to_iso(message.header.ts), body.symbol, known.interval if known else "",
+        to_iso(known.ts_open) if known else None, to_text(body.reference_price), known.regime if known else "",
+        "proposed", _ACTIONS[body.side], body.confidence, None, body.lead_alpha, body.reason,
+        tuple(_votes(body.votes, known)), tuple(_skipped(known.skipped if known else ())), body.proposal_id, word,
+        chain.order_id if chain is not None else "",
+    )
+
+
+def _votes(votes: Iterable[Vote], analysis: AnalysisCompleted | None) -> Iterator[DecisionVoteView]:
+    said = {signal.alpha: signal.reasoning for signal in analysis.signals} if analysis is not None else {}
+    for vote in votes:
+        yield DecisionVoteView(vote.alpha, vote.action, vote.confidence, vote.weight, said.get(vote.alpha, ""))
+
+
+def _skipped(skipped: Iterable[AlphaSkipped]) -> Iterator[SkippedView]:
+    for each in skipped:
+        yield SkippedView(each.alpha, each.weight, each.code, AGENT_TIMEOUT, each.reason)
