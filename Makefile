@@ -7,7 +7,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 ARGS ?=
 
-.PHONY: run test check faults sim kill-matrix mutants soak fuzz-gate bench fix requirements clean cover trailing-fuzz
+.PHONY: run test check faults sim kill-matrix mutants soak fuzz-gate strangers bench fix requirements clean cover trailing-fuzz
 
 run: $(RUN_STAMP)            ## paper trading on the practice market (ARGS="--port 8081" adds options)
 	@exec $(BIN)/tradingd run $(ARGS)
@@ -22,6 +22,9 @@ check: $(DEV_STAMP)          ## ruff, mypy --strict, import-linter
 
 faults: $(DEV_STAMP)         ## live sessions while the practice exchange misbehaves (SESSIONS=5 SEED=1)
 	@$(BIN)/python -u -m tests.e2e.fault_sessions --sessions $(or $(SESSIONS),5) --first $(or $(SEED),1)
+
+strangers: $(DEV_STAMP)      ## live sessions on exchanges that somebody else might have written (VENUE=coinbase ROUNDS=3 KILLS=1)
+	@$(BIN)/python -u -m tests.strangers.campaign --venue $(or $(VENUE),binance) --rounds $(or $(ROUNDS),1) $(if $(KILLS),--kills)
 
 fuzz-gate: $(DEV_STAMP)      ## a million random accounts and orders against the gate (PAIRS=10000 makes it fewer)
 	$(BIN)/python -m tests.risk.fuzz_gate --pairs $(or $(PAIRS),1000000)

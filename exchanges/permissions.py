@@ -13,27 +13,28 @@ _BINANCE_MOVES: Final = ("enableInternalTransfer", "permitsUniversalTransfer")
 
 @dataclass(frozen=True, slots=True)
 class KeyRights:
-    """`is_bound_to_address`: only listed addresses may use the key; None where the venue does not say."""
+    """`can_move_inside`: transfers among accounts of the same owner, which leave nothing for a thief."""
 
     can_read: bool
     can_trade: bool
     can_withdraw: bool
-    is_bound_to_address: bool | None = None
+    can_move_inside: bool = False
 
 
 def parse_coinbase_rights(body: object) -> KeyRights:
-    """`key_permissions` of Coinbase. Raises `ValueError`: a right that is not told plainly is not assumed away."""
-    return KeyRights(
-        _flag(body, "can_view"), _flag(body, "can_trade"), _flag(body, "can_transfer")
-    )
+    """`key_permissions` of Coinbase. Raises `ValueError` when it does not tell plainly whether money can leave.
+
+    Rights to read and trade that are not mentioned are found out by reading and trading.
+    """
+    withdraws = _flag(body, "can_transfer")
+    return KeyRights(_flag(body, "can_view", True), _flag(body, "can_trade", True), withdraws)
 
 
 def parse_binance_rights(body: object) -> KeyRights:
-    """`apiRestrictions` of Binance; transfers between accounts count as withdrawals. Raises `ValueError`."""
-    moves = _flag(body, "enableWithdrawals") or any(
-        isinstance(body, dict) and body.get(key) is True for key in _BINANCE_MOVES
-    )
-    return KeyRights(_flag(body, "enableReading"), _flag(body, _BINANCE_TRADES), moves, _flag(body, "ipRestrict"))
+    """`apiRestrictions` of Binance, likewise. Raises `ValueError`."""
+    withdraws = _flag(body, "enableWithdrawals")
+    moves = any(_flag(body, key, False) for key in _BINANCE_MOVES)
+    return KeyRights(_flag(body, "enableReading", True), _flag(body, _BINANCE_TRADES, True), withdraws, moves)
 
 
 async def ask_coinbase_rights(rest: CoinbaseRest) -> KeyRights | None:
@@ -97,6 +98,8 @@ async def examine_key(
         return f"{venue}: the venue does not tell what our key may do: nobody checked that it cannot withdraw{said}"
     if rights.can_withdraw:
         return f"{venue}: our key may move money out of the account, which allow_withdrawal_key permits"
+    if rights.can_move_inside:
+        return f"{venue}: our key may move money to other accounts of its owner, which trading does not need"
     return ""
 
 
@@ -115,8 +118,8 @@ def _read(answer: Any, what: str, parse: Any) -> KeyRights | None:
     return rights
 
 
-def _flag(body: object, key: str) -> bool:
-    value = body.get(key) if isinstance(body, dict) else None
+def _flag(body: object, key: str, default: bool | None = None) -> bool:
+    value = body.get(key, default) if isinstance(body, dict) else None
     if type(value) is not bool:
         raise ValueError(f"{key} is {str(value)[:40]!r}, not true or false")
     return value

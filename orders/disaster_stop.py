@@ -38,10 +38,10 @@ GROWTH_PAUSE_NS: Final = 2 * SECOND_NS
 
 RAISE_PAUSE_NS: Final = 60 * SECOND_NS
 
-JUMPED_NS: Final = 5 * SECOND_NS
+JUMPED_NS: Final = 3 * SECOND_NS
 """A stop whose price was passed so long ago and that is still not executed is taken back and sold at market (F30)."""
 
-FIRST_PAUSE_NS: Final = 5 * SECOND_NS
+FIRST_PAUSE_NS: Final = 2 * SECOND_NS
 LONGEST_PAUSE_NS: Final = 300 * SECOND_NS
 """Between tries after the venue refused or ended a stop of its own accord."""
 

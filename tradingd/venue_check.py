@@ -15,7 +15,7 @@ from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
 from exchanges.binance.rest import VenueError
-from exchanges.venue import FeedDown, FeedItem
+from exchanges.venue import FeedDown, FeedItem, FeedUp
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
@@ -41,7 +41,7 @@ STREAM_S: Final = 15.0
 ANSWER_S: Final = 20.0
 CLOCK_OFF_MS: Final = 1_000
 CLOCK_WRONG_MS: Final = 5_000
-_FAR: Final = Decimal("0.7")
+_FAR: Final = Decimal("0.8")
 """The trial order's price, of the best bid: far enough never to be filled, near enough for the venues' own collars."""
 _MARKET: Final = (QuoteTick, TradeTick, BookSnapshot, FeedAlive)
 _ID_STEM: Final = "check-"  # not our mark: a daemon on the same account must not take it for its own
@@ -135,15 +135,17 @@ class VenueCheck:
     async def _listen(self, feed: MarketFeed, instruments: Sequence[Instrument]) -> None:
         """One connection, until something of the market came over it."""
         heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        last_down = ""
+        last_down, is_up = "", False
 
         def sink(item: FeedItem) -> None:
-            nonlocal last_down
+            nonlocal last_down, is_up
             if isinstance(item, QuoteTick):
                 self._quotes[item.symbol] = item
             if isinstance(item, FeedDown):
-                last_down = item.reason
-            elif isinstance(item, _MARKET) and not heard.done():
+                last_down, is_up = item.reason, False
+            elif isinstance(item, FeedUp):
+                is_up = True
+            elif is_up and isinstance(item, _MARKET) and not heard.done():  # what is polled while it is down is REST's
                 heard.set_result(type(item).__name__)
 
         running = asyncio.create_task(feed.run(instruments, sink))
@@ -155,7 +157,7 @@ class VenueCheck:
                 self._say("stream", "ok", f"subscribed and heard the market ({feed.counters.frames} frames)")
             else:
                 why = last_down or feed.counters.last_problem or "connected, but no frame of the market came"
-                self._say("stream", "fail", f"nothing within {STREAM_S:g} s: {why}")
+                self._say("stream", "fail", f"nothing within {STREAM_S:g} s: {why}. Check venues.{feed.name}.ws_url.")
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
@@ -241,9 +243,12 @@ class VenueCheck:
 
     async def _trial(self, venue: LiveVenue, instruments: Sequence[Instrument]) -> None:
         quote_currency = self.settings.account.quote
-        able = [each for each in instruments if each.symbol in self._quotes and each.quote == quote_currency]
+        able = [
+            each for each in instruments
+            if each.symbol in self._quotes and each.quote == quote_currency and each.is_trading
+        ]
         if not able:
-            self._say("trial order", "fail", f"no symbol in {quote_currency} has a price to place it by")
+            self._say("trial order", "fail", f"no symbol in {quote_currency} trades and has a price to place it by")
             return
         instrument, quote = able[0], self._quotes[able[0].symbol]
         order = _far_order(instrument, quote, self._clock.now())

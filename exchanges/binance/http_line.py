@@ -138,15 +138,15 @@ class HttpLine:
         self._busy: set[_Line] = set()
         self._tails: dict[tuple[tuple[str, str], ...], bytes] = {}
 
-    async def request(self, method: str, target: str, headers: dict[str, str]) -> LineAnswer:
-        """One request without a body, sent once; raises `LineError` when no whole answer comes in time."""
-        data = self._bytes(method, target, headers)
+    async def request(self, method: str, target: str, headers: dict[str, str], body: str = "") -> LineAnswer:
+        """One request (`body` is plain ASCII), sent once; raises `LineError` when no whole answer comes in time."""
+        data = self._bytes(method, target, headers, body)
         line = self._take() or await self._connect()
         return await self.answer(line, line.send(data))
 
-    def send_now(self, method: str, target: str, headers: dict[str, str]) -> "SentRequest | None":
+    def send_now(self, method: str, target: str, headers: dict[str, str], body: str = "") -> "SentRequest | None":
         """As `request`, but written before it returns, on a connection that is open; None when there is none."""
-        data = self._bytes(method, target, headers)
+        data = self._bytes(method, target, headers, body)
         line = self._take()
         if line is None:
             return None
@@ -173,21 +173,22 @@ class HttpLine:
             line.close()
         return answer
 
-    def _bytes(self, method: str, target: str, headers: dict[str, str]) -> bytes:
+    def _bytes(self, method: str, target: str, headers: dict[str, str], body: str) -> bytes:
         of_headers = tuple(headers.items())
-        tail = self._tails.get(of_headers) or self._new_tail(of_headers)
+        tail = (None if body else self._tails.get(of_headers)) or self._new_tail(of_headers, body)
         begin = f"{method} {self._prefix}{target}"
         if not (begin.isascii() and begin.isprintable()):
             raise ValueError(_ODD_REQUEST)  # nobody adds a header of his own
         return begin.encode() + tail
 
-    def _new_tail(self, headers: tuple[tuple[str, str], ...]) -> bytes:
-        """All behind the target; the same headers are sent again and again, so it is kept."""
-        lines = [f"{name}: {value}" for name, value in (("Host", self._netloc), *headers, ("Content-Length", "0"))]
-        if not all(line.isascii() and line.isprintable() for line in lines):
+    def _new_tail(self, headers: tuple[tuple[str, str], ...], body: str) -> bytes:
+        """All behind the target; the same headers are sent again and again, so one without a body is kept."""
+        every = (("Host", self._netloc), *headers, ("Content-Length", str(len(body))))
+        lines = [f"{name}: {value}" for name, value in every]
+        if not all(line.isascii() and line.isprintable() for line in (*lines, body)):
             raise ValueError(_ODD_REQUEST)
-        tail = "\r\n".join((" HTTP/1.1", *lines, "", "")).encode()
-        if len(self._tails) < _MOST_TAILS:
+        tail = "\r\n".join((" HTTP/1.1", *lines, "", body)).encode()
+        if not body and len(self._tails) < _MOST_TAILS:
             self._tails[headers] = tail
         return tail
 

@@ -2,7 +2,8 @@
 
 A new order is posted exactly once. Whether it exists after a timeout, a broken connection or a 5xx only
 the venue knows: the report is "unknown", and the engine asks (`query`) until it has the venue's word.
-The one repetition is after -1021 (our clock was off), which the venue refuses before it looks at the order.
+The one repetition is after what the venue refuses before it looks at the order: -1021 (our clock was off), and
+parameters that it did not find where they were (`RestClient.wants_form`).
 
 While the venue wants no requests (429, 418) an entry is refused here and an exit waits until it may be sent: an exit
 that is refused would only be given again. Nothing is said of an order to be absent while its own request is under way,
@@ -260,6 +261,7 @@ class BinanceVenue:
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
             if answer.code == TIMESTAMP_REFUSED:
                 await self._rest.synchronise_clock()
+            if answer.code == TIMESTAMP_REFUSED or self._rest.wants_form(answer):
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
         except TransportError as error:
             self._tell(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error)))
@@ -448,7 +450,7 @@ class BinanceVenue:
             return answer.body
         self._watch_account(answer)
         raise VenueError(
-            f"{self.name}: {what}: HTTP {answer.status} {answer.code} {answer.message}. "
+            f"{self.name}: {what}: HTTP {answer.status} {answer.code} {answer.message.rstrip('.')}. "
             "Check the keys and their rights."
         )
 

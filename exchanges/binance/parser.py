@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from bus.messages.orders import ExecutionReport
-from exchanges.binance.user_events import UserEventError, parse_user_event
+from exchanges.binance.user_events import ACCOUNT_EVENTS, StreamEndedError, UserEventError, parse_user_event
 from market.money import ZERO, MoneyError, parse_decimal
 from market.ticks import BookDelta, QuoteTick, TradeTick
 
@@ -25,11 +25,13 @@ MAX_FRAME_BYTES: Final = 5_000_000
 MAX_LEVELS: Final = 20_000
 MS_NS: Final = 1_000_000
 ABSURD: Final = Decimal(10) ** 15
+NOT_FOR_US: Final = frozenset({"unknown_event", "unknown_symbol"})
+"""Refused and counted, but no sign that a connection is spoilt: a venue may say more than it was asked for."""
 _EARLIEST_MS: Final = 1_230_768_000_000  # 2009: there was nothing to trade before
 _LATEST_MS: Final = 4_102_444_800_000  # 2100
 _MAX_SEQUENCE: Final = 2**63
 _ALIVE_EVENTS: Final = frozenset(
-    {"kline", "24hrTicker", "24hrMiniTicker", "avgPrice", "1hTicker", "4hTicker", "1dTicker", "serverShutdown"}
+    {"kline", "24hrTicker", "24hrMiniTicker", "avgPrice", "1hTicker", "4hTicker", "1dTicker"}
 )
 
 
@@ -165,7 +167,9 @@ class FrameParser:
             return ClockFrame(_recorded_ns(data["N"]))
         if event == "practiceEnd":
             return EndFrame(_recorded_ns(data["N"]))
-        raise FrameError("unknown_shape", f"event {str(event)[:40]!r}")
+        if event in ACCOUNT_EVENTS:  # without the envelope that the websocket API puts around it
+            return _account(data, self._symbols)
+        raise FrameError("unknown_event", f"event {str(event)[:40]!r}")
 
     def _symbol(self, data: dict[str, Any]) -> str:
         symbol = self._symbols.get(data["s"])
@@ -233,11 +237,10 @@ def parse_levels(levels: object) -> tuple[tuple[Decimal, Decimal], ...]:
 def _parse_control(data: dict[str, Any], symbols: Mapping[str, str]) -> Frame:
     """Answers to our requests, errors, and the user stream's envelopes."""
     if "event" in data:
-        try:
-            return UserFrame(parse_user_event(data["event"], symbols))
-        except UserEventError as error:
-            raise FrameError("unknown_shape", str(error)) from None
+        return _account(data["event"], symbols)
     request_id = data.get("id")
+    if type(request_id) is str and request_id.isdecimal() and len(request_id) < 19:  # echoed as text
+        request_id = int(request_id)
     if request_id is not None and type(request_id) is not int:
         raise FrameError("unknown_shape", f"id {str(request_id)[:40]!r}")
     problem = data.get("error", data if "code" in data and "msg" in data else None)
@@ -245,9 +248,18 @@ def _parse_control(data: dict[str, Any], symbols: Mapping[str, str]) -> Frame:
         if type(problem) is not dict:
             raise FrameError("unknown_shape", "error is not an object")
         return AnswerFrame(request_id, f"{problem.get('code')}: {str(problem.get('msg'))[:200]}")
-    if "id" in data and ("result" in data or "status" in data):
+    if "result" in data or ("id" in data and "status" in data):
         return AnswerFrame(request_id, "")
     raise FrameError("unknown_shape", f"keys {sorted(map(str, data))[:10]}")
+
+
+def _account(event: object, symbols: Mapping[str, str]) -> UserFrame:
+    try:
+        return UserFrame(parse_user_event(event, symbols))
+    except StreamEndedError as error:
+        raise FrameError("ended", str(error)) from None
+    except UserEventError as error:
+        raise FrameError("unknown_shape", str(error)) from None
 
 
 def _event_ns(value: object) -> int:

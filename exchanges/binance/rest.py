@@ -26,6 +26,9 @@ LONGEST_PAUSE_S: Final = 60.0
 """A Retry-After beyond this is not waited for: the caller is told instead."""
 RECEIVE_WINDOW_MS: Final = 5_000
 TIMESTAMP_REFUSED: Final = -1021
+_UNREAD: Final = frozenset({-1102, -1022})
+"""MANDATORY_PARAM_EMPTY_OR_MALFORMED, INVALID_SIGNATURE: what a server says that does not read a POST's address."""
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _WEIGHT_PER_S: Final = 80.0  # of the 6,000 a minute that the venue grants an address
 _WEIGHT_BURST: Final = 1_000.0
 _RETRIED_STATUS: Final = frozenset({418, 429, 500, 502, 503, 504})
@@ -108,6 +111,8 @@ class RestClient:
             raise VenueError(f"rest_url {error}: write https://host in [venues] of config.toml.") from error
         self._pacer: WeightPacer | None = None
         self._banned_until = 0.0
+        self._posts_form = False
+        self._has_posted = False
         self.clock_offset_ns = 0
 
     @property
@@ -166,7 +171,8 @@ class RestClient:
         target = f"{path}?{text}" if text else path
         try:
             if method == "POST":
-                return self._from_line(await self._line.request(method, target, headers))
+                target, headers, body = self._posted(path, text)
+                return self._from_line(await self._line.request(method, target, headers, body))
             answer = await self._in_session(method, target, headers)
         except (aiohttp.ClientError, LineError, TimeoutError, OSError) as error:
             raise _lost(method, path, error) from error
@@ -177,7 +183,24 @@ class RestClient:
 
         Raises `ValueError` before anything is sent. `answer_to` waits for the answer.
         """
-        return self._line.send_now("POST", f"{path}?{self.sign(parameters)}", {"X-MBX-APIKEY": self._api_key})
+        target, headers, body = self._posted(path, self.sign(parameters))
+        return self._line.send_now("POST", target, headers, body)
+
+    def _posted(self, path: str, text: str) -> tuple[str, dict[str, str], str]:
+        """Target, headers and body of a POST."""
+        key = {"X-MBX-APIKEY": self._api_key}
+        return (path, {**key, **_FORM}, text) if self._posts_form else (f"{path}?{text}", key, "")
+
+    def wants_form(self, answer: Answer) -> bool:
+        """Whether a POST that was so refused should come again as a form; from then on all of them do.
+
+        Binance reads both, but one that speaks its protocol may read the body only. Asked of the first order alone.
+        """
+        is_first, self._has_posted = not self._has_posted, True
+        if not is_first or self._posts_form or answer.code not in _UNREAD:
+            return False
+        self._posts_form = True
+        return True
 
     async def answer_to(self, sent: SentRequest, path: str) -> Answer:
         """The answer to what `post_now` sent; raises `TransportError` as `once` does."""

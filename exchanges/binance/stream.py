@@ -6,11 +6,8 @@ are fetched beside it and joined between two frames. A second task watches for s
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import Final
-from urllib.parse import urlsplit
 
-import orjson
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bus.clock import Clock
@@ -19,8 +16,8 @@ from exchanges.binance.market_client import MarketClient
 from exchanges.binance.market_state import FeedCounters, MarketState
 from exchanges.binance.parser import (
     MAX_FRAME_BYTES,
+    NOT_FOR_US,
     AliveFrame,
-    AnswerFrame,
     ClockFrame,
     EndFrame,
     Frame,
@@ -30,15 +27,13 @@ from exchanges.binance.parser import (
     TradeFrame,
 )
 from exchanges.binance.rest import VenueError
+from exchanges.binance.subscription import StreamLostError, Subscription, close_text
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
 from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, TradeTick
 
 MAX_STREAMS: Final = 1024  # per connection, by the venue's rules
-SUBSCRIBE_CHUNK: Final = 100
-SUBSCRIBE_PAUSE_S: Final = 0.25  # the venue allows five messages a second
-ANSWER_TIMEOUT_S: Final = 10.0
 WATCH_EVERY_S: Final = 0.5
 QUIET_AFTER: Final = 6  # looks without a frame (3 s): ask over REST whether the market is quiet
 MUTE_AFTER: Final = 10  # looks without a frame (5 s): nothing explains the silence
@@ -48,10 +43,6 @@ BACKFILL_TIMEOUT_S: Final = 5.0
 POLL_EVERY_S: Final = 30.0
 """How often best prices are asked over REST while the stream is away."""
 PING_EVERY_S: Final = 20.0
-
-
-class StreamLostError(Exception):
-    """The connection is of no use any more; the text says why."""
 
 
 class BinanceFeed:
@@ -70,7 +61,7 @@ class BinanceFeed:
         self.name = name
         self._on_frame = on_frame
         self.counters = FeedCounters()
-        self._ws_url = ws_url if urlsplit(ws_url).path.strip("/") else ws_url.rstrip("/") + "/stream"
+        self._ws_url = ws_url
         self._clock = clock
         self._jitter = jitter
         self._is_replay = is_replay
@@ -85,7 +76,6 @@ class BinanceFeed:
         self._fetches: dict[str, asyncio.Task[BookSnapshot | None]] = {}
         self._fetch_backoff: dict[str, Backoff] = {}
         self._fetch_not_before: dict[str, float] = {}
-        self._request_ids = count(1)
         self._replay_ts = 0
         self._is_up = False
         self._refused_in_a_row = 0
@@ -113,17 +103,20 @@ class BinanceFeed:
 
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled, or until a replay is over. What the sink raises comes out here."""
-        streams = self._streams(instruments)
+        subscription = Subscription(self._ws_url, self._streams(instruments), is_whole=self._is_replay)
         self._instruments_by_symbol = {each.symbol: each for each in instruments}
         self._parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self._state = MarketState(instruments, self.counters)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
         has_connected = False
         while True:
+            frames = self.counters.frames
             try:
-                await self._connect_and_stream(streams, sink, backoff, is_again=has_connected)
+                await self._connect_and_stream(subscription, sink, backoff, is_again=has_connected)
                 return
             except StreamLostError as error:
+                if self._is_up and self.counters.frames == frames:
+                    subscription.on_fruitless()
                 self.counters.last_problem = str(error)
                 has_connected = has_connected or self._is_up
                 await self._on_lost(str(error), sink)
@@ -163,14 +156,14 @@ class BinanceFeed:
         return self._clock.now()
 
     async def _connect_and_stream(
-        self, streams: Sequence[str], sink: FeedSink, backoff: Backoff, *, is_again: bool
+        self, subscription: Subscription, sink: FeedSink, backoff: Backoff, *, is_again: bool
     ) -> None:
-        socket = await self._connect()
+        socket = await self._connect(subscription.url)
         watchdog: asyncio.Task[None] | None = None
         try:
             if self._is_replay:
                 await self._fetch_replay_snapshots()
-            early = await self._subscribe(socket, streams)
+            early = await subscription.ask(socket, self._parser, self._now)
             if not self._is_replay:
                 if is_again:
                     await self._backfill(sink)
@@ -188,57 +181,13 @@ class BinanceFeed:
             self._fetches.clear()
             await socket.close()
 
-    async def _connect(self) -> FrameSocket:
+    async def _connect(self, url: str) -> FrameSocket:
         try:
             return await open_socket(
-                self._ws_url, max_size=MAX_FRAME_BYTES, ping_interval_s=None if self._is_replay else PING_EVERY_S,
+                url, max_size=MAX_FRAME_BYTES, ping_interval_s=None if self._is_replay else PING_EVERY_S,
             )
         except (OSError, WebSocketException, TimeoutError) as error:
-            raise StreamLostError(f"cannot connect to {self._ws_url}: {error or type(error).__name__}") from error
-
-    async def _subscribe(self, socket: FrameSocket, streams: Sequence[str]) -> list[tuple[bytes, int]]:
-        """Ask for the streams and wait for every answer; returns the frames that came before the last one."""
-        # A replay begins with the first message, so that one must name everything.
-        size = len(streams) if self._is_replay else SUBSCRIBE_CHUNK
-        waiting: set[int] = set()
-        early: list[tuple[bytes, int]] = []
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S + SUBSCRIBE_PAUSE_S * len(streams) / size):
-                for start in range(0, len(streams), size):
-                    if start:
-                        await asyncio.sleep(SUBSCRIBE_PAUSE_S)
-                    request_id = next(self._request_ids)
-                    waiting.add(request_id)
-                    await socket.send(orjson.dumps({
-                        "method": "SUBSCRIBE", "params": streams[start : start + size], "id": request_id,
-                    }).decode())
-                while waiting:
-                    raw, ts_init = await self._receive(socket), self._now()
-                    answer = self._answer(raw, ts_init)
-                    if answer is None:
-                        early.append((raw, ts_init))
-                    elif answer.error:
-                        raise StreamLostError(f"subscription refused: {answer.error}")
-                    elif answer.request_id is not None:
-                        waiting.discard(answer.request_id)
-        except TimeoutError:
-            raise StreamLostError(f"no answer to {len(waiting)} subscriptions") from None
-        except ConnectionClosed as error:
-            raise StreamLostError(_close_text(error)) from error
-        return early
-
-    def _answer(self, raw: bytes, ts_init: int) -> AnswerFrame | None:
-        try:
-            frame = self._parser.parse_frame(raw, ts_init)
-        except FrameError:
-            return None  # refused and counted when its turn comes
-        return frame if isinstance(frame, AnswerFrame) else None
-
-    async def _receive(self, socket: FrameSocket) -> bytes:
-        try:
-            return await socket.receive()
-        except ConnectionClosed as error:
-            raise self._lost(error) from error
+            raise StreamLostError(f"cannot connect to {url}: {error or type(error).__name__}") from error
 
     async def _read(self, socket: FrameSocket, sink: FeedSink) -> None:
         on_raw, clock, is_live = self._on_raw, self._clock, not self._is_replay
@@ -257,7 +206,7 @@ class BinanceFeed:
     def _lost(self, error: ConnectionClosed) -> StreamLostError:
         if error.sent is not None and error.sent.code == 1009:
             self.counters.refuse("too_large")
-        return StreamLostError(self._silence or _close_text(error))
+        return StreamLostError(self._silence or close_text(error))
 
     def _on_raw(self, raw: bytes, ts_init: int, sink: FeedSink) -> bool:
         """Parse one frame and give what it says to the sink; true when a replay is over."""
@@ -311,9 +260,12 @@ class BinanceFeed:
         sink(FeedUp(self.name, self._clock.now()))
 
     def _on_refused(self, error: FrameError, ts_init: int, sink: FeedSink) -> None:
+        if error.reason == "ended":
+            raise StreamLostError(str(error))
         self.counters.refuse(error.reason)
         self.counters.last_problem = str(error)
-        self._refused_in_a_row += 1
+        if error.reason not in NOT_FOR_US:
+            self._refused_in_a_row += 1
         if error.symbol:  # a book event that cannot be believed leaves a hole in the book
             for item in self._state.by_symbol[error.symbol].depth.invalidate(str(error), ts_init):
                 sink(item)
@@ -441,10 +393,3 @@ async def _cancel(*tasks: "asyncio.Task[None] | asyncio.Task[BookSnapshot | None
     for outcome in await asyncio.gather(*live, return_exceptions=True):
         if isinstance(outcome, Exception):
             raise outcome
-
-
-def _close_text(error: ConnectionClosed) -> str:
-    received = error.rcvd
-    if received is None:
-        return "the connection broke"
-    return f"closed by the venue: {received.code} {received.reason[:100]}".rstrip()

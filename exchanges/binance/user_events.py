@@ -9,8 +9,14 @@ from market.money import ZERO, MoneyError, parse_decimal
 
 _MS_NS: Final = 1_000_000
 _NO_CHANGE: Final = frozenset({
-    "outboundAccountPosition", "balanceUpdate", "listStatus", "externalLockUpdate", "eventStreamTerminated",
+    "outboundAccountPosition", "balanceUpdate", "listStatus", "externalLockUpdate",
 })
+_LAST_WORDS: Final[Mapping[str, str]] = {
+    "eventStreamTerminated": "the venue ended the subscription",
+    "serverShutdown": "the venue announced that it closes the connection",
+    "listenKeyExpired": "the venue ended the subscription",
+}
+ACCOUNT_EVENTS: Final = frozenset({"executionReport", *_NO_CHANGE, *_LAST_WORDS})
 _EXEC_TYPES: Final[Mapping[str, ExecType]] = {
     "NEW": "accepted",
     "CANCELED": "cancelled",
@@ -25,8 +31,14 @@ class UserEventError(ValueError):
     """An account event without the documented shape."""
 
 
+class StreamEndedError(UserEventError):
+    """The venue's own word that nothing more will come on this stream."""
+
+
 def parse_user_event(event: object, symbols: Mapping[str, str]) -> tuple[ExecutionReport, ...]:
     """Reports of one event, none where it says nothing of an order; raises `UserEventError`.
+
+    `StreamEndedError` when the venue says that this was the last one.
 
     `symbols` maps wire names to the product's; an order of a symbol that is not traded here gives none.
     """
@@ -35,6 +47,8 @@ def parse_user_event(event: object, symbols: Mapping[str, str]) -> tuple[Executi
     kind = event.get("e")
     if kind in _NO_CHANGE:
         return ()
+    if kind in _LAST_WORDS:
+        raise StreamEndedError(_LAST_WORDS[str(kind)])
     if kind != "executionReport":
         raise UserEventError(f"event {str(kind)[:40]!r}")
     try:

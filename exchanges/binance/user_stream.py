@@ -106,6 +106,8 @@ class UserStream:
         try:
             frame = self._parser.parse_frame(raw, self._clock.now())
         except FrameError as error:
+            if error.reason == "ended":
+                raise UserStreamError(str(error)) from None
             # A fill may hide in it: only a new subscription, with its REST queries, brings certainty back.
             self.refused += 1
             raise UserStreamError(f"a frame was refused: {error}") from error

@@ -68,6 +68,12 @@ class MarketClient:
             await signed.close()
         if answer.status == 404:
             return DEFAULT_MAKER_FEE, DEFAULT_TAKER_FEE  # the dearest: an estimate that errs so costs nothing
+        if answer.status in (401, 403):
+            raise VenueError(
+                f"{self._name}: the venue refuses our key (HTTP {answer.status} {answer.message.strip()}) where the "
+                f"account's fees are asked for. Check TRADINGD__VENUES__{self._name.upper()}__API_KEY and __API_SECRET "
+                "and the key's rights, or trade on paper without them."
+            )
         return self._checked("transaction_summary", answer, parse_fees)
 
     async def candles(self, instrument: Instrument, interval: str, limit: int) -> list[Candle]:

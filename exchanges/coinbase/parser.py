@@ -116,7 +116,7 @@ class MarketParser:
                 elif channel == "ticker":
                     found += self._quotes(event, envelope.ts_event, ts_init)
                 elif channel not in _QUIET_CHANNELS:
-                    raise FrameError("unknown_shape", f"channel {channel[:40]!r}")
+                    raise FrameError("unknown_event", f"channel {channel[:40]!r}")
         except (KeyError, TypeError, AttributeError) as error:
             raise FrameError(
                 "unknown_shape", f"{channel}: {type(error).__name__} {str(error)[:100]}", self._book_symbol(envelope)

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from bus.clock import Clock
 from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters
-from exchanges.binance.parser import FrameError
+from exchanges.binance.parser import NOT_FOR_US, FrameError
 from exchanges.binance.rest import VenueError
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.market_client import MarketClient
@@ -287,7 +287,8 @@ class CoinbaseFeed:
     def _on_refused(self, error: FrameError, envelope: Envelope | None, ts_init: int, sink: FeedSink) -> None:
         self.counters.refuse(error.reason)
         self.counters.last_problem = str(error)
-        self._refused_in_a_row += 1
+        if error.reason not in NOT_FOR_US:
+            self._refused_in_a_row += 1
         if envelope is not None and envelope.channel == "l2_data":  # it leaves a hole in the books it spoke of
             reason = str(error)
             lost = (

@@ -6,6 +6,7 @@ from exchanges.binance.rest import RestClient, VenueError
 from exchanges.permissions import (
     KeyRights,
     ask_binance_rights,
+    examine_key,
     parse_binance_rights,
     parse_coinbase_rights,
     why_not_live,
@@ -23,16 +24,13 @@ SOUND = KeyRights(can_read=True, can_trade=True, can_withdraw=False)
 def test_a_key_that_may_only_read_and_trade_goes_live():
     assert parse_coinbase_rights(COINBASE) == SOUND
     assert why_not_live("coinbase", SOUND, allow_withdrawals=False, is_loopback=False) == ""
-    rights = parse_binance_rights(BINANCE)
-    assert (rights.can_withdraw, rights.is_bound_to_address) == (False, True)
-    assert why_not_live("binance", rights, allow_withdrawals=False, is_loopback=False) == ""
+    assert parse_binance_rights(BINANCE) == SOUND
 
 
 @pytest.mark.parametrize("rights", [
     parse_coinbase_rights({**COINBASE, "can_transfer": True}),
     parse_binance_rights({**BINANCE, "enableWithdrawals": True}),
-    parse_binance_rights({**BINANCE, "permitsUniversalTransfer": True}),
-    parse_binance_rights({**BINANCE, "enableInternalTransfer": True}),
+    parse_coinbase_rights({"can_transfer": True}), parse_binance_rights({"enableWithdrawals": True}),
 ])
 def test_a_key_that_can_move_money_out_is_refused_unless_that_is_wanted(rights: KeyRights):
     reason = why_not_live("coinbase", rights, allow_withdrawals=False, is_loopback=True)
@@ -41,12 +39,22 @@ def test_a_key_that_can_move_money_out_is_refused_unless_that_is_wanted(rights: 
     assert why_not_live("coinbase", rights, allow_withdrawals=True, is_loopback=False) == ""
 
 
+@pytest.mark.parametrize("right", ["permitsUniversalTransfer", "enableInternalTransfer"])
+async def test_a_key_that_moves_money_among_its_owners_accounts_goes_live_and_that_is_told(right: str):
+    async def ask() -> KeyRights:
+        return parse_binance_rights({**BINANCE, right: True})
+
+    note = await examine_key("binance", ask, allow_withdrawals=False, allow_unverified=False, is_loopback=False)
+    assert "other accounts of its owner" in note
+
+
 def test_a_key_that_may_not_trade_or_read_is_refused():
     for body, word in (({**COINBASE, "can_trade": False}, "trade"), ({**COINBASE, "can_view": False}, "read")):
         assert word in why_not_live("x", parse_coinbase_rights(body), allow_withdrawals=True, is_loopback=True)
 
 
-@pytest.mark.parametrize("body", [None, {}, [], {**COINBASE, "can_transfer": "false"}, {"can_view": True}])
+@pytest.mark.parametrize("body", [None, {}, [], {**COINBASE, "can_transfer": "false"}, {"can_view": True},
+                                  {**BINANCE, **COINBASE, "can_transfer": 0, "enableWithdrawals": 0}])
 def test_rights_that_are_not_told_plainly_are_not_assumed(body: object):
     with pytest.raises(ValueError, match="not true or false"):
         parse_coinbase_rights(body)

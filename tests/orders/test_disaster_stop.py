@@ -175,7 +175,7 @@ def test_a_stop_the_venue_ended_is_placed_again_ever_more_slowly_and_told_once(b
         for call in sent(effects):
             times.append(second)
             bench.report(call.approved.order.client_order_id, "rejected", reason="-1013: Filter failure: PRICE_FILTER")
-    assert len(times) == 4
+    assert len(times) == 5
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert pauses == sorted(pauses)
     assert [alert.level for alert in alerts] == ["critical"]
@@ -205,7 +205,7 @@ def test_a_stop_cancelled_by_a_person_is_placed_again(bench):
 # ---- jumped over (F30)
 
 
-def test_a_stop_jumped_over_is_taken_back_after_five_seconds_and_sold_at_market(bench):
+def test_a_stop_jumped_over_is_taken_back_after_three_seconds_and_sold_at_market(bench):
     old = guarded(bench)
     bench.hold("0.001", "100", "td-b")
     bench.say(CancelAllOrders("all"))
@@ -213,7 +213,7 @@ def test_a_stop_jumped_over_is_taken_back_after_five_seconds_and_sold_at_market(
     new = placed(bench)
     bench.trade("90")
     bench.second()
-    assert cancels(bench.second(4)) == []
+    assert cancels(bench.second(2)) == []
     assert cancels(bench.second())[0].client_order_id == new
     (sale,) = sent(bench.report(new, "cancelled"))
     assert (sale.approved.order.wire_type, sale.approved.order.quantity) == ("market", D("1.001"))

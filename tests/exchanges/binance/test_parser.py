@@ -191,7 +191,7 @@ def test_times_and_numbers_must_be_whole_and_sane():
 def test_missing_fields_and_unknown_events_are_refused():
     for key in ("p", "q", "T", "m", "s", "t"):
         assert refused({name: value for name, value in TRADE.items() if name != key}) in ("unknown_shape",)
-    assert refused({"e": "somethingNew"}) == "unknown_shape"
+    assert refused({"e": "somethingNew"}) == "unknown_event"
     assert refused({}) == "unknown_shape"
     assert refused("text") == "unknown_shape"
     assert refused({"stream": "x"}) == "unknown_shape"

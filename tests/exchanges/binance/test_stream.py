@@ -124,7 +124,7 @@ async def test_bad_frames_are_counted_and_nothing_of_them_is_told(loopback: Loop
     assert [tick.price for tick in watcher.of(TradeTick)] == [100, Decimal("100.1")]
     assert watcher.of(QuoteTick) == []
     assert watcher.feed.counters.refused_by_reason == {
-        "malformed": 1, "money": 2, "crossed": 1, "jump": 1, "unknown_shape": 1
+        "malformed": 1, "money": 2, "crossed": 1, "jump": 1, "unknown_event": 1
     }
 
 
