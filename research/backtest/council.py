@@ -8,42 +8,27 @@ council decides on a candle meets the next open, after the latency.
 """
 
 import tempfile
-from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bus.clock import FeedClock
 from bus.ids import SessionId
-from bus.memory_bus import MemoryBus
-from bus.messages.council import AlphaSignal
-from bus.messages.header import Message, MessageMaker
-from bus.messages.ledger import FundsChanged
-from bus.messages.orders import OrderFilled, OrderInitialized, OrderRejected, OrderSubmitted
-from exchanges.simulated import SimulatedVenue
 from market.candle_path import path_of
 from market.instrument import Instrument
 from market.interval import interval_ns
 from market.money import ONE, ZERO
 from market.ticks import FeedAlive, QuoteTick, TradeTick
-from research.backtest.alpha_figures import AlphaFold
 from research.backtest.bars import Bars
-from research.backtest.council_log import CouncilLog
-from research.backtest.council_story import CouncilRun, Section, tell
+from research.backtest.collection import rare_collection
+from research.backtest.council_fold import CouncilFold, CouncilResult, Decision
 from research.backtest.guard import LookAheadError
+from research.backtest.product import begin, make_product
 from research.backtest.runner import Costs
-from research.backtest.trades import Trade, TradeFold
-from tradingd import composition
-from tradingd.message_journal import MessageJournal
-from tradingd.path_dependence import PathDependence
 from tradingd.plugins.plugins import Plugins
-from tradingd.read_model import ReadModel
-from tradingd.risk_settings import confidence_threshold
 from tradingd.runtime import Runtime
 from tradingd.settings import CandleSettings, PaperSettings, Settings
-from tradingd.story import Story
 
 _SESSION: Final = SessionId("backtest")
 _DEPTH: Final = Decimal(10**9)
@@ -54,27 +39,6 @@ _ANSWER_NS: Final = 3 * LATENCY_MS * 1_000_000
 _STEPS: Final = 4
 _MOST_TRIGGERS: Final = 8
 """Met on the way from one price to the next; more than one order a symbol is rare."""
-
-
-@dataclass(slots=True)
-class CouncilResult:
-    """What came of it; the same meanings as `research.backtest.runner.Result`."""
-
-    trades: list[Trade]
-    denials: dict[str, int]
-    equity: "array[float]" = field(default_factory=lambda: array("d"))
-    decisions: list[tuple[int, str, str]] = field(default_factory=list)
-    """(index of the candle, side, type and quantity) of each order that came to life."""
-    decision_prices: list[tuple[str, float, float, float]] = field(default_factory=list)
-    rejected: int = 0
-    open_quantity: Decimal = ZERO
-    cash: Decimal = ZERO
-    fees: Decimal = ZERO
-    alphas: dict[str, dict[str, Any]] = field(default_factory=dict)
-    story: list[Section] = field(default_factory=list)
-    """What each agent did and why, in words."""
-    path_dependent: float | None = None
-    """Share of round trips ended by an exit of the engine whose result rests on the path assumed inside a candle."""
 
 
 class CouncilBacktest:
@@ -96,68 +60,33 @@ class CouncilBacktest:
         self._instrument = _instrument(bars, costs)
         self._tick = self._instrument.price_tick
         self._index = 0
-        self._fold = TradeFold()
-        self._alphas = AlphaFold()
-        self._path = PathDependence(bars.interval)
-        self._log = CouncilLog(confidence_threshold(self.settings), self.settings.council.quorum)
-        self._decided: dict[str, float] = {}
-        self._result = CouncilResult(self._fold.trades, self._fold.denials)
+        self._fold = CouncilFold(lambda: self._index, self.settings)
 
     def run(self, progress: Callable[[int], None] | None = None, journal: Path | None = None) -> CouncilResult:
         """All candles. `journal`: where every fact is written, as the daemon does; default: nowhere that stays."""
         with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
             plugins = Plugins(self.settings, self.clock, waits=True)
             plugins.launch()
-            runtime = self._wire(journal if journal is not None else Path(folder) / "backtest.journal", plugins)
+            product = make_product(
+                self.settings, [self._instrument], _SESSION, self.clock, journal or Path(folder) / "backtest.journal",
+                panel=plugins.panel, outside=plugins.names,
+            )
+            runtime = product.runtime
+            plugins.connect(runtime)
+            runtime.listeners.append(self._fold.hear)
             try:
-                self._loop(runtime, progress)
+                with rare_collection():
+                    begin(product, self._bars.quote, self._cash)
+                    self._loop(runtime, progress)
             finally:
                 plugins.end()
                 runtime.journal.close()
-        ledger = runtime.engine.ledger
-        result = self._result
+        ledger, result = runtime.engine.ledger, self._fold.finish(self._bars, float(self._cash))
         result.open_quantity, result.cash, result.fees = ledger.quantity(self._bars.symbol), ledger.cash, ledger.fees
-        result.alphas = self._alphas.figures()
-        result.path_dependent = self._path.report().share
-        result.story = tell(CouncilRun(
-            self._bars, result.equity, float(self._cash), result.trades, result.alphas, self._log,
-            self.settings.strategy.rule,
-        ))
         return result
 
-    def _wire(self, path: Path, plugins: Plugins) -> Runtime:
-        settings, quote = self.settings, self._bars.quote
-        limits = composition.make_limits(settings)
-        instruments = [self._instrument]
-        venue = SimulatedVenue(
-            composition.paper_config(settings), instruments, lambda report: runtime.on_report(report),
-        )
-        runtime = Runtime(
-            session=_SESSION,
-            engine=composition.make_engine(settings, limits, instruments, _SESSION),
-            venue=venue,
-            bus=MemoryBus(MessageMaker("bus", _SESSION)),
-            journal=MessageJournal.open(path),
-            read_model=ReadModel(quote),
-            story=Story(lambda line: None, quote),
-            clock=self.clock,
-            warmup=1,
-        )
-        for name, make in composition.make_agents(
-            settings, limits, instruments, _SESSION, panel=plugins.panel, outside=plugins.names,
-        ).items():
-            runtime.add_agent(name, make)
-        plugins.connect(runtime)
-        runtime.listeners.append(self._hear)
-        runtime.subscribe_all()
-        for runner in runtime.runners.values():
-            runner.start()
-        runtime.take(runtime.record("daemon", FundsChanged(quote, self._cash, self._cash, "initial capital")))
-        runtime.vote_health()
-        return runtime
-
     def _loop(self, runtime: Runtime, progress: Callable[[int], None] | None) -> None:
-        bars, ledger, strategy = self._bars, runtime.engine.ledger, runtime.runners["strategy"]
+        bars, ledger, fold, strategy = self._bars, runtime.engine.ledger, self._fold, runtime.runners["strategy"]
         for index, candle in enumerate(bars.columns.candles(bars.symbol, bars.interval)):
             self._index = index
             stance = "long" if ledger.quantity(bars.symbol) > ZERO else "flat"
@@ -166,15 +95,13 @@ class CouncilBacktest:
                 at = candle.ts_open + self._length * part // _STEPS
                 if before is not None:
                     self._way(runtime, before, price, at, f"{index}.{part}")
-                self._price(runtime, price, volume, at, f"{index}.{part}")
+                is_idle = part > 0 and not ledger.positions and not runtime.engine.orders.working()
+                self._price(runtime, price, volume, at, f"{index}.{part}", is_idle=is_idle)
                 if before is None:  # the first price behind a candle closes it
-                    self._log.on_decided(strategy.agent.status().message)
+                    fold.log.on_decided(strategy.agent.status().message)
                 before = price
             held = float(ledger.quantity(bars.symbol)) * float(candle.close)
-            equity = float(ledger.cash) + held
-            self._result.equity.append(equity)
-            self._alphas.on_close(float(candle.close))
-            self._log.on_close(held / equity if equity > 0.0 else 0.0)
+            fold.on_close(bars.symbol, float(candle.close), float(ledger.cash) + held, held)
             if progress is not None and index % 256 == 255:
                 progress(index + 1)
 
@@ -192,42 +119,22 @@ class CouncilBacktest:
             before = max(between) if price < before else min(between)
             self._price(runtime, self._instrument.round_price(before, "sell"), _LEAST, at, f"{name}.{number}")
 
-    def _price(self, runtime: Runtime, price: Decimal, volume: Decimal, at: int, name: str) -> None:
+    def _price(self, runtime: Runtime, price: Decimal, volume: Decimal, at: int, name: str, *, is_idle: bool = False) -> None:
+        """`is_idle`: inside a candle with nothing held and nothing ordered, there is nothing that time could do."""
         half = price * self._costs.spread / 2
         below = max(half, self._tick)  # the gate does not trust a bid that is not below the ask
         self.clock.advance(at)
         # The timer first: mandates and heartbeats last seconds, and must be fresh when a candle closes.
         runtime.take(FeedAlive(at))
-        runtime.tick()
+        if not is_idle:
+            runtime.tick()
         runtime.take(QuoteTick(self._bars.symbol, price - below, _DEPTH, price + half, _DEPTH, at, at))
         runtime.take(TradeTick(self._bars.symbol, price, volume, "buy", name, at, at))
         for _ in range(2):  # what was sent is answered, and what the answer caused is answered too
             self.clock.advance(self.clock.now() + _ANSWER_NS)
-            runtime.advance_venue(self.clock.now())
-            runtime.settle()
-
-    def _hear(self, message: Message) -> None:
-        body, kind = message.body, type(message.body)
-        closed = len(self._fold.trades)
-        self._fold.apply(body, message.header.ts)
-        self._path.apply(message)
-        self._log.apply(message)
-        if kind is AlphaSignal:
-            self._alphas.on_signal(body)
-        elif kind is OrderInitialized:
-            order = body.order
-            self._alphas.on_order(order)
-            self._result.decisions.append((self._index, order.side, f"{order.order_type} {order.quantity}"))
-        elif kind is OrderSubmitted:
-            self._decided[body.client_order_id] = float(body.reference_price)
-        elif kind is OrderFilled:
-            self._alphas.on_fill(body)
-            decided = self._decided.get(body.client_order_id, float(body.price))
-            self._result.decision_prices.append((body.side, decided, decided, float(body.price)))
-        elif kind is OrderRejected:
-            self._result.rejected += 1
-        if len(self._fold.trades) > closed:
-            self._alphas.on_trade(self._fold.trades[-1])
+            if runtime.is_venue_due(self.clock.now()):
+                runtime.advance_venue(self.clock.now())
+                runtime.settle()
 
 
 def _instrument(bars: Bars, costs: Costs) -> Instrument:
@@ -249,7 +156,7 @@ def _instrument(bars: Bars, costs: Costs) -> Instrument:
     )
 
 
-def check(bars: Bars, cash: Decimal, costs: Costs, settings: Settings, decisions: list[tuple[int, str, str]]) -> int:
+def check(bars: Bars, cash: Decimal, costs: Costs, settings: Settings, decisions: list[Decision]) -> int:
     """Look-ahead (F73): orders up to half of the data, made again without the rest. Raises `LookAheadError`."""
     point = len(bars) // 2
     if point < 2:

@@ -4,15 +4,17 @@ What differs from the daemon: the clock is moved by whoever feeds it, the bus is
 asks to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from agents.alphas.panel import AlphaPanel
 from bus.clock import FeedClock
 from bus.ids import SessionId
 from bus.memory_bus import MemoryBus
-from bus.messages.header import MessageMaker
+from bus.messages.header import Message, MessageMaker
+from bus.messages.ledger import FundsChanged
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
 from market.instrument import Instrument
@@ -36,15 +38,34 @@ class Product:
     engine: Engine
 
 
+class _Unseen(ReadModel):
+    """Nobody looks while a backtest runs: what is folded for people is not folded."""
+
+    def apply(self, message: Message) -> None:
+        """Passed over."""
+
+
+class _Untold(Story):
+    """Nor does anybody read along."""
+
+    def __init__(self, quote: str) -> None:
+        super().__init__(lambda line: None, quote)
+
+    def tell(self, message: Message) -> None:
+        """Passed over."""
+
+
 def make_product(
     settings: Settings, instruments: Sequence[Instrument], session: SessionId, clock: FeedClock, journal: Path,
     read_model: ReadModel | None = None, venue: Venue | None = None, panel: AlphaPanel | None = None,
+    outside: Collection[str] | None = None,
 ) -> Product:
-    """`venue`: instead of the paper venue; `read_model`: one that knows earlier sessions; `panel`: foreign alphas."""
+    """`venue`: instead of the paper venue; `read_model`: one that knows earlier sessions; `panel`: foreign
+    alphas, `outside` their names (None: any)."""
     quote = settings.account.quote
     limits = composition.make_limits(settings)
     tradable = [each for each in instruments if each.quote == quote]
-    model = read_model if read_model is not None else ReadModel(quote)
+    model = read_model if read_model is not None else _Unseen(quote)
     engine = composition.make_engine(settings, limits, tradable, session)
     used: Venue = venue if venue is not None else SimulatedVenue(
         composition.paper_config(settings), instruments, lambda report: runtime.on_report(report),
@@ -57,13 +78,21 @@ def make_product(
         bus=MemoryBus(MessageMaker("bus", session), settings.bus.queue_size),
         journal=MessageJournal.open(journal),
         read_model=model,
-        story=Story(lambda line: None, quote),
+        story=_Untold(quote),
         clock=clock,
         warmup=settings.candles.warmup,
     )
     agents = composition.make_agents(
-        settings, limits, tradable, session, model.alphas.chosen_weights, panel=panel, outside=None,
+        settings, limits, tradable, session, model.alphas.chosen_weights, panel=panel, outside=outside,
     )
     for name, make in agents.items():
         runtime.add_agent(name, make)
     return Product(runtime, clock, used, engine)
+
+
+def begin(product: Product, quote: str, cash: Decimal) -> None:
+    """A new account with so much money, and agents that have begun."""
+    runtime = product.runtime
+    runtime.start_council()
+    runtime.take(runtime.record("daemon", FundsChanged(quote, cash, cash, "initial capital")))
+    runtime.vote_health()

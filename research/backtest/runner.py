@@ -6,10 +6,8 @@ price, after a gap where the gap ended. Then the close, then the rule decides. E
 `orders.engine.Engine` with gate, ledger and trailing, told nothing that it would not be told live.
 """
 
-import gc
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
@@ -26,6 +24,7 @@ from market.ticks import TradeTick
 from orders.effects import SubmitToVenue
 from orders.engine import Engine, EngineConfig
 from research.backtest.bars import Bars, Row
+from research.backtest.collection import rare_collection
 from research.backtest.rules import Rule, RuleError
 from research.backtest.trades import Trade, TradeFold, exit_reason
 from risk.approved import OrderRequest
@@ -134,7 +133,7 @@ class Backtest:
 
     def run(self, rule: Rule, progress: Callable[[int], None] | None = None) -> Result:
         """All candles, once; `progress` is told the index now and then. Raises `RuleError` for what the rule raises."""
-        with _rare_collection():
+        with rare_collection():
             return self._run(rule, progress)
 
     def _run(self, rule: Rule, progress: Callable[[int], None] | None) -> Result:
@@ -335,17 +334,6 @@ class Backtest:
         context.cash, context.quantity = float(ledger.cash), float(ledger.quantity(self._symbol))
         context.is_waiting = bool(self._pending)
         return context.cash, context.quantity
-
-
-@contextmanager
-def _rare_collection() -> Iterator[None]:
-    """The engine's messages live long and form no cycles: looking through them all again and again costs a tenth."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class _EngineTrouble(Exception):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from research.backtest import council
-from research.backtest.council import CouncilBacktest, CouncilResult
+from research.backtest.council import CouncilBacktest
+from research.backtest.council_fold import CouncilResult
 from research.backtest.guard import LookAheadError
 from research.backtest.runner import Costs
 from tests.research.backtest.candles import walk

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bus.messages.council import AnalysisCompleted
 from bus.messages.orders import OrderInitialized
-from research.backtest.council import CouncilBacktest, CouncilResult
+from research.backtest.council import CouncilBacktest
+from research.backtest.council_fold import CouncilResult
 from tests.research.backtest.candles import walk
 from tests.research.backtest.test_council import COSTS
 from tests.tradingd.plugins.alpha_files import bad, written
