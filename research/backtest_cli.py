@@ -34,6 +34,8 @@ _KEYS: Final = frozenset(
 )
 COUNCIL: Final = "council"
 """The name under which the product itself, agents and all, is run."""
+TICKS: Final = "ticks"
+"""In place of files: what the daemon recorded."""
 sessions = typer.Typer(no_args_is_help=True, help="Backtests that were run: list, show, compare.")
 
 
@@ -48,7 +50,9 @@ def backtest(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A parameter of the rule; repeat it.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Candles: CSV, JSON, Parquet; else the history.")
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Candles: CSV, JSON, Parquet; or recorded ticks and frames (several); "
+                     "`ticks`: the daemon's own tape. Default: the history."),
     ] = None,
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT.")] = "",
     timeframe: Annotated[str, typer.Option(help="Such as 1h.")] = "",
@@ -68,7 +72,7 @@ def backtest(
     """Run one rule over history with the live engine, gate and ledger."""
     given: dict[str, Any] = {
         "strategy": strategy,
-        "data": str(data or ""),
+        "data": list(data or []),
         "symbol": symbol,
         "timeframe": timeframe,
         "start": start,
@@ -85,7 +89,7 @@ def backtest(
 
 
 def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> None:
-    from research.backtest.data import Dataset
+    from research.backtest.data import DataError
     from research.backtest.guard import LookAheadError
     from research.backtest.rules import RuleError, make_rule
     from research.backtest.runner import Costs
@@ -99,33 +103,28 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
     def make() -> Any:
         return make_rule(str(chosen["strategy"]), chosen["param"])
 
-    is_council = chosen["strategy"] == COUNCIL
     try:
-        if not is_council:
-            make()
-        data: Dataset = _data(chosen, data_dir)
-        symbol = data.bars.symbol.replace("/", "").replace(":", "-")
-        title = str(chosen["name"]) or f"{Path(str(chosen['strategy'])).stem}-{symbol}-{data.bars.interval}"
+        job = _job(chosen, make, amounts["cash"], amounts["stake"], costs, data_dir)
+        symbol = job.symbol.replace("/", "").replace(":", "-")
+        title = str(chosen["name"]) or f"{Path(str(chosen['strategy'])).stem}-{symbol}-{job.interval}"
         about = {
             "strategy": str(chosen["strategy"]),
             "param": dict(chosen["param"]),
             "rule_sha256": _rule_digest(chosen["strategy"]),
-            "symbol": data.bars.symbol,
-            "timeframe": data.bars.interval,
-            "first_ts": int(data.bars.ts[0]),
-            "last_ts": int(data.bars.ts[-1]),
+            "symbol": job.symbol,
+            "timeframe": job.interval,
+            "data": job.unit,
             **{key: str(value) for key, value in amounts.items()},
         }
         store = session_store(data_dir)
         store.begin(title, about)
     except (RuleError, SessionError) as error:
         raise CliError(cli_session.USAGE, str(error)) from error
+    except DataError as error:
+        raise CliError(cli_session.NOT_FOUND, str(error)) from error
     try:
-        _execute(
-            None if is_council else make, data, amounts["cash"], amounts["stake"], costs, about, title, store, out,
-            data_dir,
-        )
-    except (RuleError, LookAheadError) as error:
+        _execute(job, amounts["cash"], about, title, store, out)
+    except (RuleError, LookAheadError, DataError) as error:
         store.fail(title, about, str(error))
         raise CliError(cli_session.FAILURE, str(error)) from error
     except BaseException as error:
@@ -133,63 +132,68 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
         raise
 
 
-def _execute(
-    make: Any, data: Any, cash: Decimal, stake: Decimal, costs: Any, about: Mapping[str, Any], title: str, store: Any,
-    out: Path | None, data_dir: Path | None,
-) -> None:
+def _job(
+    chosen: Mapping[str, Any], make: Callable[[], Any], cash: Decimal, stake: Decimal, costs: Any,
+    data_dir: Path | None,
+) -> Any:
+    """Raises `RuleError` and `DataError`."""
+    from research.backtest.jobs import CouncilJob, RuleJob, TickJob
+    from research.backtest.ticks import TickRecording
+
+    is_council = chosen["strategy"] == COUNCIL
+    if not is_council:
+        make()  # a wrong name or parameter is told before anything is read
+    recorded = _recorded(chosen, data_dir)
+    if not is_council:
+        return RuleJob(make, _data(chosen, data_dir, recorded), cash, stake, costs)
+    settings = _settings(data_dir)
+    if recorded:
+        return TickJob(
+            TickRecording(recorded), str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings
+        )
+    return CouncilJob(_data(chosen, data_dir, recorded), cash, costs, settings)
+
+
+def _settings(data_dir: Path | None) -> Any:
+    from tradingd.settings import ConfigError, load_settings
+
+    try:
+        return load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)
+    except ConfigError as error:
+        raise CliError(cli_session.CONFIGURATION, str(error)) from error
+
+
+def _execute(job: Any, cash: Decimal, about: Mapping[str, Any], title: str, store: Any, out: Path | None) -> None:
+    from research.backtest.council_fold import CouncilResult
     from research.backtest.progress import watched
     from research.backtest.session import result_document, with_equity
     from research.backtest.statistics import statistics
     from research.backtest.trade_figures import execution_figures
 
-    bars = data.bars
     begin = time.perf_counter()
-    with watched(title, len(bars)) as progress:
-        result, check = _of_council(bars, cash, costs, progress, data_dir) if make is None else _of_rule(
-            make, bars, cash, stake, costs, progress
-        )
+    with watched(title, job.total) as progress:
+        result = job.run(progress)
         took = time.perf_counter() - begin
-        cuts = check()
+        cuts = job.check()
+    bars = job.bars
     figures = {
         **statistics(result.equity, bars.ts, bars.close, result.trades, float(cash)),
         **execution_figures(result.decision_prices, result.rejected, sum(result.denials.values())),
     }
-    if make is None:
+    if isinstance(result, CouncilResult):
         figures["alphas"] = result.alphas
         figures["path_dependent"] = result.path_dependent
-    document = result_document(result, figures, data.fingerprint, data.quality, {**about, "look_ahead_cuts": cuts})
-    if make is None:
+    told = {**about, "first_ts": int(bars.ts[0]), "last_ts": int(bars.ts[-1]), "look_ahead_cuts": cuts}
+    quality = job.quality
+    document = result_document(result, figures, job.fingerprint, quality, told)
+    if isinstance(result, CouncilResult):
         document["story"] = [{"title": each.title, "lines": list(each.lines)} for each in result.story]
     store.complete(title, document, bars, result.equity)
     if out is not None:
         out.write_text(with_equity(document, bars.ts, result.equity))
-    _tell(title, figures, result, len(bars), took, cuts, data.quality)
+    _tell(title, figures, result, (job.total, job.unit), took, cuts, quality)
     for section in document.get("story", ()):
         _tell_section(section)
-
-
-def _of_rule(
-    make: Any, bars: Any, cash: Decimal, stake: Decimal, costs: Any, progress: Any
-) -> tuple[Any, Callable[[], int]]:
-    from research.backtest import guard
-    from research.backtest.runner import Backtest
-
-    result = Backtest(bars, cash, stake, costs).run(guard.prepared(make(), bars), progress)
-    return result, lambda: guard.check(make, bars, result.decisions, cash, stake, costs)
-
-
-def _of_council(
-    bars: Any, cash: Decimal, costs: Any, progress: Any, data_dir: Path | None
-) -> tuple[Any, Callable[[], int]]:
-    from research.backtest import council
-    from tradingd.settings import ConfigError, load_settings
-
-    try:
-        settings = load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)
-    except ConfigError as error:
-        raise CliError(cli_session.CONFIGURATION, str(error)) from error
-    result = council.CouncilBacktest(bars, cash, costs, settings).run(progress)
-    return result, lambda: council.check(bars, cash, costs, settings, result.decisions)
 
 
 def _rule_digest(strategy: object) -> str:
@@ -202,13 +206,13 @@ def _tell(
     title: str,
     figures: Mapping[str, Any],
     result: Any,
-    candles: int,
+    done: tuple[int, str],
     took: float,
     cuts: int,
     quality: Mapping[str, Any],
 ) -> None:
     rows = [
-        ("candles", f"{candles:,} in {took:.1f} s ({candles / max(took, 1e-9):,.0f} a second)"),
+        (done[1], f"{done[0]:,} in {took:.1f} s ({done[0] / max(took, 1e-9):,.0f} a second)"),
         (
             "data",
             f"{quality['missing']} missing in {quality['gaps']} gaps, {quality['silent']} without volume, "
@@ -378,21 +382,35 @@ def _moment(key: str, text: str) -> int | None:
     return int(at.timestamp()) * 1_000_000_000
 
 
-def _data(chosen: Mapping[str, Any], data_dir: Path | None) -> Any:
-    from research.backtest.data import DataError, of_file, of_store
+def _recorded(chosen: Mapping[str, Any], data_dir: Path | None) -> list[Path]:
+    """The files of ticks that `data` names, if it names such; "ticks": the daemon's own tape."""
+    from research.backtest.tick_files import tick_files
+
+    given = chosen.get("data") or []
+    named = [str(each) for each in given] if isinstance(given, list | tuple) else [str(given)]
+    if named == [TICKS]:
+        return [cli_session.history_root(data_dir).parent / "tape"]
+    return tick_files([Path(each) for each in named])
+
+
+def _data(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[Path]) -> Any:
+    from research.backtest.data import DataError, of_file, of_store, of_ticks
 
     start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))
     symbol, timeframe = str(chosen.get("symbol", "")), str(chosen.get("timeframe", ""))
-    try:
-        if chosen.get("data"):
-            return of_file(Path(str(chosen["data"])), symbol, timeframe, start, end)
-        if not symbol or not timeframe:
-            raise CliError(
-                cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history"
-            )
-        return of_store(data_cli.open_store(data_dir, "binance"), symbol, timeframe, start, end)
-    except DataError as error:
-        raise CliError(cli_session.NOT_FOUND, str(error)) from error
+    if recorded:
+        return of_ticks(recorded, symbol, timeframe, start, end)
+    given = chosen.get("data") or []
+    named = [given] if isinstance(given, str) else list(given)
+    if len(named) > 1:
+        raise DataError("candles come from one file: import several first (tradelab data import), or name ticks")
+    if named:
+        return of_file(Path(str(named[0])), symbol, timeframe, start, end)
+    if not symbol or not timeframe:
+        raise CliError(
+            cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history"
+        )
+    return of_store(data_cli.open_store(data_dir, "binance"), symbol, timeframe, start, end)
 
 
 def _percent(value: float | None) -> str:

@@ -44,6 +44,17 @@ def wire_name(symbol: str) -> tuple[str, str, str]:
     return base + quote, base, quote
 
 
+def is_tick_table(path: Path) -> bool:
+    """Do its columns name trades or quotes?"""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        columns = frozenset(parquet.read_schema(path).names)
+    except (OSError, ArrowException):
+        return False
+    return any(columns >= kind for kind in (_QUOTE_COLUMNS, _TRADE_COLUMNS, _PLAIN_TRADE_COLUMNS))
+
+
 class ParquetRecording:
     """One .parquet file; which kind is told by its columns."""
 

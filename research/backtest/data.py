@@ -1,10 +1,13 @@
 """Candles for a backtest, of a file or of the history, with what is odd about them."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from market.candles import CandleBuilder
+from market.ticks import Candle, TradeTick
 from research.backtest.bars import Bars
 from research.history.audit import find_oddities
 from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
@@ -55,6 +58,30 @@ def of_store(
     return Dataset(
         Bars(symbol, interval, columns), store.fingerprint(symbol, interval, start_ns, end_ns),
         quality(symbol, interval, columns),
+    )
+
+
+def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> Dataset:
+    """Candles made of a recording's trades. Raises `DataError`."""
+    from research.backtest.ticks import TickRecording
+
+    if not interval:
+        raise DataError("a rule decides on candles: say with --timeframe how long those made of the ticks are")
+    recording = TickRecording(paths)
+    names = [each.symbol for each in recording.instruments if symbol in ("", each.symbol, each.venue_symbol)]
+    if len(names) != 1:
+        known = ", ".join(each.symbol for each in recording.instruments)
+        raise DataError(f"the recording holds {known}: choose one with --symbol")
+    builder = CandleBuilder(names[0], [interval])
+    candles: list[Candle] = []
+    for _, item in recording.items(start_ns or 0, end_ns):
+        if type(item) is TradeTick and item.symbol == names[0]:
+            candles += builder.on_trade(item.price, item.quantity, item.ts_event, item.ts_init, item.aggressor)
+    if len(candles) < 2:
+        raise DataError(f"the recording makes {len(candles)} candles of {interval}, 2 are wanted: a shorter --timeframe")
+    columns = CandleColumns.of_candles(candles)
+    return Dataset(
+        Bars(names[0], interval, columns), recording.fingerprint(), quality(names[0], interval, columns)
     )
 
 

@@ -1,0 +1,124 @@
+"""What can be run: a rule over candles, the council over candles, the council over ticks. One face for all three."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from research.backtest import council, council_ticks, guard
+from research.backtest.bars import Bars
+from research.backtest.council_fold import CouncilResult
+from research.backtest.data import Dataset, quality
+from research.backtest.rules import Rule
+from research.backtest.runner import Backtest, Costs, Result
+from research.backtest.ticks import TickRecording
+from tradingd.settings import Settings
+
+Told = Callable[[int], None] | None
+
+
+class Job(ABC):
+    """`run` once; then `bars` and `quality`; `check` looks for look-ahead. `total` steps of `unit` for people."""
+
+    symbol: str
+    interval: str
+    total: int
+    unit = "candles"
+    fingerprint: str
+
+    @abstractmethod
+    def run(self, progress: Told) -> Result | CouncilResult:
+        """Everything; raises what the parts raise."""
+
+    @abstractmethod
+    def check(self) -> int:
+        """How many cuts agreed; raises `LookAheadError`."""
+
+    @property
+    @abstractmethod
+    def bars(self) -> Bars:
+        """The candles that are shown; raises `DataError` when there are too few."""
+
+    @property
+    def quality(self) -> dict[str, Any]:
+        """What is odd about them."""
+        return quality(self.symbol, self.interval, self.bars.columns)
+
+
+class _OfCandles(Job):
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self.symbol, self.interval, self.total = data.bars.symbol, data.bars.interval, len(data.bars)
+        self.fingerprint = data.fingerprint
+
+    @property
+    def bars(self) -> Bars:
+        return self._data.bars
+
+    @property
+    def quality(self) -> dict[str, Any]:
+        return self._data.quality
+
+
+class RuleJob(_OfCandles):
+    """`make` gives a new rule each time."""
+
+    def __init__(self, make: Callable[[], Rule], data: Dataset, cash: Decimal, stake: Decimal, costs: Costs) -> None:
+        super().__init__(data)
+        self._make, self._cash, self._stake, self._costs = make, cash, stake, costs
+        self._decisions: list[guard.Decision] = []
+
+    def run(self, progress: Told) -> Result:
+        rule = guard.prepared(self._make(), self.bars)
+        result = Backtest(self.bars, self._cash, self._stake, self._costs).run(rule, progress)
+        self._decisions = result.decisions
+        return result
+
+    def check(self) -> int:
+        return guard.check(self._make, self.bars, self._decisions, self._cash, self._stake, self._costs)
+
+
+class CouncilJob(_OfCandles):
+    """The six agents over candles."""
+
+    def __init__(self, data: Dataset, cash: Decimal, costs: Costs, settings: Settings) -> None:
+        super().__init__(data)
+        self._with = (cash, costs, settings)
+        self._decisions: list[guard.Decision] = []
+
+    def run(self, progress: Told) -> CouncilResult:
+        result = council.CouncilBacktest(self.bars, *self._with).run(progress)
+        self._decisions = result.decisions
+        return result
+
+    def check(self) -> int:
+        return council.check(self.bars, *self._with, self._decisions)
+
+
+class TickJob(Job):
+    """The six agents over recorded ticks. `interval` "": that of the settings."""
+
+    unit = "frames"
+
+    def __init__(
+        self, recording: TickRecording, symbol: str, interval: str, cash: Decimal, costs: Costs, settings: Settings,
+    ) -> None:
+        self._recording = recording
+        self._with = (cash, costs, settings, interval)
+        self._run = council_ticks.CouncilTicks(recording, symbol, *self._with)
+        self._decisions: list[guard.Decision] = []
+        self.symbol, self.interval = self._run.symbol, self._run.settings.candles.decision
+        self.total = len(recording)
+        self.fingerprint = recording.fingerprint()
+
+    @property
+    def bars(self) -> Bars:
+        return self._run.bars
+
+    def run(self, progress: Told) -> CouncilResult:
+        result = self._run.run(progress)
+        self._decisions = result.decisions
+        return result
+
+    def check(self) -> int:
+        return council_ticks.check(self._recording, self.symbol, *self._with, self._decisions)
