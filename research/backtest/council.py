@@ -60,6 +60,7 @@ class CouncilBacktest:
         self._instrument = _instrument(bars, costs)
         self._tick = self._instrument.price_tick
         self._index = 0
+        self._last = ZERO
         self._fold = CouncilFold(lambda: self._index, self.settings)
 
     def run(self, progress: Callable[[int], None] | None = None, journal: Path | None = None) -> CouncilResult:
@@ -119,7 +120,9 @@ class CouncilBacktest:
             before = max(between) if price < before else min(between)
             self._price(runtime, self._instrument.round_price(before, "sell"), _LEAST, at, f"{name}.{number}")
 
-    def _price(self, runtime: Runtime, price: Decimal, volume: Decimal, at: int, name: str, *, is_idle: bool = False) -> None:
+    def _price(
+        self, runtime: Runtime, price: Decimal, volume: Decimal, at: int, name: str, *, is_idle: bool = False
+    ) -> None:
         """`is_idle`: inside a candle with nothing held and nothing ordered, there is nothing that time could do."""
         half = price * self._costs.spread / 2
         below = max(half, self._tick)  # the gate does not trust a bid that is not below the ask
@@ -129,7 +132,9 @@ class CouncilBacktest:
         if not is_idle:
             runtime.tick()
         runtime.take(QuoteTick(self._bars.symbol, price - below, _DEPTH, price + half, _DEPTH, at, at))
-        runtime.take(TradeTick(self._bars.symbol, price, volume, "buy", name, at, at))
+        # Nobody recorded who took: by the tick rule (Lee and Ready, 1991) whoever moved the price.
+        aggressor, self._last = "sell" if price < self._last else "buy", price
+        runtime.take(TradeTick(self._bars.symbol, price, volume, aggressor, name, at, at))
         for _ in range(2):  # what was sent is answered, and what the answer caused is answered too
             self.clock.advance(self.clock.now() + _ANSWER_NS)
             if runtime.is_venue_due(self.clock.now()):

@@ -2,10 +2,10 @@
 
 Agents, runtime, engine, gate, ledger, paper venue and the feed's driver are the daemon's; the settings, too, but for
 capital, costs and, when asked for, the interval of decisions. Time is the recording's: the timer fires for each second
-that it passes. The paper venue takes `paper.latency_ms` to hear of an order and as long to answer; fills are never better
-than the quote of that moment, through the book's levels where depth was recorded, else with the slippage; a resting
-order stands behind all that stood at its price, and fills as trades pass it. Where nobody quoted, a quote with the
-spread is put around each trade.
+that it passes. The paper venue takes `paper.latency_ms` to hear of an order and as long to answer; fills are never
+better than the quote of that moment, through the book's levels where depth was recorded, else with the slippage; a
+resting order stands behind all that stood at its price, and fills as trades pass it. Where nobody quoted, a quote with
+the spread is put around each trade.
 """
 
 import tempfile
@@ -105,6 +105,8 @@ class CouncilTicks:
         if self._candles:
             self._fold.result.equity[-1] = float(ledger.cash) + self._held()  # the last one stands for the very end
         result = self._fold.finish(self.bars, float(self._cash))
+        if not self._recording.has_candles:
+            result.path_dependent = None  # the path is the recording's
         result.open_quantity, result.cash, result.fees = ledger.quantity(self.symbol), ledger.cash, ledger.fees
         return result
 

@@ -78,7 +78,7 @@ def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | 
         if type(item) is TradeTick and item.symbol == names[0]:
             candles += builder.on_trade(item.price, item.quantity, item.ts_event, item.ts_init, item.aggressor)
     if len(candles) < 2:
-        raise DataError(f"the recording makes {len(candles)} candles of {interval}, 2 are wanted: a shorter --timeframe")
+        raise DataError(f"the recording makes {len(candles)} candles of {interval}, 2 are wanted: shorten --timeframe")
     columns = CandleColumns.of_candles(candles)
     return Dataset(
         Bars(names[0], interval, columns), recording.fingerprint(), quality(names[0], interval, columns)

@@ -20,9 +20,9 @@ __all__ = ["BY_NAME", "BollingerReversion", "Context", "Rule", "RuleError", "Sma
 
 Rule = CandleRule
 
-EQUAL: Final = 1e-12
-"""Averages closer than this (as a ratio of the price) are equal: less than what rolling sums may be wrong by, and far
-less than one tick moves them. Without it, prices that stand still would cross by rounding."""
+NEAR: Final = 1e-9
+"""Where averages are closer than this (as a ratio of the price), rolling sums do not decide: they are wrong by some
+1e-13. What is compared then is summed anew, rounded once (`math.fsum`), as backtrader sums each time."""
 
 
 class RollingMean:
@@ -52,6 +52,10 @@ class RollingMean:
             self._age = 0
             self._sum = math.fsum(values)
         return self._sum / self.window
+
+    def exact(self) -> float:
+        """The mean, rounded once; takes time in proportion to the window."""
+        return math.fsum(self._values) / self.window
 
 
 class RollingDeviation:
@@ -86,6 +90,11 @@ class RollingDeviation:
         mean = self._sum / self.window
         return self._shift + mean, math.sqrt(max(self._squares / self.window - mean * mean, 0.0))
 
+    def exact(self) -> tuple[float, float]:
+        """As `add`, summed anew; takes time in proportion to the window."""
+        mean = math.fsum(self._values) / self.window
+        return mean, math.sqrt(math.fsum((each - mean) ** 2 for each in self._values) / self.window)
+
 
 class SmaCross:
     """Buy when the fast simple moving average of closes crosses above the slow one, sell all when it crosses below.
@@ -103,11 +112,13 @@ class SmaCross:
     def on_candle(self, context: Context) -> None:
         close = context.close
         difference = self._fast.add(close) - self._slow.add(close)
-        if difference > close * EQUAL:
+        if -close * NEAR <= difference <= close * NEAR:
+            difference = self._fast.exact() - self._slow.exact()
+        if difference > 0.0:
             before, self._sign = self._sign, 1
             if before < 0 and not context.quantity:
                 context.buy()
-        elif difference < -close * EQUAL:
+        elif difference < 0.0:
             before, self._sign = self._sign, -1
             if before > 0 and context.quantity:
                 context.sell()
@@ -128,10 +139,14 @@ class BollingerReversion:
     def on_candle(self, context: Context) -> None:
         close = context.close
         mean, deviation = self._bands.add(close)
+        level = mean if context.quantity else mean - self._k * deviation
+        if -close * NEAR <= close - level <= close * NEAR:
+            mean, deviation = self._bands.exact()
+            level = mean if context.quantity else mean - self._k * deviation
         if context.quantity:
-            if close >= mean - close * EQUAL:
+            if close >= level:
                 context.sell()
-        elif close < mean - self._k * deviation - close * EQUAL:
+        elif close < level:
             context.buy()
 
 

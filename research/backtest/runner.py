@@ -110,9 +110,8 @@ class Backtest:
             ZERO, costs.fee, costs.fee,
         )
         session = SessionId("backtest")
-        config = EngineConfig(
-            bars.quote, OPEN_LIMITS, intervals=("1d",), decision_interval="1d", slippage_ratio=costs.away,
-        )
+        # The gate asks for the fee at the last close, as backtrader does; what the open then costs is seen at the open.
+        config = EngineConfig(bars.quote, OPEN_LIMITS, intervals=("1d",), decision_interval="1d", slippage_ratio=ZERO)
         self._bars = bars
         self._symbol = bars.symbol
         self._costs = costs

@@ -9,7 +9,8 @@ from bus.messages.council import MandateIssued, ProposalApproved, ProposalVetoed
 from bus.messages.orders import OrderCancelled, OrderFilled, OrderInitialized, Protection, SubmitOrder
 from bus.messages.system import LockPlaced
 from research.backtest.bars import Bars
-from research.backtest.council import CouncilBacktest, CouncilResult
+from research.backtest.council import CouncilBacktest
+from research.backtest.council_fold import CouncilResult
 from research.backtest.council_log import CouncilLog, short_reason
 from research.backtest.council_story import CouncilRun, tell
 from research.backtest.market_kind import judge_market
