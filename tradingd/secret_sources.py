@@ -4,6 +4,7 @@ Environment (`TRADINGD__VENUES__BINANCE__API_KEY`) before systemd credentials (a
 before the encrypted file (`tradingd secrets set venues.binance.api_key`).
 """
 
+import ctypes
 import os
 import re
 import tomllib
@@ -20,7 +21,9 @@ ENVIRONMENT_PREFIX: Final = "TRADINGD__"
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 """systemd puts what LoadCredential= names into this directory."""
 SECRET_KEYS: Final = {"venues": ("api_key", "api_secret"), "alerts": ("token",)}
-"""Which keys of [venues.NAME] and [alerts.NAME] are secrets; `bus.url` is one when it holds a password."""
+"""Which keys of [venues.NAME] and [alerts.NAME] are secrets."""
+_URLS: Final = ("bus.url", "store.url")
+"""Secrets when they hold a password."""
 _MAX_CREDENTIAL: Final = 64 * 1024
 _NAME: Final = re.compile(r"[a-z0-9_]+")
 
@@ -30,8 +33,8 @@ class SecretSourceError(Exception):
 
 
 def is_secret_name(name: str) -> bool:
-    """`venues.binance.api_key`, `alerts.phone.token`, `bus.url`."""
-    if name == "bus.url":
+    """`venues.binance.api_key`, `alerts.phone.token`, `bus.url`, `store.url`."""
+    if name in _URLS:
         return True
     parts = name.split(".")
     return len(parts) == 3 and bool(_NAME.fullmatch(parts[1])) and parts[2] in SECRET_KEYS.get(parts[0], ())
@@ -86,7 +89,18 @@ def wipe_environment(environ: Any = os.environ) -> None:
     for variable in list(environ):
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".")
         if variable == "TRADINGD_MASTER_KEY" or (variable.startswith(ENVIRONMENT_PREFIX) and is_secret_name(name)):
+            if environ is os.environ:
+                _overwrite(variable)
             del environ[variable]
+
+
+def _overwrite(variable: str) -> None:
+    """Deleting a variable leaves its text where the process was started with it: /proc/PID/environ shows it on."""
+    library = ctypes.CDLL(None)
+    library.getenv.restype = ctypes.c_void_p
+    place = library.getenv(os.fsencode(variable))
+    if place:
+        ctypes.memset(place, 0, len(os.fsencode(os.environ[variable])))
 
 
 def secret_variables(settings: BaseModel) -> dict[str, str]:
@@ -100,8 +114,11 @@ def secret_variables(settings: BaseModel) -> dict[str, str]:
                 value = getattr(table, key).get_secret_value()
                 if value:
                     found[variable_of(f"{section}.{name}.{key}")] = value
-    url = getattr(settings, "bus").url  # noqa: B009 - a Settings, which this module cannot name without a circle
-    return found | ({variable_of("bus.url"): url} if _has_password(url) else {})
+    for name in _URLS:
+        url = getattr(settings, name.partition(".")[0]).url
+        if _has_password(url):
+            found[variable_of(name)] = url
+    return found
 
 
 def _sealed(data: dict[str, Any], environ: Mapping[str, str], data_dir: Path) -> dict[str, str]:

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,18 +199,31 @@ def test_a_mistyped_secret_is_not_repeated_by_the_error(tmp_path: Path, variable
 def test_the_environment_is_wiped_of_secrets_only() -> None:
     environ = {
         "TRADINGD__VENUES__BINANCE__API_KEY": "x", "TRADINGD__ALERTS__PHONE__TOKEN": "x", "TRADINGD_MASTER_KEY": "x",
-        "TRADINGD__API__PORT": "1", "PATH": "x",
+        "TRADINGD__API__PORT": "1", "PATH": "x", "TRADINGD__STORE__URL": "postgresql://a:x@h/d",
     }
     wipe_environment(environ)
     assert sorted(environ) == ["PATH", "TRADINGD__API__PORT"]
 
 
 @pytest.mark.parametrize(("name", "wanted"), [
-    (NAME, True), ("alerts.phone.token", True), ("bus.url", True), ("alerts.phone.to", False), ("api.port", False),
+    (NAME, True), ("alerts.phone.token", True), ("bus.url", True), ("store.url", True),
+    ("alerts.phone.to", False), ("api.port", False),
     ("venues.Binance.api_key", False), ("venues.a/b.api_key", False), ("", False),
 ])
 def test_only_secrets_are_secrets(name: str, wanted: bool) -> None:
     assert is_secret_name(name) is wanted
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_what_the_process_was_started_with_is_overwritten_too() -> None:
+    code = (
+        "from pathlib import Path; from tradingd.secret_sources import wipe_environment; wipe_environment(); "
+        "print(Path('/proc/self/environ').read_bytes())"
+    )
+    environ = {"TRADINGD__STORE__URL": f"postgresql://a:{CANARY}@h/d", "TRADINGD_MASTER_KEY": CANARY, "KEPT": "kept"}
+    told = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert CANARY not in told.stdout
+    assert "KEPT=kept" in told.stdout
 
 
 # ---- the command line --------------------------------------------------------------------------------
