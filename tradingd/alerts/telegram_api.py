@@ -9,6 +9,32 @@ from tradingd.settings_alerts import Level
 
 API_URL: Final = "https://api.telegram.org"
 MAX_TEXT: Final = 4096
+MOST_PARTS: Final = 5
+_CUT: Final = "\n(and more: `tradingd` on the machine tells all of it)"
+
+
+def in_parts(text: str) -> list[str]:
+    """The text in messages that Telegram takes, parted between lines where that can be; at most `MOST_PARTS`."""
+    parts: list[str] = []
+    rest = text
+    while rest and len(parts) < MOST_PARTS:
+        part = _fitting(rest)
+        end = part.rfind("\n")
+        if len(part) < len(rest) and end > 0:
+            part = part[:end]
+        parts.append(part)
+        rest = rest[len(part) :].lstrip("\n")
+    if rest:
+        parts[-1] = _fitting(parts[-1], len(_CUT)) + _CUT
+    return parts
+
+
+def _fitting(text: str, less: int = 0) -> str:
+    """Its beginning, as long as a message may be: Telegram counts UTF-16 units, an emoji is two."""
+    part = text[: MAX_TEXT - less]
+    while len(part.encode("utf-16-le")) // 2 > MAX_TEXT - less:
+        part = part[: len(part) - max(1, (len(part.encode("utf-16-le")) // 2 - (MAX_TEXT - less)) // 2)]
+    return part
 
 
 class TelegramApi:
@@ -31,11 +57,12 @@ class TelegramApi:
         raise failure
 
     async def send_text(self, chat: str, text: str) -> None:
-        """Plain text, so that nothing in it is markup."""
-        await self.call("sendMessage", {
-            "chat_id": int(chat) if chat.lstrip("-").isdigit() else chat, "text": text[:MAX_TEXT],
-            "link_preview_options": {"is_disabled": True},
-        })
+        """Plain text, so that nothing in it is markup; a long one in several messages."""
+        for part in in_parts(text):
+            await self.call("sendMessage", {
+                "chat_id": int(chat) if chat.lstrip("-").isdigit() else chat, "text": part,
+                "link_preview_options": {"is_disabled": True},
+            })
 
     async def close(self) -> None:
         await self._http.close()

@@ -27,7 +27,13 @@ _POLL_MARGIN_S: Final = 10
 _MAX_ANSWERS: Final = 50
 _MAX_UPDATES: Final = 100
 _LONGEST_PAUSE_S: Final = 30.0
-_ELSEWHERE: Final = ("forward_origin", "forward_date", "via_bot", "sender_chat")
+_TRIES: Final = 3
+_QUIET_S: Final = 6 * 86_400
+"""After a week without updates Telegram counts from a random number, perhaps a lower one."""
+_ELSEWHERE: Final = (
+    "forward_origin", "forward_date", "forward_from", "forward_from_chat", "forward_sender_name",
+    "is_automatic_forward", "via_bot", "sender_chat", "sender_business_bot",
+)
 """Marks of words that somebody else said, or that nobody can be held to."""
 
 
@@ -71,6 +77,7 @@ class TelegramBot:
         self._poll_s = poll_s
         self._confirmations = Confirmations()
         self._offset = 0
+        self._heard_at = monotonic()
         self._answers: deque[tuple[str, str]] = deque()
         self._has_answer = asyncio.Event()
 
@@ -106,6 +113,10 @@ class TelegramBot:
                 continue
             pause = 1.0
             self._on_problem("")
+            if updates:
+                self._heard_at = self._monotonic()
+            elif self._monotonic() - self._heard_at > _QUIET_S:
+                self._offset = 0
             await self.take(updates)
 
     async def take(self, updates: object) -> None:
@@ -134,7 +145,7 @@ class TelegramBot:
         if not isinstance(message, dict) or not isinstance(message.get("text"), str):
             return None
         chat, user = _id_of(message.get("chat")), _id_of(message.get("from"))
-        is_foreign = any(mark in message for mark in _ELSEWHERE)
+        is_foreign = any(mark in message for mark in _ELSEWHERE) or (user and message["from"].get("is_bot"))
         if is_foreign or chat not in self._chats or user not in self._users:
             self.counters.strangers += 1
             _log.warning("a Telegram message of user %s in chat %s was ignored: not allowed", user, chat)
@@ -187,17 +198,24 @@ class TelegramBot:
         while True:
             await self._has_answer.wait()
             while self._answers:
-                chat, text = self._answers.popleft()
-                try:
-                    await self._api.send_text(chat, text)
-                except DeliveryError as error:
-                    self.counters.answers_dropped += 1
-                    _log.warning("an answer over Telegram was not delivered: %s", error)
-                    await asyncio.sleep(min(error.retry_after_s, _LONGEST_PAUSE_S))
-                except Exception:  # noqa: BLE001 - one answer that cannot be sent must not keep back the others
-                    self.counters.answers_dropped += 1
-                    _log.exception("an answer over Telegram was not delivered")
+                await self._deliver(*self._answers.popleft())
             self._has_answer.clear()
+
+    async def _deliver(self, chat: str, text: str) -> None:
+        """Tried again when Telegram is busy or away; never raises."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                await self._api.send_text(chat, text)
+                return
+            except DeliveryError as error:
+                _log.warning("an answer over Telegram was not delivered: %s", error)
+                if error.is_final or attempt == _TRIES:
+                    break
+                await asyncio.sleep(min(max(error.retry_after_s, 1.0), _LONGEST_PAUSE_S))
+            except Exception:  # noqa: BLE001 - one answer that cannot be sent must not keep back the others
+                _log.exception("an answer over Telegram was not delivered")
+                break
+        self.counters.answers_dropped += 1
 
 
 def _id_of(part: object) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from tradingd.alerts.alert import DeliveryError
 from tradingd.alerts.http_delivery import HttpDelivery
+from tradingd.redaction import redact
 from tradingd.settings_alerts import Level
 
 SLACK_WEBHOOKS: Final = "https://hooks.slack.com/services"
@@ -25,27 +26,41 @@ class SlackService:
         self._is_bot = token.startswith(_BOT_TOKENS)
         self._token = token
         self._channels = channels
+        self._told: tuple[str, frozenset[str]] = ("", frozenset())
         base = (api_url or (SLACK_API if self._is_bot else SLACK_WEBHOOKS)).rstrip("/")
         self._url = f"{base}/chat.postMessage" if self._is_bot else f"{base}/{token.strip('/')}".rstrip("/")
 
     async def send(self, subject: str, text: str, level: Level) -> None:
         escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
         if not self._is_bot:
-            answer = await self._http.post(self._url, json={"text": escaped})
+            answer = await self._http.post(self._url, json={"text": escaped, "mrkdwn": False})
             if not answer.is_ok:
                 raise answer.failure("slack")
             return
+        failures: list[DeliveryError] = []
+        # Tried again, the same text goes only to the channels that have not got it.
+        done = set(self._told[1]) if self._told[0] == text else set()
         for channel in self._channels:
-            payload: dict[str, Any] = {"channel": channel, "text": escaped, "mrkdwn": False, "unfurl_links": False}
-            answer = await self._http.post(
-                self._url, json=payload, headers={"Authorization": f"Bearer {self._token}"}
-            )
-            data = answer.json or {}
-            if not answer.is_ok:
-                raise answer.failure("slack")
-            if data.get("ok") is not True:
-                reason = str(data.get("error", "no answer that could be read"))[:80]
-                raise DeliveryError(f"slack refused: {reason}", is_final=reason not in _SLACK_TRY_AGAIN)
+            if channel in done:
+                continue
+            try:
+                await self._post(channel, escaped)
+                done.add(channel)
+            except DeliveryError as error:
+                failures.append(error)
+        self._told = (text, frozenset(done)) if failures else ("", frozenset())
+        if failures:
+            raise next((each for each in failures if not each.is_final), failures[0])
+
+    async def _post(self, channel: str, text: str) -> None:
+        payload: dict[str, Any] = {"channel": channel, "text": text, "mrkdwn": False, "unfurl_links": False}
+        answer = await self._http.post(self._url, json=payload, headers={"Authorization": f"Bearer {self._token}"})
+        if not answer.is_ok:
+            raise answer.failure("slack")
+        data = answer.json or {}
+        if data.get("ok") is not True:
+            reason = str(data.get("error", "no answer that could be read"))[:80]
+            raise DeliveryError(redact(f"slack refused: {reason}"), is_final=reason not in _SLACK_TRY_AGAIN)
 
     async def close(self) -> None:
         await self._http.close()

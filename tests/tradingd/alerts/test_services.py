@@ -4,6 +4,7 @@ import asyncio
 import base64
 import email
 import email.policy
+import json
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -110,6 +111,18 @@ async def test_slack_bots_write_to_each_channel() -> None:
         await delivered(service(service="slack", token="xoxb-1-secret", api_url=f"{url}/api", to=["#a", "#b"]))
     assert [request.path for request, _ in slack.requests] == ["/api/chat.postMessage"] * 2
     assert slack.requests[0][0].headers["Authorization"] == "Bearer xoxb-1-secret"
+
+
+async def test_tried_again_a_slack_bot_writes_only_to_the_channels_that_have_not_heard() -> None:
+    slack = Recorder((200, '{"ok":true}'), (429, "later"), (200, '{"ok":true}'))
+    async with http_server(slack) as url:
+        service_ = service(service="slack", token="xoxb-1-secret", api_url=url, to=["#a", "#b"])
+        with pytest.raises(DeliveryError) as caught:
+            await service_.send("title", "text", "info")
+        await service_.send("title", "text", "info")
+        await service_.close()
+    assert caught.value.retry_after_s == 3
+    assert [json.loads(body)["channel"] for _, body in slack.requests] == ["#a", "#b", "#b"]
 
 
 @pytest.mark.parametrize(("answer", "is_final"), [

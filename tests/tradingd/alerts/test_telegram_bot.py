@@ -15,7 +15,7 @@ from bus.messages.system import VoteTradingState
 from tests.tradingd.alerts.loopback import CHAT, TOKEN, USER, Telegram, http_server, until
 from tests.tradingd.small_daemon import SmallDaemon, settings_in
 from tradingd.alerts.confirmation import Confirmations
-from tradingd.alerts.telegram_api import TelegramApi
+from tradingd.alerts.telegram_api import MAX_TEXT, MOST_PARTS, TelegramApi, in_parts
 from tradingd.alerts.telegram_bot import TelegramBot
 
 
@@ -87,8 +87,31 @@ async def test_strangers_other_chats_and_forwarded_words_are_counted_and_not_ans
         await scene.heard_nothing_of("/kill", chat=43)
         await scene.heard_nothing_of("/kill", forward_origin={"type": "user"})
         await scene.heard_nothing_of("/kill", sender_chat={"id": CHAT})
-    assert scene.bot.counters.strangers == 4
+        await scene.heard_nothing_of("/kill", forward_from={"id": USER})
+        await scene.heard_nothing_of("/kill", **{"from": {"id": USER, "is_bot": True}})
+    assert scene.bot.counters.strangers == 6
     assert scene.daemon.commands == []
+
+
+async def test_an_answer_that_telegram_has_no_time_for_is_given_again(scene: Scene) -> None:
+    busy = {"ok": False, "error_code": 429, "description": "Too Many Requests", "parameters": {"retry_after": 1}}
+    scene.telegram.refuse = [(429, busy)]
+    async with scene.running():
+        assert await scene.ask("/positions") == "nothing is held"
+    assert scene.bot.counters.answers_dropped == 0
+
+
+def test_a_long_answer_goes_in_parts_that_telegram_takes() -> None:
+    lines = [f"{number}: " + "\U0001f600" * 60 for number in range(120)]
+    parts = in_parts("\n".join(lines))
+    assert 1 < len(parts) <= MOST_PARTS
+    assert all(0 < len(part.encode("utf-16-le")) // 2 <= MAX_TEXT for part in parts)
+    assert "\n".join(parts) == "\n".join(lines)
+    endless = in_parts("x" * 100_000)
+    assert len(endless) == MOST_PARTS
+    assert endless[-1].endswith("tells all of it)")
+    assert all(len(part) <= MAX_TEXT for part in endless)
+    assert in_parts("short") == ["short"]
 
 
 @pytest.mark.parametrize("age_s", [61, 3600, -61])
