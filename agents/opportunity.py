@@ -59,10 +59,9 @@ class SymbolTrack:
 
     __slots__ = ("_is_new", "_length_ns", "_measure", "_rows", "first_ns", "symbol")
 
-    def __init__(self, symbol: str, length_ns: int, first_ns: int | None = None) -> None:
-        """`first_ns`: since when the symbol is known to be traded, UTC ns; None = since its first candle."""
+    def __init__(self, symbol: str, length_ns: int) -> None:
         self.symbol = symbol
-        self.first_ns = first_ns
+        self.first_ns: int | None = None  # since when it is known to be traded, UTC ns
         self._length_ns = length_ns
         self._rows: deque[_Row] = deque(maxlen=WINDOW)
         self._measure: Measure | None = None
@@ -77,9 +76,12 @@ class SymbolTrack:
         rows.append(_Row(
             candle.ts_open, to_float(candle.open), close, to_float(candle.high - candle.low), volume, close * volume
         ))
-        if self.first_ns is None or candle.ts_open < self.first_ns:
-            self.first_ns = candle.ts_open
         self._is_new = True
+
+    def note_age(self, ts_open: int) -> None:
+        """A candle of whatever interval opened then: so old is the symbol at least."""
+        if self.first_ns is None or ts_open < self.first_ns:
+            self.first_ns = ts_open
 
     @property
     def has_history(self) -> bool:

@@ -5,7 +5,7 @@ symbols out, each with a reason: the venue halted it, it is too young, trades to
 listed symbol is replaced only by one that is clearly better, so that the list does not flicker.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -44,8 +44,8 @@ class ScannerConfig:
 
     `top`: length of the watch list. `min_quote_volume`: in quote, over the last 60 candles; below it a symbol
     is left out. `max_spread`: ratio of price; above it a symbol is left out. `refresh_ns`: least time between
-    two rankings. `min_age_ns`: a symbol not known to be traded for so long is left out. `quote`: the currency, for
-    people.
+    two rankings. `min_age_ns`: a symbol whose oldest candle of any interval (those fetched at the start count) is
+    younger is left out. `quote`: the currency, for people.
     """
 
     top: int
@@ -63,13 +63,10 @@ class Scanner:
     name = "scanner"
     subscriptions: frozenset[type] = frozenset({Candle, QuotesSampled, InstrumentChanged})
 
-    def __init__(
-        self, config: ScannerConfig, symbols: Sequence[str], first_seen: Mapping[str, int] | None = None,
-    ) -> None:
-        """`first_seen`: since when a symbol is known to be traded (UTC ns), where history tells."""
+    def __init__(self, config: ScannerConfig, symbols: Sequence[str]) -> None:
         self._config = config
-        length_ns, known = interval_ns(config.interval), first_seen or {}
-        self._tracks = {symbol: SymbolTrack(symbol, length_ns, known.get(symbol)) for symbol in sorted(symbols)}
+        length_ns = interval_ns(config.interval)
+        self._tracks = {symbol: SymbolTrack(symbol, length_ns) for symbol in sorted(symbols)}
         self._spread_by_symbol: dict[str, float] = {}
         self._sampled_ns = 0
         self._halted: set[str] = set()
@@ -84,8 +81,10 @@ class Scanner:
         body, now = message.body, message.header.ts
         if isinstance(body, Candle):
             track = self._tracks.get(body.symbol)
-            if track is not None and body.interval == self._config.interval:
-                track.add(body)
+            if track is not None:
+                track.note_age(body.ts_open)
+                if body.interval == self._config.interval:
+                    track.add(body)
         elif isinstance(body, QuotesSampled):
             self._on_quotes(body, now)
             return ()

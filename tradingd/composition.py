@@ -161,13 +161,11 @@ def make_agents(
     settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId,
     chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
     panel: AlphaPanel | None = None, outside: Collection[str] | None = (),
-    first_seen: Mapping[str, int] | None = None,
 ) -> Mapping[str, Callable[[], Agent]]:
     """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at.
 
     `chosen_weights`: what people set over the file's weights, asked each time the analyst is made. `panel`: the alphas
-    that think elsewhere; `outside`: their names, None when not all are known. `first_seen`: since when a symbol
-    is known to be traded (UTC ns), where history tells.
+    that think elsewhere; `outside`: their names, None when not all are known.
     """
     alpha_watch = watch or AlphaWatch()
     tradable = [i for i in instruments if i.quote == settings.account.quote]
@@ -195,7 +193,7 @@ def make_agents(
     chosen = chosen_strategies(settings)
     return {
         "ceo": lambda: Ceo(limits, _ceo_config(settings)),
-        "scanner": lambda: Scanner(scanner_config, symbols, first_seen),
+        "scanner": lambda: Scanner(scanner_config, symbols),
         "analyst": lambda: Analyst(
             AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
             alpha_watch.put_on(make_alphas(council.weights, None)), panel,

@@ -30,11 +30,8 @@ def drifting(total_move: float, *, wick: float = 0.01, volumes: Sequence[float] 
 
 
 class Room:
-    def __init__(
-        self, rows_by_symbol: Mapping[str, Sequence[Row]], config: ScannerConfig = CONFIG,
-        first_seen: Mapping[str, int] | None = None,
-    ) -> None:
-        self.scanner = Scanner(config, list(rows_by_symbol), first_seen)
+    def __init__(self, rows_by_symbol: Mapping[str, Sequence[Row]], config: ScannerConfig = CONFIG) -> None:
+        self.scanner = Scanner(config, list(rows_by_symbol))
         self._maker = MessageMaker("engine", SessionId("s"))
         for symbol, rows in rows_by_symbol.items():
             for one in candles(rows, symbol=symbol):
@@ -222,7 +219,11 @@ def test_a_young_symbol_is_left_out_until_it_is_known_for_long_enough() -> None:
     hour = 3600 * SECOND_NS
     config = replace(CONFIG, min_age_ns=2 * hour)
     rows = {"A/USDT": drifting(0.8), "B/USDT": drifting(0.1)}
-    told = Room(rows, config, {"B/USDT": START_NS - 48 * hour}).ranking()
+    room = Room(rows, config)
+    for back in range(3):  # longer candles, fetched at the start, tell the age as well
+        old = candle(drifting(0.1)[0], 0, symbol="B/USDT", interval="1h")
+        room.hear(replace(old, ts_open=START_NS - back * hour, is_warmup=True), START_NS)
+    told = room.ranking()
     assert [one.symbol for one in told.candidates] == ["B/USDT"]
     assert told.left_out == (LeftOut("A/USDT", "known for a minute, at least 2 hours wanted (min_age_h)"),)
 
