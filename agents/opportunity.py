@@ -12,9 +12,10 @@ Score 0-100, the weighted mean of what is known, each part 0-1 with x / (1 + x) 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import sqrt
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 from bus.messages.council import Candidate
 from market.instrument import to_float
@@ -28,17 +29,6 @@ LEAST: Final = 2
 """Candles without which nothing can be said."""
 
 SPIKE_WEIGHT, MOVE_WEIGHT, VOLATILITY_WEIGHT, TURNOVER_WEIGHT, SPREAD_WEIGHT = 30.0, 30.0, 20.0, 20.0, 20.0
-
-
-class _Row(NamedTuple):
-    """One candle in float64; `spread` is high less low, `turnover` close times volume in quote."""
-
-    ts_open: int
-    open: float
-    close: float
-    spread: float
-    volume: float
-    turnover: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +45,40 @@ class Measure:
 
 
 class SymbolTrack:
-    """The last candles of one symbol, measured when asked and again only after something changed."""
+    """The last candles of one symbol, measured when asked and again only after something changed.
 
-    __slots__ = ("_is_new", "_length_ns", "_measure", "_rows", "first_ns", "symbol")
+    A column each, so that a sum runs over plain floats: five hundred symbols are measured in a few milliseconds.
+    """
+
+    __slots__ = (
+        "_closes", "_is_new", "_length_ns", "_measure", "_opens", "_spreads", "_times", "_turnovers", "_volumes",
+        "first_ns", "symbol",
+    )
 
     def __init__(self, symbol: str, length_ns: int) -> None:
         self.symbol = symbol
         self.first_ns: int | None = None  # since when it is known to be traded, UTC ns
         self._length_ns = length_ns
-        self._rows: deque[_Row] = deque(maxlen=WINDOW)
+        self._times: deque[int] = deque(maxlen=WINDOW)
+        self._opens: deque[float] = deque(maxlen=WINDOW)
+        self._closes: deque[float] = deque(maxlen=WINDOW)
+        self._spreads: deque[float] = deque(maxlen=WINDOW)  # high less low
+        self._volumes: deque[float] = deque(maxlen=WINDOW)
+        self._turnovers: deque[float] = deque(maxlen=WINDOW)  # close times volume, in quote
         self._measure: Measure | None = None
         self._is_new = True
 
     def add(self, candle: Candle) -> None:
         """One closed candle; one that is not newer than the last changes nothing."""
-        rows = self._rows
-        if rows and candle.ts_open <= rows[-1].ts_open:
+        if self._times and candle.ts_open <= self._times[-1]:
             return
         close, volume = to_float(candle.close), to_float(candle.volume)
-        rows.append(_Row(
-            candle.ts_open, to_float(candle.open), close, to_float(candle.high - candle.low), volume, close * volume
-        ))
+        self._times.append(candle.ts_open)
+        self._opens.append(to_float(candle.open))
+        self._closes.append(close)
+        self._spreads.append(to_float(candle.high - candle.low))
+        self._volumes.append(volume)
+        self._turnovers.append(close * volume)
         self._is_new = True
 
     def note_age(self, ts_open: int) -> None:
@@ -86,14 +89,14 @@ class SymbolTrack:
     @property
     def has_history(self) -> bool:
         """Whether it was ever heard enough to speak of."""
-        return len(self._rows) >= LEAST
+        return len(self._times) >= LEAST
 
     def measure(self, now: int) -> Measure | None:
         """Of the candles within the window's length of `now` (UTC ns); None when there are too few."""
         oldest = now - (WINDOW + 1) * self._length_ns
-        rows = self._rows
-        while rows and rows[0].ts_open < oldest:
-            rows.popleft()
+        while self._times and self._times[0] < oldest:
+            for column in (self._times, self._opens, self._closes, self._spreads, self._volumes, self._turnovers):
+                column.popleft()
             self._is_new = True
         if self._is_new:
             self._measure = self._fresh_measure()
@@ -101,15 +104,14 @@ class SymbolTrack:
         return self._measure
 
     def _fresh_measure(self) -> Measure | None:
-        rows = self._rows
-        if len(rows) < LEAST:
+        count = len(self._times)
+        if count < LEAST:
             return None
-        count, first, last = len(rows), rows[0].open, rows[-1].close
+        first, last = self._opens[0], self._closes[-1]
         if first <= 0.0 or last <= 0.0:
             return None
-        volumes = [row.volume for row in rows]
-        usual, recent = sum(volumes) / count, volumes[-RECENT:]
-        range_ratio = sum([row.spread for row in rows]) / count / last
+        usual, recent = sum(self._volumes) / count, list(islice(reversed(self._volumes), RECENT))
+        range_ratio = sum(self._spreads) / count / last
         move, chance = last / first - 1.0, range_ratio * sqrt(count)
         return Measure(
             self.symbol,
@@ -117,8 +119,8 @@ class SymbolTrack:
             move_ratio=move,
             surprise=abs(move) / chance if chance > 0.0 else 0.0,
             range_ratio=range_ratio,
-            turnover=sum([row.turnover for row in rows]),
-            span_ns=rows[-1].ts_open + self._length_ns - rows[0].ts_open,
+            turnover=sum(self._turnovers),
+            span_ns=self._times[-1] + self._length_ns - self._times[0],
         )
 
 

@@ -18,6 +18,7 @@ from agents.agent import Agent
 from agents.alphas.alpha import MarketView
 from agents.alphas.registry import make_alphas
 from agents.analyst import regime_of
+from agents.scanner import Scanner, ScannerConfig
 from benchmarks.result import Result, percentile
 from bus.ids import SessionId
 from bus.memory_bus import MemoryBus
@@ -41,11 +42,12 @@ SIZES = ((1, 1), (50, 50), (500, 5))
 
 MOST_CANDLES = 6_000
 ALPHA_CANDLES = 10_000
+RANKED_SYMBOLS = 500
 
 
 def run() -> list[Result]:
     results = [result for symbols, watched in SIZES for result in _council(symbols, watched)]
-    return [*results, *_alphas()]
+    return [*results, *_alphas(), *_scanner(RANKED_SYMBOLS)]
 
 
 class Market:
@@ -219,6 +221,33 @@ def _features(count: int) -> Result:
         indicators.features()
     spent = (time.process_time() - begin) / count * 1e3
     return Result("council_features", spent, "ms/candle", {"features": len(FEATURE_NAMES)})
+
+
+def _scanner(symbols: int) -> list[Result]:
+    """The scanner at its largest: one ranking of all symbols after a candle of each, and the candles themselves."""
+    market = Market(symbols)
+    config = ScannerConfig(10, Decimal(1_000), 0.002, SECOND_NS, "1s", quote="USDT")
+    scanner, maker = Scanner(config, market.symbols), MessageMaker("engine", SESSION)
+    hearing, ranking = [], []
+    for number in range(80):
+        closed = market.second(number)
+        now = closed[-1].ts_init
+        heard = [maker.make(candle, now - SECOND_NS) for candle in closed]
+        timer = maker.make(TimerFired("second"), now)
+        begin = time.process_time()
+        for message in heard:
+            scanner.handle(message)
+        middle = time.process_time()
+        ranked = scanner.handle(timer)
+        end = time.process_time()
+        if number >= 60 and ranked:
+            hearing.append((middle - begin) / len(heard) * 1e6)
+            ranking.append((end - middle) * 1e3)
+    params: dict[str, str | int | float | bool] = {"symbols": symbols}
+    return [
+        Result("scanner_ranking", statistics.median(ranking), "ms", params),
+        Result("scanner_candle", statistics.median(hearing), "us", params),
+    ]
 
 
 def _instrument(symbol: str) -> Instrument:
