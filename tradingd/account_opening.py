@@ -10,20 +10,25 @@ from bus.messages.system import ReconciliationCompleted
 from exchanges.binance.rest import VenueError
 from exchanges.venue import Venue
 from market.money import ZERO, to_text
+from tradingd.account_watch import is_any_on_its_way, query_working
 from tradingd.redaction import redact
 from tradingd.runtime import Runtime
 
 ASK_AGAIN_S: Final = 5.0
-_LOOK_AGAIN_S: Final = 0.1
+LOOK_AGAIN_S: Final = 0.5
+MOST_LOOKS: Final = 60
+"""Money that never rests is somebody else's trading: what is found then is believed, and corrected as it changes."""
+_ANSWERS_S: Final = 0.1
 
 
 class AccountOpening:
     """`quote` is the currency of the account, in which all money here is counted."""
 
-    def __init__(self, runtime: Runtime, venue: Venue, quote: str) -> None:
+    def __init__(self, runtime: Runtime, venue: Venue, quote: str, *, look_again_s: float = LOOK_AGAIN_S) -> None:
         self._runtime = runtime
         self._venue = venue
         self._quote = quote
+        self._look_again_s = look_again_s
 
     @property
     def is_new(self) -> bool:
@@ -45,9 +50,7 @@ class AccountOpening:
         Raises `VenueError` for a new account whose balances the venue does not tell; of an old one it asks on.
         """
         is_new = self.is_new
-        await self._wait_for_answers()
-        theirs = (await self._ask_balances(keep_asking=not is_new)).get(self._quote, ZERO)
-        known = self._runtime.engine.ledger.cash
+        known, theirs = await self._balances_at_rest(keep_asking=not is_new)
         corrections: list[str] = []
         if theirs != known:
             reason = "initial balance at the venue" if is_new else "difference found at the venue"
@@ -61,6 +64,28 @@ class AccountOpening:
     def change_funds(self, fact: FundsChanged) -> None:
         """The fact is journalled first; the engine folds the same message."""
         self._runtime.take(self._runtime.record("daemon", fact))
+
+    async def _balances_at_rest(self, *, keep_asking: bool) -> tuple[Decimal, Decimal]:
+        """Our money and the venue's while no order is on its way between them.
+
+        An exit is not held up by this comparison, and its proceeds look like a deposit until its report is here: a
+        difference is believed when it is found twice, and the venue was asked about every working order in between.
+        """
+        ledger, seen = self._runtime.engine.ledger, ZERO
+        looks = 0
+        while True:
+            looks += 1
+            await self._wait_for_answers()
+            known = ledger.cash
+            theirs = (await self._ask_balances(keep_asking=keep_asking)).get(self._quote, ZERO)
+            if ledger.cash != known or is_any_on_its_way(self._runtime):
+                seen = ZERO
+            elif theirs - known in (ZERO, seen) or self.is_new or looks >= MOST_LOOKS:
+                return known, theirs
+            else:
+                seen = theirs - known
+                query_working(self._runtime, self._venue)
+            await asyncio.sleep(self._look_again_s)
 
     async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
         """A venue that is away for a while must not end a daemon that watches over positions."""
@@ -82,4 +107,4 @@ class AccountOpening:
             is_unknown = any(order.is_at_venue and order.detail == "unknown" for order in engine.orders.working())
             if not is_unknown and not engine.awaits_answers:
                 return
-            await asyncio.sleep(_LOOK_AGAIN_S)
+            await asyncio.sleep(_ANSWERS_S)

@@ -52,7 +52,7 @@ class AccountWatch:
         except VenueError:
             self._seen = {}
             return
-        if ours != self._holdings() or self._is_unsure():
+        if ours != self._holdings() or is_any_on_its_way(self._runtime):
             self._seen = {}
             return
         found = {
@@ -62,9 +62,7 @@ class AccountWatch:
         }
         is_news = any(self._seen.get(asset) != difference for asset, difference in found.items())
         if is_news:
-            for order in self._runtime.engine.orders.working():
-                if order.is_at_venue:
-                    self._venue.query(order.client_order_id, order.spec.symbol)
+            query_working(self._runtime, self._venue)
         for asset, difference in found.items():
             if not is_news:
                 self._believe(asset, difference, theirs.get(asset, ZERO))
@@ -75,12 +73,6 @@ class AccountWatch:
         accounts = self._runtime.engine.ledger.accounts()
         return {asset: amount for account, asset, amount in accounts if account == "holdings"}
 
-    def _is_unsure(self) -> bool:
-        return any(
-            order.is_at_venue and order.detail in ("sent", "unknown", "pending_cancel")
-            for order in self._runtime.engine.orders.working()
-        )
-
     def _believe(self, asset: str, difference: Decimal, balance: Decimal) -> None:
         if asset == self._quote:
             word = "deposit" if difference > ZERO else "withdrawal"
@@ -88,6 +80,21 @@ class AccountWatch:
         elif self._told.get(asset) != difference:
             self._told[asset] = difference
             self._runtime.record("daemon", _alert(asset, difference))
+
+
+def is_any_on_its_way(runtime: Runtime) -> bool:
+    """Whether what the venue's balances show may be the work of an order whose report is not here yet."""
+    return any(
+        order.is_at_venue and order.detail in ("sent", "unknown", "pending_cancel")
+        for order in runtime.engine.orders.working()
+    )
+
+
+def query_working(runtime: Runtime, venue: Venue) -> None:
+    """Ask the venue about every order that may be working there."""
+    for order in runtime.engine.orders.working():
+        if order.is_at_venue:
+            venue.query(order.client_order_id, order.spec.symbol)
 
 
 def _alert(asset: str, difference: Decimal) -> AlertRaised:

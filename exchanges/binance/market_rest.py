@@ -42,7 +42,7 @@ def _instrument(entry: dict[str, Any]) -> Instrument:
     for text in (name, base, quote):
         if not _NAME.match(text):
             raise ValueError(f"odd name {text!r}")
-    filters = {str(each["filterType"]): each for each in entry["filters"]}
+    filters = {str(each["filterType"]): each for each in entry.get("filters") or ()}
     price = filters.get("PRICE_FILTER") or {"tickSize": _from_digits(entry, "quotePrecision", "quoteAssetPrecision")}
     lot = filters.get("LOT_SIZE") or {"stepSize": _from_digits(entry, "baseAssetPrecision")}
     market_lot = filters.get("MARKET_LOT_SIZE", {})
@@ -93,7 +93,7 @@ def parse_candles(body: object, symbol: str, interval: str, closed_before_ns: in
 
 
 def _candle(row: Any, symbol: str, interval: str, length_ns: int) -> Candle:
-    opened, trades = row[0], row[8]
+    opened, trades = row[0], row[8] if len(row) > 8 else 0
     if type(opened) is not int or type(trades) is not int or opened < 0 or trades < 0:
         raise TypeError("open time and number of trades must be whole numbers")
     ts_open = opened * _MS_NS

@@ -212,6 +212,9 @@ class FrameParser:
     def _depth(self, data: dict[str, Any], ts_init: int) -> BookDelta:
         symbol = self._symbol(data)
         first, last = data["U"], data["u"]
+        before = data.get("pu")  # perpetuals count across all symbols and name the event before instead
+        if type(before) is int and type(first) is int:
+            first = min(before + 1, first)
         if type(first) is not int or type(last) is not int or not 0 <= first <= last < _MAX_SEQUENCE:
             raise FrameError("sequence", f"U {str(first)[:40]!r} u {str(last)[:40]!r}", symbol)
         try:

@@ -20,6 +20,8 @@ GRANULARITIES: Final[Mapping[str, str]] = {
     "1m": "ONE_MINUTE", "5m": "FIVE_MINUTE", "15m": "FIFTEEN_MINUTE", "30m": "THIRTY_MINUTE", "1h": "ONE_HOUR",
     "2h": "TWO_HOUR", "4h": "FOUR_HOUR", "6h": "SIX_HOUR", "1d": "ONE_DAY",
 }
+MOST_QUANTITY: Final = "1000000000"
+"""Of a product without a largest size."""
 _NAME = re.compile(r"[A-Z0-9]{1,40}\Z")
 _CLOSED_TO_US: Final = ("trading_disabled", "is_disabled", "cancel_only", "post_only", "view_only", "auction_mode")
 
@@ -52,11 +54,11 @@ def _instrument(row: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal) -> 
         symbol=f"{base}/{quote}", venue_symbol=name, base=base, quote=quote,
         price_tick=positive(row.get("price_increment") or row["quote_increment"]),
         quantity_step=positive(row["base_increment"]),
-        min_quantity=parse_decimal(row["base_min_size"], "base_min_size"),
-        max_quantity=positive(row["base_max_size"]),
-        min_notional=parse_decimal(row["quote_min_size"], "quote_min_size"),
+        min_quantity=parse_decimal(row.get("base_min_size") or row["base_increment"], "base_min_size"),
+        max_quantity=positive(row.get("base_max_size") or MOST_QUANTITY),
+        min_notional=parse_decimal(row.get("quote_min_size") or "0", "quote_min_size"),
         maker_fee=maker_fee, taker_fee=taker_fee,
-        is_trading=row.get("status") == "online" and not any(row.get(key) is True for key in _CLOSED_TO_US),
+        is_trading=row.get("status", "online") in ("online", "") and not any(row.get(key) is True for key in _CLOSED_TO_US),
     )
 
 
@@ -85,10 +87,12 @@ def parse_fees(body: object) -> tuple[Decimal, Decimal]:
 
 def parse_time(body: object) -> int:
     """The `time` answer as UTC nanoseconds; raises `FrameError`."""
-    millis = body.get("epochMillis") if isinstance(body, dict) else None
-    if not isinstance(millis, str | int) or not str(millis).isdecimal():
-        raise FrameError("unknown_shape", f"time: epochMillis is {str(millis)[:40]!r}")
-    return int(millis) * 1_000_000
+    told = body if isinstance(body, dict) else {}
+    for key, unit_ns in (("epochMillis", 1_000_000), ("epochSeconds", SECOND_NS)):
+        value = told.get(key)
+        if isinstance(value, str | int) and str(value).isdecimal():
+            return int(value) * unit_ns
+    raise FrameError("unknown_shape", f"time: epochMillis is {str(told.get('epochMillis'))[:40]!r}")
 
 
 def parse_candles(body: object, symbol: str, interval: str, closed_before_ns: int) -> list[Candle]:

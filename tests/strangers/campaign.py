@@ -259,7 +259,7 @@ def main() -> int:
             strange_binance() if given.venue == "binance" else strange_coinbase()
         )
         with tempfile.TemporaryDirectory() as folder, opened as stranger:
-            failed += session(stranger, Path(given.keep or folder), names, seed, kills=given.kills)
+            failed += session(stranger, Path(given.keep or folder) / str(seed), names, seed, kills=given.kills)
     sys.stdout.write(f"{len(failed)} failed\n" + "".join(f"  {each}\n" for each in failed))
     return 1 if failed else 0
 

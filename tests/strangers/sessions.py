@@ -119,4 +119,4 @@ def running_there(stranger: Stranger, data_dir: Path, **more: str) -> Iterator[P
     with ExitStack() as stack:
         process = Process(data_dir, "--no-safe", env={**stranger.env, **more})
         stack.callback(process.kill)
-        yield process.ready()
+        yield process.ready(90)

@@ -155,3 +155,32 @@ def test_a_recorded_stream_joins_its_snapshot_and_agrees_with_the_quotes(name: s
     assert depth.gaps == 0
     assert deltas > 3000
     assert agreed > 500
+
+
+@pytest.mark.shared
+def test_a_recorded_perpetual_whose_events_name_the_one_before_rebuilds_its_book_without_a_break():
+    parser, depth, book = FrameParser({"BTCUSDT": "BTCUSDT"}), DepthSync("BTCUSDT"), OrderBook("BTCUSDT")
+    quotes: dict[int, tuple[Decimal, Decimal]] = {}
+    agreed = 0
+    for received, direction, text in recordings.lines("../binance_futures/ws_usdm_btcusdt_20240808.tsv.gz"):
+        if direction == "=":
+            items = depth.on_snapshot(parse_snapshot(orjson.loads(text.split(" ", 1)[1]), "BTCUSDT", received))
+        else:
+            frame = parser.parse_frame(text, received)
+            if isinstance(frame, QuoteFrame):
+                quotes[frame.update_id] = (frame.tick.bid, frame.tick.ask)
+            items = depth.on_delta(frame) if isinstance(frame, BookDelta) else []
+        for item in items:
+            assert not isinstance(item, BookInvalid)
+            if isinstance(item, BookSnapshot):
+                book.apply_snapshot(item)
+                continue
+            assert book.apply_delta(item)
+            quote = quotes.get(item.last_sequence)
+            if quote is not None:
+                assert book.best_bid
+                assert book.best_ask
+                assert (book.best_bid[0], book.best_ask[0]) == quote
+                agreed += 1
+    assert depth.gaps == 0
+    assert agreed > 400

@@ -136,6 +136,21 @@ def test_order_events_keep_their_meaning(execution: str, exec_type: str):
     assert report.quantity == 0
 
 
+def test_an_account_event_without_its_envelope_is_the_same_event():
+    assert parse(EXECUTION) == parse({"subscriptionId": 0, "event": EXECUTION})
+
+
+@pytest.mark.parametrize("kind", ["eventStreamTerminated", "serverShutdown", "listenKeyExpired"])
+def test_the_last_words_of_a_stream_are_not_taken_for_a_sign_of_life(kind: str):
+    assert refused({"subscriptionId": 0, "event": {"e": kind, "E": 1723161255400}}) == "ended"
+    assert refused({"e": kind, "E": 1723161255400}) == "ended"
+
+
+def test_an_answer_may_repeat_our_id_as_text_or_not_at_all():
+    assert parse({"result": None, "id": "7"}) == AnswerFrame(7, "")
+    assert parse({"result": None}) == AnswerFrame(None, "")
+
+
 def test_the_refusal_of_a_copy_does_not_end_the_order():
     event = {**EXECUTION, "x": "REJECTED", "r": "DUPLICATE_ORDER"}
     (report,) = parse({"subscriptionId": 0, "event": event}).reports

@@ -86,6 +86,17 @@ def test_one_odd_listing_does_not_keep_us_from_the_others(change: dict):
     assert [each.symbol for each in parse_instruments({"products": [{**PRODUCT, **change}, other, 7]})] == ["ETH/USD"]
 
 
+@pytest.mark.parametrize("missing", ["base_min_size", "base_max_size", "quote_min_size", "price_increment", "status"])
+def test_a_product_without_something_optional_trades_all_the_same(missing: str):
+    (instrument,) = parse_instruments({"products": [{key: PRODUCT[key] for key in PRODUCT if key != missing}]})
+    assert instrument.is_trading
+    assert instrument.min_quantity <= instrument.max_quantity
+
+
+def test_the_time_may_be_told_in_seconds_only():
+    assert parse_time({"epochSeconds": "1790735994"}) == parse_time({"epochMillis": "1790735994000"})
+
+
 def test_the_accounts_own_fees_are_read():
     tier = {"maker_fee_rate": "0.0025", "taker_fee_rate": "0.004"}
     assert parse_fees({"fee_tier": tier}) == (D("0.0025"), D("0.004"))
