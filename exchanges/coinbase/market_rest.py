@@ -58,7 +58,8 @@ def _instrument(row: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal) -> 
         max_quantity=positive(row.get("base_max_size") or MOST_QUANTITY),
         min_notional=parse_decimal(row.get("quote_min_size") or "0", "quote_min_size"),
         maker_fee=maker_fee, taker_fee=taker_fee,
-        is_trading=row.get("status", "online") in ("online", "") and not any(row.get(key) is True for key in _CLOSED_TO_US),
+        is_trading=row.get("status", "online") in ("online", "")
+        and not any(row.get(key) is True for key in _CLOSED_TO_US),
     )
 
 
