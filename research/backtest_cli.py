@@ -142,16 +142,29 @@ def _job(
 
     is_council = chosen["strategy"] == COUNCIL
     if not is_council:
-        make()  # a wrong name or parameter is told before anything is read
+        _try(make)  # a wrong name or parameter is told before anything is read
     recorded = _recorded(chosen, data_dir)
     if not is_council:
-        return RuleJob(make, _data(chosen, data_dir, recorded), cash, stake, costs)
+        return RuleJob(str(chosen["strategy"]), chosen["param"], _data(chosen, data_dir, recorded), cash, stake, costs)
     settings = _settings(data_dir)
     if recorded:
         return TickJob(
             TickRecording(recorded), str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings
         )
     return CouncilJob(_data(chosen, data_dir, recorded), cash, costs, settings)
+
+
+def _try(make: Callable[[], Any]) -> None:
+    """Raises `RuleError`; for a rule that reaches for more than its candles the run itself does."""
+    from research.backtest.rule_cage import caged
+    from research.backtest.rules import RuleError
+
+    with caged() as tries:
+        try:
+            make()
+        except RuleError:
+            if not tries:
+                raise
 
 
 def _settings(data_dir: Path | None) -> Any:

@@ -54,12 +54,19 @@ def cut_points(size: int, decisions: list[Decision]) -> list[int]:
 def check(
     make: Callable[[], Rule], bars: Bars, decisions: list[Decision], cash: Decimal, stake: Decimal, costs: Costs,
 ) -> int:
-    """How many cuts agreed; raises `LookAheadError` at the first that does not. `make` gives a new rule."""
+    """As `compare`, in this process. `make` gives a new rule."""
+    return compare(
+        bars, decisions, lambda part: Backtest(part, cash, stake, costs).run(prepared(make(), part)).decisions
+    )
+
+
+def compare(bars: Bars, decisions: list[Decision], decide: Callable[[Bars], list[Decision]]) -> int:
+    """How many cuts agreed; raises `LookAheadError` at the first that does not. `decide`: a new rule's decisions."""
     points = cut_points(len(bars), decisions)
     for point in points:
         part = bars.cut(point)
         try:
-            again = Backtest(part, cash, stake, costs).run(prepared(make(), part)).decisions
+            again = decide(part)
         except RuleError as error:
             raise LookAheadError(
                 f"the rule looks ahead: with all candles it ran, with the candles cut behind number {point - 1} {error}"

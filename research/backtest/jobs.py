@@ -1,15 +1,16 @@
 """What can be run: a rule over candles, the council over candles, the council over ticks. One face for all three."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from research.backtest import council, council_ticks, guard
+from research.backtest import council, council_ticks, guard, rule_cage
 from research.backtest.bars import Bars
 from research.backtest.council_fold import CouncilResult
+from research.backtest.cut_process import CutProcess
 from research.backtest.data import Dataset, quality
-from research.backtest.rules import Rule
+from research.backtest.rules import Rule, make_rule
 from research.backtest.runner import Backtest, Costs, Result
 from research.backtest.ticks import TickRecording
 from tradingd.settings import Settings
@@ -61,21 +62,52 @@ class _OfCandles(Job):
 
 
 class RuleJob(_OfCandles):
-    """`make` gives a new rule each time."""
+    """A rule of the library by name, or of a file (`FILE.py:CLASS`), which is watched over (`rule_cage`)."""
 
-    def __init__(self, make: Callable[[], Rule], data: Dataset, cash: Decimal, stake: Decimal, costs: Costs) -> None:
+    def __init__(
+        self, strategy: str, parameters: Mapping[str, str | int | float], data: Dataset, cash: Decimal, stake: Decimal,
+        costs: Costs,
+    ) -> None:
         super().__init__(data)
-        self._make, self._cash, self._stake, self._costs = make, cash, stake, costs
+        self._strategy, self._parameters = strategy, parameters
+        self._money = (cash, stake, costs)
         self._decisions: list[guard.Decision] = []
 
     def run(self, progress: Told) -> Result:
+        if ".py" not in self._strategy:
+            return self._run(progress)
+        with rule_cage.caged() as tries:
+            try:
+                result = self._run(progress)
+            except Exception as error:  # however the rule took it, what it tried is the reason
+                if tries:
+                    raise _reached(tries) from error
+                raise
+        if tries:
+            raise _reached(tries)
+        return result
+
+    def _run(self, progress: Told) -> Result:
         rule = guard.prepared(self._make(), self.bars)
-        result = Backtest(self.bars, self._cash, self._stake, self._costs).run(rule, progress)
+        result = Backtest(self.bars, *self._money).run(rule, progress)
         self._decisions = result.decisions
         return result
 
+    def _make(self) -> Rule:
+        return make_rule(self._strategy, self._parameters)
+
     def check(self) -> int:
-        return guard.check(self._make, self.bars, self._decisions, self._cash, self._stake, self._costs)
+        if ".py" not in self._strategy:
+            return guard.check(self._make, self.bars, self._decisions, *self._money)
+        with CutProcess(self._strategy, self._parameters, *self._money) as apart:
+            return guard.compare(self.bars, self._decisions, apart.decisions)
+
+
+def _reached(tries: list[str]) -> guard.LookAheadError:
+    return guard.LookAheadError(
+        f"the rule looks ahead, or could: it {tries[0]}. A rule sees nothing but the candles it is shown; give it what "
+        "it needs as parameters (--param), or write it into its file."
+    )
 
 
 class CouncilJob(_OfCandles):

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from agents.strategies.candle_rule import CandleRule, Context, RuleError, build_rule
 from agents.strategies.library import STRATEGIES
+from research.backtest.rule_cage import RULE_MODULE, guard_imports
 
 __all__ = ["BY_NAME", "BollingerReversion", "Context", "Rule", "RuleError", "SmaCross", "make_rule"]
 
@@ -160,7 +161,12 @@ def make_rule(name: str, parameters: Mapping[str, str | int | float]) -> Rule:
     maker = _from_file(name) if ".py" in name else BY_NAME.get(name)
     if maker is None:
         raise RuleError(f"no rule is called {name!r}: there are {', '.join(BY_NAME)}, or FILE.py:CLASS")
-    return build_rule(name, maker, parameters)
+    try:
+        return build_rule(name, maker, parameters)
+    except RuleError:
+        raise
+    except Exception as error:  # whatever a rule's own constructor raises is told with its place
+        raise RuleError(f"{name}: {type(error).__name__}: {error}") from error
 
 
 def _from_file(name: str) -> Callable[..., Rule]:
@@ -168,10 +174,11 @@ def _from_file(name: str) -> Callable[..., Rule]:
     path = Path(file or name)
     if not file or not path.is_file():
         raise RuleError(f"{name!r}: write FILE.py:CLASS, where FILE.py exists")
-    spec = importlib.util.spec_from_file_location(f"tradelab_rule_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{RULE_MODULE}{path.stem}", path)
     if spec is None or spec.loader is None:
         raise RuleError(f"{path}: no Python file")
     module = importlib.util.module_from_spec(spec)
+    guard_imports(module)
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises is told with its place

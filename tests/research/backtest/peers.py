@@ -94,12 +94,15 @@ class BacktraderBands(_Sized):
 
 
 def run_backtrader(
-    bars: Bars, strategy: type, *, cash: float, stake: float, fee: float, **parameters: float
+    bars: Bars, strategy: type, *, cash: float, stake: float, fee: float, away: float = 0.0, **parameters: float
 ) -> list[PeerTrade]:
+    """`away`: half the spread and the slippage, as a ratio; it is not held back by the candle's high or low."""
     cerebro = backtrader.Cerebro(stdstats=False, tradehistory=True)
     cerebro.adddata(backtrader.feeds.PandasData(dataname=frame(bars)))
     cerebro.broker.setcash(cash)
     cerebro.broker.setcommission(commission=fee)
+    if away:
+        cerebro.broker.set_slippage_perc(away, slip_open=True, slip_match=True, slip_out=True)
     cerebro.addstrategy(strategy, stake=stake, **parameters)
     cerebro.addanalyzer(_Recorder, _name="recorder")
     with warnings.catch_warnings():
@@ -168,8 +171,12 @@ class BacktestingBands(_Stepping):
 
 
 def run_backtesting(
-    bars: Bars, strategy: type, *, cash: float, stake: float, fee: float, **parameters: float,
+    bars: Bars, strategy: type, *, cash: float, stake: float, fee: float, away: float = 0.0, **parameters: float,
 ) -> tuple[list[PeerTrade], Any]:
+    """`away` is charged as a commission, for its own spread is paid at entries alone; prices are given with it."""
+    def commission(size: float, price: float) -> float:
+        return abs(size) * price * (away + fee)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         test = FractionalBacktest(
@@ -177,14 +184,18 @@ def run_backtesting(
             strategy,
             fractional_unit=UNIT,
             cash=cash,
-            commission=fee,
+            commission=commission if away else fee,
             trade_on_close=False,
             exclusive_orders=False,
         )
         stats = test.run(stake=stake, **parameters)
     rows = [
         PeerTrade(
-            row.EntryTime.value, row.EntryPrice, row.ExitTime.value, row.ExitPrice, row.Size, row.Commission, row.PnL,
+            row.EntryTime.value, row.EntryPrice * (1.0 + away), row.ExitTime.value, row.ExitPrice * (1.0 - away),
+            row.Size,
+            row.Commission - away * row.Size
+            * (row.EntryPrice + row.ExitPrice - fee * (row.EntryPrice - row.ExitPrice)),
+            row.PnL,
         )
         for row in stats["_trades"].itertuples()
     ]
