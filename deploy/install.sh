@@ -5,7 +5,7 @@
 # is started anew. Your /etc/tradingd is never overwritten. --dry-run only says what would be done.
 set -eu
 
-usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; exit "${1:-0}"; }
+usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0; }
 
 dry=''
 start=yes

@@ -155,15 +155,22 @@ class ReadModel:
         self, *, state: str = "", symbol: str = "", limit: int = 100, working_only: bool = False
     ) -> list[OrderView]:
         """Newest first. `state` is one of T4's words or "" for all."""
-        views: list[OrderView] = []
+        records = self.order_records(state=state, symbol=symbol, limit=limit, working_only=working_only)
+        return [order_view(record) for record in records]
+
+    def order_records(
+        self, *, state: str = "", symbol: str = "", limit: int = 100, working_only: bool = False
+    ) -> list[OrderRecord]:
+        """As `orders`, for whoever makes the views a few at a time."""
+        records: list[OrderRecord] = []
         for record in self.order_fold.newest_first():
-            if len(views) >= limit:
+            if len(records) >= limit:
                 break
             if (state and record.state != state) or (symbol and record.spec.symbol != symbol):
                 continue
             if not working_only or record.is_working:
-                views.append(order_view(record))
-        return views
+                records.append(record)
+        return records
 
     def order(self, order_id: str) -> OrderView | None:
         record = self.order_fold.by_id.get(order_id)

@@ -181,12 +181,16 @@ class ResultsFold:
 
     def fill_views(self, limit: int, since_ns: int) -> list[FillView]:
         """Newest first."""
-        views: list[FillView] = []
+        return [fill_view(record) for record in self.fill_records(limit, since_ns)]
+
+    def fill_records(self, limit: int, since_ns: int) -> list[FillRecord]:
+        """As `fill_views`, for whoever makes the views a few at a time."""
+        records: list[FillRecord] = []
         for record in reversed(self.fills):
-            if len(views) >= limit or record.ts < since_ns:
+            if len(records) >= limit or record.ts < since_ns:
                 break
-            views.append(fill_view(record))
-        return views
+            records.append(record)
+        return records
 
     def performance(self) -> PerformanceView:
         portfolio = self.portfolio

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from tradingd.api.access import ControlOf, Viewer
-from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response
+from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response, sliced_response
 from tradingd.api.models import HealthAnswer, Responses
 from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control
 from tradingd.execution_quality import QualityView
 from tradingd.read_model import order_view
+from tradingd.read_model_results import fill_view
 from tradingd.read_model_views import (
     FillView,
     OrderState,
@@ -84,7 +85,8 @@ async def orders(
 ) -> Response:
     """Newest first."""
     wanted = symbol_of(control, symbol) if symbol else ""
-    return json_response(control.read_model.orders(state=state or "", symbol=wanted, limit=limit))
+    records = control.read_model.order_records(state=state or "", symbol=wanted, limit=limit)
+    return await sliced_response(records, order_view)
 
 
 @router.get(
@@ -124,7 +126,8 @@ async def trades(
     days: Annotated[int, Query(ge=1, le=3_650)] = 30,
 ) -> Response:
     """Fills of the last days (session time), newest first."""
-    return json_response(control.read_model.fills(limit=limit, since_ns=control.now() - days * DAY_NS))
+    records = control.read_model.results.fill_records(limit, control.now() - days * DAY_NS)
+    return await sliced_response(records, fill_view)
 
 
 @router.get("/performance", response_model=PerformanceView, tags=["account"])

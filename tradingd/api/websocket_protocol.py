@@ -250,6 +250,7 @@ class WebsocketProtocol(asyncio.Protocol):
             if self._working is None:
                 self._working = self._loop.create_task(self._work(), name="websocket commands")
         else:
+            hub.settle()
             new = said.channels - self.channels if said.op == "subscribe" else frozenset()
             self._allowance -= len(new)  # each begins with a snapshot
             left = self.channels - said.channels
