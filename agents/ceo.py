@@ -9,9 +9,18 @@ from dataclasses import dataclass
 
 from agents.agent import AgentStatus, Emit
 from agents.mandate import choose_mandate
+from agents.parameters import Parameters, parameters_of
 from agents.state_vote import StateVote
 from agents.supervision import Charge
-from bus.messages.council import AnalysisCompleted, Mandate, MandateIssued, Regime, RestartAgent, StartAgent
+from bus.messages.council import (
+    AnalysisCompleted,
+    Mandate,
+    MandateIssued,
+    ParametersChanged,
+    Regime,
+    RestartAgent,
+    StartAgent,
+)
 from bus.messages.header import Message
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired, TradingStateChanged
@@ -37,8 +46,12 @@ class Ceo:
 
     name = "ceo"
 
-    def __init__(self, limits: RiskLimits, config: CeoConfig | None = None) -> None:
-        self._limits = limits
+    def __init__(
+        self, limits: RiskLimits, config: CeoConfig | None = None, parameters: Parameters | None = None,
+    ) -> None:
+        """`parameters`: the tuned ones; they only tighten `limits`."""
+        self._configured = limits
+        self._limits = limits if parameters is None else parameters.tighten(limits)
         self._config = config or CeoConfig()
         self._charges: dict[str, Charge] = {}
         self._vote = StateVote("ceo")
@@ -55,6 +68,7 @@ class Ceo:
             PortfolioSnapshot: self._on_portfolio,
             AnalysisCompleted: self._on_analysis,
             TradingStateChanged: self._on_state,
+            ParametersChanged: self._on_parameters,
         }
         self.subscriptions: frozenset[type] = frozenset(self._handlers)
 
@@ -128,6 +142,13 @@ class Ceo:
 
     def _on_state(self, message: Message) -> list[Emit]:
         self._vote.on_changed(message.body)
+        return []
+
+    def _on_parameters(self, message: Message) -> list[Emit]:
+        """Tuned limits may be stricter than the configured ones, never looser."""
+        parameters = parameters_of(message.body.parameters)
+        if parameters is not None:
+            self._limits = parameters.tighten(self._configured)
         return []
 
     # ---- mandate -----------------------------------------------------------------------------------

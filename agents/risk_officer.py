@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from agents.agent import AgentStatus, Emit
 from agents.mandate import Drawdown, drawdowns_of
+from agents.parameters import Parameters, parameters_of
 from agents.state_vote import StateVote
 from bus.ids import CLIENT_ID_PREFIX, ProposalId
 from bus.messages.council import (
     Check,
     Mandate,
     MandateIssued,
+    ParametersChanged,
     ProposalApproved,
     ProposalExpired,
     ProposalVetoed,
@@ -68,8 +70,11 @@ class RiskOfficer:
 
     def __init__(
         self, limits: RiskLimits, instruments: Sequence[Instrument], portfolio_fresh_ns: int = PORTFOLIO_FRESH_NS,
+        parameters: Parameters | None = None,
     ) -> None:
-        self._limits = limits
+        """`parameters`: the tuned ones; they only tighten `limits`."""
+        self._configured = limits
+        self._limits = limits if parameters is None else parameters.tighten(limits)
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._fresh_ns = portfolio_fresh_ns
         self._now = 0
@@ -98,6 +103,7 @@ class RiskOfficer:
             LockPlaced: self._on_lock,
             LockLifted: self._on_lock,
             InstrumentChanged: self._on_instrument,
+            ParametersChanged: self._on_parameters,
         }
         self.subscriptions: frozenset[type] = frozenset(self._handlers)
 
@@ -258,6 +264,13 @@ class RiskOfficer:
         change: InstrumentChanged = message.body
         if change.symbol in self._instruments:
             self._instruments[change.symbol] = change.applied_to(self._instruments[change.symbol])
+        return []
+
+    def _on_parameters(self, message: Message) -> list[Emit]:
+        """Tuned limits may be stricter than the configured ones, never looser."""
+        parameters = parameters_of(message.body.parameters)
+        if parameters is not None:
+            self._limits = parameters.tighten(self._configured)
         return []
 
     def _on_mandate(self, message: Message) -> list[Emit]:

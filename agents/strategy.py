@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from agents.agent import AgentStatus, Emit
 from agents.consensus import Consensus, decide
 from agents.disputes import Resolver
+from agents.parameters import parameters_of
 from agents.strategies.rule import DecisionRule, NoPlan, Plan, Situation
 from agents.strategies.rule_book import RuleBook, RuleWish, Standing, decide_with
 from agents.symbol_desk import SymbolDesk
@@ -21,6 +22,7 @@ from bus.ids import CLIENT_ID_PREFIX, ProposalId
 from bus.messages.council import (
     AnalysisCompleted,
     MandateIssued,
+    ParametersChanged,
     ProposalApproved,
     ProposalExpired,
     ProposalVetoed,
@@ -114,6 +116,7 @@ class Strategy:
             PositionChanged: self._on_position,
             PositionClosed: self._on_closed,
             InstrumentChanged: self._on_instrument,
+            ParametersChanged: self._on_parameters,
         }
         if book is not None:
             self._handlers[Candle] = self._on_candle
@@ -367,6 +370,14 @@ class Strategy:
     def _on_position(self, message: Message) -> list[Emit]:
         if desk := self._desks.get(message.body.symbol):
             desk.on_position(message.body.quantity, message.header.ts)
+        return []
+
+    def _on_parameters(self, message: Message) -> list[Emit]:
+        """From now on the least confidence, the size and the base trail are these."""
+        parameters = parameters_of(message.body.parameters)
+        if parameters is not None:
+            self._config = replace(self._config, threshold=float(parameters.confidence))
+            self._rule = self._rule.tuned(parameters)
         return []
 
     def _on_instrument(self, message: Message) -> list[Emit]:

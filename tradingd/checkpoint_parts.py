@@ -44,6 +44,7 @@ from tradingd import (
     read_model_views,
     recent_events,
     session,
+    tuning_fold,
 )
 from tradingd.checkpoint_graph import GraphError, Types, read_graph, write_graph
 from tradingd.read_model import ReadModel
@@ -58,7 +59,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     engine_state, order_table, commitments, order_ledger, order_watch, trailing, trailing_groups, trailing_wing,
     keyed_heap, grid_book, grid_state, drawdown, locks, trading_state,
     session, read_model, read_model_orders, read_model_results, read_model_council, read_model_risk, read_model_views,
-    alpha_fold, execution_quality, recent_events,
+    alpha_fold, execution_quality, recent_events, tuning_fold,
 )
 TYPES: Final = Types(
     (
@@ -69,6 +70,7 @@ TYPES: Final = Types(
         (ReadModel, "_handlers"), (ReadModel, "listeners"), (ReadModel, "paths"), (ReadModel, "journal"),
         (read_model_orders.OrderFold, "handlers"), (read_model_results.ResultsFold, "handlers"),
         (read_model_council.CouncilFold, "handlers"), (alpha_fold.AlphaFold, "_handlers"),
+        (tuning_fold.TuningFold, "_handlers"),
         (execution_quality.QualityFold, "_handlers"),
         (EngineState, "_instruments"), (EngineState, "_symbols_by_base"), (Watch, "_trails"),
         (order_table.OrderTable, "_is_needed"),
@@ -135,7 +137,7 @@ def _model_places(past: PastSessions, model: ReadModel) -> dict[str, object]:
     return {
         "past": past, "model": model, "orders": model.order_fold, "results": model.results, "council": model.council,
         "grids": model.grids, "alphas": model.alphas, "events": model.events, "risk": model.risk,
-        "quality": model.quality,
+        "quality": model.quality, "tuning": model.tuning,
     }
 
 

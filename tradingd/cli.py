@@ -20,6 +20,7 @@ from tradingd import (
     cli_risk,
     cli_secrets,
     cli_store,
+    cli_tuning,
     cli_user,
     cli_venue,
     cli_view,
@@ -145,6 +146,7 @@ def token(
 
 app.add_typer(cli_user.app, name="user")
 app.add_typer(cli_grid.app, name="grid", rich_help_panel="Steer")
+app.add_typer(cli_tuning.app, name="tuning", rich_help_panel="Steer")
 app.add_typer(cli_secrets.app, name="secrets")
 app.add_typer(cli_alerts.app, name="alerts")
 app.add_typer(cli_venue.app, name="venue")

@@ -6,7 +6,16 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from tradingd.cli_session import ConfigOption, DataDirOption, JsonOption, ask, connect, settings_of
+from tradingd.cli_session import (
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    ask,
+    client_of,
+    connect,
+    read_journal,
+    settings_of,
+)
 
 locks_app = typer.Typer(
     help="What keeps new entries out for a while, and why.", invoke_without_command=True, rich_markup_mode=None,
@@ -57,11 +66,20 @@ def stats(
 
 
 def limits(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
-    """Every risk limit of the settings, and who set it: default, tolerance, preset or config."""
-    from tradingd.risk_settings import limit_views
+    """The three settings, what follows from them, every risk limit; and who set each of them."""
+    from tradingd.client import NotReachableError
+    from tradingd.data_dir import current_journal
+    from tradingd.parameters import number_views
 
-    answer = [asdict(view) for view in limit_views(settings_of(config, data_dir))]
-    _print(answer, as_json=json, columns={"key": "limit", "value": "VALUE", "source": "set by"}, nothing="no limits")
+    settings = settings_of(config, data_dir)
+    try:
+        answer = client_of(settings.data_dir).get("/api/limits")
+    except NotReachableError as error:
+        changed = None
+        if current_journal(settings.data_dir).exists():
+            changed = read_journal(settings, error).tuning.current
+        answer = [asdict(view) for view in number_views(settings, changed)]
+    _print(answer, as_json=json, columns={"key": "number", "value": "VALUE", "source": "set by"}, nothing="no limits")
 
 
 @locks_app.callback()

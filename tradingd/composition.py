@@ -10,17 +10,19 @@ from agents.alphas.panel import AlphaPanel
 from agents.alphas.registry import UnknownAlphaError, make_alphas
 from agents.analyst import Analyst, AnalystConfig
 from agents.ceo import Ceo, CeoConfig
+from agents.parameters import Parameters
 from agents.risk_officer import RiskOfficer
 from agents.scanner import Scanner, ScannerConfig
 from agents.strategies.entry_size import SizeRule
 from agents.strategies.rule import DecisionRule
-from agents.strategies.rule_book import RuleBook
-from agents.strategies.trail_distance import BASE_TRAILS, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
+from agents.strategies.rule_book import RuleBook, RuleChoice
+from agents.strategies.trail_distance import PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
 from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
 from agents.strategies.wished_trade import WishedTrade
 from agents.strategy import CouncilConfig, Strategy
 from agents.trader import Trader
 from bus.ids import SessionId
+from bus.messages.council import ParametersChanged
 from bus.messages.header import MessageMaker
 from exchanges.simulated import PaperConfig
 from market.instrument import Instrument
@@ -29,6 +31,7 @@ from orders.engine import Engine, EngineConfig
 from orders.entry_price import EntryRule
 from orders.time_rules import TimeRules, parse_blackout, parse_day_end
 from risk.limits import RiskLimits, resolve_limits
+from tradingd.parameters import base_trail, held_parameters, with_parameters
 from tradingd.profile import AlphaWatch
 from tradingd.risk_settings import confidence_threshold, make_cuts, make_protections, make_sizing, written_limits
 from tradingd.settings import ConfigError, Settings
@@ -149,7 +152,7 @@ def _entry_rule(settings: Settings) -> EntryRule | None:
 
 
 def _distance_rule(settings: Settings) -> DistanceRule | None:
-    band, base = trail_band(settings), BASE_TRAILS[settings.account.tolerance]
+    band, base = trail_band(settings), base_trail(settings)
     if band == "atr":
         return None
     if band == "practice":
@@ -161,26 +164,22 @@ def make_agents(
     settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId,
     chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
     panel: AlphaPanel | None = None, outside: Collection[str] | None = (),
+    chosen_parameters: Callable[[], ParametersChanged | None] = lambda: None,
 ) -> Mapping[str, Callable[[], Agent]]:
     """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at.
 
     `chosen_weights`: what people set over the file's weights, asked each time the analyst is made. `panel`: the alphas
-    that think elsewhere; `outside`: their names, None when not all are known.
+    that think elsewhere; `outside`: their names, None when not all are known. `chosen_parameters`: the tuned ones,
+    asked each time an agent that goes by them is made.
     """
     alpha_watch = watch or AlphaWatch()
     tradable = [i for i in instruments if i.quote == settings.account.quote]
     symbols = tuple(sorted(i.symbol for i in tradable))
     candles, council, scanner = settings.candles, settings.council, settings.scanner
-    council_config = CouncilConfig(
-        decision_interval=candles.decision,
-        threshold=confidence_threshold(settings),
-        quorum=council.quorum,
-        proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
-        cooldown_ns=seconds_to_ns(council.cooldown_s),
-        kelly_memory_ns=settings.strategy.kelly_memory_s * SECOND_NS,
-        records_holds=council.record_holds,
-        first_entry=settings.strategy.first_entry == "on",
-    )
+
+    def parameters() -> Parameters | None:
+        return held_parameters(settings, chosen_parameters())
+
     scanner_config = ScannerConfig(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision,
         min_age_ns=seconds_to_ns(scanner.min_age_h * 3600), quote=settings.account.quote,
@@ -192,20 +191,39 @@ def make_agents(
     times_made = count()
     chosen = chosen_strategies(settings)
     return {
-        "ceo": lambda: Ceo(limits, _ceo_config(settings)),
+        "ceo": lambda: Ceo(limits, _ceo_config(settings), parameters()),
         "scanner": lambda: Scanner(scanner_config, symbols),
         "analyst": lambda: Analyst(
             AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
             alpha_watch.put_on(make_alphas(council.weights, None)), panel,
         ),
         # Begun anew, it counts its proposals anew: the restart number keeps their ids unique.
-        "strategy": lambda: Strategy(
-            session, council_config, _rule(settings, limits, by_strategy=bool(chosen)), tradable, next(times_made),
-            RuleBook(chosen, symbols) if chosen else None,
+        "strategy": lambda: _strategy(
+            with_parameters(settings, parameters()), limits, tradable, session, next(times_made), chosen,
         ),
-        "risk": lambda: RiskOfficer(limits, tradable),
+        "risk": lambda: RiskOfficer(limits, tradable, parameters=parameters()),
         "trader": Trader,
     }
+
+
+def _strategy(
+    settings: Settings, limits: RiskLimits, tradable: Sequence[Instrument], session: SessionId, restarts: int,
+    chosen: Sequence[RuleChoice],
+) -> Strategy:
+    """`settings` with the tuned parameters laid over them."""
+    council = settings.council
+    config = CouncilConfig(
+        decision_interval=settings.candles.decision,
+        threshold=confidence_threshold(settings),
+        quorum=council.quorum,
+        proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
+        cooldown_ns=seconds_to_ns(council.cooldown_s),
+        kelly_memory_ns=settings.strategy.kelly_memory_s * SECOND_NS,
+        records_holds=council.record_holds,
+        first_entry=settings.strategy.first_entry == "on",
+    )
+    book = RuleBook(chosen, tuple(sorted(each.symbol for each in tradable))) if chosen else None
+    return Strategy(session, config, _rule(settings, limits, by_strategy=bool(chosen)), tradable, restarts, book)
 
 
 def _ceo_config(settings: Settings) -> CeoConfig:

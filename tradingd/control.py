@@ -11,6 +11,7 @@ from tradingd.mode_switch import Mode
 from tradingd.profile import Inspected
 from tradingd.read_model import ReadModel
 from tradingd.settings import Settings
+from tradingd.tuner import Tuner
 
 
 class ControlUnavailableError(RuntimeError):
@@ -139,6 +140,12 @@ class Control(Protocol):
 
     def inspected(self) -> Mapping[str, Inspected]:
         """What can be profiled: "agent:NAME" and "alpha:NAME"."""
+        ...
+
+    def tuner(self) -> Tuner:
+        """The self-tuning; raises `ControlUnavailableError` while starting or stopping, `ControlConflictError` in a
+        replay.
+        """
         ...
 
     def switch_mode(self, mode: Mode, *, confirm: str, by: str) -> None:

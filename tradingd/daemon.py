@@ -83,6 +83,7 @@ from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
 from tradingd.status_report import StatusReport
 from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
+from tradingd.tuner import Tuner
 from tradingd.version import VERSION
 from tradingd.warm_up import warm_up
 
@@ -135,6 +136,7 @@ class Daemon:
         self._log_files = log_files
         self._audience = Audience(settings, self, lambda: self._clock.now())
         self._alpha_watch = AlphaWatch()
+        self._tuner: Tuner | None = None
         self._plugins: Plugins | None = None
         self._service = ServiceNotify()
         self.is_to_start_again = False
@@ -192,6 +194,13 @@ class Daemon:
         agents = {f"agent:{runner.name}": Inspected(runner.timing, runner.agent) for runner in runners}
         alphas = self._alpha_watch.inspected() | (self._plugins.inspected() if self._plugins is not None else {})
         return agents | {f"alpha:{name}": part for name, part in alphas.items()}
+
+    def tuner(self) -> Tuner:
+        if self._tuner is None or self._not_ready in ("starting", "stopping") or self._stop.is_set():
+            raise ControlUnavailableError("the daemon is starting or stopping; try again")
+        if self._is_replay:
+            raise ControlConflictError("REPLAY", "a replay is never tuned: it would not be the same session again")
+        return self._tuner
 
     def switch_mode(self, mode: mode_switch.Mode, *, confirm: str, by: str) -> None:
         if self._not_ready in ("starting", "stopping") or self._stop.is_set():
@@ -554,9 +563,14 @@ class Daemon:
         self._runtime.on_fatal = self._on_fatal
         for name, make in composition.make_agents(
             self.settings, self._limits, tradable, self._session, self.read_model.alphas.chosen_weights,
-            self._alpha_watch, panel, plugins.names,
+            self._alpha_watch, panel, plugins.names, chosen_parameters=lambda: self.read_model.tuning.current,
         ).items():
             self._runtime.add_agent(name, make)
+        self._tuner = Tuner(
+            self.settings, self.read_model.tuning, self._clock.now,
+            lambda change, by: self._runtime.set_parameters(change, by=by),
+            lambda text: self._runtime.tell_story("TUNING", text),
+        )
         plugins.connect(self._runtime)
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
@@ -750,6 +764,8 @@ class Daemon:
             runtime.health.raise_condition("disk", why)
         else:
             runtime.health.clear("disk")
+        if self._tuner is not None and not self._is_replay:
+            self._tuner.on_second()
         limit = self._options.for_seconds
         is_full = driver.first_ns and limit is not None and self._clock.now() - driver.first_ns >= limit * SECOND_NS
         if is_full and not self._is_replay:  # a replay's driver stops at that very moment
@@ -803,6 +819,8 @@ class Daemon:
         if not self.is_to_start_again:
             self._service.stopping(self._stop_reason)
         await self._cancel_tasks()
+        if self._tuner is not None:
+            await self._tuner.stop()
         if self._plugins is not None:
             await self._plugins.stop()  # what they would still answer is no part of this session
         if self._fatal is None and not self._replay.is_behind:  # else it is cut again where it was cut

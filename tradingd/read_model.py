@@ -61,6 +61,7 @@ from tradingd.read_model_views import (
     to_iso,
 )
 from tradingd.recent_events import RecentEvents
+from tradingd.tuning_fold import TuningFold
 
 MAX_ORDERS: Final = 1_000
 MAX_FILLS: Final = 10_000
@@ -87,6 +88,7 @@ class ReadModel:
         self.grids = GridBook()
         self.alphas = AlphaFold(self.order_fold)
         self.market = MarketFold()
+        self.tuning = TuningFold(self.order_fold)
         self.events = RecentEvents()
         self.risk = RiskFold(quote)
         self.quality = QualityFold()
@@ -137,6 +139,7 @@ class ReadModel:
         self.grids.apply(message)
         self.alphas.apply(message)
         self.market.apply(message)
+        self.tuning.apply(message)
         handler = self._handlers.get(type(body))
         if handler is None:
             return

@@ -143,6 +143,11 @@ class RecordedRuntime(Runtime):
         message: Message = self._noted_body(lambda: call(change, by=by), "weight", by, change)
         return message
 
+    def set_parameters(self, change: council.ParametersChanged, *, by: str) -> Message:
+        call = super().set_parameters
+        message: Message = self._noted_body(lambda: call(change, by=by), "parameters", by, change)
+        return message
+
     def hear_opinions(self, answer: council.OpinionsGathered) -> None:
         call = super().hear_opinions
         self._noted_body(lambda: call(answer), "opinions", "alphas", answer)

@@ -67,7 +67,7 @@ def make_protections(settings: ProtectionSettings) -> Protections:
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """A limit under its key in [risk]: decimal text, in seconds for windows; and who set it."""
+    """A number under its key in [risk], or with its section: decimal text, in seconds for windows; and who set it."""
 
     key: str
     value: str

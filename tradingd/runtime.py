@@ -390,7 +390,10 @@ class Runtime:
         """Connect agents and engine to the bus."""
         supervision = frozenset({system.Heartbeat, system.AgentFailed, system.AgentStarted})
         for runner in self.runners.values():
-            wanted = runner.subscriptions - supervision if runner.name == "ceo" else runner.subscriptions
+            # Parameters come from this process alone (`set_parameters`): others can write to a bus.
+            wanted = runner.subscriptions - {council.ParametersChanged}
+            if runner.name == "ceo":
+                wanted -= supervision
             self.bus.subscribe(runner.name, wanted, runner.deliver)
         self.bus.subscribe("engine", ENGINE_COMMANDS, self._on_council_command)
         self.bus.subscribe("resync", frozenset({system.BusGap}), self._on_gap)
@@ -408,6 +411,15 @@ class Runtime:
         if gap.missing_source == "engine":
             for runner in self._learners():
                 self.give_history(runner)
+
+    def set_parameters(self, change: council.ParametersChanged, *, by: str) -> Message:
+        """Parameters that hold from now on: journalled, told, and given to those who go by them."""
+        message = self.record(by if by == "tuning" else f"person-{by}", change)
+        for runner in self.runners.values():
+            if council.ParametersChanged in runner.subscriptions:
+                runner.deliver(message)
+        self.settle()
+        return message
 
     def set_weight(self, change: council.WeightChanged, *, by: str) -> Message:
         """A person's word on an alpha: journalled, told, and given to the analyst even when the bus is away."""

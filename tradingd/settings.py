@@ -16,6 +16,7 @@ from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_s
 from tradingd.secrets import default_file
 from tradingd.settings_alerts import AlertsSettings
 from tradingd.settings_research import ResearchSettings
+from tradingd.settings_tuning import TuningSettings
 from tradingd.venue_defaults import fill_in
 
 ENV_PREFIX: Final = "TRADINGD__"
@@ -131,6 +132,7 @@ class StrategySettings(_Section):
     kelly_memory_s: int = Field(default=900, ge=0)
     take_profit: Decimal = Field(default=Decimal(0), ge=0, lt=10)
     entry_expires_s: int = Field(default=60, ge=1)
+    base_trail: Decimal | None = Field(default=None, gt=0, lt=1)
     trail_band: Literal["auto", "standard", "practice", "atr"] = "auto"
     max_slippage: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
     first_entry: Literal["off", "on"] = "off"
@@ -326,6 +328,7 @@ class Settings(_Section):
     metrics: MetricsSettings = MetricsSettings()
     secrets: SecretsSettings = SecretsSettings()
     research: ResearchSettings = ResearchSettings()
+    tuning: TuningSettings = TuningSettings()
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     practice: PracticeSettings = PracticeSettings()
     source: str = "defaults"

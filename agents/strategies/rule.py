@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from agents.consensus import Consensus
+from agents.parameters import Parameters
 from agents.strategies.rule_book import RuleWish
 from bus.messages.council import AnalysisCompleted
 from bus.messages.ledger import PortfolioSnapshot, PositionClosed
@@ -73,4 +74,8 @@ class DecisionRule(Protocol):
 
     def plan_exit(self, situation: Situation) -> Plan | NoPlan:
         """How to sell what is held after a sell consensus."""
+        ...
+
+    def tuned(self, parameters: Parameters) -> "DecisionRule":
+        """The same rule with these sizes and trails."""
         ...

@@ -6,11 +6,12 @@ between `trail_min` and `trail_max`. An exit on a sell consensus trails at the e
 models want out, so less is given back than by the protective trail that was armed at the entry.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from math import isfinite
 from typing import Final
 
+from agents.parameters import Parameters
 from agents.strategies.entry_size import SizeRule, atr_ratio_of
 from agents.strategies.rule import NoPlan, Plan, Situation
 from agents.strategies.trail_distance import DistanceRule, beyond_clusters, round_numbers, trail_distance
@@ -50,11 +51,21 @@ class TrailingConsensus:
     ) -> None:
         self._config = config
         self._limits = limits
+        self._sizing = sizing
         self._size = SizeRule(config.position_size, limits, sizing or Sizing())
 
     @property
     def max_hold_ns(self) -> int:
         return self._config.max_hold_ns
+
+    def tuned(self, parameters: Parameters) -> "TrailingConsensus":
+        """The same with this size and base trail (multiples of the ATR know no base)."""
+        distances = self._config.distances
+        config = replace(
+            self._config, position_size=parameters.size,
+            distances=replace(distances, base=parameters.trail) if distances is not None else None,
+        )
+        return TrailingConsensus(config, self._limits, self._sizing)
 
     def plan_entry(self, situation: Situation) -> Plan | NoPlan:
         config = self._config

@@ -4,9 +4,11 @@ A strategy that names no stop gets the stop of the limits; every position has on
 the daemon takes no notice: sizes are the account's matter (`risk.sizing`), the strategy's weight is its share of them.
 """
 
+from dataclasses import replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
+from agents.parameters import Parameters
 from agents.strategies.entry_size import SizeRule, atr_ratio_of
 from agents.strategies.rule import NoPlan, Plan, Situation
 from bus.messages.orders import Protection, TrailSpec
@@ -28,6 +30,10 @@ class WishedTrade:
     @property
     def max_hold_ns(self) -> int:
         return self._max_hold_ns
+
+    def tuned(self, parameters: Parameters) -> "WishedTrade":
+        """The same with this size; the trails are the strategy's own."""
+        return WishedTrade(replace(self._size, position_size=parameters.size), self._expires_ns, self._max_hold_ns)
 
     def plan_entry(self, situation: Situation) -> Plan | NoPlan:
         wished = situation.wished

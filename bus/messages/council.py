@@ -247,3 +247,27 @@ class WeightChanged:
     alpha: str
     weight: float
     by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One of the parameters that are derived and tuned, by its name in `agents.parameters`."""
+
+    name: str
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ParametersChanged:
+    """From now on these hold. `version` counts up from 1 and names this set for ever; `parent` is the version it was
+    made from (0 = as configured). `is_tuning`: whether they may be tuned on. `judged`: whose outcomes were used up by
+    it.
+    """
+
+    version: int
+    parent: int
+    parameters: tuple[Parameter, ...]
+    is_tuning: bool
+    by: str
+    reason: str
+    judged: tuple[str, ...] = ()

@@ -84,6 +84,7 @@ def make_product(
     )
     agents = composition.make_agents(
         settings, limits, tradable, session, model.alphas.chosen_weights, panel=panel, outside=outside,
+        chosen_parameters=lambda: model.tuning.current,
     )
     for name, make in agents.items():
         runtime.add_agent(name, make)

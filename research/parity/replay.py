@@ -117,6 +117,7 @@ class _Player:
             "well": self._well,
             "command": self._command,
             "weight": self._weight,
+            "parameters": self._parameters,
             "record": self._record,
             "report": self._report,
             "opinions": self._opinions,
@@ -150,6 +151,10 @@ class _Player:
     def _weight(self, data: bytes) -> None:
         by, body = said_of(data)
         self._runtime.set_weight(body, by=by)
+
+    def _parameters(self, data: bytes) -> None:
+        by, body = said_of(data)
+        self._runtime.set_parameters(body, by=by)
 
     def _record(self, data: bytes) -> None:
         source, body = said_of(data)

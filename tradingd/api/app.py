@@ -20,6 +20,7 @@ from tradingd.api import (
     routes_risk,
     routes_settings,
     routes_trading,
+    routes_tuning,
 )
 from tradingd.api.guard import Guard
 from tradingd.api.hosts import OwnNames
@@ -42,7 +43,7 @@ _ABOUT = (
 ROUTERS: Final = (
     routes_auth.router, routes_read.open_router, routes_read.router, routes_risk.router, routes_trading.router,
     routes_orders.router, routes_account.router, routes_grids.router, routes_agents.router, routes_settings.router,
-    routes_research.router, routes_market.router, routes_metrics.router,
+    routes_research.router, routes_market.router, routes_tuning.router, routes_metrics.router,
 )
 
 

@@ -13,8 +13,9 @@ from tradingd.api.errors import ApiError, ErrorBody, json_response
 from tradingd.api.models import Responses
 from tradingd.api.routes_read import ERRORS
 from tradingd.api.routes_trading import OPERATOR_ERRORS
+from tradingd.parameters import number_views
 from tradingd.read_model_risk import DayView, LockView
-from tradingd.risk_settings import LimitView, limit_views
+from tradingd.risk_settings import LimitView
 
 _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "No lock of this id holds"}}
 LockId = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9-]+$")]
@@ -33,8 +34,10 @@ class LiftAnswer:
 
 @router.get("/limits", response_model=list[LimitView])
 async def limits(control: ControlOf, _: Viewer) -> Response:
-    """Every limit of [risk] as it holds, and who set it: default, tolerance, preset or config."""
-    return json_response(limit_views(control.settings))
+    """The three settings, what is derived from them and every limit of [risk] as it holds, and who set each: default,
+    tolerance, preset, config, or a version of tuning.
+    """
+    return json_response(number_views(control.settings, control.read_model.tuning.current))
 
 
 @router.get("/stats/daily", response_model=list[DayView])

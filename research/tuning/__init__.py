@@ -1,0 +1,1 @@
+"""Recent history replayed with varied parameters."""
