@@ -68,6 +68,7 @@ TYPES: Final = Types(
     ),
     skipped=(
         (ReadModel, "_handlers"), (ReadModel, "listeners"), (ReadModel, "paths"), (ReadModel, "journal"),
+        (ReadModel, "market"),  # what was seen last is seen again
         (read_model_orders.OrderFold, "handlers"), (read_model_results.ResultsFold, "handlers"),
         (read_model_council.CouncilFold, "handlers"), (alpha_fold.AlphaFold, "_handlers"),
         (tuning_fold.TuningFold, "_handlers"),

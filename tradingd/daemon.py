@@ -199,7 +199,7 @@ class Daemon:
         if self._tuner is None or self._not_ready in ("starting", "stopping") or self._stop.is_set():
             raise ControlUnavailableError("the daemon is starting or stopping; try again")
         if self._is_replay:
-            raise ControlConflictError("REPLAY", "a replay is never tuned: it would not be the same session again")
+            raise ControlConflictError("TUNING", "a replay is never tuned: it would not be the same session again")
         return self._tuner
 
     def switch_mode(self, mode: mode_switch.Mode, *, confirm: str, by: str) -> None:

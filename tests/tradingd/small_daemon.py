@@ -31,7 +31,9 @@ from tradingd.control import (
 from tradingd.mode_switch import why_not
 from tradingd.profile import Inspected, Timing
 from tradingd.read_model import ReadModel
+from tradingd.research_line import Ended
 from tradingd.settings import Settings
+from tradingd.tuner import Tuner
 
 START = 1_760_000_000_000_000_000
 SECOND = 1_000_000_000
@@ -67,10 +69,20 @@ class SmallDaemon:
         self._people: dict[str, MessageMaker] = {}
         self._manual = 0
         self._trades = 0
+        self._tuner = Tuner(
+            settings, self.read_model.tuning, self.now, lambda change, by: self.fact(change), lambda text: None,
+            self._no_history,
+        )
         self._votes = {voter: ("ACTIVE", "all is well") for voter in ("operator", "ceo", "risk", "health")}
         self.fact(system.DaemonStarted(SessionId("s1"), "0.1.0", "paper", "practice", settings.symbols, 7, False))
         self.fact(system.TradingStateChanged("ACTIVE", self._vote_rows(), "start"))
         self.fact(portfolio())
+
+    def tuner(self) -> Tuner:
+        return self._tuner
+
+    async def _no_history(self, arguments: list[str], *, within_s: float, config: str) -> Ended:
+        return Ended(7, b"", "no history to replay")
 
     def now(self) -> int:
         return self._now

@@ -121,6 +121,7 @@ OTHER_VALUES = {
     "TRADINGD__ALERTS__DIGEST": ("alerts.digest", "21:30"), "TRADINGD__METRICS__ACCESS": ("metrics.access", "token"),
     "TRADINGD__SECRETS__ROTATE_AFTER_DAYS": ("secrets.rotate_after_days", "30"),
     "TRADINGD__HISTORY__ENABLED": ("history.enabled", "False"), "TRADINGD__STORE__URL": ("store.url", "off"),
+    "TRADINGD__TUNING__AT": ("tuning.at", "04:30"), "TRADINGD__RESEARCH__WAITING": ("research.waiting", "3"),
     "TRADINGD__LOG__LEVEL": ("log.level", "debug"), "TRADINGD__PRACTICE__VOLATILITY": ("practice.volatility", "2.0"),
 }
 
