@@ -13,6 +13,7 @@ from tradingd import (
     cli_backup,
     cli_control,
     cli_council,
+    cli_debug,
     cli_grid,
     cli_journal,
     cli_market,
@@ -150,6 +151,7 @@ app.add_typer(cli_tuning.app, name="tuning", rich_help_panel="Steer")
 app.add_typer(cli_secrets.app, name="secrets")
 app.add_typer(cli_alerts.app, name="alerts")
 app.add_typer(cli_venue.app, name="venue")
+app.add_typer(cli_debug.app, name="debug")
 
 
 @app.command()

@@ -1,13 +1,14 @@
 """Commands that change something in the running daemon: trading state, kill switch, the end."""
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from tradingd import exit_codes
 from tradingd.cli_kill import kill, unlock
 from tradingd.cli_orders import say
-from tradingd.cli_session import ConfigOption, DataDirOption, JsonOption, connect
+from tradingd.cli_session import CliError, ConfigOption, DataDirOption, JsonOption, YesOption, confirm, connect
 
 
 def _vote(name: str, about: str) -> Callable[..., None]:
@@ -37,6 +38,23 @@ def shutdown(config: ConfigOption = None, data_dir: DataDirOption = None, json: 
     say(answer, answer["message"], as_json=json)
 
 
+def mode(
+    wanted: Annotated[str, typer.Argument(metavar="paper|live", help="Where orders go.")],
+    yes: YesOption = False,
+    config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
+) -> None:
+    """Switch between paper and live: the account must be flat, and the daemon starts anew in the other mode."""
+    if wanted not in ("paper", "live"):
+        raise CliError(exit_codes.USAGE, f"{wanted!r}: write paper or live.")
+    client = connect(config, data_dir)
+    body = {"mode": wanted}
+    if wanted == "live":
+        confirm("Orders will go to the venue, with its money. Go live?", yes=yes)
+        body["confirm"] = "live"
+    answer = client.post("/api/trading/mode", body)
+    say(answer, answer["message"], as_json=json)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     votes = (
@@ -47,5 +65,5 @@ def register(app: typer.Typer) -> None:
     )
     for name, about in votes:
         app.command(name, rich_help_panel="Steer")(_vote(name, about))
-    for command in (kill, unlock, shutdown):
+    for command in (kill, unlock, mode, shutdown):
         app.command(rich_help_panel="Steer")(command)

@@ -150,12 +150,19 @@ class ResearchJobs:
         done = JobProgress(0, 0, 100.0 if state == "completed" else 0.0, None)
         return JobView(job_id, state, done, "", {}, None, None, _time(ended_ns), error)
 
-    async def results(self, job_id: str) -> bytes:
-        """The session's document as JSON; raises `UnknownJobError` when there is none."""
+    async def results(self, name: str) -> bytes:
+        """The document of a completed session as JSON; raises `UnknownJobError` when there is none."""
+        path = self._path(name)
+        found = await asyncio.to_thread(_outcome, path)
+        if found is None:
+            raise UnknownJobError(f"no session is called {name!r}")
+        state, error, _ = found
+        if state != "completed":
+            raise UnknownJobError(f"session {name} is {state}: {error or 'it did not come to its end'}")
         try:
-            return await asyncio.to_thread(self._path(job_id).read_bytes)
-        except OSError as error:
-            raise UnknownJobError from error
+            return await asyncio.to_thread(path.read_bytes)
+        except OSError as error_:
+            raise UnknownJobError(f"no session is called {name!r}") from error_
 
     async def cancel(self, job_id: str) -> JobView:
         """Ends it, waiting or running; one that has ended stays as it is. Raises `UnknownJobError`."""

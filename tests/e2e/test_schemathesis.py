@@ -20,6 +20,7 @@ def test_every_check_of_every_phase_finds_nothing(tmp_path: Path) -> None:
     daemon = Process(tmp_path / "data").ready()
     try:
         url, token = daemon.client.url, mint_token(tmp_path / "data")
+        assert daemon.client.get("/openapi.json")["openapi"]
         told = subprocess.run(
             [
                 Path(sys.executable).with_name("schemathesis"), "--config-file", ROOT / "schemathesis.toml",

@@ -7,16 +7,16 @@ in a process of its own, once.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.responses import Response
 
-from tradingd.api.access import control_of
 from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control, ControlUnavailableError
 
@@ -120,16 +120,34 @@ def install(app: FastAPI, control: Control) -> None:
         return app.openapi_schema
 
     app.openapi = exact  # type: ignore[method-assign]
-    lock = asyncio.Lock()
-    made: list[bytes] = []
+    reference = app.state.reference = Reference(control)
 
-    async def serve(request: Request) -> Response:
-        async with lock:
-            if not made:
-                made.append(await _made_elsewhere(KnownNames.of(control_of(request))))
-        return Response(made[0], media_type="application/json")
+    async def serve() -> Response:
+        return Response(await reference.text(), media_type="application/json")
 
     app.add_api_route(PATH, serve, include_in_schema=False)
+
+
+class Reference:
+    """The document's bytes, made once: when somebody asks, or ahead of that with `prepare`."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._lock = asyncio.Lock()
+        self._made = b""
+
+    async def text(self) -> bytes:
+        """Raises `ControlUnavailableError`."""
+        async with self._lock:
+            if not self._made:
+                self._made = await _made_elsewhere(KnownNames.of(self._control))
+            return self._made
+
+    async def prepare(self, after_s: float) -> None:
+        """Make it a while after the start, so that the first who asks need not wait."""
+        await asyncio.sleep(after_s)
+        with contextlib.suppress(ControlUnavailableError):
+            await self.text()
 
 
 async def _made_elsewhere(names: KnownNames) -> bytes:

@@ -101,12 +101,14 @@ async def sessions(jobs: JobsOf, _: Viewer) -> Response:
 @router.get("/research/sessions/{name}", response_model=dict[str, Any], tags=["research"], responses=_UNKNOWN)
 async def session(jobs: JobsOf, _: Viewer, name: SessionName) -> Response:
     """One of them: figures, trades and where the data came from."""
-    return _answer(await _ask(jobs, "sessions", "show", name))
+    return Response(await _session(jobs, name), media_type="application/json")
 
 
 @router.get("/research/compare", response_model=dict[str, Any], tags=["research"], responses=_UNKNOWN)
 async def compare(jobs: JobsOf, _: Viewer, names: Names) -> Response:
     """The main figures of several sessions side by side."""
+    for name in names:
+        await _session(jobs, name)
     return _answer(await _ask(jobs, "sessions", "compare", *names))
 
 
@@ -114,6 +116,13 @@ async def compare(jobs: JobsOf, _: Viewer, names: Names) -> Response:
 async def coverage(jobs: JobsOf, _: Viewer) -> Response:
     """Each series of the candle history: how much of it is there, and which gaps it has."""
     return _answer(await _ask(jobs, "data", "coverage"), empty=b"[]")
+
+
+async def _session(jobs: ResearchJobs, name: str) -> bytes:
+    try:
+        return await jobs.results(name)
+    except UnknownJobError as error:
+        raise ApiError(404, "UNKNOWN_SESSION", f"{error}: GET /api/research/sessions lists them") from error
 
 
 async def _ask(jobs: ResearchJobs, *arguments: str) -> Ended:

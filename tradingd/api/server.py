@@ -27,6 +27,7 @@ MOST_HEAD: Final = 64 * 1024
 MOST_HEADERS: Final = 100
 MOST_MESSAGE: Final = 1024 * 1024
 """Bytes of a request on the wire, chunk sizes and their extensions included."""
+_REFERENCE_AFTER_S: Final = 10.0
 _GRACE_S: Final = 2
 _KEEP_ALIVE_S: Final = 5
 
@@ -188,6 +189,7 @@ class ApiServer:
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]), name="api")
+        self._preparing = asyncio.create_task(state.reference.prepare(_REFERENCE_AFTER_S), name="api reference")
 
     async def started(self) -> None:
         """Until connections are accepted; raises what stopped it from getting there."""
@@ -200,6 +202,8 @@ class ApiServer:
     async def stop(self) -> None:
         """Accept nothing more and finish open requests, for at most 2 s; end what runs on behalf of requests."""
         self._server.should_exit = True
+        self._preparing.cancel()
+        await asyncio.wait((self._preparing,))
         await self._research.stop()
         try:
             await asyncio.shield(self._serving)
