@@ -148,8 +148,9 @@ class Strategy:
             resolver=self._resolver,
         )
         now = message.header.ts
-        wished = self._book.entry_wish(analysis.symbol, analysis.ts_open) if self._book is not None else None
+        wished = None
         if self._book is not None:
+            wished = self._book.entry_wish(analysis.symbol, analysis.ts_open, analysis.regime)
             consensus = decide_with(wished, consensus, config.threshold)
         else:
             consensus = self._with_first_entry(desk, analysis, consensus, now)

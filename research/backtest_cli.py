@@ -97,7 +97,7 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
 
     if not chosen["strategy"]:
         raise CliError(cli_session.USAGE, "no strategy: write --strategy sma_cross, or name one in the config")
-    amounts = {key: _amount(key, chosen[key]) for key in ("cash", "stake", "fee", "spread", "slippage")}
+    amounts = {key: amount_of(key, chosen[key]) for key in ("cash", "stake", "fee", "spread", "slippage")}
     costs = Costs(amounts["fee"], amounts["spread"], amounts["slippage"])
 
     def make() -> Any:
@@ -145,13 +145,14 @@ def _job(
         _try(make)  # a wrong name or parameter is told before anything is read
     recorded = _recorded(chosen, data_dir)
     if not is_council:
-        return RuleJob(str(chosen["strategy"]), chosen["param"], _data(chosen, data_dir, recorded), cash, stake, costs)
+        found = dataset_of(chosen, data_dir, recorded)
+        return RuleJob(str(chosen["strategy"]), chosen["param"], found, cash, stake, costs)
     settings = _settings(data_dir)
     if recorded:
         return TickJob(
             TickRecording(recorded), str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings
         )
-    return CouncilJob(_data(chosen, data_dir, recorded), cash, costs, settings)
+    return CouncilJob(dataset_of(chosen, data_dir, recorded), cash, costs, settings)
 
 
 def _try(make: Callable[[], Any]) -> None:
@@ -373,7 +374,8 @@ def _parameters(given: list[str]) -> dict[str, str]:
     return made
 
 
-def _amount(key: str, value: object) -> Decimal:
+def amount_of(key: str, value: object) -> Decimal:
+    """An option that is an amount or a ratio; raises `CliError`."""
     try:
         amount = Decimal(str(value))
     except InvalidOperation:
@@ -406,7 +408,8 @@ def _recorded(chosen: Mapping[str, Any], data_dir: Path | None) -> list[Path]:
     return tick_files([Path(each) for each in named])
 
 
-def _data(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[Path]) -> Any:
+def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[Path]) -> Any:
+    """The candles that the options name, or the ticks of these files; raises `DataError` or `CliError`."""
     from research.backtest.data import DataError, of_file, of_store, of_ticks
 
     start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))

@@ -5,7 +5,16 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from research import backfill_cli, backtest_cli, backtest_report_cli, cli_session, data_cli, parity_cli, tune_cli
+from research import (
+    backfill_cli,
+    backtest_cli,
+    backtest_report_cli,
+    cli_session,
+    data_cli,
+    parity_cli,
+    select_cli,
+    tune_cli,
+)
 
 _EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in cli_session.MEANINGS.items())
 
@@ -37,6 +46,7 @@ app.command("backtest")(backtest_cli.backtest)
 app.add_typer(backtest_cli.sessions, name="sessions")
 app.command("report")(backtest_report_cli.report)
 app.command("parity")(parity_cli.parity)
+app.command("select")(select_cli.select)
 app.command("tune")(tune_cli.tune)
 
 

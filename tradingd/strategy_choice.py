@@ -65,7 +65,8 @@ def _of_file(path: Path, settings: Settings) -> tuple[RuleChoice, ...]:
         rows: list[Mapping[str, Any]] = document["strategies"]
         return tuple(
             RuleChoice(
-                str(row["name"]), {str(key): float(value) for key, value in row["param"].items()}, float(row["weight"]),
+                str(row["name"]), {str(key): _number(value) for key, value in row["param"].items()},
+                float(row["weight"]), {str(key): float(value) for key, value in row.get("fit", {}).items()},
             )
             for row in rows if 0.0 < float(row["weight"]) <= 1.0
         )
@@ -76,6 +77,10 @@ def _of_file(path: Path, settings: Settings) -> tuple[RuleChoice, ...]:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: no selection ({type(error).__name__}: {error}). {remedy}") from error
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int) else float(value)
 
 
 def strategy_names() -> tuple[str, ...]:

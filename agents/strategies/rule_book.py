@@ -22,11 +22,18 @@ from market.ticks import Candle
 
 @dataclass(frozen=True, slots=True)
 class RuleChoice:
-    """One strategy of the library that is to trade. `weight` 0-1: its share of the usual position size."""
+    """One strategy of the library that is to trade. `weight` 0-1: its share of the usual position size; `fit` 0-1: what
+    is left of it in a regime, all where none is named.
+    """
 
     name: str
     parameters: Mapping[str, float]
     weight: float = 1.0
+    fit: Mapping[str, float] = field(default_factory=dict)
+
+    def weight_in(self, regime: str) -> float:
+        """What its wish to enter counts in this regime."""
+        return self.weight * self.fit.get(regime, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +99,16 @@ class RuleBook:
         """The wish to leave after the newest candle, None when nobody wishes it."""
         return next((each for each in self._wishes.get(symbol, ()) if each.wish.side == "sell"), None)
 
-    def entry_wish(self, symbol: str, ts_open: int) -> RuleWish | None:
-        """The wish to enter after this candle of the strategy that weighs most; None when nobody wishes it."""
+    def entry_wish(self, symbol: str, ts_open: int, regime: str = "unknown") -> RuleWish | None:
+        """The wish to enter after this candle of the strategy that weighs most in this regime, with that weight; None
+        when nobody wishes it who is at home in it.
+        """
         entries = [
-            each for each in self._wishes.get(symbol, ()) if each.wish.side == "buy" and each.ts_open == ts_open
+            replace(each, choice=replace(each.choice, weight=each.choice.weight_in(regime)))
+            for each in self._wishes.get(symbol, ()) if each.wish.side == "buy" and each.ts_open == ts_open
         ]
-        return min(entries, key=lambda each: (-each.choice.weight, each.choice.name), default=None)
+        fitting = [each for each in entries if each.choice.weight > 0.0]
+        return min(fitting, key=lambda each: (-each.choice.weight, each.choice.name), default=None)
 
     def on_proposed(self, symbol: str, choice: RuleChoice) -> None:
         """An entry of this strategy was proposed: what comes of it is its position."""

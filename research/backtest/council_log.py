@@ -101,7 +101,9 @@ class CouncilLog:
     def _on_approved(self, message: Message) -> None:
         self.approvals += 1
         if message.body.shrunk_from is not None:
-            why = short_reason(message.body.reason.partition(": ")[2])
+            why = short_reason(message.body.reason.partition(": ")[2]).removesuffix(" leaves")
+            if why.endswith("would exceed"):
+                why += " its limit"
             if why != _ROUNDING:
                 self.shrunk[why] += 1
 

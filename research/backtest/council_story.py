@@ -103,7 +103,9 @@ def _why_kind(market: MarketKind) -> str:
         "it ended where it began"
     )
     return {
-        "crashing": "Crashing, for it fell by 20 % or more within a week.",
+        "crashing": "Crashing, for it fell by 20 % or more within a week" + (
+            "; all the same it ended higher than it began." if market.change > 0.0 else "."
+        ),
         "trending": f"Trending, for it changed by 10 % or more and went there straight: {way}.",
         "quiet": f"Quiet, for its highest and lowest price were less than 15 % apart; {way}.",
         "choppy": f"Choppy: neither a fall of 20 % within a week nor a straight way nor a narrow range; {way}.",
@@ -143,7 +145,7 @@ def _months(run: CouncilRun) -> list[str]:
         before, name = equity[begin - 1] if begin else run.start_cash, _day(int(arrays.ts[begin]))[:7]
         closed = [each for each in run.trades if _day(each.exit_ts)[:7] == name]
         profit = sum(float(each.pnl) for each in closed)
-        told = f"{_count(len(closed), 'trade', 'trades')}, {profit:+,.2f}" if closed else "no trade"
+        told = f"{_count(len(closed), 'trade', 'trades')}, {_gain(profit)}" if closed else "no trade"
         lines.append(
             f"{name}: {market.kind}, {_change(market.change)}; the council "
             f"{_change(float(equity[end - 1] / before) - 1.0)}, {told}."
@@ -234,7 +236,7 @@ def _money(run: CouncilRun) -> list[str]:
     profit, fees = sum(float(each.pnl) for each in trades), sum(float(each.fees) for each in trades)
     won = sum(each.pnl > 0 for each in trades)
     lines = [
-        f"{_count(len(trades), 'trade', 'trades')}, {won} won: together {profit:+,.2f} after fees of {fees:,.2f}."
+        f"{_count(len(trades), 'trade', 'trades')}, {won} won: together {_gain(profit)} after fees of {fees:,.2f}."
     ]
     if profit <= 0.0 < profit + fees:
         lines.append("Without fees it would have been a gain: it traded too much for too little.")
@@ -244,14 +246,14 @@ def _money(run: CouncilRun) -> list[str]:
         ended = [each for each in trades if each.exit_reason == kind]
         if ended:
             sum_ = sum(float(each.pnl) for each in ended)
-            lines.append(f"{_count(len(ended), 'trade was', 'trades were')} ended by {words}: {sum_:+,.2f}.")
+            lines.append(f"{_count(len(ended), 'trade was', 'trades were')} ended by {words}: {_gain(sum_)}.")
     return lines
 
 
 def _trade(trade: Trade) -> str:
     hours, change = (trade.exit_ts - trade.entry_ts) / 3.6e12, float(trade.exit_price / trade.entry_price) - 1.0
     return (
-        f"{float(trade.pnl):+,.2f} ({_change(change)} in {hours:,.1f} hours from "
+        f"{_gain(float(trade.pnl))} ({_change(change)} in {hours:,.1f} hours from "
         f"{_moment(trade.entry_ts)}, ended by {_EXITS.get(trade.exit_reason, trade.exit_reason)})"
     )
 
@@ -286,7 +288,12 @@ def _what_happened(run: CouncilRun, begin: int, end: int) -> list[str]:
     lines = [f"In the fall {_count(entries, 'entry was', 'entries were')} ordered{refused}."]
     told = {"mandate": "The mandate became", "state": "Trading became", "limit": "A limit was reached:",
             "lock": "Entries were locked:", "kill": "The kill switch engaged:"}
-    happened = [event for event in log.events if begin <= event.ts <= end]
+    known = [event for event in log.events if begin <= event.ts <= end]
+    # Between risk_on and neutral it comes and goes with the regime: counted, not told one by one.
+    moods = [event for event in known if event.kind == "mandate" and not event.text.startswith("risk_off")]
+    happened = [event for event in known if event not in moods]
+    if moods:
+        lines.append(f"The mandate changed {_times(len(moods))} between risk_on and neutral, with the regime.")
     lines += [f"{_moment(each.ts)}: {told[each.kind]} {each.text.rstrip('.')}." for each in happened[: 2 * _SHOWN]]
     if len(happened) > 2 * _SHOWN:
         lines.append(f"{len(happened) - 2 * _SHOWN} more of such events followed.")
@@ -301,7 +308,7 @@ def _exits_in(run: CouncilRun, begin: int, end: int) -> list[str]:
     worst = min(float(each.exit_price / each.entry_price) - 1.0 for each in ended)
     total = sum(float(each.pnl) for each in ended)
     lines = [
-        f"{_count(len(ended), 'position was', 'positions were')} closed in it, by {_reasons(kinds)}: {total:+,.2f}."
+        f"{_count(len(ended), 'position was', 'positions were')} closed in it, by {_reasons(kinds)}: {_gain(total)}."
     ]
     if worst < 0.0:
         stops, stood = run.log.stops, ""
@@ -323,7 +330,7 @@ def _models(run: CouncilRun) -> list[str]:
         right = "never put to the test"
         if accuracy is not None:
             right = f"right about the next candle in {_percent(accuracy)}"
-        votes = f"{_count(figures['entries'], 'trade', 'trades')} on its vote: {figures['contribution']:+,.2f}"
+        votes = f"{_count(figures['entries'], 'trade', 'trades')} on its vote: {_gain(figures['contribution'])}"
         if not figures["entries"]:
             votes = "no trade on its vote"
         lines.append(
@@ -389,6 +396,11 @@ def _percent(ratio: float) -> str:
 def _change(ratio: float) -> str:
     text = _percent(ratio)
     return text if text.strip("-0. %") == "" or ratio < 0.0 else f"+{text}"
+
+
+def _gain(value: float) -> str:
+    text = f"{value:+,.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text
 
 
 def _price(value: float) -> str:

@@ -39,6 +39,7 @@ OPEN_LIMITS: Final = RiskLimits(
 )
 """A bare rule is judged by its own merits: the limits stand wide open, the gate's sanity checks do not."""
 _EXITS: Final = Wish._fields[2:5]
+_LEAST_RATIO: Final = Decimal("1e-9")
 _NO_CASH: Final = "not enough cash at the open"
 
 
@@ -218,9 +219,9 @@ class Backtest:
         around = None
         if wish.stop is not None or wish.target is not None or wish.trail is not None:
             around = Protection(
-                None if wish.stop is None else _decimal(wish.stop),
-                None if wish.trail is None else TrailSpec("percent", _decimal(wish.trail)),
-                None if wish.target is None else _decimal(wish.target),
+                None if wish.stop is None else _ratio(wish.stop),
+                None if wish.trail is None else TrailSpec("percent", _ratio(wish.trail)),
+                None if wish.target is None else _ratio(wish.target),
             )
         return SubmitOrder(name, self._symbol, "buy", "market", quantity, "manual", protection=around)
 
@@ -350,6 +351,11 @@ def _where(error: Exception) -> str:
         trace = trace.tb_next
     place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace is not None else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+def _ratio(number: float) -> Decimal:
+    """An exit's distance, to nine places: with all digits of a float the books of long runs would need more than 28."""
+    return max(round(_decimal(number), 9), _LEAST_RATIO)
 
 
 def _decimal(number: float) -> Decimal:

@@ -139,7 +139,7 @@ def test_verdicts_orders_and_their_ends_are_counted_with_reasons() -> None:
         (OrderCancelled(ClientOrderId("td-2"), "BTC/USDT", "us", why), ""),
     )
     assert (log.approvals, log.vetoes, log.entries, log.filled) == (1, {"MAX_POSITIONS": 1}, 2, 1)
-    assert log.shrunk == {"a drawdown near its limit leaves": 1}
+    assert log.shrunk == {"a drawdown near its limit": 1}
     assert log.unfilled == {"the price did not turn up in time, and the council did not ask again": 1}
     assert log.stops == [0.03]
 

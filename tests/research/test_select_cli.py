@@ -1,0 +1,89 @@
+"""`tradelab select` and `tradelab tune`: from candles to what the daemon trades."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from research.cli import app
+from research.selection.trial import neighbours_of, parameters_of, regimes_of
+from store.candles import CandleStore
+from tests.research.backtest.candles import walk
+from tests.shared_data import shared_file
+from tradingd.settings import Settings, StrategySettings
+from tradingd.strategy_choice import chosen_strategies
+
+HOURLY = "candles/binance_spot_1h_BTC_2021-06_2026-06.parquet"
+
+
+def tradelab(*words: str) -> Any:
+    return CliRunner().invoke(app, list(words))
+
+
+def test_what_was_selected_is_what_the_daemon_trades(tmp_path: Path) -> None:
+    made = tradelab(
+        "select", "--data", str(shared_file(HOURLY)), "--start", "2023-09-01", "--end", "2024-03-01", "--fee", "0.0005",
+        "--strategy", "breakout:entry=20,exit=10", "--strategy", "tjr", "--data-dir", str(tmp_path), "--json",
+    )
+    assert made.exit_code == 0, made.output
+    (chosen,) = json.loads(made.stdout)["strategies"]
+    assert (chosen["name"], chosen["param"], chosen["weight"]) == ("breakout", {"entry": 20, "exit": 10}, 1.0)
+    settings = Settings(data_dir=tmp_path, strategy=StrategySettings(rule="selection"))
+    (choice,) = chosen_strategies(settings)
+    assert (choice.name, dict(choice.parameters), dict(choice.fit)) == ("breakout", chosen["param"], chosen["fit"])
+
+
+def test_when_nothing_is_good_enough_an_earlier_choice_stays(tmp_path: Path) -> None:
+    kept = tmp_path / "lab" / "selection.json"
+    kept.parent.mkdir()
+    kept.write_text("{}")
+    CandleStore(tmp_path / "history", "binance").write("BTC/USDT", "1h", walk(200, 3).columns)
+    made = tradelab("select", "--symbol", "BTC/USDT", "--timeframe", "1h", "--data-dir", str(tmp_path))
+    assert made.exit_code == 1
+    assert "left out:" in made.stdout
+    assert "nothing was written" in made.stderr
+    assert kept.read_text() == "{}"
+
+
+@pytest.mark.parametrize("text", [
+    "luck", "trailing_grid", "breakout:entry=many", "breakout:fast=3", "breakout:entry=0",
+])
+def test_a_strategy_that_cannot_be_tried_is_refused(tmp_path: Path, text: str) -> None:
+    CandleStore(tmp_path / "history", "binance").write("BTC/USDT", "1h", walk(200, 3).columns)
+    series = ("--symbol", "BTC/USDT", "--timeframe", "1h", "--data-dir", str(tmp_path))
+    made = tradelab("select", "--strategy", text, *series)
+    assert made.exit_code == 2
+    assert "breakout" in made.stderr
+
+
+def test_the_neighbours_are_a_tenth_away_one_parameter_at_a_time() -> None:
+    found = neighbours_of(parameters_of("breakout", {"entry": 30}))
+    assert {each["entry"] for each in found} == {27, 30, 33}
+    assert {each["stop_atr"] for each in found} == {1.8, 2.0, 2.2}
+    assert {each["exit"] for each in found} == {9, 10, 11}
+    assert all(each["volume"] == 0.0 for each in found)
+
+
+def test_regimes_are_those_the_analyst_calls_live() -> None:
+    found = regimes_of(walk(300, 2))
+    assert len(found) == 300
+    assert found[0] == "unknown"
+    assert {"trending", "ranging"} <= set(found)
+
+
+def test_tune_shows_what_each_variation_would_have_made(tmp_path: Path) -> None:
+    CandleStore(tmp_path / "history", "practice").write("BTC/USDT", "1h", walk(130, 2, step=8000).columns)
+    made = tradelab("tune", "--candles", "100", "--symbols", "BTC/USDT", "--data-dir", str(tmp_path))
+    assert made.exit_code == 0, made.output
+    lines = made.stdout.splitlines()
+    assert lines[0] == "100 candles of 1h: BTC/USDT"
+    assert len(lines) == 14
+    assert lines[2].split()[0] == "current"
+
+
+def test_tune_without_history_says_where_it_comes_from(tmp_path: Path) -> None:
+    made = tradelab("tune", "--data-dir", str(tmp_path))
+    assert made.exit_code == 7
+    assert "tradelab data backfill" in made.stderr
