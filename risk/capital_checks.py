@@ -4,13 +4,35 @@ from decimal import Decimal
 from typing import Final
 
 from market.money import ONE, ZERO, to_text
-from risk.case import Case, Rule, Words
+from risk.case import Case, Words, rules_of
 from risk.wording import money, percent
 
 
-def is_equity_positive(case: Case) -> bool:
-    """Without equity no ratio of it means anything."""
-    return case.view.equity > ZERO
+def judge(case: Case) -> tuple[bool, ...]:
+    """In the order of `CHECKS`. Losses are judged as they will be when the order has cost what it costs (`_after`)."""
+    view, limits, notional, cost = case.view, case.limits, case.notional, case.fill_loss_ratio
+    equity, kept, left = view.equity, ONE - cost, view.equity - case.fill_loss
+    return (
+        # Without equity no ratio of it means anything.
+        equity > ZERO,
+        # One order is at most this share of equity (exactly this much is allowed).
+        notional <= limits.max_order_notional * equity,
+        # The order and its worst-case costs fit into the free cash.
+        notional * (ONE + view.taker_fee_ratio) <= view.available,
+        # One asset stays below its share of equity, and all together below theirs.
+        view.asset_exposure + notional < limits.exposure_per_asset * left,
+        view.total_exposure + notional < limits.exposure_total * left,
+        # So many symbols at once and no more; the order's own symbol is the one it would add.
+        view.open_positions + 1 <= limits.max_positions,
+        # From the day's peak, the week's, the highest equity ever; from the day's opening; within a minute.
+        cost + view.daily_drawdown * kept < limits.daily_drawdown,
+        cost + view.weekly_drawdown * kept < limits.weekly_drawdown,
+        cost + view.max_drawdown * kept < limits.max_drawdown,
+        cost + view.daily_loss * kept < limits.daily_loss,
+        cost + view.runaway_loss * kept < limits.runaway_loss,
+        # Of the initial capital: no entry slips in between the loss and the kill switch it engages.
+        cost + view.capital_loss * kept < limits.kill_loss,
+    )
 
 
 def _tell_equity(case: Case, passed: bool) -> Words:
@@ -21,19 +43,9 @@ def _tell_equity(case: Case, passed: bool) -> Words:
     )
 
 
-def is_order_small_enough(case: Case) -> bool:
-    """One order is at most this share of equity (exactly this much is allowed)."""
-    return case.notional <= case.limits.max_order_notional * case.view.equity
-
-
 def _tell_order_notional(case: Case, _passed: bool) -> Words:
     share, limit = _share(case.notional, case.view.equity), percent(case.limits.max_order_notional)
     return Words("MAX_ORDER_NOTIONAL", share, limit, f"The order would be {share} of equity; one order may be {limit}.")
-
-
-def is_covered_by_funds(case: Case) -> bool:
-    """The order and its worst-case costs fit into the free cash."""
-    return _cost(case) <= case.view.available
 
 
 def _tell_funds(case: Case, _passed: bool) -> Words:
@@ -49,23 +61,11 @@ def _cost(case: Case) -> Decimal:
     return case.notional * (ONE + case.view.taker_fee_ratio)
 
 
-def is_asset_exposure_below_limit(case: Case) -> bool:
-    """One asset stays below its share of equity."""
-    view = case.view
-    return view.asset_exposure + case.notional < case.limits.exposure_per_asset * (view.equity - case.fill_loss)
-
-
 def _tell_asset_exposure(case: Case, _passed: bool) -> Words:
     return _tell_exposure(
         case, "EXPOSURE_PER_ASSET", f"Exposure in {case.base}", case.view.asset_exposure,
         case.limits.exposure_per_asset,
     )
-
-
-def is_total_exposure_below_limit(case: Case) -> bool:
-    """All assets together stay below their share of equity."""
-    view = case.view
-    return view.total_exposure + case.notional < case.limits.exposure_total * (view.equity - case.fill_loss)
 
 
 def _tell_total_exposure(case: Case, _passed: bool) -> Words:
@@ -81,22 +81,12 @@ def _tell_exposure(case: Case, code: str, what: str, before: Decimal, limit: Dec
     )
 
 
-def is_position_allowed(case: Case) -> bool:
-    """So many symbols at once and no more; the order's own symbol is the one it would add."""
-    return case.view.open_positions + 1 <= case.limits.max_positions
-
-
 def _tell_positions(case: Case, _passed: bool) -> Words:
     others, limit = case.view.open_positions, case.limits.max_positions
     return Words(
         "MAX_POSITIONS", str(others + 1), str(limit),
         f"{others} other positions are open or pending, and {limit} is the most there may be.",
     )
-
-
-def is_daily_drawdown_below_limit(case: Case) -> bool:
-    """From the day's peak."""
-    return _after(case, case.view.daily_drawdown) < case.limits.daily_drawdown
 
 
 def _tell_daily_drawdown(case: Case, _passed: bool) -> Words:
@@ -106,21 +96,11 @@ def _tell_daily_drawdown(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_weekly_drawdown_below_limit(case: Case) -> bool:
-    """From the week's peak."""
-    return _after(case, case.view.weekly_drawdown) < case.limits.weekly_drawdown
-
-
 def _tell_weekly_drawdown(case: Case, _passed: bool) -> Words:
     return _tell_loss(
         "WEEKLY_DRAWDOWN", "below the week's peak", _after(case, case.view.weekly_drawdown),
         case.limits.weekly_drawdown,
     )
-
-
-def is_max_drawdown_below_limit(case: Case) -> bool:
-    """From the highest equity ever."""
-    return _after(case, case.view.max_drawdown) < case.limits.max_drawdown
 
 
 def _tell_max_drawdown(case: Case, _passed: bool) -> Words:
@@ -130,11 +110,6 @@ def _tell_max_drawdown(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_daily_loss_below_limit(case: Case) -> bool:
-    """From the day's opening equity."""
-    return _after(case, case.view.daily_loss) < case.limits.daily_loss
-
-
 def _tell_daily_loss(case: Case, _passed: bool) -> Words:
     return _tell_loss(
         "DAILY_LOSS", "below the day's opening", _after(case, case.view.daily_loss),
@@ -142,21 +117,11 @@ def _tell_daily_loss(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_runaway_loss_below_limit(case: Case) -> bool:
-    """Within a minute."""
-    return _after(case, case.view.runaway_loss) < case.limits.runaway_loss
-
-
 def _tell_runaway_loss(case: Case, _passed: bool) -> Words:
     return _tell_loss(
         "RUNAWAY_LOSS", "below its peak of the last minute", _after(case, case.view.runaway_loss),
         case.limits.runaway_loss,
     )
-
-
-def is_capital_loss_below_limit(case: Case) -> bool:
-    """Of the initial capital: no entry slips in between the loss and the kill switch it engages."""
-    return _after(case, case.view.capital_loss) < case.limits.kill_loss
 
 
 def _tell_capital_loss(case: Case, _passed: bool) -> Words:
@@ -168,7 +133,7 @@ def _tell_capital_loss(case: Case, _passed: bool) -> Words:
 
 def _after(case: Case, loss: Decimal) -> Decimal:
     """A loss (share of a peak or an opening) as it will be when the order has cost what it costs."""
-    return loss + (ONE - loss) * case.fill_loss_ratio
+    return case.fill_loss_ratio + loss * (ONE - case.fill_loss_ratio)
 
 
 def _tell_loss(code: str, where: str, loss: Decimal, limit: Decimal) -> Words:
@@ -182,17 +147,18 @@ def _share(amount: Decimal, equity: Decimal) -> str:
     return percent(amount / equity) if equity > ZERO else "more than all"
 
 
-CHECKS: Final = (
-    Rule("equity", is_equity_positive, _tell_equity, is_for_entries=True),
-    Rule("max_order_notional", is_order_small_enough, _tell_order_notional, is_for_entries=True),
-    Rule("available_funds", is_covered_by_funds, _tell_funds, is_for_entries=True),
-    Rule("exposure_per_asset", is_asset_exposure_below_limit, _tell_asset_exposure, is_for_entries=True),
-    Rule("exposure_total", is_total_exposure_below_limit, _tell_total_exposure, is_for_entries=True),
-    Rule("max_positions", is_position_allowed, _tell_positions, is_for_entries=True),
-    Rule("daily_drawdown", is_daily_drawdown_below_limit, _tell_daily_drawdown, is_for_entries=True),
-    Rule("weekly_drawdown", is_weekly_drawdown_below_limit, _tell_weekly_drawdown, is_for_entries=True),
-    Rule("max_drawdown", is_max_drawdown_below_limit, _tell_max_drawdown, is_for_entries=True),
-    Rule("daily_loss", is_daily_loss_below_limit, _tell_daily_loss, is_for_entries=True),
-    Rule("runaway_loss", is_runaway_loss_below_limit, _tell_runaway_loss, is_for_entries=True),
-    Rule("kill_loss", is_capital_loss_below_limit, _tell_capital_loss, is_for_entries=True),
+CHECKS: Final = rules_of(
+    judge,
+    ("equity", _tell_equity, True),
+    ("max_order_notional", _tell_order_notional, True),
+    ("available_funds", _tell_funds, True),
+    ("exposure_per_asset", _tell_asset_exposure, True),
+    ("exposure_total", _tell_total_exposure, True),
+    ("max_positions", _tell_positions, True),
+    ("daily_drawdown", _tell_daily_drawdown, True),
+    ("weekly_drawdown", _tell_weekly_drawdown, True),
+    ("max_drawdown", _tell_max_drawdown, True),
+    ("daily_loss", _tell_daily_loss, True),
+    ("runaway_loss", _tell_runaway_loss, True),
+    ("kill_loss", _tell_capital_loss, True),
 )

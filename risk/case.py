@@ -65,44 +65,55 @@ def not_asked(why: str) -> Words:
     return Words("", NOT_ASKED, NOT_ASKED, why)
 
 
+Judge = Callable[[Case], tuple[bool, ...]]
+"""Decides a family of checks in one go: does each of them hold?"""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One check. `holds` alone decides; `tell` puts what it decided into words.
+    """One check. `judge` alone decides, with its whole family; `tell` puts what it decided into words.
 
     They are apart because the decision is needed within microseconds of a trigger, the sentence only when
-    somebody reads it. `is_for_entries`: not asked of an order that lowers exposure.
+    somebody reads it. `is_for_entries`: not asked of an order that lowers exposure, where the judge says yes.
     """
 
     name: str
-    holds: Callable[[Case], bool]
+    judge: Judge
+    place: int
     tell: Callable[[Case, bool], Words]
-    is_for_entries: bool = False
+    is_for_entries: bool
 
     def check(self, case: Case) -> Check:
         """Decided and in words."""
         if self.is_for_entries and not case.is_entry:
             return checked(self.name, True, *not_asked("Not asked of an order that lowers exposure."))
-        passed = self.holds(case)
+        passed = self.judge(case)[self.place]
         return checked(self.name, passed, *self.tell(case, passed))
+
+
+def rules_of(judge: Judge, *rows: tuple[str, Callable[[Case, bool], Words], bool]) -> tuple[Rule, ...]:
+    """The rules of a family: (name, words, is it for entries only) in the order of the judge's answers."""
+    return tuple(Rule(name, judge, place, tell, for_entries) for place, (name, tell, for_entries) in enumerate(rows))
 
 
 def open_case(order: OrderRequest, view: GateView, limits: RiskLimits) -> Case:
     """The case of this order."""
     is_reducing = order.reduce_only and order.side == "sell"
-    market_price = _market_price(view)
-    notional = order.quantity * worst_price(order, view)
-    fill_loss, equity = _fill_loss(order, view, notional), view.equity
+    quantity, bid, ask, last = order.quantity, view.bid, view.ask, view.last
+    known = bid if bid is not None else ask
+    market_price = (bid + ask) / 2 if bid is not None and ask is not None else last if last is not None else known
+    value_price = order.price if order.price is not None else market_price
+    if value_price is None and order.reference_price > ZERO:
+        value_price = order.reference_price
+    notional = quantity * worst_price(order, view)
+    mark = bid if bid is not None else last if last is not None else ask
+    beyond = ZERO if mark is None else notional - quantity * mark
+    fill_loss = notional * view.taker_fee_ratio + (beyond if beyond > ZERO else ZERO)
     return Case(
         order, view, limits, not is_reducing, is_reducing and order.origin in ("protective", "kill"),
-        market_price, _market_value(order, market_price), notional, fill_loss,
-        fill_loss / equity if equity > ZERO else ZERO,
+        market_price, None if value_price is None else quantity * value_price, notional, fill_loss,
+        fill_loss / view.equity if view.equity > ZERO else ZERO,
     )
-
-
-def _fill_loss(order: OrderRequest, view: GateView, notional: Decimal) -> Decimal:
-    mark = view.bid if view.bid is not None else view.last if view.last is not None else view.ask
-    marked = notional if mark is None else order.quantity * mark
-    return notional * view.taker_fee_ratio + max(notional - marked, ZERO)
 
 
 def worst_price(order: OrderRequest, view: GateView) -> Decimal:
@@ -115,21 +126,6 @@ def worst_price(order: OrderRequest, view: GateView) -> Decimal:
     if view.last is not None and view.last > worst:
         worst = view.last
     return worst
-
-
-def _market_price(view: GateView) -> Decimal | None:
-    if view.bid is not None and view.ask is not None:
-        return (view.bid + view.ask) / 2
-    if view.last is not None:
-        return view.last
-    return view.bid if view.bid is not None else view.ask
-
-
-def _market_value(order: OrderRequest, market_price: Decimal | None) -> Decimal | None:
-    price = order.price if order.price is not None else market_price
-    if price is None and order.reference_price > ZERO:
-        price = order.reference_price
-    return None if price is None else order.quantity * price
 
 
 def checked(rule: str, passed: bool, code: str, value: str, limit: str, message: str) -> Check:

@@ -21,8 +21,8 @@ CHECKS: Final[tuple[Rule, ...]] = (
 """In the order in which a failure is told: may we trade, is it locked, is the order sane, can we afford it, is it too
 often."""
 
-_ASKED_OF_ENTRIES: Final = tuple(rule.holds for rule in CHECKS)
-_ASKED_OF_EXITS: Final = tuple(rule.holds for rule in CHECKS if not rule.is_for_entries)
+_JUDGES_OF_ENTRIES: Final = tuple(dict.fromkeys(rule.judge for rule in CHECKS))
+_JUDGES_OF_EXITS: Final = tuple(dict.fromkeys(rule.judge for rule in CHECKS if not rule.is_for_entries))
 
 
 class RiskGate:
@@ -47,8 +47,8 @@ class RiskGate:
                 f"{broken} is not a finite number, so the order cannot be judged.",
             ),))
         case = open_case(order, view, self.limits)
-        for holds in _ASKED_OF_ENTRIES if case.is_entry else _ASKED_OF_EXITS:
-            if not holds(case):
+        for judge in _JUDGES_OF_ENTRIES if case.is_entry else _JUDGES_OF_EXITS:
+            if not all(judge(case)):
                 return _denied(_told(case))
         return Approved(_GATE_KEY, order, lambda: _told(case), view.now)
 

@@ -4,29 +4,21 @@ from typing import Final
 
 from bus.messages.system import LockPlaced
 from market.interval import SECOND_NS
-from risk.case import Case, Rule, Words
+from risk.case import Case, Words, rules_of
 
 
-def is_symbol_unlocked(case: Case) -> bool:
-    """No lock on the order's own symbol; one whose end has come holds no longer."""
-    return not _holds(case, case.view.symbol_lock)
+def judge(case: Case) -> tuple[bool, ...]:
+    """No lock on the order's own symbol, none on all symbols; one whose end has come holds no longer."""
+    own, everything, now = case.view.symbol_lock, case.view.all_lock, case.view.now
+    return own is None or own.until_ns <= now, everything is None or everything.until_ns <= now
 
 
 def _tell_symbol(case: Case, passed: bool) -> Words:
     return _tell(case, passed, "SYMBOL_LOCKED", case.order.symbol, case.view.symbol_lock)
 
 
-def is_everything_unlocked(case: Case) -> bool:
-    """No lock on all symbols."""
-    return not _holds(case, case.view.all_lock)
-
-
 def _tell_everything(case: Case, passed: bool) -> Words:
     return _tell(case, passed, "ALL_LOCKED", "every symbol", case.view.all_lock)
-
-
-def _holds(case: Case, lock: LockPlaced | None) -> bool:
-    return lock is not None and lock.until_ns > case.view.now
 
 
 def _tell(case: Case, passed: bool, code: str, what: str, lock: LockPlaced | None) -> Words:
@@ -39,7 +31,4 @@ def _tell(case: Case, passed: bool, code: str, what: str, lock: LockPlaced | Non
     )
 
 
-CHECKS: Final = (
-    Rule("symbol_lock", is_symbol_unlocked, _tell_symbol, is_for_entries=True),
-    Rule("all_lock", is_everything_unlocked, _tell_everything, is_for_entries=True),
-)
+CHECKS: Final = rules_of(judge, ("symbol_lock", _tell_symbol, True), ("all_lock", _tell_everything, True))

@@ -4,17 +4,46 @@ from decimal import Decimal
 from typing import Final
 
 from market.money import ZERO, to_text
-from risk.case import Case, Rule, Words, not_asked
+from risk.case import Case, Words, not_asked, rules_of
 from risk.wording import money, percent
 
 _NO_INSTRUMENT: Final = "Not asked of an unknown symbol."
 _LARGEST_QUOTIENT: Final = Decimal(10) ** 27
 
 
-def is_side_sound(case: Case) -> bool:
-    """Long only: a sell lowers exposure and says so, a buy never does."""
-    order = case.order
-    return not order.reduce_only if order.side == "buy" else order.reduce_only
+def judge(case: Case) -> tuple[bool, ...]:
+    """In the order of `CHECKS`."""
+    order, instrument, limits = case.order, case.view.instrument, case.limits
+    quantity, price, value, market = order.quantity, order.price, case.market_value, case.market_price
+    has_price = price is not None
+    return (
+        # Long only: a sell lowers exposure and says so, a buy never does.
+        order.reduce_only == (order.side != "buy"),
+        quantity > ZERO,
+        # Never sells more than is held and free.
+        case.is_entry or quantity <= case.view.sellable_quantity,
+        # On the venue's step.
+        instrument is None or _is_multiple(quantity, instrument.quantity_step),
+        # At least the venue's smallest; a whole position below it is dust.
+        instrument is None or quantity >= instrument.min_quantity,
+        # At most the venue's largest, where it names one (0 = none).
+        instrument is None or quantity <= instrument.max_quantity or instrument.max_quantity <= ZERO,
+        # A limit order has a price, a stop-limit too, and a market order has none.
+        (order.wire_type != "market") == has_price,
+        price is None or price > ZERO,
+        # On the venue's tick.
+        price is None or instrument is None or _is_multiple(price, instrument.price_tick),
+        # A stop that is to rest at the venue sells, lies on the tick and below the market, and its limit below itself.
+        (order.stop_price is None and order.wire_type != "stop_limit")
+        or (_is_stop_well_formed(case) and not _is_through_market(case)),
+        # The order's price (at market: the price the decision rests on) lies near the market, on either side.
+        market is None or market <= ZERO or abs((order.reference_price if price is None else price) - market)
+        < limits.collar * market or not _has_collar(case),
+        # Worth what the venue asks at least; a whole position below it is dust.
+        instrument is None or value is None or value >= instrument.min_notional,
+        # Worth its fees. Closing all that is left is always worth it, and so is protection.
+        value is None or value >= limits.min_notional or case.is_protective or _closes_position(case),
+    )
 
 
 def _tell_side(case: Case, passed: bool) -> Words:
@@ -32,22 +61,12 @@ def _tell_side(case: Case, passed: bool) -> Words:
     )
 
 
-def is_quantity_positive(case: Case) -> bool:
-    """Above zero."""
-    return case.order.quantity > ZERO
-
-
 def _tell_quantity(case: Case, passed: bool) -> Words:
     quantity = to_text(case.order.quantity)
     return Words(
         "QUANTITY_NOT_POSITIVE", quantity, "above 0",
         f"The quantity is {quantity} {case.base}" + ("." if passed else "; it must be above 0."),
     )
-
-
-def is_sellable(case: Case) -> bool:
-    """Never sells more than is held and free."""
-    return case.is_entry or case.order.quantity <= case.view.sellable_quantity
 
 
 def _tell_sellable(case: Case, _passed: bool) -> Words:
@@ -61,12 +80,6 @@ def _tell_sellable(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_quantity_on_step(case: Case) -> bool:
-    """On the venue's step."""
-    instrument = case.view.instrument
-    return instrument is None or _is_multiple(case.order.quantity, instrument.quantity_step)
-
-
 def _tell_quantity_step(case: Case, _passed: bool) -> Words:
     if case.view.instrument is None:
         return not_asked(_NO_INSTRUMENT)
@@ -74,12 +87,6 @@ def _tell_quantity_step(case: Case, _passed: bool) -> Words:
     return Words(
         "QUANTITY_OFF_STEP", quantity, step, f"The quantity is {quantity} {case.base}; the venue's step is {step}.",
     )
-
-
-def is_quantity_large_enough(case: Case) -> bool:
-    """At least the venue's smallest; a whole position below it is dust."""
-    instrument = case.view.instrument
-    return instrument is None or case.order.quantity >= instrument.min_quantity
 
 
 def _tell_quantity_minimum(case: Case, _passed: bool) -> Words:
@@ -92,14 +99,6 @@ def _tell_quantity_minimum(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_quantity_small_enough(case: Case) -> bool:
-    """At most the venue's largest, where it names one (0 = none)."""
-    instrument = case.view.instrument
-    return (
-        instrument is None or case.order.quantity <= instrument.max_quantity or instrument.max_quantity <= ZERO
-    )
-
-
 def _tell_quantity_maximum(case: Case, _passed: bool) -> Words:
     instrument = case.view.instrument
     if instrument is None or instrument.max_quantity <= ZERO:
@@ -109,11 +108,6 @@ def _tell_quantity_maximum(case: Case, _passed: bool) -> Words:
         "QUANTITY_TOO_LARGE", quantity, largest,
         f"The quantity is {quantity} {case.base}; the venue's largest is {largest}.",
     )
-
-
-def is_price_where_it_belongs(case: Case) -> bool:
-    """A limit order has a price, a stop-limit too, and a market order has none."""
-    return (case.order.wire_type != "market") == (case.order.price is not None)
 
 
 def _tell_price(case: Case, passed: bool) -> Words:
@@ -131,11 +125,6 @@ def _tell_price(case: Case, passed: bool) -> Words:
     )
 
 
-def is_price_positive(case: Case) -> bool:
-    """Above zero."""
-    return case.order.price is None or case.order.price > ZERO
-
-
 def _tell_price_positive(case: Case, passed: bool) -> Words:
     price = case.order.price
     if price is None:
@@ -144,12 +133,6 @@ def _tell_price_positive(case: Case, passed: bool) -> Words:
         "PRICE_NOT_POSITIVE", to_text(price), "above 0",
         f"The price is {to_text(price)} {case.quote}" + ("." if passed else "; it must be above 0."),
     )
-
-
-def is_price_on_tick(case: Case) -> bool:
-    """On the venue's tick."""
-    price, instrument = case.order.price, case.view.instrument
-    return price is None or instrument is None or _is_multiple(price, instrument.price_tick)
 
 
 def _tell_price_tick(case: Case, _passed: bool) -> Words:
@@ -161,14 +144,6 @@ def _tell_price_tick(case: Case, _passed: bool) -> Words:
         "PRICE_OFF_TICK", to_text(price), tick,
         f"The price is {to_text(price)} {case.quote}; the venue's tick is {tick}.",
     )
-
-
-def is_stop_sound(case: Case) -> bool:
-    """A stop that is to rest at the venue sells, lies on the tick and below the market, and its limit below itself."""
-    order = case.order
-    if order.wire_type != "stop_limit" and order.stop_price is None:
-        return True
-    return _is_stop_well_formed(case) and not _is_through_market(case)
 
 
 def _is_stop_well_formed(case: Case) -> bool:
@@ -207,18 +182,6 @@ def _tell_stop(case: Case, passed: bool) -> Words:
     )
 
 
-def is_within_collar(case: Case) -> bool:
-    """The order's price (at market: the price the decision rests on) lies near the market, on either side.
-
-    Not asked at arming, when a price far away is the point: the order is reviewed again when it fires. Nor of
-    protection: in a crash it must leave, whatever the distance.
-    """
-    market = case.market_price
-    if not _has_collar(case) or market is None or market <= ZERO:
-        return True
-    return abs(_named_price(case) - market) < case.limits.collar * market
-
-
 def _tell_collar(case: Case, _passed: bool) -> Words:
     market = case.market_price
     if not _has_collar(case):
@@ -234,18 +197,15 @@ def _tell_collar(case: Case, _passed: bool) -> Words:
 
 
 def _has_collar(case: Case) -> bool:
+    """Not asked at arming, when a price far away is the point: the order is reviewed again when it fires. Nor of
+    protection: in a crash it must leave, whatever the distance.
+    """
     order = case.order
     return not (case.is_protective or order.is_arming or (not case.is_entry and order.price is None))
 
 
 def _named_price(case: Case) -> Decimal:
     return case.order.price if case.order.price is not None else case.order.reference_price
-
-
-def is_worth_the_venue(case: Case) -> bool:
-    """Worth what the venue asks at least; a whole position below it is dust."""
-    instrument, value = case.view.instrument, case.market_value
-    return instrument is None or value is None or value >= instrument.min_notional
 
 
 def _tell_venue_minimum(case: Case, _passed: bool) -> Words:
@@ -258,12 +218,6 @@ def _tell_venue_minimum(case: Case, _passed: bool) -> Words:
         f"The order is worth {money(value, case.quote)}; "
         f"the venue's minimum is {money(smallest, case.quote)}.",
     )
-
-
-def is_worth_its_fees(case: Case) -> bool:
-    """Worth its fees. Closing all that is left is always worth it, and so is protection."""
-    value = case.market_value
-    return value is None or value >= case.limits.min_notional or case.is_protective or _closes_position(case)
 
 
 def _tell_minimum(case: Case, _passed: bool) -> Words:
@@ -297,18 +251,19 @@ def _too_small(case: Case, code: str) -> str:
     return "POSITION_IS_DUST" if _closes_position(case) else code
 
 
-CHECKS: Final = (
-    Rule("side", is_side_sound, _tell_side),
-    Rule("quantity", is_quantity_positive, _tell_quantity),
-    Rule("sellable_quantity", is_sellable, _tell_sellable),
-    Rule("quantity_step", is_quantity_on_step, _tell_quantity_step),
-    Rule("min_quantity", is_quantity_large_enough, _tell_quantity_minimum),
-    Rule("max_quantity", is_quantity_small_enough, _tell_quantity_maximum),
-    Rule("price", is_price_where_it_belongs, _tell_price),
-    Rule("price_positive", is_price_positive, _tell_price_positive),
-    Rule("price_tick", is_price_on_tick, _tell_price_tick),
-    Rule("stop_price", is_stop_sound, _tell_stop),
-    Rule("collar", is_within_collar, _tell_collar),
-    Rule("venue_min_notional", is_worth_the_venue, _tell_venue_minimum),
-    Rule("min_notional", is_worth_its_fees, _tell_minimum),
+CHECKS: Final = rules_of(
+    judge,
+    ("side", _tell_side, False),
+    ("quantity", _tell_quantity, False),
+    ("sellable_quantity", _tell_sellable, False),
+    ("quantity_step", _tell_quantity_step, False),
+    ("min_quantity", _tell_quantity_minimum, False),
+    ("max_quantity", _tell_quantity_maximum, False),
+    ("price", _tell_price, False),
+    ("price_positive", _tell_price_positive, False),
+    ("price_tick", _tell_price_tick, False),
+    ("stop_price", _tell_stop, False),
+    ("collar", _tell_collar, False),
+    ("venue_min_notional", _tell_venue_minimum, False),
+    ("min_notional", _tell_minimum, False),
 )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from market.money import to_text
-from risk.case import Case, Rule, Words, not_asked
+from risk.case import Case, Words, not_asked, rules_of
 
 EXIT_PACE: Final = 3
 """So many times the pace of entries is allowed to exits."""
@@ -11,20 +11,33 @@ _PROTECTION: Final = "Not asked of protection, which has a budget of its own."
 _FIRED: Final = "Not asked of a sell whose trigger was reached."
 
 
-def is_rare_within_second(case: Case) -> bool:
-    """Orders within a second."""
-    return _has_own_pace(case) or case.view.orders_last_second + 1 <= _pace(case, case.limits.orders_per_second)
+def judge(case: Case) -> tuple[bool, ...]:
+    """In the order of `CHECKS`."""
+    order, view, limits = case.order, case.view, case.limits
+    is_exit, has_own_pace, approved = not case.is_entry, _has_own_pace(case), view.approved_quantity
+    of_council = order.origin == "council"
+    return (
+        # Orders within a second, and within a minute.
+        has_own_pace or view.orders_last_second + 1 <= _pace(case, limits.orders_per_second),
+        has_own_pace or view.orders_last_minute + 1 <= _pace(case, limits.orders_per_minute),
+        # Quote value of entries within a minute, of equity; exactly this much is still allowed.
+        is_exit or view.sent_notional_last_minute + case.notional <= limits.notional_per_minute * view.equity,
+        # The same content moments ago was a mistake or a stutter. Protection repeats itself on purpose.
+        not view.duplicate_of or case.is_protective,
+        # An order of unknown outcome may have been filled: no new risk on its symbol until the venue answers.
+        is_exit or not view.unknown_on_symbol,
+        # Entries of one symbol, stopped after repeated faults.
+        is_exit or not view.symbol_halted,
+        # What the council proposes needs the risk officer's yes; silence is no. And never more than was approved.
+        not of_council or (bool(order.proposal_id) and approved is not None),
+        not of_council or approved is None or order.quantity <= approved,
+    )
 
 
 def _tell_rate_second(case: Case, _passed: bool) -> Words:
     return _tell_rate(
         case, "RATE_PER_SECOND", "second", case.view.orders_last_second, _pace(case, case.limits.orders_per_second),
     )
-
-
-def is_rare_within_minute(case: Case) -> bool:
-    """Orders within a minute."""
-    return _has_own_pace(case) or case.view.orders_last_minute + 1 <= _pace(case, case.limits.orders_per_minute)
 
 
 def _tell_rate_minute(case: Case, _passed: bool) -> Words:
@@ -52,12 +65,6 @@ def _tell_rate(case: Case, code: str, span: str, before: int, limit: int) -> Wor
     )
 
 
-def is_within_minutes_money(case: Case) -> bool:
-    """Quote value of entries within a minute, of equity; exactly this much is still allowed."""
-    spent = case.view.sent_notional_last_minute + case.notional
-    return spent <= case.limits.notional_per_minute * case.view.equity
-
-
 def _tell_minutes_money(case: Case, _passed: bool) -> Words:
     spent = to_text(case.view.sent_notional_last_minute + case.notional)
     limit = to_text(case.limits.notional_per_minute * case.view.equity)
@@ -65,11 +72,6 @@ def _tell_minutes_money(case: Case, _passed: bool) -> Words:
         "NOTIONAL_PER_MINUTE", spent, limit,
         f"It would bring entries within a minute to {spent} {case.quote}; {limit} are allowed.",
     )
-
-
-def is_new(case: Case) -> bool:
-    """The same content moments ago was a mistake or a stutter. Protection repeats itself on purpose."""
-    return not case.view.duplicate_of or case.is_protective
 
 
 def _tell_new(case: Case, _passed: bool) -> Words:
@@ -83,11 +85,6 @@ def _tell_new(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_nothing_unknown(case: Case) -> bool:
-    """An order of unknown outcome may have been filled: no new risk on its symbol until the venue answers."""
-    return not case.view.unknown_on_symbol
-
-
 def _tell_unknown(case: Case, passed: bool) -> Words:
     symbol = case.order.symbol
     return Words(
@@ -97,23 +94,12 @@ def _tell_unknown(case: Case, passed: bool) -> Words:
     )
 
 
-def is_symbol_open(case: Case) -> bool:
-    """Entries of one symbol, stopped after repeated faults."""
-    return not case.view.symbol_halted
-
-
 def _tell_symbol_open(case: Case, passed: bool) -> Words:
     symbol = case.order.symbol
     return Words(
         "SYMBOL_HALTED", "open" if passed else "halted", "open",
         f"Entries on {symbol} are open." if passed else f"Entries on {symbol} are halted after repeated faults.",
     )
-
-
-def is_verdict_present(case: Case) -> bool:
-    """What the council proposes needs the risk officer's yes; silence is no."""
-    order = case.order
-    return order.origin != "council" or (bool(order.proposal_id) and case.view.approved_quantity is not None)
 
 
 def _tell_verdict_present(case: Case, passed: bool) -> Words:
@@ -126,12 +112,6 @@ def _tell_verdict_present(case: Case, passed: bool) -> Words:
     )
 
 
-def is_within_verdict(case: Case) -> bool:
-    """Never more than was approved."""
-    approved = case.view.approved_quantity
-    return case.order.origin != "council" or approved is None or case.order.quantity <= approved
-
-
 def _tell_within_verdict(case: Case, _passed: bool) -> Words:
     approved, quantity = case.view.approved_quantity, to_text(case.order.quantity)
     if case.order.origin != "council" or approved is None:
@@ -142,13 +122,14 @@ def _tell_within_verdict(case: Case, _passed: bool) -> Words:
     )
 
 
-CHECKS: Final = (
-    Rule("orders_per_second", is_rare_within_second, _tell_rate_second),
-    Rule("orders_per_minute", is_rare_within_minute, _tell_rate_minute),
-    Rule("notional_per_minute", is_within_minutes_money, _tell_minutes_money, is_for_entries=True),
-    Rule("duplicate_window", is_new, _tell_new),
-    Rule("unknown_pending", is_nothing_unknown, _tell_unknown, is_for_entries=True),
-    Rule("symbol_halt", is_symbol_open, _tell_symbol_open, is_for_entries=True),
-    Rule("verdict", is_verdict_present, _tell_verdict_present),
-    Rule("verdict_quantity", is_within_verdict, _tell_within_verdict),
+CHECKS: Final = rules_of(
+    judge,
+    ("orders_per_second", _tell_rate_second, False),
+    ("orders_per_minute", _tell_rate_minute, False),
+    ("notional_per_minute", _tell_minutes_money, True),
+    ("duplicate_window", _tell_new, False),
+    ("unknown_pending", _tell_unknown, True),
+    ("symbol_halt", _tell_symbol_open, True),
+    ("verdict", _tell_verdict_present, False),
+    ("verdict_quantity", _tell_within_verdict, False),
 )

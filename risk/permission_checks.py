@@ -8,20 +8,50 @@ from typing import Final
 
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
-from risk.case import Case, Rule, Words, not_asked
+from risk.case import Case, Words, not_asked, rules_of
 
 
-def is_released(case: Case) -> bool:
-    """Latched means nothing leaves but the kill switch's own closing of positions.
+def judge(case: Case) -> tuple[bool, ...]:
+    """In the order of `CHECKS`."""
+    order, view = case.order, case.view
+    instrument, age, price, bid, ask = view.instrument, view.feed_age_ns, case.market_price, view.bid, view.ask
+    is_exit, by_price = not case.is_entry, _is_judged_by_price(case)
+    return (
+        # Latched means nothing leaves but what lowers exposure by the switch's own rules.
+        not view.kill_engaged or _leaves_while_latched(case),
+        # HALTED sends nothing, REDUCING only what lowers exposure; an unknown word is HALTED.
+        view.trading_state == "ACTIVE" or _is_permitted_below_active(case),
+        # Without the venue's rules for the symbol nothing can be rounded or judged.
+        instrument is not None and instrument.symbol == order.symbol,
+        # A symbol the venue paused takes no entries; what is held stays managed, the venue has the last word.
+        is_exit or (instrument is not None and instrument.is_trading),
+        # No entry before the feed spoke for the first time.
+        is_exit or age is not None,
+        # No entry on old data. An age below zero is a clock gone wrong and no better than an old one.
+        is_exit or age is None or 0 <= age < case.limits.stale_after_ns,
+        # An entry needs a market price, and so does the collar of an exit at a limit.
+        not by_price or (price is not None and price > ZERO),
+        # A bid at or above the ask means that the book is broken: no price of it is to be believed.
+        not by_price or bid is None or ask is None or bid < ask,
+    )
+
+
+def _leaves_while_latched(case: Case) -> bool:
+    """The kill switch's own closing of positions; protection that is only armed; under a rule's latch most exits.
 
     Where a rule engaged it nobody may be there to choose what becomes of the positions: exits but the council's
     go on, as protection fails open. Protection may still be armed (a fill that was under way must not stay bare
     after the release): arming sends nothing, and the order comes here again when it fires.
     """
-    return (
-        not case.view.kill_engaged or _closes_for_kill_switch(case) or _arms_protection(case)
-        or _goes_on_under_rule(case)
-    )
+    return _closes_for_kill_switch(case) or _arms_protection(case) or _goes_on_under_rule(case)
+
+
+def _is_permitted_below_active(case: Case) -> bool:
+    if case.view.trading_state == "REDUCING":
+        return not case.is_entry
+    if _arms_protection(case) or _goes_on_under_rule(case):
+        return True
+    return case.view.kill_engaged and _closes_for_kill_switch(case)
 
 
 def _tell_released(case: Case, passed: bool) -> Words:
@@ -32,18 +62,6 @@ def _tell_released(case: Case, passed: bool) -> Words:
         "The kill switch is engaged; what lowers exposure by its rules goes on." if passed
         else "The kill switch is engaged: nothing may be sent until a person releases it.",
     )
-
-
-def is_state_permitting(case: Case) -> bool:
-    """HALTED sends nothing, REDUCING only what lowers exposure; an unknown word is HALTED."""
-    state = case.view.trading_state
-    if state == "ACTIVE":
-        return True
-    if state == "REDUCING":
-        return not case.is_entry
-    if _arms_protection(case) or _goes_on_under_rule(case):
-        return True
-    return case.view.kill_engaged and _closes_for_kill_switch(case)
 
 
 def _tell_state(case: Case, passed: bool) -> Words:
@@ -76,12 +94,6 @@ def _arms_protection(case: Case) -> bool:
     return case.is_protective and case.order.is_arming
 
 
-def is_instrument_known(case: Case) -> bool:
-    """Without the venue's rules for the symbol nothing can be rounded or judged."""
-    instrument = case.view.instrument
-    return instrument is not None and instrument.symbol == case.order.symbol
-
-
 def _tell_instrument_known(case: Case, passed: bool) -> Words:
     symbol = case.order.symbol
     return Words(
@@ -89,12 +101,6 @@ def _tell_instrument_known(case: Case, passed: bool) -> Words:
         f"{symbol} is listed by the venue." if passed
         else f"{symbol} is not a symbol the venue listed: check the spelling and the venue.",
     )
-
-
-def is_instrument_trading(case: Case) -> bool:
-    """A symbol the venue paused takes no entries; what is held stays managed, the venue has the last word."""
-    instrument = case.view.instrument
-    return instrument is not None and instrument.is_trading
 
 
 def _tell_instrument_trading(case: Case, passed: bool) -> Words:
@@ -105,23 +111,12 @@ def _tell_instrument_trading(case: Case, passed: bool) -> Words:
     )
 
 
-def is_feed_heard(case: Case) -> bool:
-    """No entry before the feed spoke for the first time."""
-    return case.view.feed_age_ns is not None
-
-
 def _tell_feed_heard(_case: Case, passed: bool) -> Words:
     return Words(
         "FEED_SILENT", "heard" if passed else "never heard", "heard",
         "Market data is coming in." if passed
         else "No market data was received yet: entries wait for the feed.",
     )
-
-
-def is_data_fresh(case: Case) -> bool:
-    """No entry on old data. An age below zero is a clock gone wrong and no better than an old one."""
-    age = case.view.feed_age_ns
-    return age is None or 0 <= age < case.limits.stale_after_ns
 
 
 def _tell_data_fresh(case: Case, _passed: bool) -> Words:
@@ -134,12 +129,6 @@ def _tell_data_fresh(case: Case, _passed: bool) -> Words:
     )
 
 
-def is_price_known(case: Case) -> bool:
-    """An entry needs a market price, and so does the collar of an exit at a limit."""
-    price = case.market_price
-    return (price is not None and price > ZERO) or not _is_judged_by_price(case)
-
-
 def _tell_price_known(case: Case, passed: bool) -> Words:
     if not _is_judged_by_price(case):
         return not_asked("Not asked of an exit at market or of protection.")
@@ -150,12 +139,6 @@ def _tell_price_known(case: Case, passed: bool) -> Words:
             f"No market price of {case.order.symbol} is known to judge the order by.",
         )
     return Words("", to_text(price), "known", f"{case.order.symbol} is at {to_text(price)} {case.quote}.")
-
-
-def is_book_sound(case: Case) -> bool:
-    """A bid at or above the ask means that the book is broken: no price of it is to be believed."""
-    bid, ask = case.view.bid, case.view.ask
-    return bid is None or ask is None or bid < ask or not _is_judged_by_price(case)
 
 
 def _tell_book_sound(case: Case, passed: bool) -> Words:
@@ -181,13 +164,14 @@ def _seconds(duration_ns: int) -> str:
     return f"{'-' if duration_ns < 0 else ''}{text} s"
 
 
-CHECKS: Final = (
-    Rule("kill_switch", is_released, _tell_released),
-    Rule("trading_state", is_state_permitting, _tell_state),
-    Rule("instrument", is_instrument_known, _tell_instrument_known),
-    Rule("instrument_trading", is_instrument_trading, _tell_instrument_trading, is_for_entries=True),
-    Rule("feed", is_feed_heard, _tell_feed_heard, is_for_entries=True),
-    Rule("stale_after", is_data_fresh, _tell_data_fresh, is_for_entries=True),
-    Rule("market_price", is_price_known, _tell_price_known),
-    Rule("crossed_book", is_book_sound, _tell_book_sound),
+CHECKS: Final = rules_of(
+    judge,
+    ("kill_switch", _tell_released, False),
+    ("trading_state", _tell_state, False),
+    ("instrument", _tell_instrument_known, False),
+    ("instrument_trading", _tell_instrument_trading, True),
+    ("feed", _tell_feed_heard, True),
+    ("stale_after", _tell_data_fresh, True),
+    ("market_price", _tell_price_known, False),
+    ("crossed_book", _tell_book_sound, False),
 )

@@ -103,39 +103,39 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the gate forgets the kill switch", "risk/permission_checks.py",
-        "        not case.view.kill_engaged or _closes", "        True or _closes", GATE,
+        "        not view.kill_engaged or _leaves", "        True or _leaves", GATE,
     ),
     Mutant(
         "old market data is good enough", "risk/permission_checks.py",
-        "return age is None or 0 <= age < case.limits.stale_after_ns", "return True", GATE,
+        "age is None or 0 <= age < case.limits.stale_after_ns", "True", GATE,
     ),
     Mutant(
         "an order of unknown fate does not block its symbol", "risk/pace_checks.py",
-        "return not case.view.unknown_on_symbol", "return True", GATE,
+        "is_exit or not view.unknown_on_symbol", "True", GATE,
     ),
     Mutant(
         "silence of the risk officer is a yes", "risk/pace_checks.py",
-        "(bool(order.proposal_id) and case.view.approved_quantity is not None)", "bool(order.proposal_id)", GATE,
+        "(bool(order.proposal_id) and approved is not None)", "bool(order.proposal_id)", GATE,
     ),
     Mutant(
         "more is bought than the risk officer approved", "risk/pace_checks.py",
-        "approved is None or case.order.quantity <= approved", "True", GATE,
+        "approved is None or order.quantity <= approved", "True", GATE,
     ),
     Mutant(
         "the cap on orders per minute is off by one", "risk/pace_checks.py",
-        "case.view.orders_last_minute + 1 <= _pace(", "case.view.orders_last_minute <= _pace(", GATE,
+        "view.orders_last_minute + 1 <= _pace(", "view.orders_last_minute <= _pace(", GATE,
     ),
     Mutant(
         "the daily loss limit is not asked", "risk/capital_checks.py",
-        '    Rule("daily_loss", is_daily_loss_below_limit, _tell_daily_loss, is_for_entries=True),\n', "", GATE,
+        "cost + view.daily_loss * kept < limits.daily_loss", "True", GATE,
     ),
     Mutant(
         "fees are forgotten when funds are checked", "risk/capital_checks.py",
-        "return case.notional * (ONE + case.view.taker_fee_ratio)", "return case.notional", GATE,
+        "notional * (ONE + view.taker_fee_ratio) <= view.available", "notional <= view.available", GATE,
     ),
     Mutant(
         "the milder vote wins", "risk/trading_state.py",
-        "return min((state for state, _", "return max((state for state, _",
+        "self.voted = min((each for each, _", "self.voted = max((each for each, _",
         ("tests/risk/test_trading_state.py",),
     ),
     Mutant(

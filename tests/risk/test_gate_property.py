@@ -200,3 +200,18 @@ def test_a_number_that_is_none_is_denied_and_never_raises(view: GateView, field:
     assert isinstance(answer, Denied)
     assert answer.code == "NOT_FINITE"
     assert answer.value == field
+
+
+@given(ORDERS, VIEWS)
+@settings(max_examples=100, deadline=None)
+def test_every_family_of_checks_answers_each_of_them_and_says_yes_where_it_is_not_asked(
+    order: OrderRequest, view: GateView,
+) -> None:
+    case = open_case(order, view, LIMITS)
+    families = [[rule for rule in CHECKS if rule.judge is judge] for judge in dict.fromkeys(r.judge for r in CHECKS)]
+    for family in families:
+        answers = family[0].judge(case)
+        assert [rule.place for rule in family] == list(range(len(answers)))
+        asked_of_some_exits = any(not rule.is_for_entries for rule in family)
+        if asked_of_some_exits and not case.is_entry:
+            assert all(answers[rule.place] for rule in family if rule.is_for_entries)
