@@ -24,7 +24,7 @@ from orders.entry_price import EntryRule
 from orders.market_state import MarketState
 from orders.order_table import Order
 from orders.sane_numbers import without_absurd_numbers
-from orders.state import SENT_WINDOW_NS, SYMBOL_HALT, Content, EngineState
+from orders.state import SYMBOL_HALT, Content, EngineState
 from orders.time_rules import TimeRules
 from orders.unlisted import Unlisted
 from risk.approved import Approved, Denied, OrderRequest
@@ -220,31 +220,31 @@ class Desk:
             if request.is_arming:
                 others -= account.yielding_quantity(state, symbol)
             sellable = max(held - others, ZERO)
-        losses = self.tracker.losses
+        losses, locks, is_killed = self.tracker.losses, state.locks, state.kill is not None
+        within_second, within_minute, minutes_money = state.sent_lately(now)
         # By place, in the order of its fields: with thirty names the call would take longer than most of the checks.
         return GateView(
-            now, state.trading_state, state.kill is not None,
+            now, state.votes.state, is_killed,
             instrument, market.bid, market.ask, market.last,
             None if self.heard_ns is None else max(now - self.heard_ns, 0),
             stake.equity, ledger.cash - stake.held_by_entries, held, sellable,
             stake.open_positions, stake.asset, stake.total,
             losses.daily_drawdown, losses.weekly_drawdown, losses.max_drawdown, losses.daily_loss, losses.runaway_loss,
-            state.sent_since(now - SECOND_NS), state.sent_since(now - SENT_WINDOW_NS), state.sent_notional(now),
-            state.is_latched_by_rule_alone, self._duplicate_of(content), state.orders.has_unknown(symbol, own_id),
+            within_second, within_minute, minutes_money, is_killed and state.is_latched_by_rule_alone,
+            "" if content is None else self._duplicate_of(content), state.orders.has_unknown(symbol, own_id),
             symbol in state.halted_symbols, state.verdicts.get(request.proposal_id),  # type: ignore[call-overload]
             instrument.taker_fee + self.config.slippage_ratio,
-            state.locks.holding(symbol, now, is_council=request.origin == "council"),
-            state.locks.holding(ALL_SYMBOLS, now), losses.capital_loss,
+            locks.holding(symbol, now, is_council=request.origin == "council") if locks.by_place else None,
+            locks.holding(ALL_SYMBOLS, now) if locks.by_place else None, losses.capital_loss,
         )
 
-    def _duplicate_of(self, content: Content | None) -> str:
+    def _duplicate_of(self, content: Content) -> str:
         """The id of an order with this content, born within the window."""
-        if content is not None:
-            for ts, seen, known_id in reversed(self.state.recent):
-                if self.now - ts >= self.config.limits.duplicate_window_ns:
-                    break
-                if seen == content:
-                    return known_id
+        for ts, seen, known_id in reversed(self.state.recent):
+            if self.now - ts >= self.config.limits.duplicate_window_ns:
+                break
+            if seen == content:
+                return known_id
         return ""
 
 

@@ -66,7 +66,7 @@ def wire_request(desk: Desk, spec: SubmitOrder, quantity: Decimal, trigger: Deci
         beyond = trigger * (ONE - offset if spec.side == "sell" else ONE + offset)
         price = market.instrument.round_price(beyond, spec.side)
     time_in_force = spec.time_in_force
-    if price is None:
+    if price is None and spec.origin == "council":
         price, time_in_force = price_entry(desk.config.entries, spec, market, desk.now)
     return OrderRequest(
         spec.client_order_id, spec.symbol, spec.side, "market" if price is None else "limit", quantity, price,

@@ -1,9 +1,10 @@
 """A heap whose items can be moved and taken out, alone or many at once."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 
@@ -58,6 +59,32 @@ class KeyedHeap(Generic[Item]):
         self._settle()
         return item
 
+    def pop_through(self, key: Decimal) -> list[Item]:
+        """Take out all whose key is not above this one."""
+        taken: list[Item] = []
+        entries, keys = self.entries, self._keys
+        while entries and entries[0][0] <= key:
+            if len(taken) == _FEW:
+                return taken + self._pop_many_through(key)
+            _, number, item = heappop(entries)
+            del keys[number]
+            taken.append(item)
+            if entries and keys.get(entries[0][1]) is not entries[0][0]:
+                self._settle()
+        return taken
+
+    def _pop_many_through(self, key: Decimal) -> list[Item]:
+        """One sort is cheaper than so many pops, and a sorted list is a heap."""
+        entries, keys = self.entries, self._keys
+        entries.sort()
+        count = bisect_right(entries, key, key=_key_of)
+        living = [entry for entry in entries[:count] if keys.get(entry[1]) is entry[0]]
+        del entries[:count]
+        for entry in living:
+            del keys[entry[1]]
+        self._settle()
+        return [entry[2] for entry in living]
+
     def pop_while(self, is_wanted: Callable[[Item], bool]) -> list[Item]:
         """Take out from the head as long as the items are wanted; wantedness must fall with the key."""
         taken: list[Item] = []
@@ -111,3 +138,7 @@ class KeyedHeap(Generic[Item]):
             return
         while entries and keys.get(entries[0][1]) is not entries[0][0]:
             heappop(entries)
+
+
+def _key_of(entry: tuple[Decimal, int, Any]) -> Decimal:
+    return entry[0]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import OrderDenied, SubmitOrder, WireType
@@ -65,8 +65,7 @@ class OrderStateError(RuntimeError):
     """An order was to make a move its state does not allow: a defect, not a market event."""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
+class HistoryLine(NamedTuple):
     """One moment in an order's life (UTC ns)."""
 
     ts: int
@@ -75,8 +74,7 @@ class HistoryLine:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class FireRecord:
+class FireRecord(NamedTuple):
     """A held order's trigger was reached at `price`."""
 
     ts: int
@@ -193,7 +191,9 @@ class Order:
         """Record a finer state without a move."""
         self.detail = detail
         self.reason = why
-        self.history = (*self.history[-KEEP_HISTORY + 1 :], HistoryLine(ts, self.state, detail, why))
+        before = self.history
+        line = HistoryLine(ts, self.state, detail, why)
+        self.history = (*before, line) if len(before) < KEEP_HISTORY else (*before[1:], line)
 
 
 class OrderTable:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bus.ids import ClientOrderId, ProposalId, TradeId
 from bus.messages.council import ProposalApproved
+from bus.messages.grid import GridStarted
 from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged, PositionClosed
 from bus.messages.orders import (
@@ -138,7 +139,9 @@ class EngineState:
         handler = _FOLDS.get(type(message.body))
         if handler is not None:
             handler(self, message.body, message.header.ts)
-        self.grids.apply(message)
+        grids = self.grids
+        if grids.started or type(message.body) is GridStarted:
+            grids.apply(message)
 
     # ---- orders ------------------------------------------------------------------------------------
 
@@ -190,15 +193,19 @@ class EngineState:
                 self._note_money(ts, fact.quantity * (fact.price or fact.reference_price))
 
     def _note_sent(self, ts: int) -> None:
-        """Kept in order of time, which the search in `sent_since` needs; what is a minute old counts for nothing."""
+        """Kept in order of time, which the search in `sent_lately` needs; what is a minute old counts for nothing."""
         sent = self.sent_ns
         sent.append(max(ts, sent[-1]) if sent else ts)
         while sent[0] <= sent[-1] - SENT_WINDOW_NS:
             sent.popleft()
 
-    def sent_since(self, ts: int) -> int:
-        """How many orders of the council and of people left after `ts`, at most `SENT_WINDOW_NS` ago."""
-        return len(self.sent_ns) - bisect_right(self.sent_ns, ts)
+    def sent_lately(self, now: int) -> tuple[int, int, Decimal]:
+        """Orders of the council and of people that left within the last second and the last minute, and the quote
+        value of the buys among them within the minute."""
+        sent = self.sent_ns
+        count = len(sent)
+        within_second = count - bisect_right(sent, now - SECOND_NS)
+        return within_second, count - bisect_right(sent, now - SENT_WINDOW_NS), self.sent_notional(now)
 
     def _note_money(self, ts: int, money: Decimal) -> None:
         self._sent_money.append((ts, money))

@@ -133,10 +133,17 @@ class Wing:
     def fire(self, level: Decimal) -> list[Fired]:
         """Take out all that fires at `level`: (trigger negated, number, watch, best), nearest trigger first."""
         fired: list[Fired] = []
-        for watch in self._stops.pop_while(lambda stop: stop.stop is not None and stop.stop >= level):
+        for watch in self._stops.pop_through(level.copy_negate()):
             fired.append((self.trigger_of(watch).copy_negate(), watch.number, watch, None))
+        if self._groups:
+            self._fire_groups(level, fired)
+        if len(fired) > 1:
+            fired.sort()
+        return fired
+
+    def _fire_groups(self, level: Decimal, fired: list[Fired]) -> None:
         emptied: list[TrailGroup] = []
-        if self._groups and self.front_level >= level:
+        if self.front_level >= level:
             front = self._groups[-1]
             self._fire_group(front, level, fired)
             if not front.size:
@@ -148,8 +155,6 @@ class Wing:
             else:
                 emptied.append(group)
         self._drop_groups(emptied)
-        fired.sort()
-        return fired
 
     def wake(self, level: Decimal) -> list[Watch]:
         """Trails whose activation level is reached trail from now on, best = `level`; nearest first."""
@@ -191,11 +196,11 @@ class Wing:
 
     def refresh(self) -> None:
         """Bring the limits up to date after any change."""
-        groups = self._groups
+        groups, behind, stops = self._groups, self._behind.entries, self._stops.entries
         busy = ALWAYS_ABOVE if len(groups) < 2 else groups[-2].best
-        for sleeping in (self._waiting, self._steps):
-            if sleeping and sleeping.head_key < busy:
-                busy = sleeping.head_key
+        for sleeping in (self._waiting.entries, self._steps.entries):
+            if sleeping and sleeping[0][0] < busy:
+                busy = sleeping[0][0]
         if groups:
             self.front_level, self.front_watch = groups[-1].nearest()
             self.follow_level = min(groups[-1].best, busy)
@@ -205,9 +210,9 @@ class Wing:
             self.follow_level = busy
             self.busy_level = NEVER
         self.fire_level = self.front_level
-        if self._behind and (level := self._behind.head_key.copy_negate()) > self.fire_level:
+        if behind and (level := behind[0][0].copy_negate()) > self.fire_level:
             self.fire_level = level
-        if self._stops and (level := self._stops.head_key.copy_negate()) > self.fire_level:
+        if stops and (level := stops[0][0].copy_negate()) > self.fire_level:
             self.fire_level = level
 
     # ---- the stack ---------------------------------------------------------------------------------

@@ -111,41 +111,45 @@ class EquityTracker:
     def losses(self) -> Losses:
         """All of them; worked out once after each update."""
         if self._losses is None:
-            self._losses = Losses(
-                self.daily_drawdown, self.weekly_drawdown, self.max_drawdown, self.daily_loss, self.runaway_loss,
-                self.capital_loss,
-            )
+            equity, runaway = self.equity, self._fast_peaks[0][1] if self._fast_peaks else ZERO
+            self._losses = Losses(*[
+                ZERO if base <= ZERO or equity >= base else (base - equity) / base
+                for base in (
+                    self.day_peak_equity, self.week_peak_equity, self.peak_equity, self.day_open_equity, runaway,
+                    self.initial_capital,
+                )
+            ])
         return self._losses
 
     @property
     def daily_drawdown(self) -> Decimal:
         """Ratio of the day's peak."""
-        return loss_ratio(self.day_peak_equity, self.equity)
+        return self.losses.daily_drawdown
 
     @property
     def weekly_drawdown(self) -> Decimal:
         """Ratio of the week's peak."""
-        return loss_ratio(self.week_peak_equity, self.equity)
+        return self.losses.weekly_drawdown
 
     @property
     def max_drawdown(self) -> Decimal:
         """Ratio of the highest equity ever."""
-        return loss_ratio(self.peak_equity, self.equity)
+        return self.losses.max_drawdown
 
     @property
     def daily_loss(self) -> Decimal:
         """Ratio of the day's opening equity."""
-        return loss_ratio(self.day_open_equity, self.equity)
+        return self.losses.daily_loss
 
     @property
     def capital_loss(self) -> Decimal:
         """Ratio of the initial capital."""
-        return loss_ratio(self.initial_capital, self.equity)
+        return self.losses.capital_loss
 
     @property
     def runaway_loss(self) -> Decimal:
         """Ratio of the highest equity of the last 60 seconds before the last update."""
-        return loss_ratio(self._fast_peaks[0][1], self.equity) if self._fast_peaks else ZERO
+        return self.losses.runaway_loss
 
     def _begin(self, ts_ns: int, equity: Decimal) -> None:
         self._losses = None

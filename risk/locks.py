@@ -79,10 +79,11 @@ class NewLock:
 class LockBook:
     """The locks and the round trips they are judged by. One lock per rule and symbol: a new one replaces the old."""
 
-    __slots__ = ("_by_place", "_last_placed_ns", "_placed", "_trips")
+    __slots__ = ("_last_placed_ns", "_placed", "_trips", "by_place")
 
     def __init__(self) -> None:
-        self._by_place: dict[tuple[str, str], LockPlaced] = {}
+        self.by_place: dict[tuple[str, str], LockPlaced] = {}
+        """By (rule, symbol); some may have ended already."""
         self._last_placed_ns: dict[tuple[str, str], int] = {}
         self._trips: deque[Trip] = deque(maxlen=KEEP_TRIPS)
         self._placed = 0
@@ -95,14 +96,14 @@ class LockBook:
 
     def place(self, fact: LockPlaced) -> None:
         """A lock begins. Those that ended by then are forgotten."""
-        self._by_place = {place: lock for place, lock in self._by_place.items() if lock.until_ns > fact.since_ns}
-        self._by_place[(fact.rule, fact.symbol)] = fact
+        self.by_place = {place: lock for place, lock in self.by_place.items() if lock.until_ns > fact.since_ns}
+        self.by_place[(fact.rule, fact.symbol)] = fact
         self._last_placed_ns[(fact.rule, fact.symbol)] = fact.since_ns
         self._placed += 1
 
     def lift(self, lock_id: str) -> None:
         """A person ended a lock."""
-        self._by_place = {place: lock for place, lock in self._by_place.items() if lock.lock_id != lock_id}
+        self.by_place = {place: lock for place, lock in self.by_place.items() if lock.lock_id != lock_id}
 
     # ---- what is known -----------------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class LockBook:
 
     def active(self, now: int) -> tuple[LockPlaced, ...]:
         """Locks that hold at `now`, oldest first."""
-        return tuple(lock for lock in self._by_place.values() if lock.until_ns > now)
+        return tuple(lock for lock in self.by_place.values() if lock.until_ns > now)
 
     def get(self, lock_id: str, now: int) -> LockPlaced | None:
         """The lock of this id while it holds."""
@@ -124,10 +125,10 @@ class LockBook:
 
         `is_council`: of an entry the council wants; one by hand or of a grid does not wait for a cooldown.
         """
-        if not self._by_place:
+        if not self.by_place:
             return None
         found = [
-            lock for lock in self._by_place.values()
+            lock for lock in self.by_place.values()
             if lock.symbol == symbol and lock.until_ns > now and (is_council or lock.rule != COOLDOWN)
         ]
         return max(found, key=lambda lock: lock.until_ns, default=None)

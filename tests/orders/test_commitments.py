@@ -9,7 +9,6 @@ from bus.ids import ClientOrderId
 from bus.messages.orders import TrailSpec
 from market.interval import SECOND_NS
 from orders.commitments import Commitments
-from orders.state import SENT_WINDOW_NS
 from tests.orders.trading import BTC, ETH, Bench, D
 
 amounts = st.integers(0, 10**36).map(lambda digits: Decimal(digits).scaleb(-18))
@@ -83,15 +82,15 @@ def test_sent_orders_count_within_a_second_and_a_minute_to_the_nanosecond():
     bench.trade("100")
     bench.submit("m1", "buy", "market", "0.1")
     sent, state = bench.now, bench.engine._desk.state
-    assert state.sent_since(sent - 1) == 1
-    assert state.sent_since(sent) == 0
+    assert state.sent_lately(sent - 1 + SECOND_NS)[0] == 1
+    assert state.sent_lately(sent + SECOND_NS)[0] == 0
     bench.trade("100", after_ms=59_999)
     bench.submit("m2", "buy", "market", "0.2")
-    assert state.sent_since(bench.now - SENT_WINDOW_NS) == 2
+    assert state.sent_lately(bench.now)[1] == 2
     bench.trade("100", after_ms=1)
-    assert state.sent_since(bench.now - SENT_WINDOW_NS) == 1
+    assert state.sent_lately(bench.now)[1] == 1
     bench.submit("m3", "buy", "market", "0.3")
-    assert state.sent_since(bench.now - SENT_WINDOW_NS) == 2
+    assert state.sent_lately(bench.now)[1] == 2
     assert list(state.sent_ns) == [sent + 59_999 * 1_000_000, bench.now]
     bench.trade("100", after_ms=1000)
-    assert state.sent_since(bench.now - SECOND_NS) == 0
+    assert state.sent_lately(bench.now)[0] == 0
