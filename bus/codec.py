@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NewType, Union, get_args, get_origin, ge
 
 import orjson
 
-from bus.codec_plans import MOST_NUMBER_TEXT, Doubt, field_names, is_body, packer, unpacker
+from bus.codec_plans import MOST_NUMBER_TEXT, PACKERS, Doubt, field_names, is_body, packer, unpacker
 from bus.ids import SessionId
 from bus.messages import council, grid, ledger, orders, system
 from bus.messages.header import Header, Message
@@ -56,7 +56,7 @@ def encode(message: Message) -> bytes:
                 "header": (
                     header.source, header.seq, header.ts, header.cause, header.expires, header.priority, header.target
                 ),
-                "fields": packer(kind)(body),
+                "fields": (PACKERS.get(kind) or packer(kind))(body),
             }
         )
     except (TypeError, ValueError, AttributeError) as error:

@@ -21,7 +21,7 @@ MOST_NUMBER_TEXT: Final = 60
 """Characters of a decimal number, out and in."""
 
 _LARGEST: Final = sys.float_info.max
-_packers: dict[type, Packer] = {}
+PACKERS: dict[type, Packer] = {}
 _unpackers: dict[type, Unpacker] = {}
 
 
@@ -43,13 +43,13 @@ def field_names(kind: Any) -> tuple[str, ...]:
 
 def packer(kind: type) -> Packer:
     """body -> dict. It raises `ValueError`, `TypeError` or `AttributeError` for a value that cannot travel."""
-    made = _packers.get(kind)
+    made = PACKERS.get(kind)
     if made is None:
         scope = _Scope()
         hints = get_type_hints(kind)
         items = ", ".join(f'"{name}": {_packed(hints[name], f"body.{name}", scope)}' for name in field_names(kind))
         source = f"def function(body):\n    return {{{items}}}\n"
-        made = _packers[kind] = scope.function(source, f"pack {kind.__name__}")
+        made = PACKERS[kind] = scope.function(source, f"pack {kind.__name__}")
     return made
 
 

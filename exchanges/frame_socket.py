@@ -115,8 +115,9 @@ class FrameSocket(ClientConnection):
         self._on_message(message)
 
     def _on_message(self, message: bytes) -> None:
-        if self._take is not None and not self._waiting and time.monotonic() < self._turn_ends:
-            self._handle(message)
+        take = self._take
+        if take is not None and not self._waiting and time.monotonic() < self._turn_ends:
+            self._handle(take, message)
             return
         self._waiting.append(message)
         if self._waiter is not None and not self._waiter.done():
@@ -144,15 +145,12 @@ class FrameSocket(ClientConnection):
             if time.monotonic() >= self._turn_ends:
                 self.loop.call_soon(self._start_turn)
                 return
-            self._handle(self._waiting.popleft())
+            self._handle(self._take, self._waiting.popleft())
         self._read_on()
         if self._is_closed and not self._waiting:
             self._end(self.protocol.close_exc)
 
-    def _handle(self, message: bytes) -> None:
-        take = self._take
-        if take is None:
-            return
+    def _handle(self, take: Take, message: bytes) -> None:
         try:
             is_last = take(message)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to whoever awaits the flow

@@ -80,13 +80,14 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
     positions, commitments = state.ledger.positions, state.orders.commitments
     for name in positions if len(positions) < 2 else sorted(positions):
         position, market = positions[name], markets[name]
-        value = position_value(position, market)
+        quantity, mark = position.quantity, market.bid if market.bid is not None else market.last
+        value = position.cost if mark is None else quantity * mark  # as `position_value`
         worth += value
         if value > ZERO:
             total += value
             if name == symbol:
                 asset += value
-        if has_position(position, market):
+        if abs(quantity) >= market.instrument.quantity_step:  # as `has_position`
             occupied.add(name)
     own = commitments.of(apart_from)
     for name, working in commitments.by_symbol():
@@ -94,7 +95,8 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
         if working.entries == is_own:
             continue  # nobody else's
         market = markets[name]
-        notional = working_value(working.less(own) if is_own and own is not None else working, market)
+        others = working.less(own) if is_own and own is not None else working
+        notional = working_value(others, market) if others.unpriced else +others.value
         total += notional
         held += notional * (ONE + market.instrument.taker_fee)
         if name == symbol:

@@ -212,11 +212,11 @@ class Desk:
         state, now, symbol, own_id = self.state, self.now, request.symbol, request.client_order_id
         market, instrument, ledger = self.markets[symbol], self.markets[symbol].instrument, state.ledger
         stake = account.exposure(state, self.markets, symbol, own_id)
-        held = ledger.quantity(symbol)
-        if held < ZERO:
-            held = ZERO
+        position = ledger.positions.get(symbol)
+        held = ZERO if position is None or position.quantity < ZERO else position.quantity
         if sellable is None:
-            others = account.selling_quantity(state, symbol, state.orders.get(own_id))
+            own = state.orders.get(own_id)
+            others = state.orders.selling(symbol) - (ZERO if own is None else own.reserved)
             if request.is_arming:
                 others -= account.yielding_quantity(state, symbol)
             sellable = max(held - others, ZERO)

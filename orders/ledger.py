@@ -81,6 +81,7 @@ class Ledger:
 
     def __init__(self, quote: str) -> None:
         self.quote = quote
+        self._cash: tuple[Account, str] = ("holdings", quote)
         self._accounts: dict[tuple[Account, str], Decimal] = {}
         self.positions: dict[str, Position] = {}
         self.realized_pnl = ZERO
@@ -95,7 +96,7 @@ class Ledger:
     @property
     def cash(self) -> Decimal:
         """Quote currency held."""
-        return self.balance(self.quote)
+        return self._accounts.get(self._cash, ZERO)
 
     def account(self, account: Account, asset: str) -> Decimal:
         return self._accounts.get((account, asset), ZERO)

@@ -253,9 +253,10 @@ class OrderTable:
 
         Forgets old ended orders beyond `KEEP_ENDED`.
         """
-        client_order_id = order.client_order_id
-        self._reserve(order)
-        symbol = order.spec.symbol
+        spec = order.spec
+        client_order_id, symbol, is_exit = spec.client_order_id, spec.symbol, spec.side == "sell"
+        if is_exit:
+            self._reserve(order)
         at_venue = self._at_venue.get(symbol)
         if at_venue is None:
             at_venue = self._at_venue[symbol] = {}
@@ -266,7 +267,7 @@ class OrderTable:
         if order.state in WORKING:
             self._ended.pop(client_order_id, None)
             self._working[client_order_id] = order
-            if order.is_exit:
+            if is_exit:
                 self._exits[client_order_id] = order
             else:
                 self.commitments.put(client_order_id, symbol, order.remaining, order.named_price)
@@ -301,11 +302,10 @@ class OrderTable:
 
     def _reserve(self, order: Order) -> None:
         """Keep the sum of what exits at the venue may still sell, so that nobody has to add it up."""
-        if order.is_exit:
-            symbol = order.spec.symbol
-            reserved = order.remaining if order.is_at_venue else ZERO
-            self._selling[symbol] = self._selling.get(symbol, ZERO) + reserved - order.reserved
-            order.reserved = reserved
+        symbol = order.spec.symbol
+        reserved = order.remaining if order.is_at_venue else ZERO
+        self._selling[symbol] = self._selling.get(symbol, ZERO) + reserved - order.reserved
+        order.reserved = reserved
 
     def _forget(self, client_order_id: ClientOrderId) -> None:
         del self._ended[client_order_id]

@@ -15,11 +15,11 @@ def judge(case: Case) -> tuple[bool, ...]:
     """In the order of `CHECKS`."""
     order, view, limits = case.order, case.view, case.limits
     is_exit, has_own_pace, approved = not case.is_entry, _has_own_pace(case), view.approved_quantity
-    of_council = order.origin == "council"
+    of_council, pace = order.origin == "council", _pace(case)
     return (
         # Orders within a second, and within a minute.
-        has_own_pace or view.orders_last_second + 1 <= _pace(case, limits.orders_per_second),
-        has_own_pace or view.orders_last_minute + 1 <= _pace(case, limits.orders_per_minute),
+        has_own_pace or view.orders_last_second + 1 <= pace * limits.orders_per_second,
+        has_own_pace or view.orders_last_minute + 1 <= pace * limits.orders_per_minute,
         # Quote value of entries within a minute, of equity; exactly this much is still allowed.
         is_exit or view.sent_notional_last_minute + case.notional <= limits.notional_per_minute * view.equity,
         # The same content moments ago was a mistake or a stutter. Protection repeats itself on purpose.
@@ -36,13 +36,13 @@ def judge(case: Case) -> tuple[bool, ...]:
 
 def _tell_rate_second(case: Case, _passed: bool) -> Words:
     return _tell_rate(
-        case, "RATE_PER_SECOND", "second", case.view.orders_last_second, _pace(case, case.limits.orders_per_second),
+        case, "RATE_PER_SECOND", "second", case.view.orders_last_second, _pace(case) * case.limits.orders_per_second,
     )
 
 
 def _tell_rate_minute(case: Case, _passed: bool) -> Words:
     return _tell_rate(
-        case, "RATE_PER_MINUTE", "minute", case.view.orders_last_minute, _pace(case, case.limits.orders_per_minute),
+        case, "RATE_PER_MINUTE", "minute", case.view.orders_last_minute, _pace(case) * case.limits.orders_per_minute,
     )
 
 
@@ -52,9 +52,9 @@ def _has_own_pace(case: Case) -> bool:
     return case.is_protective or (case.order.has_fired and not case.is_entry)
 
 
-def _pace(case: Case, limit: int) -> int:
+def _pace(case: Case) -> int:
     """An exit still finds room when entries have used up theirs: nobody is locked in by a script that runs wild."""
-    return limit if case.is_entry else EXIT_PACE * limit
+    return 1 if case.is_entry else EXIT_PACE
 
 
 def _tell_rate(case: Case, code: str, span: str, before: int, limit: int) -> Words:

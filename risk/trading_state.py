@@ -16,13 +16,15 @@ class TradingStateVotes:
     HALTED is meant for the kill switch and for an untrusted ledger, journal or account (voter "health").
     """
 
-    __slots__ = ("_kill_reason", "_votes", "voted")
+    __slots__ = ("_kill_reason", "_votes", "state", "voted")
 
     def __init__(self) -> None:
         self._votes: dict[Voter, tuple[TradingState, str]] = dict.fromkeys(VOTERS, ("ACTIVE", ""))
         self._kill_reason: str | None = None
         self.voted: TradingState = "ACTIVE"
         """The lowest vote, whatever the kill switch says."""
+        self.state: TradingState = "ACTIVE"
+        """The lowest vote, or HALTED while the kill switch is engaged."""
 
     def vote(self, voter: Voter, state: TradingState, reason: str) -> tuple[TradingState, bool]:
         """One voter's word. Returns the state that now rules and whether anything that people see changed.
@@ -37,6 +39,7 @@ class TradingStateVotes:
         changed = self._votes[voter] != (state, reason)
         self._votes[voter] = (state, reason)
         self.voted = min((each for each, _ in self._votes.values()), key=_RANK.__getitem__)
+        self._decide()
         return self.state, changed
 
     def engage_kill(self, reason: str) -> tuple[TradingState, bool]:
@@ -44,22 +47,22 @@ class TradingStateVotes:
         if self._kill_reason is not None:
             return self.state, False
         self._kill_reason = reason
+        self._decide()
         return self.state, True
 
     def release_kill(self) -> tuple[TradingState, bool]:
         """Unlatch; the four votes rule again."""
         changed = self._kill_reason is not None
         self._kill_reason = None
+        self._decide()
         return self.state, changed
 
     @property
     def is_killed(self) -> bool:
         return self._kill_reason is not None
 
-    @property
-    def state(self) -> TradingState:
-        """The lowest vote, or HALTED while the kill switch is engaged."""
-        return "HALTED" if self._kill_reason is not None else self.voted
+    def _decide(self) -> None:
+        self.state = "HALTED" if self._kill_reason is not None else self.voted
 
     @property
     def reason(self) -> str:

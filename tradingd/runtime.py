@@ -254,7 +254,7 @@ class Runtime:
         """Carry out what the engine decided: the journal first, then the venue, then those who listen."""
         facts: list[Message] = []
         for_venue: list[Effect] = []
-        is_latched = False
+        is_latched = changes_venue = False
         for effect in effects:
             if type(effect) is Message:
                 kind = type(effect.body)
@@ -263,11 +263,14 @@ class Runtime:
                     is_latched = is_latched or kind is system.KillSwitchEngaged
             elif type(effect) is not Answer:
                 for_venue.append(effect)
-        changes_venue = any(type(effect) is not QueryVenue for effect in for_venue)
+                changes_venue = changes_venue or type(effect) is not QueryVenue
         if facts or changes_venue:
             self.journal.append(facts, sync=changes_venue or is_latched)
         for effect in for_venue:
-            self._ask_venue(effect)
+            if type(effect) is SubmitToVenue:
+                self.venue.submit(effect.approved)
+            else:
+                self._ask_venue(effect)
         for effect in effects:
             if type(effect) is Message:
                 self._tell(effect)
@@ -277,8 +280,6 @@ class Runtime:
 
     def _ask_venue(self, effect: Effect) -> None:
         match effect:
-            case SubmitToVenue(approved):
-                self.venue.submit(approved)
             case CancelAtVenue(client_order_id, venue_order_id, symbol):
                 self.venue.cancel(client_order_id, venue_order_id, symbol)
             case QueryVenue(client_order_id, symbol):
@@ -402,7 +403,7 @@ class Runtime:
         """What comes over the bus is the council's, whatever it calls itself: a person's orders do not come here."""
         body = message.body
         if body.origin != "council":
-            message = replace(message, body=replace(body, origin="council"))
+            message = message._replace(body=replace(body, origin="council"))
         self.take(message)
 
     def _on_gap(self, message: Message) -> None:

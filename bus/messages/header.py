@@ -1,7 +1,9 @@
-"""The envelope around each message: who said it, when, because of what, how urgent, until when."""
+"""The envelope around each message: who said it, when, because of what, how urgent, until when.
 
-from dataclasses import dataclass
-from typing import Any, Final
+Named tuples, as the ticks are: two are born for every fact on the way from a trigger to its order.
+"""
+
+from typing import Any, Final, NamedTuple
 
 from bus.ids import MessageId, SessionId
 
@@ -12,8 +14,7 @@ PRIORITY_DEFAULT: Final = 5
 PRIORITY_DATA: Final = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """`seq` counts the source's messages without gaps; `ts` and `expires` are UTC ns (0 = never expires).
 
     `cause` is the id of the message that led to this one; `target` names one agent, "" is everybody who
@@ -30,8 +31,7 @@ class Header:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A header and a body; the body is one of the vocabulary's frozen dataclasses."""
 
     header: Header

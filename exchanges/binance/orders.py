@@ -178,7 +178,8 @@ class BinanceVenue:
 
     def _posted_now(self, order: OrderRequest) -> SentRequest | None:
         """The order's bytes leave before the engine's step goes on; None leaves the sending to the task."""
-        if self._rest.banned_for_s() > 0 or not self._private().take_now(is_urgent=order.side == "sell"):
+        budget = self._budget or self._private()
+        if self._rest.banned_for_s() > 0 or not budget.take_now(is_urgent=order.side == "sell"):
             return None
         try:
             return self._rest.post_now("/api/v3/order", order_parameters(order, self._wire_by_symbol[order.symbol]))

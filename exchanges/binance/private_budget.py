@@ -29,9 +29,13 @@ class PrivateBudget:
 
     def take_now(self, *, is_urgent: bool) -> bool:
         """Take one request if it may leave at once."""
-        if self.wait_s(is_urgent=is_urgent) > 0:
+        now, rate = self._now(), self._rate
+        level = self._level + (now - self._updated) * rate
+        self._updated = now
+        self._level = level = level if level < rate else rate
+        if level < (1.0 if is_urgent else 1.0 + self._reserve):
             return False
-        self._level -= 1.0
+        self._level = level - 1.0
         return True
 
     def wait_s(self, *, is_urgent: bool) -> float:

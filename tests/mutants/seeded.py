@@ -123,7 +123,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the cap on orders per minute is off by one", "risk/pace_checks.py",
-        "view.orders_last_minute + 1 <= _pace(", "view.orders_last_minute <= _pace(", GATE,
+        "view.orders_last_minute + 1 <= pace", "view.orders_last_minute <= pace", GATE,
     ),
     Mutant(
         "the daily loss limit is not asked", "risk/capital_checks.py",

@@ -48,7 +48,7 @@ def changed(messages: list[Message], kind: type, **values: object) -> list[Messa
     """The first message of the kind says something else."""
     place = next(n for n, message in enumerate(messages) if type(message.body) is kind)
     body = replace(messages[place].body, **values)
-    return [*messages[:place], replace(messages[place], body=body), *messages[place + 1 :]]
+    return [*messages[:place], messages[place]._replace(body=body), *messages[place + 1 :]]
 
 
 def test_what_the_engine_wrote_is_computed_anew_without_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
