@@ -7,6 +7,7 @@ the rows around it, grown towards the heavier neighbour, until they hold 70 % of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -33,19 +34,20 @@ def volume_profile(
     """Of these candles (float64, one length); None without volume. Flat candles have one price for all three."""
     if not highs or len(highs) != len(lows) or len(highs) != len(volumes):
         return None
-    high, low, volume = (np.asarray(series, dtype=np.float64) for series in (highs, lows, volumes))
-    bottom, top, total = float(low.min()), float(high.max()), float(volume.sum())
+    bottom, top, total = min(lows), max(highs), sum(volumes)
     if not total > 0.0:
         return None
     height = (top - bottom) / rows
     if bottom + height <= bottom:  # flat, or finer than a float at this price
         return VolumeProfile(bottom, bottom, top, bottom, top, (total,))
-    edges = bottom + height * np.arange(1, rows)
+    high, low, volume = np.array(highs), np.array(lows), np.array(volumes)
+    edges = bottom + height * np.arange(1.0, rows)
     # Share of each candle's volume below each inner edge; a candle of no range lies in the row above its price.
     span = np.maximum(high - low, height * 1e-9)
     # Plain sums, not a matrix product: those of a linear algebra library may differ in the last digit by run.
     below = (np.minimum(np.maximum((edges[:, None] - low) / span, 0.0), 1.0) * volume).sum(axis=1)
-    held: list[float] = np.diff(below, prepend=0.0, append=total).clip(0.0).tolist()
+    sums = [0.0, *below.tolist(), total]
+    held = [max(over - under, 0.0) for under, over in pairwise(sums)]
     middle = max(range(rows), key=held.__getitem__)
     first, last = _value_rows(held, middle, total * VALUE_SHARE)
     return VolumeProfile(

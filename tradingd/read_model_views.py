@@ -40,6 +40,8 @@ def plain(value: object) -> Any:
         return to_text(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {name: plain(part) for name, part in zip(value._fields, value, strict=True)}
     if isinstance(value, tuple):
         return [plain(part) for part in value]
     return value

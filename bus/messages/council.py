@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from bus.ids import ProposalId
 from bus.messages.header import PRIORITY_CONTROL
@@ -121,9 +121,8 @@ class OpinionsGathered:
     skipped: tuple[AlphaSkipped, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """A named indicator value (float64)."""
+class Feature(NamedTuple):
+    """A named indicator value (float64). A named tuple: seventy are born with each analysed candle."""
 
     name: str
     value: float
