@@ -39,7 +39,7 @@ def set_secret(name: NameArgument, config: ConfigOption = None, data_dir: DataDi
     if not is_secret_name(name):
         raise CliError(
             exit_codes.USAGE, f"{name!r} is no secret of the settings: write venues.NAME.api_key, "
-            "venues.NAME.api_secret, alerts.NAME.token or bus.url, in small letters.",
+            "venues.NAME.api_secret, alerts.NAME.token, bus.url or store.url, in small letters.",
         )
     settings = settings_of(config, data_dir)
     path, values, entries, key = _open(settings)

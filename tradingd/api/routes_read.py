@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from tradingd.api.access import ControlOf, Viewer
 from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response, sliced_response
-from tradingd.api.models import HealthAnswer, Responses
-from tradingd.api.schema_shapes import VALUES
+from tradingd.api.models import HealthAnswer, Responses, Symbol
 from tradingd.control import Control
 from tradingd.execution_quality import QualityView
 from tradingd.read_model import order_view
@@ -34,10 +33,7 @@ ERRORS: Final[Responses] = {
     503: {"model": ErrorBody, "description": "The daemon cannot answer now"},
 }
 OrderId = Annotated[str, Path(min_length=1, max_length=64)]
-SymbolQuery = Annotated[
-    str | None,
-    Query(min_length=2, max_length=40, examples=["BTC/USDT"], json_schema_extra={VALUES: "symbols"}),
-]
+SymbolQuery = Annotated[Symbol | None, Query()]
 
 open_router = APIRouter(prefix="/api", tags=["health"])
 router = APIRouter(prefix="/api", responses=ERRORS)
