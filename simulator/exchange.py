@@ -8,6 +8,9 @@ from typing import Literal
 from market.instrument import Instrument
 
 ZERO = Decimal(0)
+OURS = "td-"
+"""How the client ids of the daemon's own orders begin."""
+
 State = Literal["working", "filled", "cancelled", "expired", "rejected"]
 
 
@@ -65,10 +68,14 @@ class Exchange:
         self.fee = fee
         self.quotes: dict[str, Quote] = {}
         self.orders: dict[str, TrueOrder] = {}
-        self.creates: dict[str, int] = {}
+        self.bought: dict[str, int] = dict.fromkeys(self.instruments, 0)
+        """Executions of our own buys, by symbol."""
+        self.doubled: list[str] = []
+        """Ids of ours that were created a second time, once for each time."""
         self.news: list[tuple[TrueOrder, str]] = []
         self.fill_in_parts = False
         self._count = 0
+        self._working: dict[str, dict[str, TrueOrder]] = {symbol: {} for symbol in self.instruments}
 
     # ---- what clients ask ----------------------------------------------------------------------
 
@@ -82,7 +89,7 @@ class Exchange:
         if quote is None:
             return None, "no market"
         if client_id in self.orders and self.orders[client_id].state == "working":
-            self.creates[client_id] = self.creates.get(client_id, 0) + 1
+            self._note_double(client_id)
             return None, "-2010: Duplicate order sent."
         is_off_tick = price is not None and price % instrument.price_tick
         if quantity <= 0 or quantity % instrument.quantity_step or is_off_tick:
@@ -95,13 +102,14 @@ class Exchange:
             return None, "-2010: Account has insufficient balance for requested action."
         if kind == "stop_limit" and stop_price is not None and quote.bid <= stop_price and side == "sell":
             return None, "-2010: Stop price would trigger immediately."
-        self.creates[client_id] = self.creates.get(client_id, 0) + 1
+        if client_id in self.orders:
+            self._note_double(client_id)
         self._count += 1
         order = TrueOrder(
             client_id, f"x{self._count}", symbol, side, kind, quantity, price, stop_price, immediate, ts,
             is_triggered=kind != "stop_limit",
         )
-        self.orders[client_id] = order
+        self.orders[client_id] = self._working[symbol][client_id] = order
         self.news.append((order, "accepted"))
         self._match(order, ts)
         if order.state == "working" and (kind == "market" or immediate):
@@ -117,27 +125,32 @@ class Exchange:
 
     def free(self, asset: str, symbol: str) -> Decimal:
         """What no working sell has locked."""
-        locked = sum(
-            (each.remaining for each in self.orders.values()
-             if each.state == "working" and each.side == "sell" and each.symbol == symbol), ZERO,
-        )
+        locked = sum((each.remaining for each in self.working(symbol) if each.side == "sell"), ZERO)
         return self.balances.get(asset, ZERO) - locked
 
     def free_cash(self) -> Decimal:
         locked = sum(
-            (each.remaining * each.price for each in self.orders.values()
-             if each.state == "working" and each.side == "buy" and each.price is not None), ZERO,
+            (each.remaining * each.price for each in self.working() if each.side == "buy" and each.price is not None),
+            ZERO,
         )
         return self.balances[self.quote_asset] - locked
 
     def working(self, symbol: str = "") -> list[TrueOrder]:
-        return [each for each in self.orders.values() if each.state == "working" and symbol in ("", each.symbol)]
+        if symbol:
+            return list(self._working[symbol].values())
+        return [each for orders in self._working.values() for each in orders.values()]
+
+    def _note_double(self, client_id: str) -> None:
+        if client_id.startswith(OURS):
+            self.doubled.append(client_id)
 
     # ---- the market moves -------------------------------------------------------------------------
 
     def move(self, symbol: str, bid: Decimal, ask: Decimal, ts: int) -> None:
         """New best prices: stops trigger, resting orders that are reached fill."""
         self.quotes[symbol] = Quote(bid, ask)
+        if not self._working[symbol]:
+            return
         for order in self.working(symbol):
             if not order.is_triggered and order.stop_price is not None and bid <= order.stop_price:
                 order.is_triggered = True
@@ -169,9 +182,13 @@ class Exchange:
         self._count += 1
         order.executions.append(Execution(f"t{self._count}", quantity, price, fee, ts))
         self.news.append((order, f"fill {len(order.executions) - 1}"))
+        if order.side == "buy" and order.client_id.startswith(OURS):
+            self.bought[order.symbol] += 1
         if not order.remaining:
             order.state = "filled"
+            del self._working[order.symbol][order.client_id]
 
     def _end(self, order: TrueOrder, state: State) -> None:
         order.state = state
+        del self._working[order.symbol][order.client_id]
         self.news.append((order, state))

@@ -13,7 +13,7 @@ from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.binance.rest import VenueError
 from exchanges.venue import OpenOrder
 from risk.approved import Approved, OrderRequest
-from simulator.exchange import Exchange, TrueOrder
+from simulator.exchange import OURS, Exchange, TrueOrder
 from simulator.schedule import MILLISECOND, SECOND, Schedule
 
 TIMEOUT_S = 10.0
@@ -193,7 +193,7 @@ class Link:
     def _pump(self) -> None:
         news, self.exchange.news = self.exchange.news, []
         for order, what in news:
-            if self._has("stream_down") or not order.client_id.startswith("td-"):
+            if self._has("stream_down") or not order.client_id.startswith(OURS):
                 continue
             if what.startswith("fill"):
                 if self.loses_next_fill:

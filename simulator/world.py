@@ -15,7 +15,7 @@ from bus.messages.orders import Protection, SubmitOrder, TrailSpec
 from market.instrument import Instrument
 from market.money import ZERO
 from orders.order_table import Order
-from simulator.exchange import Exchange
+from simulator.exchange import OURS, Exchange
 from simulator.faults import FEED_FAULTS, MOMENTS, ORDER_FAULTS, Fault, draw_script
 from simulator.link import Link
 from simulator.market import SeededMarket
@@ -450,26 +450,14 @@ class World:
         self._sent_seen = len(sent)
         if process is not None:
             self._killed_at = (self._killed_at or self.schedule.now) if kill is not None else None
-        for client_id, times in self.exchange.creates.items():
-            if times > 1 and client_id.startswith("td-"):
-                self.exchange.creates[client_id] = 1
-                self.outcome.duplicates += 1
-                self._violate(f"{client_id} was created {times} times")
-        bought = self._purchases()
-        news = {symbol for symbol, number in bought.items() if number != self._bought_seen.get(symbol, 0)}
+        for client_id in self.exchange.doubled:
+            self.outcome.duplicates += 1
+            self._violate(f"{client_id} was created again")
+        self.exchange.doubled.clear()
+        news = {symbol for symbol, number in self.exchange.bought.items() if number != self._bought_seen.get(symbol, 0)}
         if news:
-            self._bought_seen = bought
+            self._bought_seen = dict(self.exchange.bought)
             self._look_at_exposure(news)
-
-    def _purchases(self) -> dict[str, int]:
-        """Executions of our buys per symbol."""
-        return {
-            symbol: sum(
-                len(each.executions) for each in self.exchange.orders.values()
-                if each.side == "buy" and each.symbol == symbol and each.client_id.startswith("td-")
-            )
-            for symbol in self.markets
-        }
 
     def _look_at_exposure(self, bought: set[str]) -> None:
         """After a purchase, what is held may not exceed the limits by more than prices move within a second."""
@@ -554,7 +542,7 @@ class World:
                 f"{engine.ledger.funds_in}, in truth {self._true_flow}"
             )
         ours = {order.client_order_id: order for order in engine.orders.working() if order.is_at_venue}
-        theirs = {each.client_id for each in self.exchange.working() if each.client_id.startswith("td-")}
+        theirs = {each.client_id for each in self.exchange.working() if each.client_id.startswith(OURS)}
         for client_id in sorted(theirs - set(ours)):
             self.outcome.orphans += 1
             self._violate(f"{client_id} works at the exchange and not in our books")
