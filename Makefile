@@ -32,8 +32,8 @@ fuzz-gate: $(DEV_STAMP)      ## a million random accounts and orders against the
 bench: $(DEV_STAMP)          ## measure; figures in bench.json
 	$(BIN)/python -m benchmarks
 
-sim: $(DEV_STAMP)            ## lives of a daemon in virtual time, with faults: SEEDS=0-300, FAULTS=file.json, TRACE=seed
-	@$(BIN)/python -m simulator --seeds $(or $(SEEDS),0-99) $(if $(FAULTS),--faults $(FAULTS)) $(if $(TRACE),--trace $(TRACE)) $(if $(SECONDS),--seconds $(SECONDS))
+sim: $(DEV_STAMP)            ## lives of a daemon in virtual time, with faults: SEEDS=0-300, FAULTS=file.json or WILD=1, TRACE=seed
+	@$(BIN)/python -m simulator --seeds $(or $(SEEDS),0-99) $(if $(FAULTS),--faults $(FAULTS)) $(if $(WILD),--wild) $(if $(TRACE),--trace $(TRACE)) $(if $(SECONDS),--seconds $(SECONDS))
 
 kill-matrix: $(DEV_STAMP)    ## kill -9 at every step of an order's life, live on a practice exchange, TIMES=3
 	@$(BIN)/python -m tests.e2e.kill_matrix --times $(or $(TIMES),3)

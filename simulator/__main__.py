@@ -1,7 +1,7 @@
-"""`python -m simulator --seeds 0-300 [--faults FILE] [--seconds 3600] [--jobs N] [--trace SEED]`
+"""`python -m simulator --seeds 0-300 [--faults FILE | --wild] [--seconds 3600] [--jobs N] [--trace SEED]`
 
-The last line is a JSON summary; the exit code is 1 when anything was violated. A seed that failed lives through the
-same again with `--trace SEED`.
+The last line is a JSON summary, the line before it what else is worth knowing; the exit code is 1 when anything was
+violated, 2 for a script or a range that cannot be used. A seed that failed lives through the same with `--trace SEED`.
 """
 
 import argparse
@@ -9,19 +9,23 @@ import json
 import multiprocessing
 import sys
 import time
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Final
 
+from market.money import ZERO
 from simulator.faults import FaultScriptError, read_script
-from simulator.world import Outcome, live_through
+from simulator.world import Outcome, live_quietly, live_through
 
-SHOWN: int = 5
+SHOWN: Final = 5
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make sim", description="Lives of a daemon in virtual time, with faults.")
     parser.add_argument("--seeds", default="0-49", help="FROM-TO (both included) or one number")
     parser.add_argument("--faults", default="", help="JSON list of {at, fault, target, for} instead of a drawn script")
+    parser.add_argument("--wild", action="store_true", help="scripts of chance as a stranger might write them")
     parser.add_argument("--seconds", type=float, default=3600, help="of market, per seed")
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--trace", type=int, default=None, help="live through one seed and print all that happened")
@@ -33,11 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     if chosen.trace is not None:
-        outcome = live_through(chosen.trace, script, chosen.seconds)
+        outcome = live_through(chosen.trace, script, chosen.seconds, is_wild=chosen.wild)
         sys.stdout.write("\n".join(outcome.trace) + "\n")
         seeds, outcomes = [chosen.trace], [outcome]
     else:
-        outcomes = _live(seeds, partial(live_through, script=script, seconds=chosen.seconds), chosen.jobs)
+        work = partial(live_quietly, script=script, seconds=chosen.seconds, is_wild=chosen.wild)
+        outcomes = _live(seeds, work, chosen.jobs)
+    sys.stdout.write(json.dumps(particulars(outcomes)) + "\n")
     sys.stdout.write(json.dumps(summary(outcomes)) + "\n")
     return 1 if any(outcome.violations for outcome in outcomes) else 0
 
@@ -65,21 +71,32 @@ def summary(outcomes: list[Outcome]) -> dict[str, object]:
     return {
         "seeds": len(outcomes),
         "violations": sum(len(outcome.violations) for outcome in outcomes),
+        "duplicates": sum(outcome.duplicates for outcome in outcomes),
+        "orphans": sum(outcome.orphans for outcome in outcomes),
+        "unprotected_s_max": round(max((outcome.unprotected_s_max for outcome in outcomes), default=0.0), 3),
+        "position_error": _plain(max((outcome.position_error for outcome in outcomes), default=ZERO)),
+        "cash_error": _plain(max((outcome.cash_error for outcome in outcomes), default=ZERO)),
+        "limit_breaches": sum(outcome.limit_breaches for outcome in outcomes),
+        "orders_after_kill": sum(outcome.orders_after_kill for outcome in outcomes),
+        "recovery_p99_s": round(recoveries[int(0.99 * (len(recoveries) - 1))], 3) if recoveries else 0.0,
+    }
+
+
+def particulars(outcomes: list[Outcome]) -> dict[str, object]:
+    """What else is worth knowing."""
+    return {
         "failed_seeds": [outcome.seed for outcome in outcomes if outcome.violations][:50],
         "orders": sum(outcome.orders for outcome in outcomes),
         "fewest_orders": min((outcome.orders for outcome in outcomes), default=0),
         "fills": sum(outcome.fills for outcome in outcomes),
         "deaths": sum(outcome.deaths for outcome in outcomes),
-        "duplicates": sum(outcome.duplicates for outcome in outcomes),
-        "orphans": sum(outcome.orphans for outcome in outcomes),
-        "unprotected_s_max": round(max((outcome.unprotected_s_max for outcome in outcomes), default=0.0), 3),
-        "position_error": str(max((outcome.position_error for outcome in outcomes), default=0)),
-        "cash_error": str(max((outcome.cash_error for outcome in outcomes), default=0)),
-        "limit_breaches": sum(outcome.limit_breaches for outcome in outcomes),
-        "orders_after_kill": sum(outcome.orders_after_kill for outcome in outcomes),
         "stale_entries": sum(outcome.stale_entries for outcome in outcomes),
-        "recovery_p99_s": round(recoveries[int(0.99 * (len(recoveries) - 1))], 3) if recoveries else 0.0,
+        "undetected_stale_s_max": round(max((outcome.stale_s for outcome in outcomes), default=0.0), 3),
     }
+
+
+def _plain(value: Decimal) -> float:
+    return float(value) if value else 0
 
 
 def _seeds(text: str) -> list[int]:

@@ -74,6 +74,8 @@ class Exchange:
         """Ids of ours that were created a second time, once for each time."""
         self.news: list[tuple[TrueOrder, str]] = []
         self.fill_in_parts = False
+        self.overfills_next = False
+        self.halted: set[str] = set()
         self._count = 0
         self._working: dict[str, dict[str, TrueOrder]] = {symbol: {} for symbol in self.instruments}
 
@@ -91,6 +93,8 @@ class Exchange:
         if client_id in self.orders and self.orders[client_id].state == "working":
             self._note_double(client_id)
             return None, "-2010: Duplicate order sent."
+        if symbol in self.halted:
+            return None, "-1013: Market is closed."
         is_off_tick = price is not None and price % instrument.price_tick
         if quantity <= 0 or quantity % instrument.quantity_step or is_off_tick:
             return None, "-1013: Filter failure: LOT_SIZE"
@@ -116,9 +120,13 @@ class Exchange:
             self._end(order, "expired")
         return order, ""
 
-    def cancel(self, client_id: str) -> bool:
+    def cancel(self, client_id: str, ts: int = 0, *, after_a_fill: bool = False) -> bool:
+        """True when it was working still. `after_a_fill`: it executes at the last moment, if it could at any price."""
         order = self.orders.get(client_id)
         if order is None or order.state != "working":
+            return False
+        if after_a_fill and order.is_triggered and order.price is not None and order.symbol not in self.halted:
+            self._fill(order, order.remaining, order.price, ts)
             return False
         self._end(order, "cancelled")
         return True
@@ -149,7 +157,7 @@ class Exchange:
     def move(self, symbol: str, bid: Decimal, ask: Decimal, ts: int) -> None:
         """New best prices: stops trigger, resting orders that are reached fill."""
         self.quotes[symbol] = Quote(bid, ask)
-        if not self._working[symbol]:
+        if not self._working[symbol] or symbol in self.halted:
             return
         for order in self.working(symbol):
             if not order.is_triggered and order.stop_price is not None and bid <= order.stop_price:
@@ -165,6 +173,10 @@ class Exchange:
             return
         step = self.instruments[order.symbol].quantity_step
         quantity = order.remaining
+        if self.overfills_next and order.side == "buy" and order.client_id.startswith(OURS):
+            self.overfills_next = False
+            order.quantity += step
+            quantity += step
         if self.fill_in_parts and quantity >= step * 2:
             half = (quantity / 2 / step).to_integral_value(rounding="ROUND_FLOOR") * step
             self._fill(order, half, touch, ts)

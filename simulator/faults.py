@@ -1,36 +1,116 @@
-"""What goes wrong, and when: scripts of {at, fault, target, for}, drawn from a seed or read from a file."""
+"""What goes wrong, and when: the kinds of faults there are, and scripts of {at, fault, target, for}, drawn or read.
+
+Each kind has a name of its own; `simulator.fault_names` knows what else people call it. Ids are those of the
+product's list of faults (F01 and so on).
+"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
-FaultName = Literal[
-    # the way of orders and answers
-    "timeout_before", "timeout_after_accept", "http_5xx", "rate_limit", "slow", "maintenance", "cancel_lost",
-    "stream_down", "fill_lost", "fill_duplicate", "reorder", "partial", "not_found_early", "stop_refused",
-    # market data
-    "feed_down", "mute", "bad_tick", "nan", "malformed", "duplicate_ticks", "reorder_ticks", "gap", "crossed", "crash",
-    # process, disk, clock
-    "kill_idle", "kill_before_journal", "kill_after_journal", "kill_before_send", "kill_after_send", "kill_on_report",
-    "power_cut", "disk_full", "clock_jump", "sleep",
-    # people, agents
-    "risk_agent_dies", "agent_dies", "kill_halt", "kill_cancel", "kill_flatten", "unlock", "pause", "resume",
-    "deposit", "withdrawal", "sold_by_hand", "foreign_order",
-]
-FAULTS: Final[tuple[str, ...]] = get_args(FaultName)
-MOMENTS: Final = frozenset(name for name in FAULTS if name.startswith("kill_") or name in (
-    "power_cut", "bad_tick", "nan", "malformed", "crossed", "clock_jump", "risk_agent_dies", "agent_dies", "unlock",
-    "pause", "resume", "deposit", "withdrawal", "sold_by_hand", "foreign_order", "fill_lost", "crash", "gap",
-))
-"""These happen once; the others last."""
-ORDER_FAULTS: Final = frozenset({
-    "timeout_before", "timeout_after_accept", "http_5xx", "rate_limit", "slow", "maintenance", "cancel_lost",
-    "stop_refused", "not_found_early",
-})
+from simulator.fault_names import UnknownFaultError, UnknownTargetError, fault_named, target_named
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`lasts`: it goes on for a while, else it happens once. `hinders`: "orders" cannot get through meanwhile, the
+    "feed" is away, or the "process" can do nothing."""
+
+    name: str
+    ids: str
+    about: str
+    lasts: bool = False
+    hinders: str = ""
+
+
+KINDS: Final[tuple[Kind, ...]] = (
+    # ---- the way of orders and answers
+    Kind("timeout_before", "F15", "requests are lost on their way to the exchange", True, "orders"),
+    Kind("timeout_after_accept", "F14", "the exchange takes them, its answers are lost", True, "orders"),
+    Kind("http_5xx", "F16", "answered with 5xx, half of the orders are taken all the same", True, "orders"),
+    Kind("rate_limit", "F17 F18", "429 or a ban: nothing may be asked", True, "orders"),
+    Kind("bad_key", "F19", "the exchange refuses the key", True, "orders"),
+    Kind("clock_skew", "F20", "our timestamps are refused; asked again once", True, "orders"),
+    Kind("slow", "F14", "one to four seconds each way", True, "orders"),
+    Kind("maintenance", "F34", "the exchange takes no orders", True, "orders"),
+    Kind("trading_down", "F55", "market data goes on, no request is answered", True, "orders"),
+    Kind("network_down", "F56", "nothing gets through, neither orders nor data nor answers", True, "orders"),
+    Kind("cancel_lost", "F26", "cancels and their answers are lost", True, "orders"),
+    Kind("cancel_race", "F25", "an order executes just before its cancel arrives", True),
+    Kind("stream_down", "F21", "the user stream is cut off, REST works", True),
+    Kind("fill_lost", "F24", "one execution is not told"),
+    Kind("fill_duplicate", "F23", "each report comes twice", True),
+    Kind("overfill", "F28", "an order executes more than was asked for"),
+    Kind("reorder", "F22", "reports overtake each other and the answers", True),
+    Kind("partial", "F21 F31", "orders execute in parts", True),
+    Kind("not_found_early", "F27", "an order is not found just after it was created", True, "orders"),
+    Kind("stop_refused", "F29", "stops are refused", True, "orders"),
+    # ---- market data
+    Kind("feed_down", "F01", "the market stream is closed", True, "feed"),
+    Kind("mute", "F02", "it is connected and silent", True, "feed"),
+    Kind("quiet", "F03", "nobody trades; the connection lives", True, "feed"),
+    Kind("reorder_ticks", "F04", "frames in the wrong order", True),
+    Kind("duplicate_ticks", "F05", "frames twice", True),
+    Kind("gap", "F06", "numbers are missing"),
+    Kind("crossed", "F07", "a bid above the ask"),
+    Kind("nan", "F08", "NaN, infinite, negative, zero, a hundred times the price, an absurd size"),
+    Kind("bad_tick", "F09", "one print far away"),
+    Kind("crash", "F10 F30", "the price falls by 4 % and stays: stops with a limit are jumped over"),
+    Kind("rally", "F10", "the price rises by 4 % and stays"),
+    Kind("malformed", "F11", "broken JSON, unknown frames, 5 MB of nothing"),
+    Kind("new_rules", "F12", "tick, step and minimum change"),
+    Kind("halted", "F12", "the symbol is not traded", True, "orders"),
+    # ---- process, disk, clock
+    Kind("kill_idle", "F39", "kill -9 (`for`: seconds until it is started again)"),
+    Kind("kill_before_journal", "F39", "kill -9 before the next order is written down"),
+    Kind("kill_after_journal", "F39", "kill -9 when it is written down"),
+    Kind("kill_before_send", "F39", "kill -9 before it is sent"),
+    Kind("kill_after_send", "F39", "kill -9 when it is sent"),
+    Kind("kill_on_report", "F39", "kill -9 at the next report"),
+    Kind("crash_loop", "F40", "four times kill -9 within a minute, with SAFE mode on; a person clears it"),
+    Kind("stop", "F57", "SIGTERM with orders open, then another start"),
+    Kind("power_cut", "F41", "what was not flushed is gone, but for a torn part"),
+    Kind("bit_flip", "F42", "a bit of the journal flips while the process is down; `for` seconds later it is restored"),
+    Kind("fsync_error", "F42", "the disk reports an error when flushing", True, "process"),
+    Kind("disk_full", "F43", "no free byte but what the journal took in advance", True, "process"),
+    Kind("bus_down", "F44 F45", "the bus is away: the council hears nothing", True),
+    Kind("bus_loss", "F46", "the bus loses every third message", True),
+    Kind("forged", "F47", "orders without a verdict come over the bus"),
+    Kind("clock_jump", "F48", "the clock jumps by 30 s"),
+    Kind("sleep", "F49", "the machine sleeps", True, "process"),
+    Kind("stall", "F13", "the event loop is blocked, everything comes late and at once", True, "process"),
+    Kind("second_daemon", "F51", "another daemon is started on the same account"),
+    # ---- agents, people
+    Kind("agent_dies", "F53", "an agent (`target`) fails at each message until it is begun anew"),
+    Kind("risk_agent_dies", "F54", "the risk officer fails"),
+    Kind("fat_finger", "F35", "a person asks for far too much, far from the market"),
+    Kind("runaway", "F36", "three hundred orders within a second"),
+    Kind("replayed", "F37 F60", "commands of the past are given again"),
+    Kind("kill_halt", "F58", "a person engages the kill switch"),
+    Kind("kill_cancel", "F58", "the same, cancelling"),
+    Kind("kill_flatten", "F58 F59", "the same, selling everything"),
+    Kind("unlock", "F58", "a person releases it"),
+    Kind("pause", "F58", "a person stops entries"),
+    Kind("resume", "F58", "a person allows them, and clears a crash loop"),
+    Kind("deposit", "F32", "money comes in"),
+    Kind("withdrawal", "F32", "money goes out"),
+    Kind("foreign_order", "F33", "a person buys at the exchange"),
+    Kind("sold_by_hand", "F72", "and sells that again"),
+    Kind("cancelled_by_hand", "F72", "a person cancels our orders at the exchange"),
+)
+KIND_BY_NAME: Final[dict[str, Kind]] = {kind.name: kind for kind in KINDS}
+FAULTS: Final[tuple[str, ...]] = tuple(KIND_BY_NAME)
+HINDER_ORDERS: Final = frozenset(kind.name for kind in KINDS if kind.hinders == "orders")
+HINDER_FEED: Final = frozenset(kind.name for kind in KINDS if kind.hinders == "feed") | {"network_down"}
+HINDER_PROCESS: Final = frozenset(kind.name for kind in KINDS if kind.hinders == "process")
+
+DEFAULT_S: Final = 10.0
+"""How long a fault lasts whose script does not say."""
+
 _SHAPE: Final = 'A fault script is a JSON list of {"at": seconds, "fault": name, "target": text, "for": seconds}.'
-FEED_FAULTS: Final = frozenset({"feed_down", "mute"})
 
 
 class FaultScriptError(ValueError):
@@ -39,10 +119,10 @@ class FaultScriptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`at` and `lasts` in seconds of virtual time; `target` is a symbol or agent, "" = chosen by the simulator."""
+    """`at` and `lasts` in seconds of virtual time; `target` is a symbol or agent, "" = all, or chosen by chance."""
 
     at: float
-    name: FaultName
+    name: str
     target: str = ""
     lasts: float = 0.0
 
@@ -54,9 +134,11 @@ class Fault:
 def read_script(path: Path) -> list[Fault]:
     """Raises `FaultScriptError`."""
     try:
-        rows: Any = json.loads(path.read_text())
+        rows: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FaultScriptError(f"{path}: {error}. {_SHAPE}") from error
+    if isinstance(rows, dict) and isinstance(rows.get("faults"), list):
+        rows = rows["faults"]
     if not isinstance(rows, list):
         raise FaultScriptError(f"{path}: this is no list. {_SHAPE}")
     return sorted((_fault(path, number, row) for number, row in enumerate(rows, 1)), key=lambda fault: fault.at)
@@ -66,13 +148,23 @@ def _fault(path: Path, number: int, row: Any) -> Fault:
     where = f"{path}: entry {number}"
     if not isinstance(row, dict) or not {"at", "fault"} <= row.keys() <= {"at", "fault", "target", "for"}:
         raise FaultScriptError(f"{where}: not an object with these keys. {_SHAPE}")
-    if row["fault"] not in FAULTS:
-        raise FaultScriptError(f"{where}: unknown fault {row['fault']!r}. Known: {', '.join(FAULTS)}.")
     for key in ("at", "for"):
-        value = row.get(key, 0)
+        value = row.get(key)
+        if key not in row or (key == "for" and value is None):
+            continue
         if type(value) not in (int, float) or not 0 <= value < 1e7:
             raise FaultScriptError(f"{where}: {key} is {value!r}; write seconds from 0.")
-    return Fault(float(row["at"]), row["fault"], str(row.get("target", "")), float(row.get("for", 0)))
+    target = row.get("target")
+    if target is not None and not isinstance(target, str):
+        raise FaultScriptError(f"{where}: target is {target!r}; write a symbol, an agent or what the fault befalls.")
+    try:
+        name, rest = fault_named(str(row["fault"]), target or "")
+        aimed = target_named(rest)
+    except (UnknownFaultError, UnknownTargetError) as error:
+        raise FaultScriptError(f"{where}: {error}") from error
+    is_given = row.get("for") is not None
+    lasts = float(row["for"]) if is_given else DEFAULT_S if KIND_BY_NAME[name].lasts else 0.0
+    return Fault(float(row["at"]), name, aimed, lasts)
 
 
 _WEIGHTS: Final[dict[str, int]] = {
@@ -80,20 +172,35 @@ _WEIGHTS: Final[dict[str, int]] = {
     "kill_on_report": 3, "power_cut": 2, "timeout_after_accept": 3, "timeout_before": 2, "stream_down": 2,
 }
 _NEVER_ALONE: Final = ("unlock", "resume")
+_DRAWN: Final = tuple(name for name in FAULTS if name not in _NEVER_ALONE)
 
 
 def draw_script(random: Random, seconds: float) -> list[Fault]:
     """Five to fifteen faults over the session; people always come back to unlock and resume."""
-    names = [name for name in FAULTS if name not in _NEVER_ALONE]
-    weights = [_WEIGHTS.get(name, 1) for name in names]
+    weights = [_WEIGHTS.get(name, 1) for name in _DRAWN]
     script: list[Fault] = []
     for _ in range(random.randint(5, 15)):
-        name = random.choices(names, weights)[0]
+        name = random.choices(_DRAWN, weights)[0]
         at = random.uniform(60, seconds - 300)
-        lasts = 0.0 if name in MOMENTS else random.choice((2.0, 10.0, 40.0))
-        script.append(Fault(at, name, "", lasts))  # type: ignore[arg-type]
+        lasts = random.choice((2.0, 10.0, 40.0)) if KIND_BY_NAME[name].lasts else 0.0
+        script.append(Fault(at, name, "", lasts))
         if name in ("kill_halt", "kill_cancel", "kill_flatten"):
             script.append(Fault(at + random.uniform(20, 120), "unlock"))
-        if name == "pause":
-            script.append(Fault(at + random.uniform(20, 120), "resume"))
+        if name in ("pause", "crash_loop"):
+            script.append(Fault(at + random.uniform(60, 160), "resume"))
+    return sorted(script, key=lambda fault: fault.at)
+
+
+def draw_wild_script(random: Random, seconds: float, symbols: Sequence[str]) -> list[Fault]:
+    """As a stranger might write it: up to forty faults, nested, long, of no length, from the first second on, some
+    beyond the end; nobody need come back to unlock."""
+    script: list[Fault] = []
+    for _ in range(random.randint(0, 40)):
+        at = random.choice((0.0, random.uniform(0, 60), random.uniform(0, seconds), random.uniform(0, seconds * 1.2)))
+        name = random.choice(FAULTS)
+        lasts = random.choice((0.0, random.uniform(0, 5), random.uniform(5, 120), random.uniform(60, seconds / 2)))
+        target = random.choice(("", "", *symbols))
+        script.append(Fault(round(at, 3), name, target, round(lasts, 3) if KIND_BY_NAME[name].lasts else 0.0))
+        if random.random() < 0.3:  # the same again, inside or across the first
+            script.append(Fault(round(at + lasts * random.random(), 3), name, target, round(lasts, 3)))
     return sorted(script, key=lambda fault: fault.at)

@@ -27,13 +27,18 @@ class Link:
     name = "model"
     is_simulated = False
 
-    def __init__(self, schedule: Schedule, exchange: Exchange, random: Random, has: Callable[[str], bool]) -> None:
+    def __init__(
+        self, schedule: Schedule, exchange: Exchange, random: Random, has: Callable[[str, str], bool],
+    ) -> None:
+        """`has(fault, symbol)`: is this fault with us now? Of a symbol "" those that befall everything."""
         self.exchange = exchange
         self.sink: Callable[[ExecutionReport], None] = lambda report: None
         self.on_send: Callable[[OrderRequest, str], None] = lambda order, moment: None
         self.guard: Callable[[Callable[[], None]], None] = lambda action: action()
         self.sent: list[tuple[int, OrderRequest]] = []
         self.loses_next_fill = False
+        self.lost_ns: dict[str, int] = {}
+        """When an execution of this symbol was not told of."""
         self._schedule = schedule
         self._random = random
         self._has = has
@@ -41,26 +46,29 @@ class Link:
         self._working: dict[str, str] = {}
         self._querying: set[str] = set()
         self._was_down = False
-        self._news_seen = 0
+        self.is_connected = False
+        """The user stream is there: what happens while it is not is told to nobody."""
 
     # ---- the process lives and dies ------------------------------------------------------------------
 
     def hang_up(self) -> None:
         """The process is dead: nothing of before is said to the next one."""
         self._epoch += 1
+        self.is_connected = False
         self._working.clear()
         self._querying.clear()
 
     # ---- Venue -------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Nothing to connect to."""
+        """The user stream begins."""
+        self.is_connected = True
 
     async def close(self) -> None:
         """Nothing to disconnect from."""
 
     async def balances(self) -> dict[str, Decimal]:
-        if self._is_cut() or self._has("maintenance"):
+        if self._is_cut() or self._has("maintenance", ""):
             raise VenueError("model: no answer")
         return {asset: amount for asset, amount in sorted(self.exchange.balances.items()) if amount}
 
@@ -78,18 +86,17 @@ class Link:
         order = approved.order
         self.on_send(order, "before")
         self.sent.append((self._schedule.now, order))
-        if self._has("rate_limit"):
-            reason = "not sent: the venue wants no requests"
-            self._later(0.001, self._report_later(order.client_order_id, order.symbol, "rejected", reason))
+        if refused := self._refusal(order.symbol):
+            self._later(0.001, self._report_later(order.client_order_id, order.symbol, "rejected", refused))
             return
         self._working[order.client_order_id] = order.symbol
         unknown = self._report_later(order.client_order_id, order.symbol, "unknown", "no answer")
-        if self._has("timeout_before"):
+        if self._is_silent(order.symbol) or self._has("timeout_before", order.symbol):
             self._later(TIMEOUT_S, unknown)
-        elif self._has("timeout_after_accept"):
+        elif self._has("timeout_after_accept", order.symbol):
             self._arrive(lambda: self._create(order))
             self._later(TIMEOUT_S, unknown)
-        elif self._has("http_5xx"):
+        elif self._has("http_5xx", order.symbol):
             if self._random.random() < 0.5:
                 self._arrive(lambda: self._create(order))
             self._later(0.2, unknown)
@@ -97,14 +104,23 @@ class Link:
             self._arrive(lambda: self._create_and_answer(order))
         self.on_send(order, "after")
 
+    def _refusal(self, symbol: str) -> str:
+        """What the adapter says at once, without asking the exchange."""
+        if self._has("rate_limit", symbol):
+            return "not sent: the venue wants no requests"
+        if self._has("bad_key", ""):
+            return "-2015: Invalid API-key, IP, or permissions for action."
+        return ""
+
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
-        if self._has("cancel_lost") or self._is_cut():
+        if self._has("cancel_lost", symbol) or self._is_cut(symbol):
             reason = "cancel: no answer"
             self._later(TIMEOUT_S, self._report_later(client_order_id, symbol, "unknown", reason))
             return
 
         def arrived() -> None:
-            is_done = self.exchange.cancel(client_order_id)
+            is_race = self._has("cancel_race", symbol)
+            is_done = self.exchange.cancel(client_order_id, self._schedule.now, after_a_fill=is_race)
             self._pump()
 
             def answer() -> None:
@@ -120,7 +136,7 @@ class Link:
         if client_order_id in self._querying:
             return
         self._querying.add(client_order_id)
-        if self._is_cut():
+        if self._is_cut(symbol):
             self._later(TIMEOUT_S, self._report_later(client_order_id, symbol, "unknown", "query: no answer"))
             return
         self._later(self._latency(), lambda: self._answer_query(client_order_id, symbol))
@@ -128,11 +144,11 @@ class Link:
     # ---- at the exchange ---------------------------------------------------------------------------
 
     def _create(self, order: OrderRequest) -> tuple[TrueOrder | None, str]:
-        if self._has("maintenance"):
+        if self._has("maintenance", order.symbol):
             return None, "-1008: Server is currently overloaded with other requests"
-        if order.wire_type == "stop_limit" and self._has("stop_refused"):
+        if order.wire_type == "stop_limit" and self._has("stop_refused", order.symbol):
             return None, "-2010: Stop price would trigger immediately."
-        self.exchange.fill_in_parts = self._has("partial")
+        self.exchange.fill_in_parts = self._has("partial", order.symbol)
         made = self.exchange.create(
             order.client_order_id, order.symbol, order.side, order.wire_type, order.quantity, order.price,
             order.stop_price, self._schedule.now,
@@ -158,7 +174,7 @@ class Link:
         self._querying.discard(client_order_id)
         order = self.exchange.orders.get(client_order_id)
         is_young = order is not None and self._schedule.now - order.ts < 2 * SECOND
-        if order is None or (is_young and self._has("not_found_early")):
+        if order is None or (is_young and self._has("not_found_early", symbol)):
             self._tell(self._report(client_order_id, symbol, "not_found", "-2013: Order does not exist."))
             return
         self._tell_all(order, len(order.executions))
@@ -176,14 +192,14 @@ class Link:
     def pump(self) -> None:
         """Send out what happened at the exchange since the last look; notice when the stream comes back."""
         self._pump()
-        is_down = self._has("stream_down")
+        is_down = self._is_stream_down()
         if self._was_down and not is_down:
             self._query_working()
         self._was_down = is_down
 
     def poll(self) -> None:
         """The adapter's stand-in for a stream that is down."""
-        if self._has("stream_down"):
+        if self._is_stream_down():
             self._query_working()
 
     def _query_working(self) -> None:
@@ -193,18 +209,20 @@ class Link:
     def _pump(self) -> None:
         news, self.exchange.news = self.exchange.news, []
         for order, what in news:
-            if self._has("stream_down") or not order.client_id.startswith(OURS):
+            if not self.is_connected or self._is_stream_down() or not order.client_id.startswith(OURS):
                 continue
             if what.startswith("fill"):
                 if self.loses_next_fill:
                     self.loses_next_fill = False
+                    self.lost_ns[order.symbol] = self._schedule.now
                     continue
                 number = int(what.split()[1])
                 report = self._fill(order, number)
             else:
                 report = self._of(order, "accepted" if what == "accepted" else _ENDS[what])
-            for _ in range(2 if self._has("fill_duplicate") else 1):
-                delay = self._random.uniform(0, 1) if self._has("reorder") else self._latency()
+            for _ in range(2 if self._has("fill_duplicate", order.symbol) else 1):
+                is_late = self._has("reorder", order.symbol)
+                delay = self._random.uniform(0, 1) if is_late else self._latency(order.symbol)
                 self._later(delay, lambda report=report: self._tell(report))  # type: ignore[misc]
 
     # ---- words ---------------------------------------------------------------------------------------
@@ -241,11 +259,24 @@ class Link:
 
     # ---- the wire ------------------------------------------------------------------------------------
 
-    def _is_cut(self) -> bool:
-        return any(map(self._has, ("timeout_before", "timeout_after_accept", "http_5xx", "rate_limit")))
+    def _is_silent(self, symbol: str = "") -> bool:
+        """Nothing is answered, nothing arrives."""
+        return self._has("network_down", "") or self._has("trading_down", symbol)
 
-    def _latency(self) -> float:
-        return self._random.uniform(1, 4) if self._has("slow") else self._random.uniform(0.005, 0.05)
+    def _is_cut(self, symbol: str = "") -> bool:
+        """Questions get no answer that helps."""
+        return self._is_silent(symbol) or self._has("bad_key", "") or any(
+            self._has(name, symbol) for name in ("timeout_before", "timeout_after_accept", "http_5xx", "rate_limit")
+        )
+
+    def _is_stream_down(self) -> bool:
+        return self._has("network_down", "") or self._has("bad_key", "") or self._has("stream_down", "")
+
+    def _latency(self, symbol: str = "") -> float:
+        """Seconds; a request with a bad timestamp is made again once the clock is set."""
+        if self._has("slow", symbol):
+            return self._random.uniform(1, 4)
+        return self._random.uniform(0.005, 0.05) + (0.3 if self._has("clock_skew", "") else 0.0)
 
     def _arrive(self, action: Callable[[], object]) -> None:
         """At the exchange, whether or not the sender still lives."""

@@ -35,9 +35,9 @@ class SeededMarket:
         move = self._random.gauss(self._drift, 3e-4)
         self._level = max(1000, int(self._level * (1 + move)))
 
-    def fall(self, ratio: float) -> None:
-        """A true crash: the price is lower from here on."""
-        self._level = max(1000, int(self._level * (1 - ratio)))
+    def leap(self, factor: float) -> None:
+        """A true crash or rally: the price is so many times what it was, from here on."""
+        self._level = max(1000, int(self._level * factor))
 
     def quote_frame(self, bid: Decimal | None = None, ask: Decimal | None = None) -> bytes:
         self._update += 1
@@ -45,9 +45,11 @@ class SeededMarket:
             "u": self._update, "s": self.instrument.venue_symbol, "b": str(self.bid if bid is None else bid), "B": "50",
             "a": str(self.ask if ask is None else ask), "A": "50"}})
 
-    def trade_frame(self, ts_ns: int, price: Decimal | str | None = None, skipped: int = 0) -> bytes:
+    def trade_frame(
+        self, ts_ns: int, price: Decimal | str | None = None, skipped: int = 0, quantity: str = "0.5",
+    ) -> bytes:
         self._trade += 1 + skipped
         said = price if price is not None else self._random.choice((self.bid, self.ask))
         return orjson.dumps({"stream": f"{self.instrument.venue_symbol.lower()}@trade", "data": {
             "e": "trade", "E": ts_ns // 1_000_000, "s": self.instrument.venue_symbol, "t": self._trade, "p": str(said),
-            "q": "0.5", "T": ts_ns // 1_000_000, "m": False}})
+            "q": quantity, "T": ts_ns // 1_000_000, "m": False}})

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,14 +16,19 @@ from bus.messages.ledger import FundsChanged
 from bus.messages.orders import OrderSubmitted
 from exchanges.binance.market_state import FeedCounters, MarketState
 from exchanges.binance.parser import FrameError, FrameParser, QuoteFrame, TradeFrame
+from exchanges.binance.rest import VenueError
 from exchanges.venue import FeedDown, FeedUp
 from market.instrument import Instrument
 from market.money import ZERO
+from market.ticks import FeedAlive
 from simulator.link import Link
 from simulator.schedule import SECOND, Schedule
 from tradingd import composition
 from tradingd.account_watch import AccountWatch
+from tradingd.checkpoint import Recovery, note_scope
+from tradingd.checkpoint_parts import Scope
 from tradingd.feed_driver import FeedDriver
+from tradingd.instrument_watch import InstrumentWatch
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.runtime import Runtime
@@ -43,7 +49,9 @@ class Process:
     def __init__(
         self, settings: Settings, instruments: Sequence[Instrument], schedule: Schedule, link: Link, path: Path,
         *, moment: Callable[[str], None], tell: Callable[[str], None], has: Callable[[str], bool],
+        is_safe_mode: bool = False,
     ) -> None:
+        """`is_safe_mode`: the third start within ten minutes after unclean ends waits for a person (F40)."""
         self.settings = settings
         self.schedule = schedule
         self.link = link
@@ -59,12 +67,18 @@ class Process:
         self.session = live_session_id(schedule.now)
         self.journal = MessageJournal.open(path)
         self.past = PastSessions()
+        self.model = ReadModel(settings.account.quote)
+        try:
+            self.recovery = Recovery(self.journal, self.past, self.model)
+        except BaseException:
+            self.journal.abandon()
+            raise
         self.engine = composition.make_engine(settings, self.limits, instruments, self.session)
-        self.bus: Bus = MemoryBus(MessageMaker("bus", self.session))
+        self.bus: Bus = _ShakyBus(MessageMaker("bus", self.session), has)
         self._watch_journal()
         self.runtime = Runtime(
             session=self.session, engine=self.engine, venue=link, bus=self.bus, journal=self.journal,
-            read_model=ReadModel(settings.account.quote), story=Story(self._line, settings.account.quote),
+            read_model=self.model, story=Story(self._line, settings.account.quote),
             clock=schedule.clock, warmup=settings.candles.warmup,
         )
         for name, make in composition.make_agents(settings, self.limits, instruments, self.session).items():
@@ -75,6 +89,9 @@ class Process:
         self.parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self.market = MarketState(instruments, FeedCounters())
         self.watch = AccountWatch(self.runtime, link, settings.account.quote, instruments, self._change_funds)
+        no_feed: Any = None
+        self.rules_watch = InstrumentWatch(self.runtime, no_feed, link, instruments)
+        self._is_safe_mode = is_safe_mode
         self._last_tick = schedule.now
         self.runtime.health.raise_condition("feed", "market data has not begun")
         link.sink = self._on_report
@@ -89,15 +106,19 @@ class Process:
     # ---- as the daemon does -------------------------------------------------------------------------
 
     def _restore(self) -> None:
-        for message in self.journal.read():
-            self.past.apply(message)
-            self.engine.restore(message)
+        scope = Scope.of(self.settings.account.quote, self._instruments)
+        self.recovery.fold_engine(self.engine, scope)
+        if not self.past.count:
+            note_scope(self.path, scope)
+        run_now(self.link.start())
         self.runtime.record("daemon", system.DaemonStarted(
             self.session, "simulated", self.settings.mode, self.settings.venue, self.settings.symbols,
             self.settings.seed, False,
         ))
         self.runtime.finish_restore()
         self.runtime.start_council()
+        if self._is_safe_mode and self.past.is_crash_loop(self.schedule.now):
+            self.runtime.health.raise_condition("crash loop", "crash loop: the third start within ten minutes")
         self.runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
         self.runtime.vote_health()
 
@@ -110,12 +131,14 @@ class Process:
         if is_unsure:
             return False
         quote = self.settings.account.quote
+        is_new = engine.ledger.funds_in == ZERO
         try:
             theirs = run_now(self.link.balances()).get(quote, ZERO)
-        except Exception as error:
-            raise Died(f"no balances at the start: {error}") from error  # the service manager starts it again
+        except VenueError as error:
+            if is_new:
+                raise Died(f"no balances at the first start: {error}") from error  # the service manager tries again
+            return False
         known = engine.ledger.cash
-        is_new = engine.ledger.funds_in == ZERO
         if theirs != known:
             reason = "initial balance at the venue" if is_new else "difference found at the venue"
             self._change_funds(FundsChanged(quote, theirs - known, theirs, reason))
@@ -125,8 +148,38 @@ class Process:
         self.is_reconciled = True
         return True
 
+    @property
+    def waits_for_a_person(self) -> bool:
+        """SAFE mode: entries wait until somebody has looked."""
+        return self.runtime.health.is_raised("crash loop")
+
+    def obey(self, body: object, by: str) -> list[Message]:
+        """A person's command, as the daemon takes it."""
+        if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
+            self.runtime.health.clear("crash loop")
+            self.runtime.health.clear("venue")
+            self.runtime.vote_health()
+        return self.runtime.command(body, by=by)
+
+    def stop(self) -> None:
+        """An orderly end: the last word is written and flushed."""
+        self.runtime.record("daemon", system.DaemonStopping("signal SIGTERM"))
+        self.journal.flush()
+
     def look_at_account(self) -> None:
         run_now(self.watch.look())
+
+    def look_at_rules(self) -> None:
+        """The exchange's rules for our symbols, as they are now."""
+        exchange = self.link.exchange
+        self.rules_watch.take([
+            replace(exchange.instruments[each.symbol], is_trading=each.symbol not in exchange.halted)
+            for each in self._instruments
+        ])
+
+    def heartbeat(self) -> None:
+        """An application frame that carries nothing else."""
+        self.driver.sink(FeedAlive(self.schedule.now))
 
     def feed_up(self) -> None:
         self.driver.sink(FeedUp("market", self.schedule.now))
@@ -163,12 +216,22 @@ class Process:
         self.runtime.tick()
 
     def _on_second(self) -> None:
+        self._show("disk", "disk_full", "less than 64 MB are free for the journal")
+        self._show("bus", "bus_down", "the bus is not connected: no entries until it is back")
+        self._show("venue", "bad_key", "the venue refuses the key", stays=True)
         driver, limit = self.driver, self.limits.stale_after_ns
         if driver.state == "connected" and driver.last_ns:
             if self.schedule.now - driver.last_ns > limit:
                 self.runtime.health.raise_condition("stale", "no market data")
             else:
                 self.runtime.health.clear("stale")
+
+    def _show(self, condition: str, fault: str, text: str, *, stays: bool = False) -> None:
+        """What the daemon's watches notice within a second; some things only a person declares well again."""
+        if self._has(fault):
+            self.runtime.health.raise_condition(condition, text)
+        elif not stays:
+            self.runtime.health.clear(condition)
 
     def next_order_id(self) -> ClientOrderId:
         self.orders += 1
@@ -195,8 +258,8 @@ class Process:
         def watched(messages: Sequence[Message], *, sync: bool) -> None:
             messages = list(messages)
             is_send = any(type(message.body) is OrderSubmitted for message in messages)
-            if self._has("disk_full"):
-                raise Died("the disk is full")
+            if sync and self._has("fsync_error"):
+                raise Died("the disk reports an error")
             if is_send:
                 self._moment("before_journal")
             append(messages, sync=sync)
@@ -204,6 +267,20 @@ class Process:
                 self._moment("after_journal")
 
         self.journal.append = watched  # type: ignore[method-assign,assignment]
+        file: Any = self.journal._journal
+        take_space = file._take_space
+
+        def taken(end: int) -> None:
+            if self._has("disk_full"):
+                raise OSError("no space left on device")
+            take_space(end)
+
+        file._take_space = taken
+
+    def fill_disk(self, left: int) -> None:
+        """So many bytes of what the journal took in advance are left."""
+        file: Any = self.journal._journal
+        file._allocated = min(file._allocated, file._end + left)
 
     def die(self, *, keeps_unsynced: bool, torn: float) -> None:
         """The process is gone. A power cut takes what was not flushed, but for a part of it."""
@@ -212,6 +289,21 @@ class Process:
         self.journal.abandon()
         if not keeps_unsynced and size > synced:
             os.truncate(self.path, synced + int((size - synced) * torn))
+
+
+class _ShakyBus(MemoryBus):
+    """May be away, or lose what it is given."""
+
+    def __init__(self, maker: MessageMaker, has: Callable[[str], bool]) -> None:
+        super().__init__(maker)
+        self._has = has
+        self._given = 0
+
+    def publish(self, message: Message) -> None:
+        self._given += 1
+        if self._has("bus_down") or (self._has("bus_loss") and self._given % 3 == 0):
+            return
+        super().publish(message)
 
 
 def run_now(work: Coroutine[Any, Any, _T]) -> _T:

@@ -306,7 +306,7 @@ class Journal:
             return
         self.cut = len(tail)
         kept = self._path.with_name(f"{self._path.name}.torn")
-        with kept.open("ab") as file:
+        with contextlib.suppress(OSError), kept.open("ab") as file:  # a full disk is no reason not to start
             file.write(tail)
         os.ftruncate(self._descriptor, self._end)
         os.fsync(self._descriptor)

@@ -48,6 +48,10 @@ class InstrumentWatch:
                 told = await self._feed.rules(list(self._known.values()))
         except (VenueError, TimeoutError):
             return
+        self.take(told)
+
+    def take(self, told: Sequence[Instrument]) -> None:
+        """What the venue says now; what is not in it is no longer listed."""
         listed = {each.symbol: each for each in told}
         for symbol in sorted(self._known):
             known = self._known[symbol]

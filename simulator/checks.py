@@ -1,0 +1,200 @@
+"""What must hold: looked at each second, and once more when everything has settled."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from bus.ids import ClientOrderId
+from bus.messages.system import BY_RULE
+from market.money import ZERO
+from simulator.exchange import OURS
+from simulator.faults import HINDER_FEED, HINDER_ORDERS, HINDER_PROCESS
+from simulator.schedule import SECOND
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+D = Decimal
+UNPROTECTED_S: Final = 5.0
+STALE_S: Final = 5.0
+TRUTH_S: Final = 30.0
+"""Within this time an execution that was not told of is found."""
+
+_GRACE_S: Final = 45.0
+"""Seconds after a hindrance's end without protection being expected: a timeout and its questions take as long."""
+
+
+class Checks:
+    """Compares what the daemon does and believes with what the exchange knows."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._outcome = world.outcome
+        self._unprotected: dict[str, float] = {}
+        self._sent_seen = 0
+        self._bought_seen: dict[str, int] = {}
+        self._killed_at: int | None = None
+        self._exempt_until = 0.0
+
+    def observe(self) -> None:
+        """Each second."""
+        self._look_at_sent()
+        self._look_at_protection()
+        self._look_at_staleness()
+
+    # ---- what was sent -----------------------------------------------------------------------------
+
+    def _look_at_sent(self) -> None:
+        """Orders after a kill, entries on stale data or in SAFE mode, the same twice, exposure beyond the limits."""
+        world, process = self._world, self._world.process
+        sent = world.link.sent
+        kill = process.engine.kill if process is not None else None
+        for ts, order in sent[self._sent_seen :]:
+            self._outcome.orders += 1
+            what = f"{order.side} {order.wire_type} {order.quantity} {order.symbol}"
+            world.note(f"sent {what} {order.client_order_id} {order.origin}")
+            is_late = self._killed_at is not None and ts > self._killed_at and kill is not None
+            # A rule's latch lets exits go on, for nobody may be there; a person's lets nothing go but its own.
+            is_free = order.origin == "kill" or (kill is not None and kill.by == BY_RULE and order.reduce_only)
+            if is_late and not is_free:
+                self._outcome.orders_after_kill += 1
+                world.violate(f"{order.client_order_id} was sent after the kill switch")
+            if not order.reduce_only and world.silent_s > STALE_S:
+                self._outcome.stale_entries += 1
+                world.violate(f"{order.client_order_id}: an entry on stale data")
+            if not order.reduce_only and process is not None and process.waits_for_a_person:
+                world.violate(f"{order.client_order_id}: an entry in SAFE mode")
+        self._sent_seen = len(sent)
+        if process is not None:
+            self._killed_at = (self._killed_at or world.schedule.now) if kill is not None else None
+        for client_id in world.exchange.doubled:
+            self._outcome.duplicates += 1
+            world.violate(f"{client_id} was created again")
+        world.exchange.doubled.clear()
+        for client_id in world.forbidden & world.exchange.orders.keys():
+            world.forbidden.discard(client_id)
+            world.violate(f"{client_id} reached the exchange, and nobody who may had asked for it")
+        bought = world.exchange.bought
+        news = {symbol for symbol, number in bought.items() if number != self._bought_seen.get(symbol, 0)}
+        if news:
+            self._bought_seen = dict(bought)
+            self._look_at_exposure(news)
+
+    def _look_at_exposure(self, bought: set[str]) -> None:
+        """After a purchase, what is held may not exceed the limits by more than prices move within a second."""
+        world = self._world
+        limits = world.process.limits if world.process is not None else None
+        if limits is None or world.schedule.elapsed_s < self._exempt_until:
+            return
+        equity = world.exchange.balances["USDT"]
+        values: dict[str, Decimal] = {}
+        for symbol, market in world.markets.items():
+            base = world.exchange.instruments[symbol].base
+            values[symbol] = world.held(symbol) * market.bid
+            equity += world.exchange.balances.get(base, ZERO) * market.bid
+        for symbol, value in values.items():
+            if symbol in bought and value > limits.exposure_per_asset * equity * D("1.02") + 1:
+                self._outcome.limit_breaches += 1
+                world.violate(f"{symbol}: {value:.2f} held of {equity:.2f}")
+        if sum(values.values(), ZERO) > limits.exposure_total * equity * D("1.02") + 1:
+            self._outcome.limit_breaches += 1
+            world.violate(f"{sum(values.values(), ZERO):.2f} held of {equity:.2f} in all")
+
+    def exempt_exposure(self, seconds: float) -> None:
+        """Prices have just leapt, or an execution exceeded its order: what is held is no longer what was bought."""
+        self._exempt_until = self._world.schedule.elapsed_s + seconds
+
+    # ---- protection --------------------------------------------------------------------------------
+
+    def _look_at_protection(self) -> None:
+        """Seconds for which a position has no working exit at the exchange and no armed one in a living process."""
+        world = self._world
+        now = world.schedule.elapsed_s
+        for symbol in world.markets:
+            instrument = world.exchange.instruments[symbol]
+            held = world.held(symbol)
+            is_dust = held < instrument.min_quantity or held * world.markets[symbol].bid < instrument.min_notional * 2
+            if is_dust or self._is_guarded(symbol) or self._is_excused(symbol):
+                self._unprotected.pop(symbol, None)
+                continue
+            since = self._unprotected.setdefault(symbol, now)
+            self._outcome.unprotected_s_max = max(self._outcome.unprotected_s_max, now - since)
+            if now - since > UNPROTECTED_S:
+                world.violate(f"{symbol}: {held} held without protection for {now - since:.0f} s")
+                self._unprotected[symbol] = now
+
+    def _is_guarded(self, symbol: str) -> bool:
+        if any(order.side == "sell" for order in self._world.exchange.working(symbol)):
+            return True
+        process = self._world.process
+        if process is None:
+            return False
+        return any(
+            order.is_exit and (order.is_armed or order.is_at_venue or order.is_waiting)
+            for order in process.engine.orders.working(symbol)
+        )
+
+    def _is_excused(self, symbol: str) -> bool:
+        """While orders cannot get through, or nobody knows the price, nothing new can be put in place."""
+        world = self._world
+        kill = world.process.engine.kill if world.process is not None else None
+        if kill is not None and kill.action != "flatten":
+            return True  # a person said: nothing more is sent (F58); status names what stays unprotected
+        if world.is_kept_down:
+            return True  # a script said how long nobody starts it again, or its journal is damaged
+        lost_ns = world.link.lost_ns.get(symbol)
+        if lost_ns is not None and world.schedule.now - lost_ns < TRUTH_S * SECOND:
+            return True  # nobody was told of the purchase: the comparison with the account finds it (F24)
+        return any(world.had(name, symbol, _GRACE_S) for name in (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS))
+
+    # ---- data --------------------------------------------------------------------------------------
+
+    def _look_at_staleness(self) -> None:
+        """Silent data must be noticed: an entry state while nothing was heard for longer is a fault by itself."""
+        world, process = self._world, self._world.process
+        if process is None or world.silent_s <= STALE_S or world.is_hindered(HINDER_PROCESS):
+            return
+        is_noticed = process.driver.state != "connected" or process.engine.trading_state != "ACTIVE"
+        if not is_noticed:
+            self._outcome.stale_s = max(self._outcome.stale_s, world.silent_s)
+            world.violate(f"market data silent for {world.silent_s:.0f} s, and trading is ACTIVE")
+
+    # ---- the end -----------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """After the last fault and a calm while: our books against the truth."""
+        world, process = self._world, self._world.process
+        if process is None:
+            world.violate("no process lives at the end")
+            return
+        engine, exchange = process.engine, world.exchange
+        for symbol in world.markets:
+            true = world.held(symbol)
+            error = abs(engine.ledger.quantity(symbol) - true)
+            self._outcome.position_error = max(self._outcome.position_error, error)
+            if error:
+                world.violate(f"{symbol}: our books say {engine.ledger.quantity(symbol)}, the exchange {true}")
+        true_cash = exchange.balances["USDT"]
+        error = abs(engine.ledger.cash - true_cash)
+        # Money that the books took for a deposit, and that nobody paid in, is an error too.
+        invented = abs(engine.ledger.funds_in - world.true_flow)
+        self._outcome.cash_error = max(error, invented)
+        if error or invented:
+            world.violate(
+                f"cash: our books say {engine.ledger.cash}, the exchange {true_cash}; paid in by our books "
+                f"{engine.ledger.funds_in}, in truth {world.true_flow}"
+            )
+        self._look_for_orphans()
+        self._outcome.fills = sum(len(each.executions) for each in exchange.orders.values())
+
+    def _look_for_orphans(self) -> None:
+        world, process = self._world, self._world.process
+        if process is None:
+            return
+        ours = {order.client_order_id: order for order in process.engine.orders.working() if order.is_at_venue}
+        theirs = {each.client_id for each in world.exchange.working() if each.client_id.startswith(OURS)}
+        for client_id in sorted(theirs - set(ours)):
+            self._outcome.orphans += 1
+            world.violate(f"{client_id} works at the exchange and not in our books")
+        for client_id in sorted(set(ours) - {ClientOrderId(each) for each in theirs}):
+            self._outcome.orphans += 1
+            world.violate(f"{client_id} works in our books ({ours[client_id].detail}) and not at the exchange")

@@ -1,0 +1,29 @@
+"""What one seed came to."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from market.money import ZERO
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one seed came to. Zero is the only good number for most of it."""
+
+    seed: int
+    orders: int = 0
+    fills: int = 0
+    deaths: int = 0
+    duplicates: int = 0
+    orphans: int = 0
+    unprotected_s_max: float = 0.0
+    position_error: Decimal = ZERO
+    cash_error: Decimal = ZERO
+    limit_breaches: int = 0
+    orders_after_kill: int = 0
+    stale_entries: int = 0
+    stale_s: float = 0.0
+    """Longest time for which silent market data was not noticed."""
+    recoveries_s: list[float] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)

@@ -1,0 +1,292 @@
+"""How each fault befalls the world: what happens at its moment. What lasts is asked for where it matters."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from bus.ids import ClientOrderId, SessionId
+from bus.messages import orders, system
+from bus.messages.header import MessageMaker
+from market.instrument import Instrument
+from market.money import ZERO
+from simulator.exchange import OURS
+from simulator.faults import KIND_BY_NAME, Fault
+from simulator.schedule import SECOND
+from store.journal import JournalError
+from store.journal_check import examine
+from tradingd.message_journal import MessageJournal
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+D = Decimal
+_BY_SYMBOL: Final = frozenset({
+    "timeout_before", "timeout_after_accept", "http_5xx", "rate_limit", "slow", "maintenance", "trading_down",
+    "cancel_lost", "cancel_race", "partial", "not_found_early", "stop_refused", "fill_duplicate", "reorder",
+    "reorder_ticks", "duplicate_ticks", "quiet", "halted",
+})
+"""Lasting faults that may befall one symbol alone; the others befall everything."""
+
+_DEATHS: Final = frozenset({
+    "kill_before_journal", "kill_after_journal", "kill_before_send", "kill_after_send", "kill_on_report",
+})
+_PLANNED_S: Final = 120.0
+_RUNAWAY: Final = 300
+_LOOP_GAP_S: Final = 12.0
+
+
+class Strikes:
+    """`strike` once for each fault of the script, at its moment."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._forged = 0
+        self._moments: dict[str, Callable[[Fault], None]] = {
+            "kill_idle": lambda fault: self._world.die("kill -9", down_s=fault.lasts),
+            "crash_loop": self._crash_loop, "stop": self._stop, "bit_flip": self._flip_a_bit,
+            "power_cut": lambda fault: self._world.die("power cut", keeps_unsynced=False, down_s=fault.lasts),
+            "second_daemon": self._start_another, "clock_jump": self._jump, "forged": self._forge,
+            "risk_agent_dies": lambda fault: self._break_agent("risk"),
+            "agent_dies": lambda fault: self._break_agent(fault.target if "/" not in fault.target else ""),
+            "fat_finger": self._fat_finger, "runaway": self._run_away, "replayed": self._replay,
+            "kill_halt": self._kill, "kill_cancel": self._kill, "kill_flatten": self._kill,
+            "unlock": lambda fault: self._command(orders.ReleaseKillSwitch("anna", "drill over"), again=True),
+            "pause": self._vote, "resume": self._vote,
+            "fill_lost": self._lose_a_fill, "overfill": self._overfill,
+            "deposit": lambda fault: self._move_money(D(500)), "withdrawal": lambda fault: self._move_money(D(-300)),
+            "foreign_order": self._buy_by_hand, "sold_by_hand": self._sell_by_hand,
+            "cancelled_by_hand": self._cancel_by_hand, "new_rules": self._change_rules,
+            "crash": lambda fault: self._leap(fault, D("0.96")), "rally": lambda fault: self._leap(fault, D("1.04")),
+        }
+
+    def strike(self, fault: Fault) -> None:
+        world = self._world
+        world.note(f"*** {fault.name} {fault.target} for {fault.lasts:g} s")
+        if KIND_BY_NAME[fault.name].lasts:
+            world.begin(fault.name, fault.target if fault.name in _BY_SYMBOL else "", fault.lasts)
+        elif fault.name in _DEATHS:
+            world.plan_death(fault.name.removeprefix("kill_"), _PLANNED_S)
+        elif fault.name in self._moments:
+            self._moments[fault.name](fault)
+        else:
+            self._spoil_market(fault)
+
+    # ---- process, disk, clock ----------------------------------------------------------------------
+
+    def _crash_loop(self, _fault: Fault) -> None:
+        world = self._world
+        world.is_safe_mode = True
+        for number in range(4):
+            world.schedule.after(number * _LOOP_GAP_S, lambda: world.die("kill -9"))
+
+    def _stop(self, fault: Fault) -> None:
+        world = self._world
+        process = world.process
+        if process is not None and not world.is_held_up:
+            world.in_process(process.stop)
+            world.die("SIGTERM", down_s=fault.lasts)
+
+    def _flip_a_bit(self, fault: Fault) -> None:
+        """In the middle of what was promised; a person restores it (`for` seconds later, 20 when not said)."""
+        world = self._world
+        if world.is_damaged:
+            return
+        world.die("kill -9, and a bit of its journal flips")
+        whole = world.journal_path.read_bytes()
+        data = bytearray(whole)
+        data[len(whole.rstrip(b"\0")) // 3] ^= 1 << world.random.randrange(8)
+        world.journal_path.write_bytes(data)
+        if examine(world.journal_path).is_whole:  # it was in the last append: a torn tail, as after a power cut
+            world.journal_path.write_bytes(whole)
+            return
+        world.is_damaged = True
+
+        def restore() -> None:
+            world.journal_path.write_bytes(whole)
+            world.is_damaged = False
+
+        world.schedule.after(fault.lasts or 20.0, restore)
+
+    def _start_another(self, _fault: Fault) -> None:
+        world = self._world
+        if world.process is None:
+            return
+        try:
+            MessageJournal.open(world.journal_path)
+        except JournalError:
+            return
+        world.violate("a second daemon opened the journal of one that runs")
+
+    def _jump(self, _fault: Fault) -> None:
+        clock = self._world.schedule.clock
+        clock.advance(self._world.schedule.now + 30 * SECOND)
+
+    def _forge(self, fault: Fault) -> None:
+        """An order of nobody's, with a made-up verdict's name, as anybody who can write to the bus may send it."""
+        world = self._world
+        process = world.process
+        if process is None:
+            return
+        self._forged += 1
+        symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        wish = orders.SubmitOrder(
+            ClientOrderId(f"{OURS}forged-{self._forged}"), symbol, "buy", "market", D("0.01"), "manual",
+            proposal_id="p-forged",
+        )
+        world.forbidden.add(wish.client_order_id)
+        message = MessageMaker("trader", SessionId("forged")).make(wish, world.schedule.now)
+        world.in_process(lambda: process.runtime._on_council_command(message))
+
+    # ---- agents, people ----------------------------------------------------------------------------
+
+    def _break_agent(self, name: str) -> None:
+        process = self._world.process
+        if process is None:
+            return
+
+        def broken(message: Any) -> list[Any]:
+            raise RuntimeError("the agent broke")
+
+        runner: Any = process.runtime.runners[name or "analyst"]
+        runner._agent.handle = broken
+
+    def _command(self, body: object, *, again: bool = False) -> None:
+        world = self._world
+        process = world.process
+        if process is None:
+            if again:
+                world.schedule.after(5, lambda: self._command(body, again=True))
+            return
+        world.in_process(lambda: process.obey(body, "anna"))
+
+    def _kill(self, fault: Fault) -> None:
+        action: Any = fault.name.removeprefix("kill_")
+        self._command(orders.EngageKillSwitch(action, "drill", "anna"))
+
+    def _vote(self, fault: Fault) -> None:
+        state: Any = "REDUCING" if fault.name == "pause" else "ACTIVE"
+        self._command(system.VoteTradingState("operator", state, fault.name), again=True)
+
+    def _fat_finger(self, fault: Fault) -> None:
+        world = self._world
+        process = world.process
+        if process is None:
+            return
+        symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        price = world.markets[symbol].ask
+        for quantity, limit in ((D(1000), price), (D("0.01"), price * 10), (D("1E+9"), price)):
+            wish = orders.SubmitOrder(
+                process.next_order_id(), symbol, "buy", "limit", quantity, "manual", price=round(limit, 2),
+            )
+            world.forbidden.add(wish.client_order_id)
+            self._command(wish)
+
+    def _run_away(self, fault: Fault) -> None:
+        world = self._world
+        process = world.process
+        if process is None:
+            return
+        before = len(world.link.sent)
+        for number in range(_RUNAWAY):
+            symbol = sorted(world.markets)[number % 2]
+            unit = D("0.0005") if symbol.startswith("BTC") else D("0.01")
+            self._command(orders.SubmitOrder(
+                process.next_order_id(), symbol, "buy", "market", unit + number % 7 * D("0.001"), "manual",
+            ))
+        sent = [order for _, order in world.link.sent[before:] if not order.reduce_only]
+        if len(sent) > 10:
+            world.violate(f"{len(sent)} entries left within a second")
+
+    def _replay(self, _fault: Fault) -> None:
+        """What was asked for is asked for again under the same ids, of earlier processes too: nothing happens."""
+        world = self._world
+        process = world.process
+        if process is None or world.is_held_up:
+            return
+        before = len(world.link.sent)
+        known = [wish for wish in world.person.given if wish.client_order_id in process.engine.orders]
+        for wish in known[-20:]:
+            self._command(wish)
+        repeated = {wish.client_order_id for wish in known}
+        again = [order for _, order in world.link.sent[before:] if order.client_order_id in repeated]
+        if again:
+            world.violate(f"{again[0].client_order_id} was sent again because it was asked for again")
+
+    # ---- at the exchange ---------------------------------------------------------------------------
+
+    def _lose_a_fill(self, _fault: Fault) -> None:
+        self._world.link.loses_next_fill = True
+
+    def _overfill(self, _fault: Fault) -> None:
+        self._world.exchange.overfills_next = True
+        self._world.checks.exempt_exposure(_PLANNED_S)
+
+    def _move_money(self, amount: Decimal) -> None:
+        world = self._world
+        if world.exchange.free_cash() + amount > ZERO:
+            world.exchange.balances["USDT"] += amount
+            world.true_flow += amount
+
+    def _buy_by_hand(self, _fault: Fault) -> None:
+        """With an order that is not ours."""
+        world, symbol = self._world, "ETH/USDT"
+        base = world.exchange.instruments[symbol].base
+        before, cash = world.exchange.balances.get(base, ZERO), world.exchange.balances["USDT"]
+        world.exchange.create("hand-1", symbol, "buy", "market", D("0.02"), None, None, world.schedule.now)
+        world.foreign[base] = world.foreign.get(base, ZERO) + world.exchange.balances.get(base, ZERO) - before
+        world.true_flow += world.exchange.balances["USDT"] - cash
+
+    def _sell_by_hand(self, _fault: Fault) -> None:
+        """Only what is foreign: of what is ours, a person is told and must act (F72)."""
+        world, symbol = self._world, "ETH/USDT"
+        base = world.exchange.instruments[symbol].base
+        held, cash = world.foreign.get(base, ZERO), world.exchange.balances["USDT"]
+        if held > ZERO:
+            before = world.exchange.balances.get(base, ZERO)
+            world.exchange.create("hand-2", symbol, "sell", "market", held, None, None, world.schedule.now)
+            world.foreign[base] = held - (before - world.exchange.balances.get(base, ZERO))
+            world.true_flow += world.exchange.balances["USDT"] - cash
+
+    def _cancel_by_hand(self, fault: Fault) -> None:
+        for order in self._world.exchange.working(fault.target if "/" in fault.target else ""):
+            if order.client_id.startswith(OURS):
+                self._world.exchange.cancel(order.client_id)
+
+    def _change_rules(self, fault: Fault) -> None:
+        """Coarser, and later fine again; what is held stays tradable."""
+        world = self._world
+        symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        now = world.exchange.instruments[symbol]
+        is_fine = now.price_tick == D("0.01")
+        tick, least = (D("0.05"), D(8)) if is_fine else (D("0.01"), D(5))
+        world.exchange.instruments[symbol] = Instrument(
+            now.symbol, now.venue_symbol, now.base, now.quote, tick, now.quantity_step, now.min_quantity,
+            now.max_quantity, least, now.maker_fee, now.taker_fee,
+        )
+
+    # ---- the market --------------------------------------------------------------------------------
+
+    def _leap(self, fault: Fault, factor: Decimal) -> None:
+        world = self._world
+        symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        world.markets[symbol].leap(float(factor))
+        world.checks.exempt_exposure(_PLANNED_S)
+
+    def _spoil_market(self, fault: Fault) -> None:
+        world = self._world
+        symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        market, now = world.markets[symbol], world.schedule.now
+        bad: dict[str, list[bytes]] = {
+            "bad_tick": [market.trade_frame(now, market.bid * D("0.9"))],
+            "nan": [
+                market.trade_frame(now, text)
+                for text in ("NaN", "-1", "0", "Infinity", "1e5", str(market.bid * 100), str(market.bid / 100))
+            ] + [market.trade_frame(now, quantity="1e30"), market.quote_frame(market.bid * 100, market.ask * 100)],
+            "malformed": [
+                b'{"stream": "x', b"[]", b"{}", b"\xff\xfe", b"x" * 5_000_000, b'{"stream":"a@b","data":{"e":"new"}}',
+            ],
+            "gap": [market.trade_frame(now, skipped=7)],
+            "crossed": [market.quote_frame(market.ask + 5, market.bid - 5)],
+        }
+        world.give(symbol, bad[fault.name])
+
