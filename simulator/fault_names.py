@@ -117,7 +117,8 @@ _BEFALLEN: Final = frozenset({
 
 _BY_PLACE: Final[dict[tuple[str, str], str]] = {
     ("kill", "operator"): "kill_halt", ("kill", "kill_switch"): "kill_halt", ("kill", "risk"): "risk_agent_dies",
-    ("kill", "person"): "kill_halt", ("down", "exchange"): "network_down", ("down", "venue"): "network_down",
+    ("kill", "person"): "kill_halt", ("kill", "agent"): "agent_dies", ("kill", "agents"): "agent_dies",
+    ("down", "exchange"): "network_down", ("down", "venue"): "network_down",
     ("down", "network"): "network_down", ("down", "orders"): "trading_down", ("down", "rest"): "trading_down",
     ("down", "user_stream"): "stream_down", ("down", "bus"): "bus_down", ("down", "redis"): "bus_down",
     ("disconnect", "user_stream"): "stream_down", ("disconnect", "network"): "network_down",

@@ -61,7 +61,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("crash", "F10 F30", "the price falls by 4 % and stays: stops with a limit are jumped over"),
     Kind("rally", "F10", "the price rises by 4 % and stays"),
     Kind("malformed", "F11", "broken JSON, unknown frames, 5 MB of nothing"),
-    Kind("new_rules", "F12", "tick, step and minimum change"),
+    Kind("new_rules", "F12", "price tick and minimum change", hinders="orders"),
     Kind("halted", "F12", "the symbol is not traded", True, "orders"),
     # ---- process, disk, clock
     Kind("kill_idle", "F39", "kill -9 (`for`: seconds until it is started again)"),
@@ -82,7 +82,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("clock_jump", "F48", "the clock jumps by 30 s"),
     Kind("sleep", "F49", "the machine sleeps", True, "process"),
     Kind("stall", "F13", "the event loop is blocked, everything comes late and at once", True, "process"),
-    Kind("second_daemon", "F51", "another daemon is started on the same account"),
+    Kind("second_daemon", "F51 F52", "another daemon is started on the same account"),
     # ---- agents, people
     Kind("agent_dies", "F53", "an agent (`target`) fails at each message until it is begun anew"),
     Kind("risk_agent_dies", "F54", "the risk officer fails"),

@@ -31,6 +31,9 @@ _DEATHS: Final = frozenset({
     "kill_before_journal", "kill_after_journal", "kill_before_send", "kill_after_send", "kill_on_report",
 })
 _PLANNED_S: Final = 120.0
+_RULES_S: Final = 60.0
+"""Until the daemon asks for the rules anew."""
+
 _RUNAWAY: Final = 300
 _LOOP_GAP_S: Final = 12.0
 
@@ -256,6 +259,7 @@ class Strikes:
         """Coarser, and later fine again; what is held stays tradable."""
         world = self._world
         symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        world.begin("new_rules", symbol, _RULES_S)
         now = world.exchange.instruments[symbol]
         is_fine = now.price_tick == D("0.01")
         tick, least = (D("0.05"), D(8)) if is_fine else (D("0.01"), D(5))

@@ -37,7 +37,9 @@ RESTART_S: Final = 1.5
 """As long as the service manager and the start take; up to as much again by chance."""
 MOST_S: Final = 4 * 3600.0
 """However long a script goes on: what would happen later does not."""
-_RULES_EVERY_S: Final = 60
+RULES_EVERY_S: Final = 60
+"""So often the daemon asks for the exchange's rules; until then it does not know that they have changed."""
+
 _YOUNG_OBJECTS: Final = 50_000
 
 
@@ -48,9 +50,9 @@ class World:
         self, seed: int, script: list[Fault] | None, seconds: float, folder: Path, *, is_wild: bool = False,
     ) -> None:
         self.random = Random(seed)  # the seed is the point
-        self.instruments = [_instrument("BTC/USDT", "0.01", "0.0001"), _instrument("ETH/USDT", "0.01", "0.001")]
+        instruments = [_instrument("BTC/USDT", "0.01", "0.0001"), _instrument("ETH/USDT", "0.01", "0.001")]
         if script is None:
-            symbols = [each.symbol for each in self.instruments]
+            symbols = [each.symbol for each in instruments]
             script = draw_wild_script(self.random, seconds, symbols) if is_wild else draw_script(self.random, seconds)
         self.seconds = min(max([seconds, *(fault.end for fault in script)]), max(MOST_S, seconds))
         self.script = [_cut(fault, self.seconds) for fault in script if fault.at < self.seconds]
@@ -58,9 +60,9 @@ class World:
         self.schedule = Schedule(BEGIN)
         self.markets = {
             each.symbol: SeededMarket(each, D(50_000) if each.base == "BTC" else D(2_500), Random(seed * 7 + number))
-            for number, each in enumerate(self.instruments)
+            for number, each in enumerate(instruments)
         }
-        self.exchange = Exchange(self.instruments, "USDT", CAPITAL, D("0.001"))
+        self.exchange = Exchange(instruments, "USDT", CAPITAL, D("0.001"))
         self.settings = Settings(
             mode="live", venue="practice", symbols=tuple(self.markets), candles=CandleSettings(
                 intervals=("5s", "1m"), decision="5s", warmup=0), risk=RiskSettings(preset=""),
@@ -122,8 +124,8 @@ class World:
             return
         try:
             self.process = Process(
-                self.settings, self.instruments, self.schedule, self.link, self.journal_path, moment=self._moment,
-                tell=self.note, has=self.has, is_safe_mode=self.is_safe_mode,
+                self.settings, list(self.exchange.instruments.values()), self.schedule, self.link, self.journal_path,
+                moment=self._moment, tell=self.note, has=self.has, is_safe_mode=self.is_safe_mode,
             )
         except (Died, JournalError) as death:
             self.link.hang_up()
@@ -311,7 +313,7 @@ class World:
                 self.in_process(self.link.poll)
             if second % 12 == 0 and process.is_reconciled:
                 self.in_process(process.look_at_account)
-            if second % _RULES_EVERY_S == 0 and not self.has("network_down"):
+            if second % RULES_EVERY_S == 0 and not self.has("network_down"):
                 self.in_process(process.look_at_rules)
             self._watch_feed(process)
         self.link.pump()

@@ -11,7 +11,9 @@ import pytest
 
 from orders.chores import Chores
 from orders.disaster_stop import DisasterStops
-from simulator.faults import FAULTS, MOMENTS, Fault, FaultScriptError, read_script
+from simulator import fault_names
+from simulator.fault_names import fault_named
+from simulator.faults import FAULTS, KIND_BY_NAME, Fault, FaultScriptError, read_script
 from simulator.link import Link
 from simulator.world import live_through
 from tradingd.message_journal import MessageJournal
@@ -20,7 +22,7 @@ SEEDS_AT_ONCE = 12
 SHORT_S = 900.0
 
 
-@pytest.mark.parametrize("first", range(0, 120, SEEDS_AT_ONCE))
+@pytest.mark.parametrize("first", range(0, 60, SEEDS_AT_ONCE))
 def test_an_hour_of_market_and_faults_violates_nothing(first: int) -> None:
     for seed in range(first, first + SEEDS_AT_ONCE):
         outcome = live_through(seed, None, 3600)
@@ -28,14 +30,21 @@ def test_an_hour_of_market_and_faults_violates_nothing(first: int) -> None:
         assert outcome.orders >= 20
 
 
+@pytest.mark.parametrize("first", range(0, 24, 8))
+def test_scripts_as_a_stranger_might_write_them_violate_nothing(first: int) -> None:
+    for seed in range(first, first + 8):
+        outcome = live_through(seed, None, 900, is_wild=True)
+        assert outcome.violations == [], f"make sim WILD=1 SECONDS=900 TRACE={seed}"
+
+
 @pytest.mark.parametrize("name", FAULTS)
-def test_each_fault_alone_violates_nothing(name: Any) -> None:
-    lasts = 0.0 if name in MOMENTS else 40.0
+def test_each_fault_alone_violates_nothing(name: str) -> None:
+    lasts = 40.0 if KIND_BY_NAME[name].lasts else 0.0
     script = [Fault(at, name, "", lasts) for at in (200.0, 400.0, 600.0)]
     if name in ("kill_halt", "kill_cancel", "kill_flatten"):
         script += [Fault(fault.at + 60, "unlock") for fault in script]
-    if name == "pause":
-        script += [Fault(fault.at + 60, "resume") for fault in script]
+    if name in ("pause", "crash_loop"):
+        script += [Fault(fault.at + 90, "resume") for fault in script]
     outcome = live_through(7, sorted(script, key=lambda fault: fault.at), SHORT_S)
     assert outcome.violations == []
     assert outcome.fills > 0
@@ -78,6 +87,16 @@ def test_a_send_that_is_not_flushed_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
     assert "not in our books" in told or "our books say" in told
 
 
+def test_an_entry_in_safe_mode_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradingd.health.Health.reasons_to_reduce", ())
+    assert "an entry in SAFE mode" in violations([Fault(100, "crash_loop")], range(4))
+
+
+def test_a_forged_order_that_is_obeyed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("risk.gate._ASKED_OF_ENTRIES", ())
+    assert "nobody who may had asked for it" in violations([Fault(300, "forged"), Fault(500, "fat_finger")])
+
+
 def test_orders_after_the_kill_switch_and_beyond_the_limits_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("risk.gate._ASKED_OF_ENTRIES", ())
     told = violations([Fault(300, "kill_halt"), Fault(700, "unlock")], range(3))
@@ -98,6 +117,56 @@ def test_a_failure_of_the_product_is_seen_and_told(monkeypatch: pytest.MonkeyPat
     assert "ZeroDivisionError: in the chores" in violations([])
 
 
+# ---- names -------------------------------------------------------------------------------------------
+
+
+def test_each_fault_of_the_list_that_can_befall_the_simulator_has_a_name() -> None:
+    cannot = {"F50"}  # memory: see the soak
+    for number in range(1, 60):
+        fault_id = f"F{number:02d}"
+        if fault_id in cannot or number == 38:
+            continue
+        name, _ = fault_named(fault_id)
+        others = {"F28": "overfill", "F41": "power_cut"}
+        assert fault_id in KIND_BY_NAME[name].ids.split() or name == others.get(fault_id), fault_id
+
+
+def test_no_word_names_two_faults() -> None:
+    words = [word for name, others in fault_names._NAMES.items() for word in (name, *others.split())]
+    assert {word for word in words if words.count(word) > 1} == set()
+    assert set(fault_names._NAMES) == set(FAULTS)
+
+
+@pytest.mark.parametrize(("fault", "target", "name", "aimed"), [
+    ("kill", "process", "kill_idle", ""), ("KILL -9", "", "kill_idle", ""), ("disconnect", "feed", "feed_down", ""),
+    ("full", "disk", "disk_full", ""), ("jump", "clock", "clock_jump", ""), ("crash", "market", "crash", ""),
+    ("timeout", "exchange", "timeout_before", ""), ("down", "network", "network_down", ""),
+    ("kill", "risk", "risk_agent_dies", "risk"),
+    ("kill", "agent", "agent_dies", ""), ("dies", "analyst", "agent_dies", "analyst"),
+    ("feed-disconnect", "BTCUSDT", "feed_down", "BTC/USDT"), ("slowNetwork", "eth", "slow", "ETH/USDT"),
+    ("F15", None, "timeout_before", ""), ("halt", "exchange", "maintenance", ""), ("kill", "operator", "kill_halt", ""),
+    ("fsync", "disk", "fsync_error", ""), ("skew", "clock", "clock_skew", ""), ("crash", "daemon", "kill_idle", ""),
+])
+def test_what_people_call_a_fault_is_understood(
+    fault: str, target: str | None, name: str, aimed: str, tmp_path: Path,
+) -> None:
+    path = tmp_path / "faults.json"
+    path.write_text(json.dumps([{"at": 1, "fault": fault, "target": target, "for": 2}]))
+    assert read_script(path) == [Fault(1.0, name, aimed, 2.0)]
+
+
+def test_a_script_without_a_length_has_the_usual_one(tmp_path: Path) -> None:
+    path = tmp_path / "faults.json"
+    path.write_text('[{"at": 1, "fault": "slow"}, {"at": 1, "fault": "kill"}, {"at": 1, "fault": "mute", "for": 0}]')
+    assert [fault.lasts for fault in read_script(path)] == [10.0, 0.0, 0.0]
+
+
+def test_the_manual_tells_of_every_fault() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text()
+    for kind in KIND_BY_NAME.values():
+        assert f"| `{kind.name}` | {kind.ids} | {kind.about}" in page, kind.name
+
+
 # ---- scripts -----------------------------------------------------------------------------------------
 
 
@@ -110,12 +179,20 @@ def test_a_script_from_a_file_strikes_when_it_says(tmp_path: Path) -> None:
         capture_output=True, text=True, check=False, cwd=Path(__file__).resolve().parents[2],
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    summary = json.loads(ended.stdout.splitlines()[-1])
-    assert (summary["seeds"], summary["violations"], summary["deaths"]) == (2, 0, 2)
+    more, summary = map(json.loads, ended.stdout.splitlines()[-2:])
+    assert (summary["seeds"], summary["violations"], more["deaths"]) == (2, 0, 2)
+    assert list(summary) == [
+        "seeds", "violations", "duplicates", "orphans", "unprotected_s_max", "position_error", "cash_error",
+        "limit_breaches", "orders_after_kill", "recovery_p99_s",
+    ]
+    assert all(isinstance(value, int | float) for value in summary.values())
 
 
 @pytest.mark.parametrize(("text", "told"), [
-    ("{}", "no list"), ("[1]", "entry 1"), ('[{"at": 1}]', "entry 1"), ('[{"at": 1, "fault": "flood"}]', "flood"),
+    ("{}", "no list"), ('[{"at": 1, "fault": "slow", "target": "DOGE/EUR"}]', "unknown target 'DOGE/EUR'"),
+    ('[{"at": 1, "fault": "kil"}]', "Did you mean kill_idle"),
+    ('[{"at": 1, "fault": "slow", "target": 5}]', "target is 5"),
+    ("[1]", "entry 1"), ('[{"at": 1}]', "entry 1"), ('[{"at": 1, "fault": "storm"}]', "unknown fault 'storm'"),
     ('[{"at": -1, "fault": "slow"}]', "at is -1"), ('[{"at": 1, "fault": "slow", "for": "x"}]', "for is 'x'"),
     ("nonsense", "Expecting value"), ('[{"at": 1, "fault": "slow", "until": 2}]', "entry 1"),
 ])
