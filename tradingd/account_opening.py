@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Final
 
 from bus.messages.ledger import FundsChanged
-from bus.messages.system import ReconciliationCompleted
+from bus.messages.system import AlertRaised, ReconciliationCompleted
 from exchanges.binance.rest import VenueError
 from exchanges.venue import Venue
+from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from tradingd.account_watch import is_any_on_its_way, query_working
 from tradingd.redaction import redact
@@ -18,7 +19,12 @@ ASK_AGAIN_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.5
 MOST_LOOKS: Final = 60
 """Money that never rests is somebody else's trading: what is found then is believed, and corrected as it changes."""
+
+PATIENCE_S: Final = 60
+"""After so long without the venue's word on our orders a person is told."""
+
 _ANSWERS_S: Final = 0.1
+_NAMED: Final = 3
 
 
 class AccountOpening:
@@ -101,10 +107,36 @@ class AccountOpening:
                 await asyncio.sleep(ASK_AGAIN_S)
 
     async def _wait_for_answers(self) -> None:
-        """Until the venue has said what became of every order it may have: a stop may have sold meanwhile."""
-        engine = self._runtime.engine
-        while True:
-            is_unknown = any(order.is_at_venue and order.detail == "unknown" for order in engine.orders.working())
-            if not is_unknown and not engine.awaits_answers:
-                return
+        """Until the venue has said what became of every order it may have: a stop may have sold meanwhile.
+
+        There is no other end to it, for only the venue knows; but status names the orders and since when, and after
+        `PATIENCE_S` a person is told once.
+        """
+        begin = self._runtime.clock.now()
+        told, is_alerted = "", False
+        while unanswered := self._unanswered():
+            text = f"our books are not yet compared with the venue's: it has not said what became of {unanswered}"
+            if text != told:
+                told = text
+                self._runtime.health.raise_condition("reconciliation", text)
+                self._runtime.vote_health()
+            if not is_alerted and self._runtime.clock.now() - begin >= PATIENCE_S * SECOND_NS:
+                is_alerted = True
+                self._runtime.record("daemon", AlertRaised(
+                    "critical", "reconciliation is waiting",
+                    f"For {PATIENCE_S} s the venue has not said what became of {unanswered}. It is asked on; until it "
+                    "answers there are no entries, exits go on. Look at the venue's own pages.",
+                ))
             await asyncio.sleep(_ANSWERS_S)
+
+    def _unanswered(self) -> str:
+        """The orders whose fate is not known, some of them by name; "" when all is."""
+        engine = self._runtime.engine
+        orders = [order for order in engine.orders.working() if order.is_at_venue]
+        ids = [order.client_order_id for order in orders if order.detail == "unknown"]
+        if not ids and engine.awaits_answers:
+            ids = [order.client_order_id for order in orders]
+        more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
+        if ids:
+            return f"{', '.join(ids[:_NAMED])}{more}"
+        return "orders that have ended meanwhile" if engine.awaits_answers else ""
