@@ -19,8 +19,8 @@ LIVE = {"TRADINGD__MODE": "live", "TRADINGD__COUNCIL__THRESHOLD": "1"}
 SOL = "SOL/USDT"
 
 
-def stored(data_dir: Path) -> dict[str, Any]:
-    done = tradingd("store", "status", "--json", "--data-dir", str(data_dir))
+def stored(data_dir: Path, env: dict[str, str] | None = None) -> dict[str, Any]:
+    done = tradingd("store", "status", "--json", "--data-dir", str(data_dir), env=env)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
