@@ -24,7 +24,7 @@ from market.ticks import FeedAlive
 from simulator.link import Link
 from simulator.schedule import SECOND, Schedule
 from tradingd import composition
-from tradingd.account_watch import AccountWatch
+from tradingd.account_watch import AccountWatch, is_any_on_its_way, query_working
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_parts import Scope
 from tradingd.feed_driver import FeedDriver
@@ -57,6 +57,8 @@ class Process:
         self.link = link
         self.orders = 0
         self.is_reconciled = False
+        self._seen = ZERO
+        """A difference of money that was found once."""
         self._instruments = instruments
         self._moment = moment
         self._tell_world = tell
@@ -123,12 +125,10 @@ class Process:
         self.runtime.vote_health()
 
     def open_account(self) -> bool:
-        """One look whether the books can be compared; true when it is done."""
+        """One look whether the books can be compared, as `tradingd.account_opening` does; true when it is done."""
         engine = self.engine
-        is_unsure = engine.awaits_answers or any(
-            order.is_at_venue and order.detail == "unknown" for order in engine.orders.working()
-        )
-        if is_unsure:
+        if engine.awaits_answers or is_any_on_its_way(self.runtime):
+            self._seen = ZERO
             return False
         quote = self.settings.account.quote
         is_new = engine.ledger.funds_in == ZERO
@@ -137,6 +137,11 @@ class Process:
         except VenueError as error:
             if is_new:
                 raise Died(f"no balances at the first start: {error}") from error  # the service manager tries again
+            return False
+        difference = theirs - engine.ledger.cash
+        if difference and difference != self._seen and not is_new:
+            self._seen = difference
+            query_working(self.runtime, self.link)
             return False
         known = engine.ledger.cash
         if theirs != known:

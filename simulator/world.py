@@ -51,6 +51,7 @@ class World:
     ) -> None:
         self.random = Random(seed)  # the seed is the point
         instruments = [_instrument("BTC/USDT", "0.01", "0.0001"), _instrument("ETH/USDT", "0.01", "0.001")]
+        self.instruments = instruments
         if script is None:
             symbols = [each.symbol for each in instruments]
             script = draw_wild_script(self.random, seconds, symbols) if is_wild else draw_script(self.random, seconds)

@@ -36,6 +36,7 @@ from risk import drawdown, locks, trading_state
 from tradingd import (
     alpha_fold,
     execution_quality,
+    market_views,
     read_model,
     read_model_council,
     read_model_orders,
@@ -59,7 +60,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     engine_state, order_table, commitments, order_ledger, order_watch, trailing, trailing_groups, trailing_wing,
     keyed_heap, grid_book, grid_state, drawdown, locks, trading_state,
     session, read_model, read_model_orders, read_model_results, read_model_council, read_model_risk, read_model_views,
-    alpha_fold, execution_quality, recent_events, tuning_fold,
+    alpha_fold, execution_quality, recent_events, tuning_fold, market_views,
 )
 TYPES: Final = Types(
     (
@@ -138,7 +139,7 @@ def _model_places(past: PastSessions, model: ReadModel) -> dict[str, object]:
     return {
         "past": past, "model": model, "orders": model.order_fold, "results": model.results, "council": model.council,
         "grids": model.grids, "alphas": model.alphas, "events": model.events, "risk": model.risk,
-        "quality": model.quality, "tuning": model.tuning,
+        "quality": model.quality, "tuning": model.tuning, "market": model.market,
     }
 
 
