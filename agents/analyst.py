@@ -1,8 +1,9 @@
 """The analyst: features, regime and every alpha's opinion for each closed decision candle.
 
-Feature names are those of `market.indicators_features.FEATURE_NAMES`. A candle arrives once; older and
-repeated ones are ignored, missing ones (no trades in that interval) are normal. Warm-up candles are learnt
-from and never spoken about; they must come before the first live candle of their symbol and interval.
+Feature names are those of `market.indicators_features.FEATURE_NAMES`. Analysed are the symbols on the watch list, and
+those that are held or ordered: an exit needs opinions, too. A candle arrives once; older and repeated ones are ignored,
+missing ones (no trades in that interval) are normal. Warm-up candles are learnt from and never spoken about; they must
+come before the first live candle of their symbol and interval.
 """
 
 from collections import Counter
@@ -25,6 +26,7 @@ from bus.messages.council import (
     WeightChanged,
 )
 from bus.messages.header import Message
+from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.system import BusGap, TimerFired
 from market.indicators_features import FEATURE_NAMES, IndicatorSet
 from market.interval import SECOND_NS, interval_ns
@@ -89,7 +91,9 @@ class Analyst:
     """One feature state per symbol and interval; alphas are asked on the decision interval only."""
 
     name = "analyst"
-    subscriptions: frozenset[type] = frozenset({Candle, CandidatesRanked, WeightChanged, BusGap})
+    subscriptions: frozenset[type] = frozenset(
+        {Candle, CandidatesRanked, WeightChanged, BusGap, PortfolioSnapshot}
+    )
 
     def __init__(
         self, config: AnalystConfig, symbols: Sequence[str], alphas: Sequence[Alpha], panel: AlphaPanel | None = None,
@@ -112,6 +116,7 @@ class Analyst:
         decision_ns = lengths[config.decision_interval]
         self._higher = tuple(interval for interval in ordered if lengths[interval] > decision_ns)
         self._watched: frozenset[str] | None = None
+        self._at_stake: frozenset[str] = frozenset()
         self._candle_sources: set[str] = set()
         self._unsettled: dict[str, int] = {}  # whole candles still wanted, by symbol
         self._failures: Counter[str] = Counter()
@@ -126,6 +131,9 @@ class Analyst:
             return self._on_candle(body, message)
         if isinstance(body, CandidatesRanked):
             self._watched = frozenset(candidate.symbol for candidate in body.candidates)
+        elif isinstance(body, PortfolioSnapshot):
+            held, ordered = body.positions, body.working_entries
+            self._at_stake = frozenset([each.symbol for each in held] + [symbol for symbol, _ in ordered])
         elif isinstance(body, WeightChanged):
             if 0.0 <= body.weight <= 1.0:
                 self._weight_by_alpha[body.alpha] = body.weight
@@ -139,7 +147,7 @@ class Analyst:
 
     def status(self) -> AgentStatus:
         symbols = len(self._states)
-        watched = symbols if self._watched is None else sum(1 for symbol in self._states if symbol in self._watched)
+        watched = sum(1 for symbol in self._states if self._is_spoken_about(symbol))
         words = [f"{self._analyses} analyses, newest {self._last_candle}" if self._analyses else "learning"]
         if self._failures:
             failed = ", ".join(f"{name} {count}x" for name, count in sorted(self._failures.items()))
@@ -147,6 +155,10 @@ class Analyst:
         if self._gaps:
             words.append(f"candles lost on the bus {self._gaps}x")
         return AgentStatus("running" if self._analyses else "idle", "; ".join(words), watched, symbols)
+
+    def _is_spoken_about(self, symbol: str) -> bool:
+        """On the watch list (without one yet: all), or held or ordered: an exit needs opinions, too."""
+        return self._watched is None or symbol in self._watched or symbol in self._at_stake
 
     def _on_candle(self, candle: Candle, message: Message) -> Sequence[Emit]:
         states = self._states.get(candle.symbol)
@@ -158,7 +170,7 @@ class Analyst:
         wanted = self._unsettled.get(candle.symbol, 0)
         if wanted:
             self._unsettled[candle.symbol] = wanted - 1
-        if candle.is_warmup or (self._watched is not None and candle.symbol not in self._watched):
+        if candle.is_warmup or not self._is_spoken_about(candle.symbol):
             return ()
         late = self._give_up_waiting(candle.symbol, "the next candle closed first", message.header.ts)
         return [*late, *self._analyse(candle, state, states, wanted, message)]

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from math import nan
 
 import pytest
@@ -16,6 +17,7 @@ from bus.messages.header import MessageMaker
 from bus.messages.system import BusGap
 from market.interval import SECOND_NS
 from market.ticks import Candle
+from tests.agents.council_scene import portfolio, position
 from tests.candle_paths import (
     candle,
     candles,
@@ -141,6 +143,23 @@ def test_symbols_off_the_watch_list_are_learnt_about_in_silence() -> None:
     (analysis,) = analyses(room.hear_all([btc[39], eth[39]]))
     assert analysis.symbol == "BTC/USDT"
     assert len(seer.views[-1].closes) == 40  # nothing was missed meanwhile
+
+
+def test_a_symbol_that_is_held_or_ordered_is_spoken_about_off_the_watch_list_too() -> None:
+    symbols = ("BTC/USDT", "ETH/USDT", "SOL/USDT")
+    room = Room(Steady("seer", HOLD), symbols=symbols)
+    room.hear(CandidatesRanked((Candidate("SOL/USDT", 70.0, ()),)))
+    series = {symbol: candles(random_rows(1, 3), symbol=symbol) for symbol in symbols}
+
+    def spoken(index: int) -> set[str]:
+        return {one.symbol for one in analyses(room.hear_all([series[symbol][index] for symbol in symbols]))}
+
+    assert spoken(0) == {"SOL/USDT"}
+    room.hear(portfolio(position("BTC/USDT", "0.1"), working=(("ETH/USDT", Decimal(100)),)))
+    assert spoken(1) == set(symbols)
+    assert room.analyst.status().percent == 100.0
+    room.hear(portfolio())
+    assert spoken(2) == {"SOL/USDT"}
 
 
 def test_a_symbol_or_interval_that_is_not_configured_is_ignored() -> None:
