@@ -11,7 +11,7 @@ from agents.agent import AgentStatus, Emit
 from agents.mandate import choose_mandate
 from agents.parameters import Parameters, parameters_of
 from agents.state_vote import StateVote
-from agents.supervision import Charge
+from agents.supervision import OUTER_BOUND_NS, Charge
 from bus.messages.council import (
     AnalysisCompleted,
     Mandate,
@@ -23,7 +23,7 @@ from bus.messages.council import (
 )
 from bus.messages.header import Message
 from bus.messages.ledger import PortfolioSnapshot
-from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired, TradingStateChanged
+from bus.messages.system import AgentFailed, AgentStarted, AlertRaised, Heartbeat, TimerFired, TradingStateChanged
 from market.interval import SECOND_NS
 from risk.limits import RiskLimits
 
@@ -89,7 +89,7 @@ class Ceo:
     def _on_timer(self, now: int) -> list[Emit]:
         emits = [] if self._charges else self._start_all(now)
         for charge in self._charges.values():
-            emits += self._restart_if_needed(charge, now)
+            emits += self._restart_if_needed(charge, now) + self._tell_if_lost(charge, now)
         return emits + self._supervise(now) + self._review_mandate(now)
 
     def _start_all(self, now: int) -> list[Emit]:
@@ -105,6 +105,21 @@ class Ceo:
             return []
         charge.on_restarted(now)
         return [Emit(RestartAgent(charge.agent, reason))]
+
+    def _tell_if_lost(self, charge: Charge, now: int) -> list[Emit]:
+        """After five minutes without a sign of life a person is told, once; and once more when it is back."""
+        is_lost = charge.is_lost(now)
+        if is_lost == charge.is_told_lost:
+            return []
+        charge.is_told_lost = is_lost
+        if not is_lost:
+            return [Emit(AlertRaised("info", f"agent {charge.agent} is back", "it is heard again"))]
+        minutes = OUTER_BOUND_NS // (60 * SECOND_NS)
+        told = (
+            f"not heard for {minutes} minutes, {charge.restarts} restarts did not help: no entries, exits go on. Look "
+            "at `tradingd agents` and the log, then start the daemon anew"
+        )
+        return [Emit(AlertRaised("critical", f"agent {charge.agent} is lost", told))]
 
     def _supervise(self, now: int) -> list[Emit]:
         """Entries stop while somebody is missing; they may go on when everybody has been heard."""

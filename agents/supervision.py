@@ -8,6 +8,8 @@ from market.interval import SECOND_NS
 
 FAILURE_WINDOW_NS: Final = 300 * SECOND_NS
 FAILURES_TOLERATED: Final = 3
+OUTER_BOUND_NS: Final = 300 * SECOND_NS
+"""Whoever was not heard for so long in spite of all restarts is lost: a person is told."""
 _LONGEST_PAUSE_NS: Final = 60 * SECOND_NS
 
 
@@ -24,6 +26,8 @@ class Charge:
     is_proven: bool = False
     restarts: int = 0
     error: str = ""
+    is_told_lost: bool = False
+    _proven_ns: int = -1
     _failures: deque[int] = field(default_factory=lambda: deque(maxlen=FAILURES_TOLERATED))
     _pause_ns: int = SECOND_NS
     _may_restart_ns: int = 0
@@ -31,7 +35,7 @@ class Charge:
 
     def on_heartbeat(self, now: int) -> None:
         """It lives: only this proves that a silence or a failure is over."""
-        self.heard_ns = max(self.heard_ns, now)
+        self.heard_ns = self._proven_ns = max(self.heard_ns, now)
         self.is_proven = True
         self.error = ""
 
@@ -59,6 +63,12 @@ class Charge:
         self._restarted_ns = now
         self.is_proven = False
         self.restarts += 1
+
+    def is_lost(self, now: int) -> bool:
+        """No sign of life for five minutes; a restart alone is none."""
+        if self._proven_ns < 0:
+            self._proven_ns = now  # never heard yet: the time counts from the first question
+        return now - self._proven_ns >= OUTER_BOUND_NS
 
     def trouble(self, now: int) -> str:
         """Why entries should stop because of it; "" if they need not."""

@@ -35,7 +35,7 @@ from tradingd.parameters import base_trail, held_parameters, with_parameters
 from tradingd.profile import AlphaWatch
 from tradingd.risk_settings import confidence_threshold, make_cuts, make_protections, make_sizing, written_limits
 from tradingd.settings import ConfigError, Settings
-from tradingd.strategy_choice import chosen_strategies
+from tradingd.strategy_choice import GRID, chosen_strategies
 
 LEAST_ENTRY_CANDLES: Final = 3
 """A trailing entry lives for at least so many decision candles, whatever `strategy.entry_expires_s` says."""
@@ -222,8 +222,10 @@ def _strategy(
         records_holds=council.record_holds,
         first_entry=settings.strategy.first_entry == "on",
     )
-    book = RuleBook(chosen, tuple(sorted(each.symbol for each in tradable))) if chosen else None
-    return Strategy(session, config, _rule(settings, limits, by_strategy=bool(chosen)), tradable, restarts, book)
+    # With grids on every symbol the council has nothing to enter: a book without a strategy wishes for nothing.
+    has_book = bool(chosen) or settings.strategy.rule == GRID
+    book = RuleBook(chosen, tuple(sorted(each.symbol for each in tradable))) if has_book else None
+    return Strategy(session, config, _rule(settings, limits, by_strategy=has_book), tradable, restarts, book)
 
 
 def _ceo_config(settings: Settings) -> CeoConfig:

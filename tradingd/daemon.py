@@ -26,6 +26,7 @@ from bus.clock import Clock, FeedClock, LiveClock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
 from bus.memory_bus import MemoryBus
 from bus.messages import council, orders, system
+from bus.messages.grid import StartGrid
 from bus.messages.header import Message, MessageMaker
 from exchanges.binance.rest import NoAnswerError
 from exchanges.simulated import SimulatedVenue
@@ -45,6 +46,8 @@ from tradingd.candle_history import CandleHistory
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope
+from tradingd.configured_grids import BY as BY_SETTINGS
+from tradingd.configured_grids import ConfiguredGrids
 from tradingd.continued_journal import ContinuedJournal
 from tradingd.control import (
     ControlConflictError,
@@ -64,6 +67,7 @@ from tradingd.logs import LogFiles
 from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
 from tradingd.paper_account import holdings, resting_orders
+from tradingd.parameters import held_parameters
 from tradingd.path_dependence import PathDependence
 from tradingd.plugins.plugins import Plugins
 from tradingd.profile import AlphaWatch, Inspected
@@ -137,6 +141,7 @@ class Daemon:
         self._audience = Audience(settings, self, lambda: self._clock.now())
         self._alpha_watch = AlphaWatch()
         self._tuner: Tuner | None = None
+        self._configured_grids: ConfiguredGrids | None = None
         self._plugins: Plugins | None = None
         self._service = ServiceNotify()
         self.is_to_start_again = False
@@ -183,6 +188,11 @@ class Daemon:
         if isinstance(body, council.WeightChanged):
             return [self._runtime.set_weight(body, by=by)]
         return self._runtime.command(body, by=by)
+
+    def _by_settings(self, body: StartGrid) -> Sequence[Message]:
+        """What the settings ask for is done as a person's command is, and given again where a cut replay goes on."""
+        self._replay.note(self._driver.items, BY_SETTINGS, body, self._clock.now())
+        return self._obey(body, by=BY_SETTINGS)
 
     def alpha_weights(self) -> Mapping[str, float]:
         wished = self._plugins.weights() if self._plugins is not None else {}
@@ -566,6 +576,10 @@ class Daemon:
             self._alpha_watch, panel, plugins.names, chosen_parameters=lambda: self.read_model.tuning.current,
         ).items():
             self._runtime.add_agent(name, make)
+        self._configured_grids = ConfiguredGrids(
+            self.settings, self._limits, [each.symbol for each in tradable], self.read_model.grids, self._by_settings,
+            lambda text: self._runtime.tell_story("GRID", text),
+        )
         self._tuner = Tuner(
             self.settings, self.read_model.tuning, self._clock.now,
             lambda change, by: self._runtime.set_parameters(change, by=by),
@@ -764,6 +778,11 @@ class Daemon:
             runtime.health.raise_condition("disk", why)
         else:
             runtime.health.clear("disk")
+        if self._configured_grids is not None:
+            self._configured_grids.on_second(
+                is_active=runtime.engine.trading_state == "ACTIVE", prices=runtime.engine.prices(),
+                tuned=held_parameters(self.settings, self.read_model.tuning.current),
+            )
         if self._tuner is not None and not self._is_replay:
             self._tuner.on_second()
         limit = self._options.for_seconds

@@ -46,6 +46,7 @@ _JOURNALLED_FROM_AGENTS: Final = frozenset(
     {
         council.TradeProposed, council.ProposalApproved, council.ProposalVetoed, council.ProposalExpired,
         council.ProposalWithheld, council.MandateIssued, system.LimitBreached, system.AgentFailed, system.AgentStarted,
+        system.AlertRaised,
     }
 )
 _STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})

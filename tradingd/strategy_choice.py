@@ -30,6 +30,11 @@ def chosen_strategies(settings: Settings) -> tuple[RuleChoice, ...]:
             f"{where}: strategy.param: parameters belong to one strategy; write its name as strategy.rule, or "
             "remove them."
         )
+    if strategy.rule == GRID:
+        try:
+            make_strategy(GRID, strategy.param)
+        except RuleError as error:
+            raise ConfigError(f"{where}: strategy.param: {error}.") from error
     if strategy.rule in (CONSENSUS, GRID):
         return ()
     if strategy.rule != SELECTION:

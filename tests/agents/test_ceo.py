@@ -7,7 +7,7 @@ from agents.agent import Emit
 from agents.ceo import Ceo
 from bus.messages.council import MandateIssued, RestartAgent, StartAgent
 from bus.messages.ledger import PortfolioSnapshot
-from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TradingStateChanged, VoteTradingState
+from bus.messages.system import AgentFailed, AgentStarted, AlertRaised, Heartbeat, TradingStateChanged, VoteTradingState
 from risk.limits import RiskLimits
 from tests.agents.council_scene import Voice, analysis, at, losing, portfolio
 
@@ -176,6 +176,36 @@ def test_five_quiet_minutes_make_the_next_restart_prompt_again() -> None:
     company.silent = {"risk"}
     company.live(401, 412)
     assert [second for second, _ in company.all(RestartAgent)] == [5, 6, 8, 12, 20, 405, 406, 408, 412]
+
+
+def test_an_agent_that_is_not_heard_for_five_minutes_is_lost_and_a_person_is_told_once() -> None:
+    company = Company().live(0, 10)
+    company.silent = {"analyst"}
+    company.live(11, 309)
+    assert company.all(AlertRaised) == []
+    company.live(310, 700)
+    ((second, alert),) = company.all(AlertRaised)
+    assert (second, alert.level, alert.title) == (310, "critical", "agent analyst is lost")
+    assert "restarts did not help: no entries, exits go on" in alert.message
+    company.silent = set()
+    company.live(701, 705)
+    assert [(second, body.level) for second, body in company.all(AlertRaised)][1:] == [(701, "info")]
+
+
+def test_an_agent_that_was_never_heard_is_lost_five_minutes_after_the_start() -> None:
+    company = Company()
+    company.silent = {"risk"}
+    company.live(0, 400)
+    assert [(second, body.title) for second, body in company.all(AlertRaised)] == [(300, "agent risk is lost")]
+
+
+def test_an_agent_that_only_ever_starts_is_lost_too() -> None:
+    company = Company().live(0, 10)
+    company.silent = {"trader"}
+    for second in range(11, 400):
+        company.tell(second, AgentStarted("trader", second))
+        company.live(second, second)
+    assert [second for second, _ in company.all(AlertRaised)] == [310]
 
 
 def test_strangers_on_the_bus_are_nobodys_business() -> None:

@@ -1,12 +1,25 @@
 """strategy.rule: what may be written, and what the refusals say."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tradingd.settings import ConfigError, Settings, StrategySettings
+from agents.parameters import Parameters
+from bus.ids import ClientOrderId, SessionId
+from bus.messages.grid import StartGrid
+from bus.messages.header import Message, MessageMaker
+from bus.messages.orders import OrderDenied
+from market.ticks import Candle
+from risk.limits import RiskLimits
+from tests.orders.trading import instrument
+from tradingd import composition
+from tradingd.configured_grids import ConfiguredGrids
+from tradingd.parameters import configured_parameters
+from tradingd.read_model import ReadModel
+from tradingd.settings import CandleSettings, ConfigError, Settings, StrategySettings
 from tradingd.strategy_choice import SELECTION_FILE, chosen_strategies, strategy_names
 
 
@@ -63,3 +76,85 @@ def test_every_name_that_may_be_written_can_be_chosen() -> None:
     for name in strategy_names():
         if name != "selection":
             assert len(chosen_strategies(settings(rule=name))) == (0 if name in ("consensus", "trailing_grid") else 1)
+
+
+# ---- the grid of the settings
+
+
+class Grids:
+    """Settings with a grid, and what they ask the engine for."""
+
+    def __init__(self, **strategy: Any) -> None:
+        self.asked: list[StartGrid] = []
+        self.told: list[str] = []
+        self.refusals: list[Message] = []
+        self.model = ReadModel("USDT")
+        self.grids = ConfiguredGrids(
+            settings(**{"rule": "trailing_grid", **strategy}), RiskLimits(), ["BTC/USDT", "ETH/USDT"], self.model.grids,
+            self._command, self.told.append,
+        )
+
+    def _command(self, wish: StartGrid) -> list[Message]:
+        self.asked.append(wish)
+        return self.refusals
+
+    def second(self, *known: str, is_active: bool = True, tuned: Parameters | None = None) -> list[str]:
+        before = len(self.asked)
+        prices = dict.fromkeys(known, (None, None, Decimal(100)))
+        self.grids.on_second(is_active=is_active, prices=prices, tuned=tuned)
+        return [wish.symbol for wish in self.asked[before:]]
+
+
+def test_each_symbol_gets_its_grid_once_when_trading_is_active_and_a_price_is_known() -> None:
+    room = Grids()
+    assert room.second("BTC/USDT", is_active=False) == []
+    assert room.second("BTC/USDT") == ["BTC/USDT"]
+    assert room.second("BTC/USDT", "ETH/USDT") == ["ETH/USDT"]
+    assert room.second("BTC/USDT", "ETH/USDT") == []
+
+
+def test_the_grid_has_its_share_of_what_may_be_exposed_and_waits_for_the_first_entry() -> None:
+    room = Grids(param={"levels": 5, "spacing": 0.02, "trail": 0.01})
+    room.second("BTC/USDT")
+    (wish,) = room.asked
+    assert (wish.capital, wish.levels, wish.spacing, wish.trail) == (
+        Decimal("500.00"), 5, Decimal("0.02"), Decimal("0.01"),
+    )
+    assert (wish.entry, wish.origin) == ("first", "manual")
+
+
+def test_without_a_written_spacing_the_tuned_one_holds_else_the_grids_own() -> None:
+    tuned = configured_parameters(Settings()).with_value("spacing", Decimal("0.014"))
+    own, other = Grids(), Grids()
+    own.second("BTC/USDT")
+    other.second("BTC/USDT", tuned=tuned)
+    assert [own.asked[0].spacing, other.asked[0].spacing] == [None, Decimal("0.014")]
+
+
+def test_a_refusal_is_told_once() -> None:
+    room = Grids()
+    denied = OrderDenied(ClientOrderId(""), "BTC/USDT", "GRID_TOO_SMALL", "E006", "capital", "1", "2", "Too little.")
+    room.refusals = [MessageMaker("engine", SessionId("s1")).make(denied, 1)]
+    room.second("BTC/USDT")
+    room.second("BTC/USDT")
+    assert room.told == ["no grid on BTC/USDT: Too little. [GRID_TOO_SMALL]"]
+
+
+def test_another_rule_opens_no_grid() -> None:
+    assert Grids(rule="breakout").second("BTC/USDT") == []
+
+
+def test_a_grid_whose_parameters_cannot_be_is_refused_at_the_start() -> None:
+    with pytest.raises(ConfigError, match=r"strategy\.param: trailing_grid: .* write a trail below the spacing"):
+        chosen_strategies(settings(rule="trailing_grid", param={"spacing": 0.01, "trail": 0.02}))
+
+
+def test_beside_a_grid_the_council_enters_nothing_and_a_regime_is_known_until_the_next_decision() -> None:
+    hourly = CandleSettings(intervals=("1h",), decision="1h")
+    made = composition.make_agents(
+        Settings(candles=hourly, strategy=StrategySettings(rule="trailing_grid")), RiskLimits(),
+        [instrument("BTC/USDT")], SessionId("s1"),
+    )
+    strategy, ceo = made["strategy"](), made["ceo"]()
+    assert Candle in strategy.subscriptions  # it goes by a book, and the book is empty
+    assert ceo._config.regime_fresh_ns == 7200 * 10**9  # type: ignore[attr-defined]
