@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from bus.messages.council import AlphaSignal, AnalysisCompleted, WeightChanged
+from bus.messages.council import AlphaSignal, AnalysisCompleted
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed, PositionOpened
 from market.money import ZERO, to_text
 from tradingd.read_model_orders import OrderFold
 from tradingd.read_model_views import to_iso
+from tradingd.weight_fold import WeightFold
 
 HORIZON: Final = 10
 """A signal was right when, so many decision candles later, the close lies on the side it named."""
@@ -32,6 +33,16 @@ class SignalView:
     trail_ratio: float
     urgency: str
     reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkipView:
+    """The last time an alpha gave no opinion, and why (family E005)."""
+
+    time: str
+    symbol: str
+    code: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,8 @@ class _Record:
     losses: int = 0
     realized_pnl: Decimal = ZERO
     contribution: Decimal = ZERO
+    skipped: int = 0
+    last_skip: SkipView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,24 +98,24 @@ class AlphaFold:
     """
 
     def __init__(self, orders: OrderFold) -> None:
-        self.weight_by_alpha: dict[str, WeightChanged] = {}
+        self.weights = WeightFold()
         self._orders = orders
         self._records: OrderedDict[str, _Record] = OrderedDict()
         self._open: dict[str, _Entry] = {}
         self._pending: dict[str, deque[tuple[Decimal, tuple[tuple[str, int], ...]]]] = {}
         self._handlers: dict[type, Any] = {
-            AnalysisCompleted: self._on_analysis, WeightChanged: self._on_weight, PositionOpened: self._on_opened,
-            PositionClosed: self._on_closed,
+            AnalysisCompleted: self._on_analysis, PositionOpened: self._on_opened, PositionClosed: self._on_closed,
         }
 
     def apply(self, message: Message) -> None:
+        self.weights.apply(message)
         handler = self._handlers.get(type(message.body))
         if handler is not None:
             handler(message.header.ts, message.body)
 
     def chosen_weights(self) -> dict[str, float]:
-        """What people set, over what the file says."""
-        return {alpha: change.weight for alpha, change in self.weight_by_alpha.items()}
+        """What people set and what was learnt, over what the file says."""
+        return {alpha: change.weight for alpha, change in self.weights.weight_by_alpha.items()}
 
     def result(self, alpha: str) -> AlphaResultView:
         """Of one alpha; all zero when it has not spoken yet."""
@@ -126,6 +139,16 @@ class AlphaFold:
             said.urgency, said.reasoning,
         )
 
+    def skipped(self, alpha: str) -> int:
+        """How often it gave no opinion in this process."""
+        known = self._records.get(alpha)
+        return known.skipped if known is not None else 0
+
+    def last_skip(self, alpha: str) -> SkipView | None:
+        """None when it always answered in this process."""
+        known = self._records.get(alpha)
+        return known.last_skip if known is not None else None
+
     def _record(self, alpha: str) -> _Record:
         known = self._records.get(alpha)
         if known is None:
@@ -133,9 +156,6 @@ class AlphaFold:
             if len(self._records) > _MOST_ALPHAS:
                 self._records.popitem(last=False)
         return known
-
-    def _on_weight(self, _: int, body: WeightChanged) -> None:
-        self.weight_by_alpha[body.alpha] = body
 
     def _on_analysis(self, ts: int, body: AnalysisCompleted) -> None:
         named = []
@@ -149,6 +169,10 @@ class AlphaFold:
             else:
                 record.signals += 1
                 named.append((signal.alpha, direction))
+        for skipped in body.skipped:
+            record = self._record(skipped.alpha)
+            record.skipped += 1
+            record.last_skip = SkipView(to_iso(ts), body.symbol, skipped.code, skipped.reason)
         waiting = self._pending.setdefault(body.symbol, deque())
         waiting.append((body.close, tuple(named)))
         if len(waiting) > HORIZON:

@@ -46,6 +46,7 @@ from tradingd import (
     recent_events,
     session,
     tuning_fold,
+    weight_fold,
 )
 from tradingd.checkpoint_graph import GraphError, Types, read_graph, write_graph
 from tradingd.read_model import ReadModel
@@ -60,7 +61,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     engine_state, order_table, commitments, order_ledger, order_watch, trailing, trailing_groups, trailing_wing,
     keyed_heap, grid_book, grid_state, drawdown, locks, trading_state,
     session, read_model, read_model_orders, read_model_results, read_model_council, read_model_risk, read_model_views,
-    alpha_fold, execution_quality, recent_events, tuning_fold, market_views,
+    alpha_fold, execution_quality, recent_events, tuning_fold, weight_fold, market_views,
 )
 TYPES: Final = Types(
     (
@@ -73,6 +74,7 @@ TYPES: Final = Types(
         (read_model_orders.OrderFold, "handlers"), (read_model_results.ResultsFold, "handlers"),
         (read_model_council.CouncilFold, "handlers"), (alpha_fold.AlphaFold, "_handlers"),
         (tuning_fold.TuningFold, "_handlers"),
+        (weight_fold.WeightFold, "_handlers"),
         (execution_quality.QualityFold, "_handlers"),
         (EngineState, "_instruments"), (EngineState, "_symbols_by_base"), (Watch, "_trails"),
         (order_table.OrderTable, "_is_needed"),
@@ -138,8 +140,8 @@ def read_model_into(data: bytes, past: PastSessions, model: ReadModel) -> None:
 def _model_places(past: PastSessions, model: ReadModel) -> dict[str, object]:
     return {
         "past": past, "model": model, "orders": model.order_fold, "results": model.results, "council": model.council,
-        "grids": model.grids, "alphas": model.alphas, "events": model.events, "risk": model.risk,
-        "quality": model.quality, "tuning": model.tuning, "market": model.market,
+        "grids": model.grids, "alphas": model.alphas, "weights": model.alphas.weights, "events": model.events,
+        "risk": model.risk, "quality": model.quality, "tuning": model.tuning, "market": model.market,
     }
 
 

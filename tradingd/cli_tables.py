@@ -156,16 +156,21 @@ def status(answer: Mapping[str, Any]) -> None:
 
 
 def agents(answer: Sequence[Mapping[str, Any]]) -> None:
-    """`tradingd agents`"""
+    """The agents of `tradingd agents` and `tradingd status`."""
     rows = [
         (
             agent["name"], agent["state"], agent["status"], f"{agent['progress']['percent']:.2f} %",
-            agent["restarts"], agent["handled"], agent["emitted"], agent["error"] or agent["progress"]["message"],
+            agent["restarts"], agent["handled"], agent["emitted"], _p99_ms(agent.get("timing")),
+            agent["error"] or agent["progress"]["message"],
         )
         for agent in answer
     ]
-    columns = ("agent", "state", "doing", "progress", "restarts", "heard", "said", "message")
-    console().print(table(columns, rows, ("progress", "restarts", "heard", "said")))
+    columns = ("agent", "state", "doing", "progress", "restarts", "heard", "said", "p99 ms", "message")
+    console().print(table(columns, rows, ("progress", "restarts", "heard", "said", "p99 ms")))
+
+
+def _p99_ms(timing: Mapping[str, Any] | None) -> str:
+    return "-" if timing is None or timing["p99_us"] is None else f"{timing['p99_us'] / 1000:.2f}"
 
 
 def positions(answer: Sequence[Mapping[str, Any]]) -> None:

@@ -46,17 +46,6 @@ def status(config: ConfigOption = None, data_dir: DataDirOption = None, json: Js
     _show(ask(config, data_dir, lambda client: client.get("/api/status"), offline), as_json=json, view="status")
 
 
-def agents(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
-    """The six agents: what they do, how they are."""
-
-    def offline(model: "ReadModel", _: "Settings") -> Any:
-        from tradingd.status_view import offline_agents
-
-        return _jsonable(offline_agents(model))
-
-    _show(ask(config, data_dir, lambda client: client.get("/api/agents"), offline), as_json=json, view="agents")
-
-
 def positions(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
     """What is held, marked to bid."""
     answer = ask(
@@ -172,5 +161,5 @@ def _offline_trace(model: "ReadModel", order_id: str) -> Any:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (status, agents, positions, orders, trades, performance, quality, explain):
+    for command in (status, positions, orders, trades, performance, quality, explain):
         app.command(rich_help_panel="Look")(command)

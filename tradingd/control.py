@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 from bus.ids import ClientOrderId
+from bus.messages.council import WeightChanged
 from bus.messages.header import Message
 from tradingd.mode_switch import Mode
+from tradingd.plugins.panel import PluginReport
 from tradingd.profile import Inspected
 from tradingd.read_model import ReadModel
 from tradingd.settings import Settings
@@ -136,6 +138,14 @@ class Control(Protocol):
 
     def alpha_weights(self) -> Mapping[str, float]:
         """Weight by alpha, as it holds; every alpha there is."""
+        ...
+
+    def released_weight(self, alpha: str, by: str) -> WeightChanged:
+        """The fact that gives an alpha back to what was learnt of it, and to the file."""
+        ...
+
+    def plugin_reports(self) -> Sequence[PluginReport]:
+        """Every alpha that thinks in a process of its own, also those that cannot be used."""
         ...
 
     def inspected(self) -> Mapping[str, Inspected]:

@@ -69,6 +69,7 @@ from tradingd.message_journal import MessageJournal
 from tradingd.paper_account import holdings, resting_orders
 from tradingd.parameters import held_parameters
 from tradingd.path_dependence import PathDependence
+from tradingd.plugins.panel import PluginReport
 from tradingd.plugins.plugins import Plugins
 from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
@@ -90,6 +91,7 @@ from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
 from tradingd.tuner import Tuner
 from tradingd.version import VERSION
 from tradingd.warm_up import warm_up
+from tradingd.weight_keeper import WeightKeeper, keep_weights
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -150,6 +152,7 @@ class Daemon:
         # Set while starting; read only when ready.
         self._journal: MessageJournal
         self._runtime: Runtime
+        self._weights: WeightKeeper
         self._driver: FeedDriver
         self._report: StatusReport
         self._account: AccountOpening
@@ -198,6 +201,12 @@ class Daemon:
         wished = self._plugins.weights() if self._plugins is not None else {}
         chosen = {**wished, **self.settings.council.weights, **self.read_model.alphas.chosen_weights()}
         return {name: chosen.get(name, 0.0) for name in sorted({*self._alpha_watch.alphas, *wished})}
+
+    def released_weight(self, alpha: str, by: str) -> council.WeightChanged:
+        return self._weights.release(alpha, by)
+
+    def plugin_reports(self) -> Sequence[PluginReport]:
+        return self._plugins.reports() if self._plugins is not None else ()
 
     def inspected(self) -> Mapping[str, Inspected]:
         runners = self._runtime.runners.values()
@@ -314,6 +323,7 @@ class Daemon:
         self._open_history(stack)
         stack.push_async_callback(self._cancel_tasks)
         self._restore()
+        plugins.tell_loaded()
         await self._serve(app, stack)
         self._audience.start(self._runtime.health)
         self._start_council()
@@ -585,6 +595,7 @@ class Daemon:
             lambda change, by: self._runtime.set_parameters(change, by=by),
             lambda text: self._runtime.tell_story("TUNING", text),
         )
+        self._weights = keep_weights(self._runtime, self.settings)
         plugins.connect(self._runtime)
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,

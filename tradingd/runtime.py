@@ -35,6 +35,7 @@ from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.story import Story
+from tradingd.weight_fold import ADAPTATION
 
 ENGINE_COMMANDS: Final = frozenset({orders.SubmitOrder})
 """What the engine takes from the bus: the trader's orders, which the gate matches with the risk officer's verdict.
@@ -424,8 +425,8 @@ class Runtime:
         return message
 
     def set_weight(self, change: council.WeightChanged, *, by: str) -> Message:
-        """A person's word on an alpha: journalled, told, and given to the analyst even when the bus is away."""
-        message = self.record(f"person-{by}", change)
+        """A word on an alpha, a person's or the keeper's: journalled, told, given to the analyst past the bus."""
+        message = self.record("weights" if by == ADAPTATION else f"person-{by}", change)
         self.runners["analyst"].deliver(message)
         self.settle()
         return message

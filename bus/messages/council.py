@@ -241,11 +241,27 @@ class ProposalExpired:
 
 @dataclass(frozen=True, slots=True)
 class WeightChanged:
-    """A person set the weight (0-1) of an alpha."""
+    """The weight (0-1) of an alpha is another one. `by` a person, who `is_pinned` says holds it until released; or by
+    what was learnt from outcomes. `version` counts the changes of this alpha.
+    """
 
     alpha: str
     weight: float
     by: str
+    reason: str = ""
+    is_pinned: bool = True
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaLoaded:
+    """An alpha that thinks elsewhere is ready; `weight` is what it wishes for, `source` its file or package."""
+
+    alpha: str
+    version: str
+    weight: float
+    regimes: tuple[Regime, ...]
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

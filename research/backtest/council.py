@@ -74,6 +74,7 @@ class CouncilBacktest:
             )
             runtime = product.runtime
             plugins.connect(runtime)
+            plugins.tell_loaded()
             runtime.listeners.append(self._fold.hear)
             try:
                 with rare_collection():

@@ -93,6 +93,7 @@ class CouncilTicks:
             )
             self._runtime = runtime = product.runtime
             plugins.connect(runtime)
+            plugins.tell_loaded()
             runtime.listeners += [self._fold.hear, self._hear]
             try:
                 with rare_collection():

@@ -26,6 +26,7 @@ from tradingd.read_model import ReadModel
 from tradingd.runtime import Runtime
 from tradingd.settings import Settings
 from tradingd.story import Story
+from tradingd.weight_keeper import keep_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,11 @@ class Product:
 
 
 class _Unseen(ReadModel):
-    """Nobody looks while a backtest runs: what is folded for people is not folded."""
+    """Nobody looks while a backtest runs: what is folded for people is not folded. Weights learn from what is."""
 
     def apply(self, message: Message) -> None:
-        """Passed over."""
+        """Passed over but for what weights rest on."""
+        self.alphas.weights.apply(message)
 
 
 class _Untold(Story):
@@ -88,6 +90,7 @@ def make_product(
     )
     for name, make in agents.items():
         runtime.add_agent(name, make)
+    keep_weights(runtime, settings)
     return Product(runtime, clock, used, engine)
 
 

@@ -29,6 +29,7 @@ from tradingd.control import (
     Problem,
 )
 from tradingd.mode_switch import why_not
+from tradingd.plugins.panel import PluginReport
 from tradingd.profile import Inspected, Timing
 from tradingd.read_model import ReadModel
 from tradingd.research_line import Ended
@@ -214,6 +215,13 @@ class SmallDaemon:
 
     def alpha_weights(self) -> dict[str, float]:
         return {"momentum": 1.0, "structure": 0.0} | self.read_model.alphas.chosen_weights()
+
+    def released_weight(self, alpha: str, by: str) -> council.WeightChanged:
+        configured = {"momentum": 1.0}.get(alpha, 0.0)
+        return council.WeightChanged(alpha, configured, by, "released", is_pinned=False)
+
+    def plugin_reports(self) -> Sequence[PluginReport]:
+        return ()
 
     def inspected(self) -> dict[str, Inspected]:
         timing = Timing()

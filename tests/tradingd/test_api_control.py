@@ -32,10 +32,55 @@ def api(tmp_path: Path) -> Iterator[Served]:
 
 def test_a_weight_is_set_by_an_operator_and_shown_with_who_set_it(api: Served) -> None:
     before = api.viewer.get("/api/agents/structure/weight")
-    assert before == {"alpha": "structure", "weight": 0.0, "configured": 0.0, "source": "config", "by": None}
+    assert before == {
+        "alpha": "structure", "weight": 0.0, "configured": 0.0, "source": "config", "by": None, "version": 0,
+        "reason": "", "outcomes": 0, "right": 0, "changes": [],
+    }
     after = api.operator.call("PUT", "/api/agents/structure/weight", {"weight": 0.5})
     assert (after["weight"], after["source"], after["by"]) == (0.5, "person", "operator")
     assert refusal(lambda: api.viewer.call("PUT", "/api/agents/structure/weight", {"weight": 1})).status == 403
+
+
+def test_a_weight_is_posted_with_its_reason_taken_back_by_version_and_released(api: Served) -> None:
+    path = "/api/agents/structure/weight"
+    api.operator.post(path, {"weight": 0.5, "reason": "it was right all week"})
+    second = api.operator.post(path, {"weight": 0.9})
+    assert [(change["version"], change["weight"]) for change in second["changes"]] == [(2, 0.9), (1, 0.5)]
+    assert second["changes"][1]["reason"] == "it was right all week"
+    back = api.operator.post(path, {"version": 1})
+    assert (back["weight"], back["version"], back["reason"]) == (0.5, 3, "back to version 1")
+    released = api.operator.delete(path)
+    assert (released["weight"], released["source"], released["version"]) == (0.0, "config", 4)
+    assert refusal(lambda: api.viewer.delete(path)).status == 403
+
+
+@pytest.mark.parametrize("body", [{}, {"weight": 0.5, "version": 1}])
+def test_a_weight_and_a_version_are_one_of_the_two(api: Served, body: Any) -> None:
+    assert refusal(lambda: api.operator.post("/api/agents/structure/weight", body)).code == "INVALID_WEIGHT"
+
+
+def test_a_version_that_is_not_kept_is_named_with_those_that_are(api: Served) -> None:
+    api.operator.post("/api/agents/structure/weight", {"weight": 0.5})
+    error = refusal(lambda: api.operator.post("/api/agents/structure/weight", {"version": 7}))
+    assert (error.status, error.code) == (404, "UNKNOWN_VERSION")
+    assert "1 are" in error.message
+
+
+def test_agents_lists_every_alpha_with_what_it_said_weighs_and_takes(api: Served) -> None:
+    signal = council.AlphaSignal("momentum", "1", "BTC/USDT", "1s", 0, "trail_buy", 0.8, 1.0, 0.01, "high", "up")
+    skipped = council.AlphaSkipped("structure", 0.5, "ALPHA_TIMEOUT", "no answer within 5 s")
+    api.daemon.fact(council.AnalysisCompleted("BTC/USDT", "1s", 0, Decimal(100), "trending", (), (signal,), (skipped,)))
+    api.operator.post("/api/agents/structure/weight", {"weight": 0.5})
+    members = {each["name"]: each for each in api.viewer.get("/api/agents")}
+    assert members["ceo"]["kind"] == "agent"
+    assert members["ceo"]["alpha"] is None
+    momentum = members["momentum"]
+    assert (momentum["kind"], momentum["state"], momentum["timing"]["p99_us"]) == ("alpha", "active", 1000)
+    assert momentum["alpha"]["last_signal"]["confidence"] == 0.8
+    structure = members["structure"]
+    assert (structure["state"], structure["error"]) == ("failing", "no answer within 5 s")
+    assert (structure["alpha"]["weight"], structure["alpha"]["weight_source"]) == (0.5, "person")
+    assert (structure["alpha"]["skipped"], structure["alpha"]["last_skip"]["code"]) == (1, "ALPHA_TIMEOUT")
 
 
 @pytest.mark.parametrize("weight", [1.5, -0.1, "1", None, True, float("inf")])

@@ -11,7 +11,7 @@ from tradingd.alpha_fold import AlphaResultView
 from tradingd.api.access import ControlOf, Operator, Viewer
 from tradingd.api.errors import ApiError, ErrorBody, json_response
 from tradingd.api.models import Responses
-from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView
+from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView, weight_view
 from tradingd.api.routes_read import ERRORS, symbol_of
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.api.schema_shapes import VALUES
@@ -51,10 +51,32 @@ async def weight(control: ControlOf, _: Viewer, agent_id: Name) -> Response:
 
 
 @router.put("/agents/{agent_id}/weight", response_model=WeightView, responses=OPERATOR_ERRORS | _UNKNOWN)
+@router.post(
+    "/agents/{agent_id}/weight", response_model=WeightView, responses=OPERATOR_ERRORS | _UNKNOWN,
+    operation_id="post_weight",
+)
 async def set_weight(control: ControlOf, who: Operator, agent_id: Name, request: WeightRequest) -> Response:
-    """Let an alpha count more or less, 0 = off: at once, and after restarts until it is set anew."""
+    """Let an alpha count more or less, 0 = off: at once, and after restarts until it is set anew or released."""
+    known = _weight_view(control, agent_id)
+    if (request.weight is None) == (request.version is None):
+        raise ApiError(422, "INVALID_WEIGHT", "give weight (0 to 1), or version: one of the two")
+    weight, reason = request.weight, request.reason
+    if weight is None:
+        found = next((change for change in known.changes if change.version == request.version), None)
+        if found is None:
+            kept = ", ".join(str(change.version) for change in known.changes) or "none"
+            raise ApiError(404, "UNKNOWN_VERSION", f"version {request.version} of {agent_id} is not kept: {kept} are")
+        weight, reason = found.weight, reason or f"back to version {found.version}"
+    version = control.read_model.alphas.weights.version(agent_id) + 1
+    await control.execute(WeightChanged(agent_id, weight, who.user, reason, version=version), by=who.user)
+    return json_response(_weight_view(control, agent_id))
+
+
+@router.delete("/agents/{agent_id}/weight", response_model=WeightView, responses=OPERATOR_ERRORS | _UNKNOWN)
+async def release_weight(control: ControlOf, who: Operator, agent_id: Name) -> Response:
+    """Take a person's word back: what was learnt of the alpha, or else the file, says again how much it counts."""
     _weight_view(control, agent_id)
-    await control.execute(WeightChanged(agent_id, request.weight, who.user), by=who.user)
+    await control.execute(control.released_weight(agent_id, who.user), by=who.user)
     return json_response(_weight_view(control, agent_id))
 
 
@@ -109,11 +131,7 @@ def _weight_view(control: Control, alpha: str) -> WeightView:
     weights = control.alpha_weights()
     if alpha not in weights:
         raise _unknown(alpha, weights)
-    change = control.read_model.alphas.weight_by_alpha.get(alpha)
-    configured = control.settings.council.weights.get(alpha, 0.0)
-    if change is None:
-        return WeightView(alpha, weights[alpha], configured, "config", None)
-    return WeightView(alpha, weights[alpha], configured, "person", change.by)
+    return weight_view(alpha, weights[alpha], control.settings.council.weights, control.read_model.alphas.weights)
 
 
 def _unknown(name: str, known: Mapping[str, float]) -> ApiError:

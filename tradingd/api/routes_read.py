@@ -11,6 +11,7 @@ from tradingd.api.access import ControlOf, Viewer
 from tradingd.api.errors import INVALID_FAMILY, ApiError, ErrorBody, json_response, sliced_response
 from tradingd.api.models import HealthAnswer, Responses, Symbol
 from tradingd.control import Control
+from tradingd.council_view import MemberView, members
 from tradingd.execution_quality import QualityView
 from tradingd.read_model import order_view
 from tradingd.read_model_results import fill_view
@@ -22,7 +23,7 @@ from tradingd.read_model_views import (
     PositionRow,
     TraceEntry,
 )
-from tradingd.status_view import AgentView, StatusView, agent_view, live_status
+from tradingd.status_view import StatusView, live_status
 from tradingd.symbols import find_symbol
 
 DAY_NS: Final = 86_400 * 1_000_000_000
@@ -59,11 +60,10 @@ async def status(control: ControlOf, _: Viewer) -> Response:
     return json_response(live_status(control))
 
 
-@router.get("/agents", response_model=list[AgentView], tags=["status"])
+@router.get("/agents", response_model=list[MemberView], tags=["status"])
 async def agents(control: ControlOf, _: Viewer) -> Response:
-    """The six agents: what they do, how they are."""
-    now = control.now()
-    return json_response([agent_view(agent, now) for agent in control.status().agents])
+    """The six agents and every alpha: how they are, what they said last, what they weigh, how long they think."""
+    return json_response(members(control))
 
 
 @router.get("/positions", response_model=list[PositionRow], tags=["account"])

@@ -51,6 +51,7 @@ class PanelOfHosts:
     ) -> None:
         self.options = options
         self.on_problem: Callable[[str, str], None] = lambda name, text: None
+        self.on_loaded: Callable[[OutsideAlpha], None] = lambda alpha: None
         self.hosts = [
             AlphaHost(source, options, self, states.read(source.stem) if states is not None else None)
             for source in sources
@@ -100,6 +101,7 @@ class PanelOfHosts:
             self._states.write(host.source.stem, host.saved)
 
     def on_changed(self, host: AlphaHost) -> None:
+        is_new = False
         if host.state == "ready" and self._host_by_name.get(host.name) is not host:
             if host.name in self._taken:
                 host.refuse(f"{host.name} is the name of a built-in alpha: give it another name")
@@ -108,12 +110,20 @@ class PanelOfHosts:
             if other is not host:
                 host.refuse(f"{other.source.label} is called {host.name}, too: give it another name")
                 return
+            is_new = True
         if host.state == "broken" and self._host_by_name.get(host.name) is host:
             del self._host_by_name[host.name]
         self._roster = tuple(
             each.identity for _, each in sorted(self._host_by_name.items()) if each.identity is not None
         )
         self.on_problem(self.label_of(host), _problem_text(host))
+        if is_new and host.identity is not None:
+            self.on_loaded(host.identity)
+
+    def source_of(self, name: str) -> str:
+        """The file or package behind an alpha, without the folder."""
+        host = self._host_by_name[name]
+        return host.source.path.rpartition("/")[2] or host.source.label
 
     def label_of(self, host: AlphaHost) -> str:
         """The name if it is the only one of it, else the file."""

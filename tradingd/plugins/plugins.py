@@ -4,8 +4,10 @@ import logging
 from collections.abc import Collection
 from typing import Final
 
+from agents.alphas.panel import OutsideAlpha
 from agents.alphas.registry import BUILT_IN_NAMES
 from bus.clock import Clock
+from bus.messages.council import AlphaLoaded
 from bus.messages.system import AlertRaised
 from market.interval import interval_ns
 from tradingd.plugins.host import HostOptions
@@ -70,6 +72,17 @@ class Plugins:
         for label, text in self.panel.problems():
             _log.warning(text)
             self._show(label, text)
+
+    def tell_loaded(self) -> None:
+        """Say in the journal who is there; who comes later is told when he comes."""
+        for alpha in self.panel.roster():
+            self._tell_loaded(alpha)
+        self.panel.on_loaded = self._tell_loaded
+
+    def _tell_loaded(self, alpha: OutsideAlpha) -> None:
+        if self._runtime is not None:
+            source = self.panel.source_of(alpha.name)
+            self._runtime.record("alphas", AlphaLoaded(alpha.name, alpha.version, alpha.weight, alpha.regimes, source))
 
     def _on_problem(self, label: str, text: str) -> None:
         if self._show(label, text) and self._runtime is not None:
