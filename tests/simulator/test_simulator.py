@@ -93,12 +93,12 @@ def test_an_entry_in_safe_mode_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_forged_order_that_is_obeyed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk.gate._ASKED_OF_ENTRIES", ())
+    monkeypatch.setattr("risk.gate._JUDGES_OF_ENTRIES", ())
     assert "nobody who may had asked for it" in violations([Fault(300, "forged"), Fault(500, "fat_finger")])
 
 
 def test_orders_after_the_kill_switch_and_beyond_the_limits_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk.gate._ASKED_OF_ENTRIES", ())
+    monkeypatch.setattr("risk.gate._JUDGES_OF_ENTRIES", ())
     told = violations([Fault(300, "kill_halt"), Fault(700, "unlock")], range(3))
     assert "sent after the kill switch" in told
     assert "held of" in told
