@@ -199,6 +199,8 @@ class _Examiner:
         return batch[0] == expected
 
     def _end(self, at: int, _expected: int) -> int:
+        if not self._version and not self._records:
+            return 0  # a foreign file has no appends
         return len(os.pread(self._descriptor, max(self._size - at, 0), at).rstrip(b"\0"))
 
     def _add_damage(self, damage: Damage) -> None:
@@ -256,7 +258,8 @@ class _PackedExaminer(_Examiner):
         return batch[0] >= expected
 
     def _end(self, at: int, expected: int) -> int:
-        if self._packed is not None and (at, self._records) != (self._packed.size, self._packed.kept):
+        is_all = self._packed is not None and (at, self._records) == (self._packed.size, self._packed.kept)
+        if self._packed is not None and not is_all and not self._damages:
             self._add_damage(Damage(at, self._size, expected - 1, self._packed.last + 1))
         return 0
 

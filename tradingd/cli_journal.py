@@ -135,6 +135,8 @@ def _told(found: "JournalExamination", unreadable: str) -> list[str]:
     if found.is_whole and not unreadable:
         count = "" if len(found.files) == 1 else f" ({found.records} records in {len(found.files)} files)"
         lines.append(f"whole: every checksum is right and every record can be read{count}")
+    elif not found.kept_records:
+        lines.append("there is nothing in it to keep: restore a backup (`tradingd restore`), or name the right file")
     elif not found.is_whole:
         lines.append("restore a backup (`tradingd restore`), or keep what is whole: `tradingd journal repair`")
     return lines
@@ -148,11 +150,14 @@ def _told_of_file(found: "Examination") -> list[str]:
     lines = [f"{found.path}: {found.records} records in {found.batches} batches{packed}"]
     if found.records:
         lines.append(f"from {to_iso(found.first_ns)} to {to_iso(found.last_ns)}")
-    if not found.version:
-        lines.append("the head of the file does not name a journal")
+    if not found.size:
+        lines.append("the file is empty: a start would begin with an empty account")
+    elif not found.version:
+        lines.append("the head of the file does not name a journal of tradingd")
     for damage in found.damages:
         lost = damage.before - damage.after - 1
-        what = f"{lost} records lost" if damage.before > damage.after else "records that repeat earlier numbers"
+        is_gap = damage.before > damage.after
+        what = f"{lost} record{'' if lost == 1 else 's'} lost" if is_gap else "records that repeat earlier numbers"
         lines.append(f"damaged: bytes {damage.begin} to {damage.end}, behind record {damage.after}: {what}")
     if found.torn_bytes:
         lines.append(f"{found.torn_bytes} bytes of an unfinished append at the end: no damage, a start cuts it off")
@@ -214,6 +219,8 @@ def repair(
     if found.is_whole:
         note(f"{path}: nothing to repair ({found.records} records).")
         return
+    if not found.kept_records:
+        repair_journal(path)  # says why it cannot
     confirm(
         f"{path}: keep {found.kept_records} records and set {found.records - found.kept_records} later ones aside? "
         "Orders and positions of these will be unknown to the daemon until it is reconciled.", yes=yes,

@@ -12,6 +12,8 @@ KILL: Final = ("tests/orders/test_engine_kill.py", "tests/orders/test_engine_kil
 GATE: Final = ("tests/risk/test_gate_codes.py", "tests/risk/test_gate_limits_table.py", "tests/risk/test_fuzz_gate.py")
 RUNTIME: Final = ("tests/tradingd/test_runtime.py",)
 JOURNAL: Final = ("tests/store/test_journal.py",)
+SEGMENTS: Final = ("tests/store/test_journal_segments.py",)
+PACKING: Final = ("tests/tradingd/test_journal_packing.py",)
 LIVE_ORDERS: Final = ("tests/exchanges/binance/test_orders.py", "tests/exchanges/binance/test_stops.py")
 FEED: Final = ("tests/exchanges/binance/test_parser.py", "tests/exchanges/binance/test_depth.py")
 TRAILS: Final = ("tests/orders/test_trailing.py", "tests/orders/test_trailing_against_plain_loop.py")
@@ -37,6 +39,23 @@ MUTANTS: Final = (
     Mutant(
         "a damaged record is believed", "store/journal_format.py",
         "if len(body) != length or zlib.crc32(body) != check:", "if len(body) != length:", JOURNAL,
+    ),
+    Mutant(
+        "a file of the journal that ends too early is passed over", "store/journal_files.py",
+        "                raise _cut_short(journal, file, number, at)\n", "                return\n", SEGMENTS,
+    ),
+    Mutant(
+        "a rotation that was cut short leaves the file in two places", "store/journal.py",
+        "        double.unlink()\n", "        pass\n", SEGMENTS,
+    ),
+    Mutant(
+        "a packed journal forgets a trail's best price before it was armed anew", "tradingd/journal_packing.py",
+        "        elif record.kind in _BESIDE_TRAILS:\n", "        elif True:\n", PACKING,
+    ),
+    Mutant(
+        "old ids are forgotten with the reasons", "tradingd/journal_packing.py",
+        "    council.ProposalVetoed, council.ProposalExpired,", "    council.ProposalVetoed, orders.OrderInitialized,",
+        PACKING,
     ),
     Mutant(
         "the venue hears of an order before the journal", "tradingd/runtime.py",

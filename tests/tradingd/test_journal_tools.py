@@ -186,3 +186,23 @@ def test_backup_and_restore_are_one_command_each(tmp_path: Path) -> None:
     code, output = run("restore", str(tmp_path / "none.tar.gz"), "--yes", data_dir=tmp_path / "new")
     assert code == FAILURE
     assert "not a whole backup" in output
+
+
+@pytest.mark.parametrize(("content", "told"), [
+    (b"", "the file is empty: a start would begin with an empty account"),
+    (b"a shopping list\n" * 30, "the head of the file does not name a journal of tradingd"),
+])
+def test_a_file_without_a_record_is_told_for_what_it_is_and_not_repaired(
+    content: bytes, told: str, tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal-practice-paper.journal"
+    path.write_bytes(content)
+    code, output = run("journal", "verify", data_dir=tmp_path)
+    assert code == 1
+    assert told in output
+    assert "nothing in it to keep" in output
+    assert "unfinished append" not in output
+    code, output = run("journal", "repair", "--yes", data_dir=tmp_path)
+    assert code == 1
+    assert "no whole record in it" in output
+    assert path.read_bytes() == content
