@@ -53,7 +53,9 @@ class CouncilBacktest:
         self.settings = settings.model_copy(update={
             "mode": "paper", "venue": "backtest", "symbols": (bars.symbol,),
             "account": settings.account.model_copy(update={"quote": bars.quote, "capital": cash}),
-            "candles": CandleSettings(intervals=(bars.interval,), decision=bars.interval, warmup=0),
+            "candles": CandleSettings(
+                intervals=(bars.interval, *_longer(settings, self._length)), decision=bars.interval, warmup=0
+            ),
             "paper": PaperSettings(slippage=costs.slippage, fee=costs.fee, latency_ms=LATENCY_MS, use_book=False),
         })
         self.clock = FeedClock(int(bars.ts[0]))
@@ -141,6 +143,12 @@ class CouncilBacktest:
             if runtime.is_venue_due(self.clock.now()):
                 runtime.advance_venue(self.clock.now())
                 runtime.settle()
+
+
+def _longer(settings: Settings, length_ns: int) -> tuple[str, ...]:
+    """The configured intervals that are made of whole bars: live the council looks at them, too."""
+    lengths = {interval: interval_ns(interval) for interval in settings.candles.intervals}
+    return tuple(name for name, length in lengths.items() if length > length_ns and length % length_ns == 0)
 
 
 def _instrument(bars: Bars, costs: Costs) -> Instrument:

@@ -13,7 +13,7 @@ from research.backtest.runner import Costs
 from tests.research.backtest.candles import walk
 from tradingd.message_journal import MessageJournal
 from tradingd.replay_check import check_replay
-from tradingd.settings import CouncilSettings, Settings
+from tradingd.settings import CandleSettings, CouncilSettings, Settings
 
 BARS = walk(500, 2, step=8000)
 CASH = Decimal(10_000)
@@ -64,6 +64,16 @@ def test_the_alphas_share_what_was_earned(result: CouncilResult) -> None:
         assert figures["signals"] == figures["buys"] + figures["sells"]
         assert 0.0 <= figures["confidence"] <= 1.0
     assert {"momentum", "technical"} <= set(result.alphas)
+
+
+def test_the_council_looks_at_the_longer_configured_intervals_as_it_does_live() -> None:
+    candles = CandleSettings(intervals=("1s", "1m", "5m", "7m"), decision="1s")
+    settings = SETTINGS.model_copy(update={"candles": candles})
+    run = CouncilBacktest(walk(40, 2, interval="5m"), CASH, COSTS, settings)
+    assert run.settings.candles.intervals == ("5m",)
+    longer = SETTINGS.model_copy(update={"candles": CandleSettings(intervals=("1h", "4h", "5m"), decision="5m")})
+    run = CouncilBacktest(walk(40, 2, interval="5m"), CASH, COSTS, longer)
+    assert run.settings.candles.intervals == ("5m", "1h", "4h")
 
 
 def test_the_same_candles_give_the_same_journal_to_the_byte(
