@@ -78,6 +78,7 @@ from tradingd.read_model import ReadModel
 from tradingd.recorded_panel import RecordedPanel
 from tradingd.recorded_runtime import RecordedRuntime
 from tradingd.redaction import redact
+from tradingd.rehearsal import rehearse
 from tradingd.replay_run import ReplayRun
 from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
@@ -361,6 +362,7 @@ class Daemon:
             self._spawn("journal files", files.run())
         stack.push_async_callback(self._cancel_tasks)
         self._start_store(stack)
+        rehearse()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
