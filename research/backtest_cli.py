@@ -30,6 +30,7 @@ _KEYS: Final = frozenset(
         "spread",
         "slippage",
         "param",
+        "stamps",
     }
 )
 COUNCIL: Final = "council"
@@ -56,6 +57,9 @@ def backtest(
     ] = None,
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT.")] = "",
     timeframe: Annotated[str, typer.Option(help="Such as 1h.")] = "",
+    stamps: Annotated[
+        str, typer.Option(metavar="open|close", help="Which end of a candle the times of --data name.")
+    ] = "open",
     start: Annotated[str, typer.Option(help="First day or moment, ISO, UTC.")] = "",
     end: Annotated[str, typer.Option(help="Last moment, ISO, UTC; not included.")] = "",
     cash: Annotated[str, typer.Option(help="Capital at the beginning.")] = "10000",
@@ -75,6 +79,7 @@ def backtest(
         "data": list(data or []),
         "symbol": symbol,
         "timeframe": timeframe,
+        "stamps": stamps,
         "start": start,
         "end": end,
         "cash": cash,
@@ -138,7 +143,6 @@ def _job(
 ) -> Any:
     """Raises `RuleError` and `DataError`."""
     from research.backtest.jobs import CouncilJob, RuleJob, TickJob
-    from research.backtest.ticks import TickRecording
 
     is_council = chosen["strategy"] == COUNCIL
     if not is_council:
@@ -149,6 +153,8 @@ def _job(
         return RuleJob(str(chosen["strategy"]), chosen["param"], found, cash, stake, costs)
     settings = _settings(data_dir)
     if recorded:
+        from research.backtest.ticks import TickRecording
+
         return TickJob(
             TickRecording(recorded), str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings
         )
@@ -178,7 +184,6 @@ def _settings(data_dir: Path | None) -> Any:
 
 
 def _execute(job: Any, cash: Decimal, about: Mapping[str, Any], title: str, store: Any, out: Path | None) -> None:
-    from research.backtest.council_fold import CouncilResult
     from research.backtest.progress import watched
     from research.backtest.session import result_document, with_equity
     from research.backtest.statistics import statistics
@@ -194,17 +199,18 @@ def _execute(job: Any, cash: Decimal, about: Mapping[str, Any], title: str, stor
         **statistics(result.equity, bars.ts, bars.close, result.trades, float(cash)),
         **execution_figures(result.decision_prices, result.rejected, sum(result.denials.values())),
     }
-    if isinstance(result, CouncilResult):
+    if about["strategy"] == COUNCIL:
         figures["alphas"] = result.alphas
         figures["path_dependent"] = result.path_dependent
     told = {**about, "first_ts": int(bars.ts[0]), "last_ts": int(bars.ts[-1]), "look_ahead_cuts": cuts}
     quality = job.quality
     document = result_document(result, figures, job.fingerprint, quality, told)
-    if isinstance(result, CouncilResult):
+    if about["strategy"] == COUNCIL:
         document["story"] = [{"title": each.title, "lines": list(each.lines)} for each in result.story]
     store.complete(title, document, bars, result.equity)
     if out is not None:
-        out.write_text(with_equity(document, bars.ts, result.equity))
+        with out.open("w") as stream:
+            stream.writelines(with_equity(document, bars.ts, result.equity))
     _tell(title, figures, result, (job.total, job.unit), took, cuts, quality)
     for section in document.get("story", ()):
         _tell_section(section)
@@ -230,7 +236,7 @@ def _tell(
         (
             "data",
             f"{quality['missing']} missing in {quality['gaps']} gaps, {quality['silent']} without volume, "
-            f"{quality['oddities']} odd",
+            f"{quality['oddities']} odd{_of_file_only(quality)}",
         ),
         ("look-ahead", f"none: decisions repeated at {cuts} cuts"),
         (
@@ -264,6 +270,13 @@ def _tell(
     for word, text in rows:
         typer.echo(f"  {word:<11} {text}")
     typer.echo(f"  {'report':<11} tradelab report {title}")
+
+
+def _of_file_only(quality: Mapping[str, Any]) -> str:
+    """Rows that were no candles, and times that came twice (the last one counts)."""
+    parts = [f"{quality[key]} {word}" for key, word in (("refused", "rows refused"), ("duplicates", "repeated"))
+             if quality.get(key)]
+    return "".join(f", {part}" for part in parts)
 
 
 def _tell_section(section: Mapping[str, Any]) -> None:
@@ -421,7 +434,10 @@ def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[
     if len(named) > 1:
         raise DataError("candles come from one file: import several first (tradelab data import), or name ticks")
     if named:
-        return of_file(Path(str(named[0])), symbol, timeframe, start, end)
+        stamps = str(chosen.get("stamps", "open"))
+        if stamps not in ("open", "close"):
+            raise CliError(cli_session.USAGE, f"stamps is {stamps!r}; write open or close")
+        return of_file(Path(str(named[0])), symbol, timeframe, start, end, stamps_are_closes=stamps == "close")
     if not symbol or not timeframe:
         raise CliError(
             cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history"

@@ -35,7 +35,7 @@ def report(
         _write(csv, trades_csv(document["trades"]))
     if json_ is not None:
         kept = {key: value for key, value in document.items() if key != "status"}
-        _write(json_, with_equity(kept, curve.ts, curve.equity.tolist()))
+        _write(json_, "".join(with_equity(kept, curve.ts, curve.equity.tolist())))
 
 
 def _write(path: Path, text: str) -> None:

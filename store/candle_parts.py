@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from market.interval import interval_ns
 from store.candle_columns import NUMBERS, CandleColumns
-from store.exact_column import ExactColumn, Int64Array
+from store.exact_column import ExactColumn, Int64Array, arrow_of, numbers_of
 
 ROWS_PER_GROUP: Final = 10_000
 SUFFIX: Final = ".parquet"
@@ -50,16 +50,17 @@ def part_end(name: str) -> int:
 
 def write_part(path: Path, columns: CandleColumns) -> None:
     """Atomically; durable once `flush_folder` was called. Raises `CandlePartError`."""
-    arrays: dict[str, Any] = {"ts": pa.array(columns.ts_ns // _MS_NS).cast(_WORD)}
+    arrays: dict[str, Any] = {"ts": arrow_of(columns.ts_ns // _MS_NS).cast(_WORD)}
     for name in NUMBERS:
         arrays[name] = getattr(columns, name).shortest().to_arrow()
-    arrays["trades"] = pa.array(columns.trades)
+    arrays["trades"] = arrow_of(columns.trades)
     # Neighbours are alike: the differences alone are smaller than a general compressor's result, and faster to read.
     is_float = {name: pa.types.is_floating(array.type) for name, array in arrays.items()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         pq.write_table(
-            pa.table(arrays), temporary, row_group_size=ROWS_PER_GROUP, use_dictionary=False,
+            pa.Table.from_arrays(list(arrays.values()), list(arrays)), temporary,
+            row_group_size=ROWS_PER_GROUP, use_dictionary=False,
             store_decimal_as_integer=True,
             compression={name: "ZSTD" if is_float[name] else "NONE" for name in arrays},
             column_encoding={
@@ -91,7 +92,7 @@ def read_part(path: Path, start_ns: int | None = None, end_ns: int | None = None
         table = file.read_row_groups(groups, use_threads=False)
         columns = CandleColumns.of(
             _times(table.column("ts")), [ExactColumn.of_arrow(table.column(name)) for name in NUMBERS],
-            np.asarray(table.column("trades").to_numpy(), np.int64),
+            np.asarray(numbers_of(table.column("trades")), np.int64),
         )
     except (OSError, KeyError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
@@ -109,7 +110,7 @@ def read_times(path: Path) -> Int64Array:
 
 
 def _times(column: Any) -> Int64Array:
-    return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64) * _MS_NS
+    return np.asarray(numbers_of(column.cast(pa.int64())), np.int64) * _MS_NS
 
 
 def _groups(metadata: Any, start_ns: int | None, end_ns: int | None) -> list[int]:

@@ -77,7 +77,7 @@ class ExactColumn:
             return cls._of_plain_texts(texts), is_bad
         except (pa.ArrowInvalid, ExactColumnError):
             pass
-        plain = pc.fill_null(pc.utf8_trim_whitespace(texts), "")
+        plain = filled(pc.utf8_trim_whitespace(texts), "")
         fits = pc.match_substring_regex(plain, _PLAIN).to_numpy(zero_copy_only=False)
         lengths = pc.binary_length(plain).to_numpy(zero_copy_only=False)
         is_odd = ~fits | (lengths > MOST_DIGITS)
@@ -118,14 +118,11 @@ class ExactColumn:
         array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if pa.types.is_decimal64(array.type):
             return cls(_integers(array), int(array.type.scale))
-        return cls(np.asarray(array.to_numpy(zero_copy_only=False), np.float64), None)
+        return cls(np.asarray(numbers_of(array), np.float64), None)
 
     def to_arrow(self) -> Any:
         """DECIMAL(18, digits), or DOUBLE."""
-        if self.digits is None:
-            return pa.array(self.values)
-        buffer = pa.py_buffer(np.ascontiguousarray(self.values, "<i8"))
-        return pa.Array.from_buffers(pa.decimal64(MOST_DIGITS, self.digits), len(self.values), [None, buffer])
+        return arrow_of(self.values, None if self.digits is None else pa.decimal64(MOST_DIGITS, self.digits))
 
     def floats(self, out: Float64Array | None = None) -> Float64Array:
         """For analytics; written to `out` if there is one."""
@@ -178,6 +175,27 @@ class ExactColumn:
         if self.digits is not None and len(self) and int(np.abs(self.values).max()) >= _SURE:
             raise ExactColumnError("a number of more than 15 digits beside numbers so different in size")
         return self.floats()
+
+
+def arrow_of(values: Int64Array | Float64Array, kind: Any = None) -> Any:
+    """An Arrow array over the numbers (of `kind`, if another than theirs); `pa.array` would load pandas."""
+    plain = pa.float64() if values.dtype == np.float64 else pa.int64()
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    return pa.Array.from_buffers(kind or plain, len(values), [None, buffer])
+
+
+def numbers_of(column: Any) -> Any:
+    """The numpy array under an Arrow column of int64 or float64, else a copy; `to_numpy` would load pandas."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    kinds = {pa.int64(): "<i8", pa.int32(): "<i4", pa.float64(): "<f8"}
+    if array.type not in kinds or array.null_count or not len(array):
+        return array.to_numpy(zero_copy_only=False)
+    return np.frombuffer(array.buffers()[1], kinds[array.type])[array.offset : array.offset + len(array)]
+
+
+def filled(array: Any, value: object) -> Any:
+    """An Arrow array without nulls. Most have none, and a scalar of Arrow's loads pandas: made for the others only."""
+    return pc.fill_null(array, value) if array.null_count else array
 
 
 def _has_exponent(texts: Any) -> bool:

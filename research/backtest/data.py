@@ -2,9 +2,11 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+
+import pyarrow as pa
 
 from market.candles import CandleBuilder
 from market.ticks import Candle, TradeTick
@@ -15,6 +17,7 @@ from store.candle_grid import CandleGrid, find_gaps
 from store.candles import CandleStore
 
 _SHOWN: Final = 10
+_TOLD: Final = 3
 
 
 class DataError(ValueError):
@@ -30,19 +33,31 @@ class Dataset:
     quality: dict[str, Any]
 
 
-def of_file(path: Path, symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> Dataset:
+def of_file(
+    path: Path, symbol: str, interval: str, start_ns: int | None, end_ns: int | None, *,
+    stamps_are_closes: bool = False,
+) -> Dataset:
     """A CSV, JSON or Parquet file; `symbol` and `interval` may be "" when it says so itself. Raises `DataError`."""
     from research.history.importing import ImportOptions, import_file
 
     with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
         store = CandleStore(Path(folder))
-        import_file(store, path, ImportOptions(symbol=symbol, interval=interval))
+        options = ImportOptions(symbol, interval, stamps_are_closes=stamps_are_closes)
+        report = import_file(store, path, options)
+        if report.problem:
+            raise DataError(report.problem)
         found = store.series()
+        if not found:
+            told = "; ".join(each.sentence() for each in report.refusals[:_TOLD])
+            raise DataError(f"{path}: no row of it is a candle ({report.refused} refused): {told}")
         chosen = [each for each in found if symbol in ("", each[0]) and interval in ("", each[1])]
         if len(chosen) != 1:
             names = ", ".join(f"{name} {step}" for name, step in found[:_SHOWN])
             raise DataError(f"{path} holds {len(found)} series ({names}): choose with --symbol and --timeframe")
-        return of_store(store, *chosen[0], start_ns, end_ns, where=str(path))
+        made = of_store(store, *chosen[0], start_ns, end_ns, where=str(path))
+        refused = [each.sentence() for each in report.refusals[:_SHOWN]]
+        return replace(made, quality={**made.quality, "refused": report.refused, "refusals": refused,
+                                      "duplicates": report.duplicates})
 
 
 def of_store(
@@ -50,15 +65,18 @@ def of_store(
 ) -> Dataset:
     """The history. Raises `DataError` for fewer than two candles."""
     columns = store.read(symbol, interval, start_ns, end_ns)
+    pa.default_memory_pool().release_unused()
     if len(columns) < 2:
         raise DataError(
             f"{where or store.root}: {len(columns)} candles of {symbol} {interval} in this range, 2 are wanted. "
             "Import or backfill them: tradelab data --help"
         )
-    return Dataset(
+    made = Dataset(
         Bars(symbol, interval, columns), store.fingerprint(symbol, interval, start_ns, end_ns),
         quality(symbol, interval, columns),
     )
+    pa.default_memory_pool().release_unused()  # what was read is held twice for a moment; the run needs the room
+    return made
 
 
 def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> Dataset:

@@ -1,19 +1,24 @@
-"""What can be run: a rule over candles, the council over candles, the council over ticks. One face for all three."""
+"""What can be run: a rule over candles, the council over candles, the council over ticks. One face for all three.
+
+The council's parts are imported where they are used: a rule does without them.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from research.backtest import council, council_ticks, guard, rule_cage
+from research.backtest import guard, rule_cage
 from research.backtest.bars import Bars
-from research.backtest.council_fold import CouncilResult
 from research.backtest.cut_process import CutProcess
 from research.backtest.data import Dataset, quality
 from research.backtest.rules import Rule, make_rule
 from research.backtest.runner import Backtest, Costs, Result
-from research.backtest.ticks import TickRecording
-from tradingd.settings import Settings
+
+if TYPE_CHECKING:
+    from research.backtest.council_fold import CouncilResult
+    from research.backtest.ticks import TickRecording
+    from tradingd.settings import Settings
 
 Told = Callable[[int], None] | None
 
@@ -28,7 +33,7 @@ class Job(ABC):
     fingerprint: str
 
     @abstractmethod
-    def run(self, progress: Told) -> Result | CouncilResult:
+    def run(self, progress: Told) -> "Result | CouncilResult":
         """Everything; raises what the parts raise."""
 
     @abstractmethod
@@ -113,17 +118,21 @@ def _reached(tries: list[str]) -> guard.LookAheadError:
 class CouncilJob(_OfCandles):
     """The six agents over candles."""
 
-    def __init__(self, data: Dataset, cash: Decimal, costs: Costs, settings: Settings) -> None:
+    def __init__(self, data: Dataset, cash: Decimal, costs: Costs, settings: "Settings") -> None:
         super().__init__(data)
         self._with = (cash, costs, settings)
         self._decisions: list[guard.Decision] = []
 
-    def run(self, progress: Told) -> CouncilResult:
+    def run(self, progress: Told) -> "CouncilResult":
+        from research.backtest import council
+
         result = council.CouncilBacktest(self.bars, *self._with).run(progress)
         self._decisions = result.decisions
         return result
 
     def check(self) -> int:
+        from research.backtest import council
+
         return council.check(self.bars, *self._with, self._decisions)
 
 
@@ -133,10 +142,12 @@ class TickJob(Job):
     unit = "frames"
 
     def __init__(
-        self, recording: TickRecording, symbol: str, interval: str, cash: Decimal, costs: Costs, settings: Settings,
+        self, recording: "TickRecording", symbol: str, interval: str, cash: Decimal, costs: Costs, settings: "Settings",
     ) -> None:
         self._recording = recording
         self._with = (cash, costs, settings, interval)
+        from research.backtest import council_ticks
+
         self._run = council_ticks.CouncilTicks(recording, symbol, *self._with)
         self._decisions: list[guard.Decision] = []
         self.symbol, self.interval = self._run.symbol, self._run.settings.candles.decision
@@ -147,10 +158,12 @@ class TickJob(Job):
     def bars(self) -> Bars:
         return self._run.bars
 
-    def run(self, progress: Told) -> CouncilResult:
+    def run(self, progress: Told) -> "CouncilResult":
         result = self._run.run(progress)
         self._decisions = result.decisions
         return result
 
     def check(self) -> int:
+        from research.backtest import council_ticks
+
         return council_ticks.check(self._recording, self.symbol, *self._with, self._decisions)

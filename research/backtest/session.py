@@ -7,7 +7,7 @@ runs the document says "running"; one that failed says why.
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
@@ -22,10 +22,12 @@ from market.money import to_text
 from research.backtest.bars import Bars
 from research.backtest.runner import Result
 from research.backtest.trades import Trade
-from store.exact_column import Float64Array, Int64Array
+from store.exact_column import Float64Array, Int64Array, arrow_of
 
 Status = Literal["running", "completed", "failed"]
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_ROWS: Final = 20_000
+"""Of the equity, turned into text at a time."""
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
 
 
@@ -65,10 +67,11 @@ class SessionStore:
         """A session of the same name is replaced; each file is whole or not there."""
         self.root.mkdir(parents=True, exist_ok=True)
         columns = {name: getattr(bars.columns, name).floats() for name in _COLUMNS}
-        table = pa.table({"ts": bars.ts, **columns, "equity": np.asarray(equity, np.float64)})
+        arrays = {"ts": bars.ts, **columns, "equity": np.asarray(equity, np.float64)}
+        table = pa.Table.from_arrays([arrow_of(each) for each in arrays.values()], list(arrays))
         path = self._path(name, ".parquet")
         temporary = path.with_suffix(".new")
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", use_dictionary=False, row_group_size=_ROWS)
         os.replace(temporary, path)
         return self._put(name, {"status": "completed", **document})
 
@@ -96,7 +99,7 @@ class SessionStore:
         """Raises `SessionError`."""
         path = self._path(name, ".parquet")
         try:
-            table = pq.read_table(path)
+            table = pq.ParquetFile(path).read()
             return Curve(*(table[column].to_numpy() for column in ("ts", "open", "high", "low", "close", "equity")))
         except (OSError, pa.ArrowInvalid, KeyError) as error:
             raise SessionError(f"{path}: unreadable ({error}). Run the session again.") from error
@@ -123,10 +126,15 @@ def to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, sort_keys=True, indent=1, allow_nan=False) + "\n"
 
 
-def with_equity(document: Mapping[str, Any], ts: Int64Array, equity: Sequence[float]) -> str:
-    """What `--json OUT` holds: the document, and `equity` as [open time (ns), quote at the close], a line each."""
-    rows = ",\n".join(f"[{at},{round(value, 8)!r}]" for at, value in zip(ts.tolist(), equity, strict=True))
-    return to_json({**document, "equity": []}).replace(' "equity": []', f' "equity": [\n{rows}\n]', 1)
+def with_equity(document: Mapping[str, Any], ts: Int64Array, equity: Sequence[float]) -> Iterator[str]:
+    """What `--json OUT` holds, piece by piece: the document, and `equity` as [open time (ns), quote at the close]."""
+    head, mark, tail = to_json({**document, "equity": []}).partition(' "equity": [')
+    yield f"{head}{mark}\n"
+    for first in range(0, len(ts), _ROWS):
+        rows = zip(ts[first : first + _ROWS].tolist(), equity[first : first + _ROWS], strict=True)
+        text = ",\n".join(f"[{at},{round(value, 8)!r}]" for at, value in rows)
+        yield f",\n{text}" if first else text
+    yield f"\n{tail}"
 
 
 def trade_rows(trades: Sequence[Trade]) -> list[dict[str, Any]]:

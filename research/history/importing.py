@@ -19,7 +19,7 @@ from research.history.source_rows import SUFFIXES, SourceError, SourceRows, read
 from research.history.symbol_names import archive_of, interval_in, our_symbol, symbol_in
 from store.candle_columns import CandleColumns
 from store.candles import INTERVALS, CandleStore, CandleStoreError, WriteResult
-from store.exact_column import ExactColumnError, Int64Array
+from store.exact_column import ExactColumnError, Int64Array, filled, numbers_of
 
 _SAMPLE: Final = 5_000
 
@@ -121,7 +121,7 @@ def _symbols(path: Path, source: SourceRows, options: ImportOptions) -> tuple[li
         if not told:
             raise SourceError(f"{path}: neither a symbol column nor a name such as BTCUSDT-1m-2024-01: give --symbol.")
         return [told], np.zeros(source.rows, np.int64)
-    encoded = pc.dictionary_encode(pc.fill_null(column.cast(pa.string()), ""))
+    encoded = pc.dictionary_encode(filled(column.cast(pa.string()), ""))
     spelt = [our_symbol(name) for name in encoded.dictionary.to_pylist()]
     if "" in spelt:
         raise SourceError(f"{path}: rows without a symbol: fill the symbol column, or give --symbol.")
@@ -129,7 +129,7 @@ def _symbols(path: Path, source: SourceRows, options: ImportOptions) -> tuple[li
     if options.symbol and options.symbol not in names:
         raise SourceError(f"{path}: no row is of {options.symbol}: it holds {len(names)} symbols, such as {names[0]}.")
     code_of = np.array([names.index(name) for name in spelt], np.int64)
-    return names, code_of[np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)]
+    return names, code_of[np.asarray(numbers_of(encoded.indices), np.int64)]
 
 
 def _usual_interval(path: Path, times: Int64Array) -> str:

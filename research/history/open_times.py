@@ -6,9 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from store.exact_column import BoolArray, Int64Array
+from store.exact_column import BoolArray, Int64Array, filled, numbers_of
 
 _FORMATS: Final = (
     "%Y-%m-%d %I-%p", "%Y%m%d %H:%M:%S", "%Y%m%d %H%M%S", "%Y.%m.%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d",
@@ -21,13 +20,13 @@ def open_times(column: Any) -> tuple[Int64Array, BoolArray]:
     """UTC ns of each row, and which rows are no time (they become -1). A time without a zone is UTC."""
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         zone = getattr(column.type, "tz", None)
-        times = pc.fill_null(column.cast(pa.timestamp("ns", zone)).cast(pa.int64()), _NO_TIME)
+        times = filled(column.cast(pa.timestamp("ns", zone)).cast(pa.int64()), _NO_TIME)
         return _judged(np.asarray(times.to_numpy(zero_copy_only=False), np.int64))
     if pa.types.is_integer(column.type):
-        whole = pc.fill_null(column.cast(pa.int64(), safe=False), _NO_TIME).to_numpy(zero_copy_only=False)
+        whole = numbers_of(filled(column.cast(pa.int64(), safe=False), _NO_TIME))
         return _judged(_of_numbers(whole))
     if pa.types.is_floating(column.type):
-        numbers = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+        numbers = numbers_of(filled(column.cast(pa.float64()), np.nan))
         return _judged(_of_numbers(np.where(np.abs(numbers) < 2.0**62, numbers, _NO_TIME).astype(np.int64)))
     return _of_texts(column.cast(pa.string()))
 

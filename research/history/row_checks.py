@@ -6,13 +6,12 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from market.interval import interval_ns
 from research.history.open_times import open_times
 from research.history.source_rows import SourceRows
 from store.candle_columns import NUMBERS, PRICES, CandleColumns
-from store.exact_column import BoolArray, ExactColumn, Int64Array
+from store.exact_column import BoolArray, ExactColumn, Int64Array, filled, numbers_of
 
 TOLD: Final = 20
 """So many refused rows are told in full; all are counted."""
@@ -71,7 +70,9 @@ def read_times(judge: RowJudge) -> Int64Array:
 
 def read_candles(judge: RowJudge, times: Int64Array, interval: str) -> CandleColumns:
     """All rows as columns; the rows that cannot be candles are refused (and still in the result)."""
-    with ThreadPoolExecutor(len(NUMBERS)) as threads:  # Arrow parses without the interpreter's lock
+    # Arrow parses texts without the interpreter's lock; floats gain nothing by threads, and all at once take memory.
+    are_texts = any(pa.types.is_string(judge.source.columns[name].type) for name in PRICES)
+    with ThreadPoolExecutor(len(NUMBERS) if are_texts else 1) as threads:
         parsed = list(threads.map(lambda name: _numbers(judge.source, name), NUMBERS))
     for name, (_, is_bad) in zip(NUMBERS, parsed, strict=True):
         judge.refuse(is_bad, name, "write a plain number of at most 18 digits")
@@ -100,7 +101,7 @@ def _numbers(source: SourceRows, name: str) -> tuple[ExactColumn, BoolArray]:
         return ExactColumn.of_texts(column.cast(pa.string()))
     if not kinds.is_floating(column.type):
         return zeros, np.ones(source.rows, np.bool_)
-    values = np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False), np.float64)
+    values = np.asarray(numbers_of(filled(column.cast(pa.float64()), np.nan)), np.float64)
     is_bad = ~np.isfinite(values)
     return ExactColumn.of_floats(np.where(is_bad, 0.0, values)), is_bad
 
@@ -112,7 +113,7 @@ def _trades(source: SourceRows) -> Int64Array:
     if column is None:
         return unknown
     try:
-        made = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+        made = numbers_of(filled(column.cast(pa.float64()), 0.0))
     except pa.ArrowInvalid:
         return unknown
     return np.where(np.isfinite(made) & (made >= 0) & (made < 2**53), made, 0).astype(np.int64)

@@ -47,7 +47,8 @@ def read_source(path: Path) -> SourceRows:
     try:
         name, data = _contents(path)
         if name.endswith(".parquet"):
-            return _of_table(path, pq.read_table(data, use_threads=False), "row")
+            # Not `read_table`: it loads pyarrow's datasets and, with them, pandas.
+            return _of_table(path, pq.ParquetFile(data).read(use_threads=False), "row")
         if name.endswith(".feather"):
             return _of_table(path, pafeather.read_table(data), "row")
         if name.endswith(".json"):

@@ -236,3 +236,54 @@ class TestTheReport:
         answer = call(place, "report", "quiet", "--out", str(place / "quiet.html"))
         assert answer.exit_code == 0, answer.output
         assert "None was closed." in (place / "quiet.html").read_text()
+
+
+def messy(folder: Path) -> Path:
+    """Unsorted, with a gap, repeated times, silent candles, and rows that are none."""
+    lines = (folder / "walk.csv").read_text().splitlines()
+    kept = [*lines[300:1400], *lines[1:200], lines[50], lines[60], "1704067200000,nan,1,1,1,1", "nonsense"]
+    path = folder / "messy.csv"
+    path.write_text("\n".join([lines[0], *(line for line in kept)]) + "\n")
+    return path
+
+
+def test_messy_candles_are_put_in_order_and_what_was_wrong_is_told(place: Path) -> None:
+    out = place / "messy.json"
+    answer = call(
+        place, "backtest", "--data", str(messy(place)), "--symbol", "BTC/USDT", "--timeframe", "1h", "--strategy",
+        "sma_cross", "--param", "fast=5", "--param", "slow=30", "--json", str(out), "--name", "messy",
+    )
+    assert answer.exit_code == 0, answer.output
+    data = json.loads(out.read_text())["data"]
+    assert (data["refused"], data["duplicates"], data["gaps"]) == (2, 2, 1)
+    assert "2 rows refused, 2 repeated" in answer.output
+    times = [ts for ts, _ in json.loads(out.read_text())["equity"]]
+    assert times == sorted(set(times))
+
+
+def test_times_that_name_the_ends_of_candles_are_moved_to_their_beginnings(place: Path) -> None:
+    lines = (place / "walk.csv").read_text().splitlines()
+    later = [f"{int(ts) + 3_600_000},{rest}" for ts, rest in (line.split(",", 1) for line in lines[1:])]
+    (place / "closes.csv").write_text("\n".join([lines[0], *later]) + "\n")
+    words = ("--symbol", "BTC/USDT", "--timeframe", "1h", "--strategy", "sma_cross")
+    told = [
+        call(place, "backtest", "--data", str(place / name), *words, *more, "--json", str(place / f"{name}.json"))
+        for name, more in (("walk.csv", ()), ("closes.csv", ("--stamps", "close")))
+    ]
+    assert all(answer.exit_code == 0 for answer in told)
+    assert (place / "walk.csv.json").read_bytes() == (place / "closes.csv.json").read_bytes()
+    assert call(place, "backtest", "--data", str(place / "walk.csv"), *words, "--stamps", "middle").exit_code == 2
+
+
+@pytest.mark.parametrize(("name", "text", "told"), [
+    ("absent.csv", None, "cannot be read"),
+    ("heading.csv", "a,b\n1,2\n", "no heading with time, open, high, low and close"),
+    ("zero.csv", "symbol,date,open,high,low,close,volume\nA/B,2024-01-01,0,1,1,1,1\n", "must be greater than 0"),
+])
+def test_a_file_without_candles_is_told_with_the_reason(place: Path, name: str, text: str | None, told: str) -> None:
+    if text is not None:
+        (place / name).write_text(text)
+    answer = call(place, "backtest", "--data", str(place / name), "--timeframe", "1d", "--strategy", "sma_cross")
+    assert answer.exit_code == 7
+    assert name in answer.output
+    assert told in answer.output
