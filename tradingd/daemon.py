@@ -523,7 +523,7 @@ class Daemon:
         else:
             self._venue = venue_access.make_live_venue(
                 self.settings, urls, self._clock, instruments, on_report=self._on_report,
-                on_problem=self._on_venue_problem,
+                on_problem=self._on_venue_problem, on_line=self._on_order_line,
             )
         stack.push_async_callback(self._venue.close)
         await self._patiently(self._venue.start)
@@ -547,6 +547,16 @@ class Daemon:
             return
         self._runtime.health.raise_condition("venue", text)
         self._runtime.record("venue", system.AlertRaised("critical", f"venue {self.settings.venue}", text))
+        self._runtime.vote_health()
+
+    def _on_order_line(self, text: str) -> None:
+        """Orders cannot be sent ("": they can again): no entries, although prices may flow."""
+        if not self._is_restored:
+            return  # the start asks until it is answered
+        if text:
+            self._runtime.health.raise_condition("order line", redact(text))
+        else:
+            self._runtime.health.clear("order line")
         self._runtime.vote_health()
 
     def _on_report(self, report: orders.ExecutionReport) -> None:

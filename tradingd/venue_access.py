@@ -117,9 +117,9 @@ def make_feed(
 
 def make_live_venue(
     settings: Settings, urls: VenueSettings, clock: Clock, instruments: Sequence[Instrument], *,
-    on_report: ReportSink, on_problem: Callable[[str], None],
+    on_report: ReportSink, on_problem: Callable[[str], None], on_line: Callable[[str], None] = lambda _: None,
 ) -> LiveVenue:
-    """The account of the settings' venue, not started."""
+    """The account of the settings' venue, not started. `on_line`: whether its orders can be sent (F55)."""
     jitter = random.Random(settings.seed + 1).random  # noqa: S311 - spreads retries
     own = settings.venues.get(settings.venue, VenueSettings())
     api_key, api_secret = _keys(settings)
@@ -132,7 +132,7 @@ def make_live_venue(
                 settings.venue, urls.rest_url, urls.ws_user_url, api_key, api_secret,
                 allow_withdrawals=own.allow_withdrawal_key, allow_unverified=own.allow_unverified_key,
             ),
-            on_report, clock, instruments, jitter=jitter, on_problem=on_problem,
+            on_report, clock, instruments, jitter=jitter, on_problem=on_problem, on_line=on_line,
         )
     from exchanges.binance.orders import BinanceConfig, BinanceVenue
 
@@ -145,7 +145,7 @@ def make_live_venue(
         config = with_other(
             config, api_key=api_key or PRACTICE, api_secret=api_secret or PRACTICE, checks_key=False
         )
-    return BinanceVenue(config, on_report, clock, instruments, jitter=jitter, on_problem=on_problem)
+    return BinanceVenue(config, on_report, clock, instruments, jitter=jitter, on_problem=on_problem, on_line=on_line)
 
 
 def _private_pace(settings: Settings) -> float:

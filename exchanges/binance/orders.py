@@ -36,6 +36,7 @@ from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
 from exchanges.binance.rest import TIMESTAMP_REFUSED, Answer, NoAnswerError, RestClient, TransportError, VenueError
 from exchanges.binance.user_stream import UserStream
+from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
@@ -92,7 +93,7 @@ class BinanceVenue:
     """Implements `exchanges.venue.Venue`. `start` it inside a running loop before anything else.
 
     `on_problem` is told in words what no order can cure: refused keys, a clock that cannot be set, a
-    defect of our own.
+    defect of our own. `on_line` hears why no order can be sent, "" when it can be again.
     """
 
     is_simulated = False
@@ -100,6 +101,7 @@ class BinanceVenue:
     def __init__(
         self, config: BinanceConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
         jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
+        on_line: Callable[[str], None] = lambda _: None,
         poll_every_s: float = POLL_EVERY_S, sweep_every_s: float = SWEEP_EVERY_S,
     ) -> None:
         self.name = config.name
@@ -125,6 +127,7 @@ class BinanceVenue:
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
         self._held_back: set[ClientOrderId] = set()  # of these, those that were not sent yet
         self._budget: PrivateBudget | None = None
+        self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
@@ -148,6 +151,7 @@ class BinanceVenue:
         if self._config.ws_api_url:
             self._tasks.run(self.stream.run(), f"{self.name} user stream")
         self._tasks.run(self._keep_warm(), f"{self.name} order line")
+        self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
         self._tasks.run(self._keep_sweeping(), f"{self.name} order sweep")
 

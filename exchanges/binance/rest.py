@@ -221,6 +221,16 @@ class RestClient:
         with contextlib.suppress(LineError):
             await self._line.request("GET", "/api/v3/ping", {})
 
+    async def probe(self) -> str:
+        """Why requests are not answered; "" when they are, or are not wanted for a while (429, 418)."""
+        if self.banned_for_s() > 0:
+            return ""
+        try:
+            answer = await self.once("GET", "/api/v3/ping")
+        except TransportError as error:
+            return str(error)
+        return f"HTTP {answer.status}" if answer.status >= 500 else ""
+
     def _from_line(self, answer: LineAnswer) -> Answer:
         return self._noted(_to_answer(answer.status, bytes(answer.body), answer.headers.get("retry-after", "")))
 

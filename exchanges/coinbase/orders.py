@@ -27,6 +27,7 @@ from exchanges.coinbase.order_wishes import create_body, is_immediate
 from exchanges.coinbase.rest import CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
+from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.venue import OpenOrder, ReportSink
@@ -89,6 +90,7 @@ class CoinbaseVenue:
     """Implements `exchanges.venue.Venue`. `start` it inside a running loop before anything else.
 
     `on_problem` is told in words what no order can cure: refused keys, an echo of a foreign id, a defect of our own.
+    `on_line` hears why no order can be sent, "" when it can be again.
     """
 
     is_simulated = False
@@ -96,6 +98,7 @@ class CoinbaseVenue:
     def __init__(
         self, config: CoinbaseConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
         jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
+        on_line: Callable[[str], None] = lambda _: None,
         poll_every_s: float = POLL_EVERY_S, absence_s: float = ABSENCE_S,
     ) -> None:
         self.name = config.name
@@ -123,6 +126,7 @@ class CoinbaseVenue:
         self._posting: set[ClientOrderId] = set()
         self._querying: set[ClientOrderId] = set()
         self._again: set[ClientOrderId] = set()
+        self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
@@ -152,6 +156,7 @@ class CoinbaseVenue:
         if self._config.ws_user_url:
             self._tasks.run(self.stream.run(), f"{self.name} user stream")
         self._tasks.run(self._keep_warm(), f"{self.name} order line")
+        self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
 
     async def key_rights(self) -> KeyRights | None:

@@ -155,6 +155,16 @@ class CoinbaseRest:
         after = self._clock.now()
         self.clock_offset_ns = _told_time_ns(raw) - (before + after) // 2
 
+    async def probe(self) -> str:
+        """Why requests are not answered; "" when they are, or are not wanted for a while (429)."""
+        if self.banned_for_s() > 0:
+            return ""
+        try:
+            raw = await self._bridge.send("GET", "brokerage/time", {}, signed=False)
+        except TransportError as error:
+            return str(error)
+        return f"HTTP {raw.status}" if raw.status >= 500 else ""
+
     async def close(self) -> None:
         """Close the connections; the client may be used again after."""
         await self._bridge.close()

@@ -47,7 +47,7 @@ class BinanceStreams:
         self.answers = True
         """False: messages are obeyed without an answer."""
         self.frames_sent = 0
-        self._trade_ids = count(5_000_001)
+        self._trade_ids = {name: count(5_000_001) for name in binance.symbols}
         self._subscriptions = count()
         binance.events = self._on_event
 
@@ -94,7 +94,7 @@ class BinanceStreams:
         is_sell = self.binance.exchange.chance.random() < 0.5
         price = market.best_bid if is_sell else market.best_ask
         market.last = price
-        row = {"id": next(self._trade_ids), "price": number(price), "qty": number(market.step * 3),
+        row = {"id": next(self._trade_ids[name]), "price": number(price), "qty": number(market.step * 3),
                "quoteQty": number(price * market.step * 3), "time": now_ms(), "isBuyerMaker": is_sell,
                "isBestMatch": True}
         self.binance.trades[name].append(row)

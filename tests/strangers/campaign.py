@@ -9,6 +9,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from decimal import Decimal
@@ -40,10 +41,10 @@ PROTECTED_S = 5.0
 class Campaign:
     """One daemon on one stranger; `step` after `step`."""
 
-    def __init__(self, stranger: Stranger, daemon: Process, seed: int) -> None:
+    def __init__(self, stranger: Stranger, daemon: Process, seed: int, number: int = 0) -> None:
         self.stranger, self.daemon = stranger, daemon
-        self.random = Random(seed)
-        self.number = 0
+        self.random = Random(seed + number)
+        self.number = number
 
     @property
     def markets(self) -> list[Market]:
@@ -67,26 +68,34 @@ class Campaign:
             "protected positions", PROTECTED_S,
         )
 
-    def step(self, name: str, between: Callable[["Campaign"], None] = lambda _: None) -> float:
-        """One wrong; `between` happens while it lasts. Seconds from its end until both books were the same."""
-        self.number += 1
-        market = self.markets[self.number % len(self.markets)]
+    def step(self, names: str) -> float:
+        """One wrong, or several ("ban+mute"), to their end. Seconds from then until both books were the same."""
         began = time.monotonic()
-        struck = self.struck(name)
-        lasts = self._begin(name, market)
-        self._trade(name, market)
-        between(self)
+        struck = Counter(self.stranger.door.faults.struck)
+        lasts = self.begin_step(names)
         time.sleep(max(0.0, lasts - (time.monotonic() - began)))
-        if name not in OTHERS and self.struck(name) == struck:
-            sys.stdout.write(f"    {name} found no occasion\n")
-        self._end(name, market)
+        for name in names.split("+"):
+            if name not in OTHERS and self.stranger.door.faults.struck.get(name, 0) == struck[name]:
+                sys.stdout.write(f"    {name} found no occasion\n")
+        self.end_step()
         ended = time.monotonic()
         self.settled()
         return time.monotonic() - ended
 
-    def struck(self, name: str) -> int:
-        """How often it has struck."""
-        return self.stranger.door.faults.struck.get(name, 0)
+    def begin_step(self, names: str) -> float:
+        """The wrongs begin, and the daemon trades into them; for how many seconds they last."""
+        self.number += 1
+        market = self.markets[self.number % len(self.markets)]
+        lasts = max(self._begin(name, market) for name in names.split("+"))
+        self._trade(names.partition("+")[0], market)
+        return lasts
+
+    def end_step(self) -> None:
+        """What did not find its occasion is over, too."""
+        for market in self.markets:
+            market.status = "TRADING"
+        self.do(self.stranger.door.faults.left.clear)
+        self.stranger.exchange.overfill = False
 
     def _begin(self, name: str, market: Market) -> float:
         door, exchange = self.stranger.door, self.stranger.exchange
@@ -120,12 +129,6 @@ class Campaign:
             door.clock_ahead_ms += int(seconds * 1000)
         else:
             door.clock_ahead_s += seconds
-
-    def _end(self, name: str, market: Market) -> None:
-        """What did not find its occasion is over, too."""
-        market.status = "TRADING"
-        self.do(self.stranger.door.faults.left.clear)
-        self.stranger.exchange.overfill = False
 
     def _trade(self, name: str, market: Market) -> None:
         if name in CANCELS:
@@ -213,7 +216,7 @@ def session(stranger: Stranger, folder: Path, names: Sequence[str], seed: int, *
     left = list(names)
     while left:
         with running_there(stranger, folder / "data", TRADINGD__RISK__MAX_POSITIONS="5") as daemon:
-            campaign = Campaign(stranger, daemon, seed)
+            campaign = Campaign(stranger, daemon, seed, number=len(names) - len(left))
             if len(left) == len(names):
                 campaign.begin()
             else:
@@ -223,12 +226,10 @@ def session(stranger: Stranger, folder: Path, names: Sequence[str], seed: int, *
                 is_killed = kills and random.random() < 0.3
                 if is_killed:
                     sys.stdout.write(f"  {name}, killed\n")
-                    campaign.number = len(names) - len(left)
-                    campaign._begin(name, campaign.markets[campaign.number % 3])
-                    campaign._trade(name, campaign.markets[campaign.number % 3])
+                    campaign.begin_step(name)
                     time.sleep(random.random())
                     daemon.kill()
-                    campaign._end(name, campaign.markets[campaign.number % 3])
+                    campaign.end_step()
                     break
                 try:
                     took = campaign.step(name)
@@ -240,12 +241,19 @@ def session(stranger: Stranger, folder: Path, names: Sequence[str], seed: int, *
     return failed
 
 
+def drawn(random: Random) -> list[str]:
+    """Forty wrongs, some of them together with another that lasts."""
+    firsts = random.choices(ALL, k=40)
+    return [f"{each}+{random.choice(list(LASTS))}" if random.random() < 0.4 else each for each in firsts]
+
+
 def main() -> int:
     """Exit code 1 when anything differed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--venue", choices=("binance", "coinbase"), default="binance")
     parser.add_argument("--rounds", type=int, default=1, help="the first goes through all faults, the others draw")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--drawn", action="store_true", help="the first round draws, too")
     parser.add_argument("--kills", action="store_true", help="kill the daemon in some of the steps")
     parser.add_argument("--keep", help="leave the daemon's story and journal in this folder")
     parser.add_argument("names", nargs="*", help="only these faults, in this order")
@@ -253,7 +261,7 @@ def main() -> int:
     failed: list[str] = []
     for number in range(given.rounds):
         seed = given.seed + number
-        names = given.names or (list(ALL) if number == 0 else Random(seed).choices(ALL, k=40))
+        names = given.names or (list(ALL) if number == 0 and not given.drawn else drawn(Random(seed)))
         sys.stdout.write(f"{given.venue}, seed {seed}\n")
         opened: AbstractContextManager[Stranger] = (
             strange_binance() if given.venue == "binance" else strange_coinbase()

@@ -1,6 +1,8 @@
 """The websockets of that Coinbase: one address for the market, one for the user; channels, JWTs, sequence numbers."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -44,7 +46,7 @@ class CoinbaseStreams:
     def __init__(self, coinbase: Coinbase) -> None:
         self.coinbase = coinbase
         self.clients: set[Client] = set()
-        self._trade_ids = count(635_541_194)
+        self._trade_ids: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(635_541_194))
         self._beats = count(12_240)
         coinbase.events = self._on_order
 
@@ -110,7 +112,7 @@ class CoinbaseStreams:
         is_sell = self.coinbase.exchange.chance.random() < 0.5
         price = market.best_bid if is_sell else market.best_ask
         market.last = price
-        row = {"product_id": self._canonical(name), "trade_id": str(next(self._trade_ids)), "price": plain(price),
+        row = {"product_id": self._canonical(name), "trade_id": str(next(self._trade_ids[name])), "price": plain(price),
                "size": plain(market.step * 3), "time": iso(now_ms()), "side": "SELL" if is_sell else "BUY"}
         self.coinbase.trades[name].append({**row, "bid": "", "ask": "", "exchange": "CBE"})
         del self.coinbase.trades[name][:-1000]

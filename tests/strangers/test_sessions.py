@@ -60,6 +60,19 @@ def test_an_exchange_that_begins_after_the_daemon_is_waited_for(strange: Strange
         process.kill()
 
 
+@VENUES
+def test_while_prices_flow_but_orders_cannot_be_sent_there_are_no_entries(strange: Strange, tmp_path: Path) -> None:
+    with strange() as stranger, running_there(stranger, tmp_path / "data") as daemon:
+        symbol = stranger.env["TRADINGD__SYMBOLS"].split(",")[0]
+        daemon.buy(symbol, "0.5")
+        stranger.served.do(lambda: stranger.door.faults.last("maintenance", 600))
+        until(lambda: daemon.status()["state"] == "REDUCING", "no entries", 15)
+        assert any("orders cannot be sent: HTTP 503" in each["text"] for each in daemon.status()["problems"])
+        assert daemon.status()["feeds"][0]["state"] == "connected"
+        stranger.served.do(stranger.door.faults.until.clear)
+        until(lambda: daemon.status()["state"] == "ACTIVE", "entries again", 15)
+
+
 def test_a_binance_that_ends_the_user_subscription_but_not_the_connection_is_asked_for_another(tmp_path: Path) -> None:
     with strange_binance() as stranger, running_there(stranger, tmp_path / "data") as daemon:
         until(lambda: stranger.streams.users, "a user stream", 10)
