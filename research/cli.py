@@ -11,6 +11,7 @@ from research import (
     backtest_report_cli,
     cli_session,
     data_cli,
+    new_alpha_cli,
     parity_cli,
     select_cli,
     tune_cli,
@@ -48,6 +49,7 @@ app.command("report")(backtest_report_cli.report)
 app.command("parity")(parity_cli.parity)
 app.command("select")(select_cli.select)
 app.command("tune")(tune_cli.tune)
+app.command("new-alpha")(new_alpha_cli.new_alpha)
 
 
 @app.callback()
