@@ -330,6 +330,12 @@ class ProjectionFold:
             reason=body.reason,
         ))
 
+    def _on_parameters(self, _: int, message: Message, body: council.ParametersChanged) -> None:
+        self._put(rows.DecisionRow(
+            message.id, message.header.source, "ParametersChanged", message.header.ts, code=f"version {body.version}",
+            reason=body.reason, checks=plain(body.parameters),
+        ))
+
     # ---- the process
 
     def _on_started(self, number: int, message: Message, body: system.DaemonStarted) -> None:
@@ -427,6 +433,7 @@ _HANDLERS: Final[dict[type, Any]] = {
     council.ProposalVetoed: ProjectionFold._on_vetoed,
     council.ProposalExpired: ProjectionFold._on_proposal_expired,
     council.MandateIssued: ProjectionFold._on_mandate,
+    council.ParametersChanged: ProjectionFold._on_parameters,
     system.DaemonStarted: ProjectionFold._on_started,
     system.DaemonStopping: ProjectionFold._on_stopping,
     system.AgentStarted: ProjectionFold._on_agent_started,
