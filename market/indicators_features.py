@@ -152,8 +152,8 @@ class IndicatorSet:
     def features(self) -> dict[str, float]:
         """What is known after the newest candle, by name, in the order of `FEATURE_NAMES`. Do not change it."""
         if self._features is None:
-            told = {name: value for name, value in self._values().items() if value is not None}
-            self._features = {name: told[name] for name in FEATURE_NAMES if name in told}
+            known = self._values().get
+            self._features = {name: value for name in FEATURE_NAMES if (value := known(name)) is not None}
         return self._features
 
     def _remember(self, open_: float, high: float, low: float, close: float, volume: float) -> None:

@@ -47,7 +47,7 @@ def volume_profile(
     # Plain sums, not a matrix product: those of a linear algebra library may differ in the last digit by run.
     below = (np.minimum(np.maximum((edges[:, None] - low) / span, 0.0), 1.0) * volume).sum(axis=1)
     sums = [0.0, *below.tolist(), total]
-    held = [max(over - under, 0.0) for under, over in pairwise(sums)]
+    held = [over - under for under, over in pairwise(sums)]
     middle = max(range(rows), key=held.__getitem__)
     first, last = _value_rows(held, middle, total * VALUE_SHARE)
     return VolumeProfile(
