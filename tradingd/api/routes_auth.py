@@ -1,6 +1,7 @@
 """Login."""
 
 import asyncio
+import logging
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -16,6 +17,7 @@ from tradingd.control import ControlUnavailableError
 
 router = APIRouter(prefix="/api/auth", tags=["login"])
 
+_log = logging.getLogger(__name__)
 _AT_ONCE: Final = 2
 """Passwords hashed at the same time: each takes 19 MiB and 20 ms of a core that also trades."""
 
@@ -39,6 +41,7 @@ async def login(request: Request, auth: AuthOf, who: LoginRequest) -> Response:
         async with hashing:
             token = await asyncio.to_thread(auth.login, who.username, who.password, address)
     except LoginRefusedError as error:
+        _log.warning("a login from %s was refused: wrong user or password", address)
         message = f"{error}: try again, or set a new password with `tradingd user password`"
         raise ApiError(401, "WRONG_CREDENTIALS", message, headers={"WWW-Authenticate": "Bearer"}) from error
     except TooManyTriesError as error:
