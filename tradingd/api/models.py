@@ -56,6 +56,12 @@ MoneyOrZero = Annotated[
 ]
 Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE: Final = BeforeValidator(_whole)
+"""Last in `Annotated[int, Field(ge=1), WHOLE]`. JSON knows one kind of number: 5 and 5.0 are the same."""
 Symbol = Annotated[
     str, Field(min_length=2, max_length=40, examples=["BTC/USDT"], json_schema_extra={VALUES: "symbols"})
 ]

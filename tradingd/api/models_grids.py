@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from bus.messages.grid import GridEntry, StartGrid
-from tradingd.api.models import Money, Request, Symbol
+from tradingd.api.models import WHOLE, Money, Request, Symbol
 from tradingd.api.schema_shapes import BELOW_100, Shape, one_of
 
 _HUNDRED: Final = Decimal(100)
@@ -31,7 +31,7 @@ class GridRequest(Request):
 
     symbol: Symbol
     capital: Money
-    levels: Annotated[int, Field(ge=1, le=50)] = 10
+    levels: Annotated[int, Field(ge=1, le=50), WHOLE] = 10
     spacing: Money | Literal["auto"] = "auto"
     min_spacing: Money | None = None
     max_spacing: Money | None = None

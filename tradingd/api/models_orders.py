@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, WithJso
 
 from bus.messages.orders import OrderType, Side
 from market.money import ONE, ZERO, parse_decimal
-from tradingd.api.models import Money, Request, Symbol, Text, TrailRequest
+from tradingd.api.models import WHOLE, Money, Request, Symbol, Text, TrailRequest
 from tradingd.api.schema_shapes import BELOW_100, Shape, one_of, or_null
 
 _NS: int = 1_000_000_000
@@ -116,7 +116,7 @@ class OrderRequest(Request):
     trail: TrailRequest | None = None
     protection: ProtectionRequest | None = None
     expire_at: Moment | None = None
-    max_duration_s: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    max_duration_s: Annotated[int, Field(ge=1, le=31_536_000), WHOLE] | None = None
     improve: bool = False
     ends_with_day: bool = False
     tag: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9 ._:#-]*$")] = ""

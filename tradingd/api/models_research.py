@@ -50,7 +50,10 @@ class BacktestRequest(Request):
     fee: Ratio | None = None
     spread: Ratio | None = None
     slippage: Ratio | None = None
-    param: Annotated[dict[ParameterName, ParameterValue], Field(max_length=20)] = Field(default_factory=dict)
+    param: Annotated[
+        dict[ParameterName, ParameterValue],
+        Field(default_factory=dict, max_length=20, json_schema_extra={"additionalProperties": False}),
+    ]
 
     def options(self) -> dict[str, str]:
         """As `tradelab backtest` takes them."""

@@ -12,7 +12,7 @@ from tradingd.api.access import ControlOf, Operator, Viewer
 from tradingd.api.errors import ApiError, ErrorBody, json_response
 from tradingd.api.models import Responses
 from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView, weight_view
-from tradingd.api.routes_read import ERRORS, symbol_of
+from tradingd.api.routes_read import ERRORS, SymbolQuery, symbol_of
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control
@@ -83,7 +83,7 @@ async def release_weight(control: ControlOf, who: Operator, agent_id: Name) -> R
 @router.get("/decisions", response_model=list[DecisionView], tags=["status"])
 async def decisions(
     control: ControlOf, _: Viewer,
-    symbol: Annotated[str | None, Query(max_length=40)] = None,
+    symbol: SymbolQuery = None,
     outcome: Annotated[Outcome | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Response:

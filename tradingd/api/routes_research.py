@@ -81,8 +81,8 @@ async def results(jobs: JobsOf, _: Viewer, job_id: JobId) -> Response:
         raise _unknown(job_id) from error
 
 
-@router.delete(
-    "/backtest/{job_id}", response_model=JobView, tags=["backtest"], responses=OPERATOR_ERRORS | _UNKNOWN
+@router.post(
+    "/backtest/{job_id}/cancel", response_model=JobView, tags=["backtest"], responses=OPERATOR_ERRORS | _UNKNOWN
 )
 async def cancel(jobs: JobsOf, who: Operator, job_id: JobId) -> Response:
     """End it. Again, or when it has ended, is no error."""

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from tradingd.api.access import ControlOf, Operator, Viewer
 from tradingd.api.errors import ApiError, ErrorBody, json_response
-from tradingd.api.models import Request, Responses
+from tradingd.api.models import WHOLE, Request, Responses
 from tradingd.api.routes_read import ERRORS
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.control import Control
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/api/tuning", tags=["tuning"], responses=ERRORS)
 class RevertRequest(Request):
     """Which version to put back: 0 = as configured, none = the one before."""
 
-    version: Annotated[int | None, Field(ge=0, le=1_000_000_000)] = None
+    version: Annotated[int, Field(ge=0, le=1_000_000_000), WHOLE] | None = None
 
 
 class SwitchRequest(Request):

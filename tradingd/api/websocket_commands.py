@@ -34,7 +34,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "lock-lift": ("DELETE", "/api/locks/{id}"),
     "backtest": ("POST", "/api/backtest/run"),
     "backtest-status": ("GET", "/api/backtest/{id}/status"),
-    "backtest-cancel": ("DELETE", "/api/backtest/{id}"),
+    "backtest-cancel": ("POST", "/api/backtest/{id}/cancel"),
     "weight": ("PUT", "/api/agents/{id}/weight"),
 }
 """A name, and the request it stands for. `args` fill {id}; the rest is the body, or the query of GET and DELETE."""
