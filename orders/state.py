@@ -237,7 +237,7 @@ class EngineState:
         order = self._order(fact.client_order_id)
         self.watch.disarm(fact.client_order_id)
         order.fires = (*order.fires, FireRecord(ts, fact.trigger, fact.price))
-        order.note("triggered", ts, f"the price {to_text(fact.price)} reached the trigger {to_text(fact.trigger)}")
+        order.note("triggered", ts, "the price reached the trigger")  # the numbers are in `fires`
 
     def _on_updated(self, fact: OrderUpdated, ts: int) -> None:
         order = self._order(fact.client_order_id)

@@ -1,8 +1,8 @@
 """The way from a trigger to an order, gone a few times before it counts.
 
 Python makes a function quick only after some runs, and many parts are made when they are first used: the first stops
-that fire take up to twice as long as later ones. An engine of its own trades an invented pair;
-nothing leaves this module, and nothing of it is kept.
+that fire take up to twice as long as later ones. An engine of its own trades an invented pair; nothing leaves this
+module, and nothing of it is kept.
 """
 
 from decimal import Decimal
