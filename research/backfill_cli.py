@@ -87,13 +87,13 @@ def backfill(
     )
     store = open_store(data_dir, venue)
     try:
-        rows = asyncio.run(_run(store, job))
+        rows = asyncio.run(run_job(store, job))
     except KeyboardInterrupt:
         fail(INTERRUPTED, "stopped; what has arrived is kept: the same command goes on from there")
     if as_json:
         print_json(rows)
     else:
-        _show(rows)
+        show_rows(rows)
     if any(row["problem"] for row in rows):
         raise typer.Exit(NOT_REACHABLE if all(row["problem"] for row in rows) else FAILURE)
 
@@ -109,7 +109,8 @@ def _time(option: str, text: str, default_ns: int) -> int:
     return made
 
 
-async def _run(store: "CandleStore", job: BackfillJob) -> list[Row]:
+async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
+    """One row a symbol; a venue that fails is told in `problem`, and the next symbol has its turn."""
     from exchanges.binance.rest import VenueError
 
     rows = []
@@ -214,7 +215,8 @@ def _month(ts_ns: int) -> tuple[int, int]:
     return moment.year, moment.month
 
 
-def _show(rows: list[Row]) -> None:
+def show_rows(rows: list[Row]) -> None:
+    """As a table, and what a comparison found."""
     from research.data_views import table
 
     table(

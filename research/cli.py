@@ -11,7 +11,11 @@ from research import (
     backtest_report_cli,
     cli_session,
     data_cli,
+<<<<<<< HEAD
     new_alpha_cli,
+=======
+    maintain_cli,
+>>>>>>> b7ac983 (tradelab data maintain: the scheduled round that keeps the history whole)
     parity_cli,
     select_cli,
     tune_cli,
@@ -42,6 +46,7 @@ app = typer.Typer(
     help="The laboratory beside the trading daemon: history, backtests, statistics.",
 )
 data_cli.app.command("backfill")(backfill_cli.backfill)
+data_cli.app.command("maintain")(maintain_cli.maintain)
 app.add_typer(data_cli.app, name="data")
 app.command("backtest")(backtest_cli.backtest)
 app.add_typer(backtest_cli.sessions, name="sessions")
