@@ -11,11 +11,8 @@ from research import (
     backtest_report_cli,
     cli_session,
     data_cli,
-<<<<<<< HEAD
-    new_alpha_cli,
-=======
     maintain_cli,
->>>>>>> b7ac983 (tradelab data maintain: the scheduled round that keeps the history whole)
+    new_alpha_cli,
     parity_cli,
     select_cli,
     tune_cli,
