@@ -125,7 +125,8 @@ async def _look(daemon: RunningDaemon, session: aiohttp.ClientSession, at_s: flo
         return Sample(
             at_s, resident_megabytes(daemon.pid), sum(resident_megabytes(pid) for pid in _children(daemon.pid)),
             float(status["loop_lag_ms"]), answer_ms, len(os.listdir(process / "fd")), len(os.listdir(process / "task")),
-            _bytes_of(daemon.data_dir, "*.journal*"), _bytes_of(daemon.data_dir, "tape/*"), int(status["fills"]),
+            _bytes_of(daemon.data_dir, "*.journal*") + _bytes_of(daemon.data_dir, "*.segments/*"),
+            _bytes_of(daemon.data_dir, "tape/*"), int(status["fills"]),
         )
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None
