@@ -37,6 +37,10 @@ MAX_FACTS: Final = 300
 MAX_STEPS: Final = 200
 FULL_DETAIL: Final = 20
 """Ended orders whose whole trail is kept in memory; of older ones only the last step (the journal has all)."""
+
+FULL_FACTS: Final = 200
+"""Ended orders whose facts are kept in memory; of older ones only the outline."""
+
 MAX_FORGOTTEN: Final = 200_000
 """Ids of forgotten orders that are remembered, so that the journal is only searched for what it holds."""
 MAX_FORGOTTEN_MANUAL: Final = 20_000
@@ -75,7 +79,7 @@ class OrderRecord:
     facts: list[Message] = field(default_factory=list)
     steps: list[tuple[int, Decimal, Decimal]] = field(default_factory=list)
     is_thin: bool = False
-    """Steps were dropped: the journal has them."""
+    """Steps, facts and command were dropped: the journal has them."""
     children: list[str] = field(default_factory=list)
     command: Message | None = None
 
@@ -145,7 +149,7 @@ class OrderFold:
     # ---- facts -------------------------------------------------------------------------------------
 
     def _on_command(self, message: Message, body: SubmitOrder) -> None:
-        if body.client_order_id in self._commands:
+        if body.client_order_id in self._commands or body.client_order_id in self.by_id:
             return
         self._commands[body.client_order_id] = message
         if len(self._commands) > self._max_orders:
@@ -284,7 +288,7 @@ class OrderFold:
         ts = message.header.ts
         record = OrderRecord(
             spec.client_order_id, spec, "PENDING", "initialized", ts, ts, spec.quantity, spec.price, spec.stop_price,
-            spec.trail, by="us", reason=reason, command=self._commands.get(spec.client_order_id),
+            spec.trail, by="us", reason=reason, command=self._commands.pop(spec.client_order_id, None),
         )
         record.history.append((ts, record.state, record.detail, reason))
         record.facts.append(message)
@@ -326,10 +330,14 @@ class OrderFold:
             self._leave_group(record)
 
     def _thin_out(self, ended: str) -> None:
-        """The steps of a trail are most of an order's size, and nobody looks at those of an old one often."""
+        """Steps of a trail are most of an order's size, then facts and command; of an old one they are rarely asked."""
         self._detailed.append(ended)
-        if len(self._detailed) > FULL_DETAIL:
+        if len(self._detailed) > FULL_FACTS:
             old = self.by_id.get(self._detailed.popleft())
+            if old is not None and not old.is_working:
+                old.facts, old.command, old.is_thin = [], None, True
+        if len(self._detailed) > FULL_DETAIL:
+            old = self.by_id.get(self._detailed[-FULL_DETAIL - 1])
             if old is not None and not old.is_working and len(old.steps) > 1:
                 old.steps, old.is_thin = old.steps[-1:], True
 

@@ -25,10 +25,11 @@ def folded(path: Path, **sizes: int) -> ReadModel:
 def test_every_forgotten_order_is_told_by_the_journal_as_the_memory_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    World(3, None, 300, tmp_path).run()
+    World(3, None, 900, tmp_path).run()
     path = tmp_path / "sim.journal"
     small = folded(path, max_orders=2, max_chains=1)
     monkeypatch.setattr(read_model_orders, "FULL_DETAIL", 10**6)
+    monkeypatch.setattr(read_model_orders, "FULL_FACTS", 10**6)
     whole = folded(path, max_orders=10**6, max_chains=10**6)
     asked = [order_id for order_id in whole.order_fold.by_id if small.is_past(order_id)]
     assert len(asked) > 3

@@ -15,7 +15,7 @@ from bus.messages.orders import (
     TrailingArmed,
     TrailSpec,
 )
-from tradingd.read_model_orders import FULL_DETAIL, OrderFold
+from tradingd.read_model_orders import FULL_DETAIL, FULL_FACTS, OrderFold
 
 D = Decimal
 SOL = "SOL/USDT"
@@ -60,6 +60,15 @@ def test_the_newest_ended_orders_keep_all_steps_and_older_ones_the_last() -> Non
     (last,) = trader.fold.by_id["td-0"].steps
     assert last[1:] == (D(105), D("103.95"))
     assert len(trader.fold.by_id["td-0"].facts) == 3
+
+
+def test_of_the_oldest_ended_orders_the_outline_is_kept_and_the_journal_has_the_facts() -> None:
+    trader = Trader()
+    trader.end_many(0, FULL_FACTS + 3)
+    records = [trader.fold.by_id[f"td-{number}"] for number in range(FULL_FACTS + 3)]
+    assert [len(record.facts) for record in records] == [0] * 3 + [3] * FULL_FACTS
+    assert all(record.is_thin for record in records[:3])
+    assert [state for _, state, _, _ in records[0].history][-1] == "CANCELLED"
 
 
 def test_an_order_that_still_works_keeps_its_steps_however_many_end_meanwhile() -> None:
