@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from bus.messages import orders, system
 from tests.tradingd.small_daemon import SmallDaemon, settings_in
@@ -161,6 +162,18 @@ async def test_our_own_page_may_listen(place: Place) -> None:
     async with connect(place.url, origin=place.http_url, proxy=None) as link:  # type: ignore[arg-type]
         await link.send(json.dumps({"op": "auth", "token": place.token}))
         assert json.loads(await link.recv())["ok"] is True
+
+
+async def test_strangers_leave_no_line_in_the_log(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "tradingd")
+    with pytest.raises(InvalidStatus):
+        async with connect(place.url, proxy=None, origin=Origin("http://evil.example")):
+            pass
+    _, writer = await place.raw_line()
+    writer.write(b"\xff\xff nonsense")
+    line = await place.line(token="wrong")
+    assert await line.close_code() == 1008
+    assert [each.getMessage() for each in caplog.records if each.name.startswith("tradingd")] == []
 
 
 async def test_a_rebound_name_and_another_path_are_refused(place: Place) -> None:

@@ -38,6 +38,8 @@ _CLOSE_WITHIN_S: Final = 2.0
 _READ_AT_ONCE: Final = 1024
 _POLICY_VIOLATION: Final = 1008
 _log = logging.getLogger(__name__)
+_wire_log = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.ERROR)  # it tells of each handshake and each goodbye: strangers would fill the log
 
 
 class Gate:
@@ -83,7 +85,7 @@ class WebsocketProtocol(asyncio.Protocol):
         self.channels: frozenset[str] = frozenset()
         self._gate = gate
         self._connections: set[Any] = server_state.connections
-        self._conn = ServerProtocol(max_size=MAX_MESSAGE, logger=_log)
+        self._conn = ServerProtocol(max_size=MAX_MESSAGE, logger=_wire_log)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._host = ""
