@@ -9,11 +9,13 @@ import mmap
 import re
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
+
+import orjson
 
 from tradingd.read_model_views import to_iso
 from tradingd.research_line import Ended, OutOfTimeError, tradelab
@@ -26,8 +28,13 @@ SESSION_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"
 _KEPT: Final = 200
 _ASK_WITHIN_S: Final = 60.0
 _ASK_AT_ONCE: Final = 2
-_STATUS: Final = re.compile(rb'^ "status": "([a-z]+)"', re.MULTILINE)
-_ERROR: Final = re.compile(rb'^ "error": "((?:[^"\\]|\\.){0,2000})"', re.MULTILINE)
+_TRADES: Final = b',\n "trades": ['
+_ROW: Final = ("trades", "total_return", "max_drawdown", "sharpe")
+_COMPARED: Final = (
+    "total_return", "annual_return", "sharpe", "sortino", "calmar", "max_drawdown", "trades", "win_rate",
+    "profit_factor", "fees",
+)
+_MOST_SESSIONS: Final = 1_000
 _NS: Final = 1_000_000_000
 
 
@@ -246,6 +253,20 @@ class ResearchJobs:
 
     # ---- questions ---------------------------------------------------------------------------------
 
+    async def sessions(self) -> list[dict[str, Any]]:
+        """Name, status and main figures of each session in the laboratory, the newest thousand, newest first."""
+        return await asyncio.to_thread(_session_rows, self._settings.data_dir / "lab" / "sessions")
+
+    async def compared(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Figure by figure, by session; raises `UnknownJobError`."""
+        heads = {}
+        for name in names:
+            head = await asyncio.to_thread(session_head, self._path(name))
+            if head is None or head.get("status") != "completed":
+                raise UnknownJobError(f"no completed session is called {name!r}")
+            heads[name] = head["stats"]
+        return {key: {name: stats.get(key) for name, stats in heads.items()} for key in _COMPARED}
+
     async def ask(self, *arguments: str) -> Ended:
         """`tradelab ARGUMENTS` for an answer now, two at a time, within a minute; raises `LaboratoryError`."""
         try:
@@ -257,15 +278,37 @@ class ResearchJobs:
 
 
 def _outcome(path: Path) -> tuple[JobState, str, int] | None:
-    """State, error and time (UTC ns) of a session's document, without reading its trades."""
+    """State, error and time (UTC ns) of a session's document."""
+    head = session_head(path)
+    if head is None:
+        return None
+    state: Any = head.get("status", "failed")
+    return state, str(head.get("error", "")), path.stat().st_mtime_ns
+
+
+def _session_rows(folder: Path) -> list[dict[str, Any]]:
+    try:
+        paths = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    except OSError:  # one that has just gone
+        paths = sorted(folder.glob("*.json"))
+    rows = []
+    for path in paths[:_MOST_SESSIONS]:
+        head = session_head(path)
+        if head is not None:
+            stats = head.get("stats", {})
+            rows.append({"name": path.stem, "status": head.get("status"), **{key: stats.get(key) for key in _ROW}})
+    return rows
+
+
+def session_head(path: Path) -> dict[str, Any] | None:
+    """A session's document without its trades, which come last and are most of it; None when it cannot be read."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            status, error = _STATUS.search(text), _ERROR.search(text)
-            state: Any = status.group(1).decode() if status is not None else "failed"
-            told = error.group(1).decode(errors="replace") if error is not None else ""
-        return state, told, path.stat().st_mtime_ns
+            end = text.find(_TRADES)
+            head: Any = orjson.loads(text[:] if end < 0 else text[:end] + b"}")
     except (OSError, ValueError):
         return None
+    return head if isinstance(head, dict) else None
 
 
 def _time(ns: int) -> str | None:

@@ -95,7 +95,7 @@ async def cancel(jobs: JobsOf, who: Operator, job_id: JobId) -> Response:
 @router.get("/research/sessions", response_model=list[dict[str, Any]], tags=["research"])
 async def sessions(jobs: JobsOf, _: Viewer) -> Response:
     """Every backtest the laboratory keeps, with its main figures."""
-    return _answer(await _ask(jobs, "sessions", "list"), empty=b"[]")
+    return json_response(await jobs.sessions())
 
 
 @router.get("/research/sessions/{name}", response_model=dict[str, Any], tags=["research"], responses=_UNKNOWN)
@@ -107,9 +107,10 @@ async def session(jobs: JobsOf, _: Viewer, name: SessionName) -> Response:
 @router.get("/research/compare", response_model=dict[str, Any], tags=["research"], responses=_UNKNOWN)
 async def compare(jobs: JobsOf, _: Viewer, names: Names) -> Response:
     """The main figures of several sessions side by side."""
-    for name in names:
-        await _session(jobs, name)
-    return _answer(await _ask(jobs, "sessions", "compare", *names))
+    try:
+        return json_response(await jobs.compared(names))
+    except UnknownJobError as error:
+        raise _unknown_session(error) from error
 
 
 @router.get("/data/coverage", response_model=list[dict[str, Any]], tags=["research"])
@@ -122,7 +123,11 @@ async def _session(jobs: ResearchJobs, name: str) -> bytes:
     try:
         return await jobs.results(name)
     except UnknownJobError as error:
-        raise ApiError(404, "UNKNOWN_SESSION", f"{error}: GET /api/research/sessions lists them") from error
+        raise _unknown_session(error) from error
+
+
+def _unknown_session(error: UnknownJobError) -> ApiError:
+    return ApiError(404, "UNKNOWN_SESSION", f"{error}: GET /api/research/sessions lists them")
 
 
 async def _ask(jobs: ResearchJobs, *arguments: str) -> Ended:
@@ -132,11 +137,9 @@ async def _ask(jobs: ResearchJobs, *arguments: str) -> Ended:
         raise ApiError(503, "LABORATORY", str(error), headers={"Retry-After": "5"}) from error
 
 
-def _answer(ended: Ended, empty: bytes = b"") -> Response:
-    if ended.code == _NOTHING and empty:
-        return Response(empty, media_type="application/json")
+def _answer(ended: Ended, empty: bytes) -> Response:
     if ended.code == _NOTHING:
-        raise ApiError(404, "UNKNOWN_SESSION", ended.note)
+        return Response(empty, media_type="application/json")
     if ended.code != 0:
         raise ApiError(503, "LABORATORY", ended.note or "the laboratory failed", headers={"Retry-After": "5"})
     return Response(ended.out, media_type="application/json")
