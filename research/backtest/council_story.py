@@ -67,7 +67,7 @@ def tell(run: CouncilRun) -> list[Section]:
     arrays = run.bars.arrays()
     market = judge_market(arrays)
     sections = [
-        Section(f"The market was {market.kind}", tuple(_market(run, market))),
+        Section("The market" if _is_long(run) else f"The market was {market.kind}", tuple(_market(run, market))),
         Section("In short", tuple(_short(run, market))),
         Section("Month by month", tuple(_months(run))),
         Section("What each agent did", tuple(_agents(run))),
@@ -91,11 +91,17 @@ def _market(run: CouncilRun, market: MarketKind) -> list[str]:
         f"{_percent(market.range)} apart.",
         f"The deepest fall within seven days was {_percent(market.fall)}: from {_moment(market.fall_from_ts)} to "
         f"{_moment(market.fall_to_ts)}. A usual candle of {bars.interval} moved {_percent(market.usual_move)}.",
-        _why_kind(market),
     ]
+    if not _is_long(run):
+        lines.append(_why_kind(market))
     if run.log.regimes:
         lines.append(f"Candle by candle the analyst called it {_shares(run.log.regimes)}.")
     return lines
+
+
+def _is_long(run: CouncilRun) -> bool:
+    """More than a month and a half: one word for it all would be wrong, each month has its own."""
+    return int(run.bars.ts[-1]) - int(run.bars.ts[0]) >= _MONTH_AND_A_HALF_NS
 
 
 def _why_kind(market: MarketKind) -> str:
@@ -135,7 +141,7 @@ def _short(run: CouncilRun, market: MarketKind) -> list[str]:
 def _months(run: CouncilRun) -> list[str]:
     """A line for each calendar month, when there is more than one and a half."""
     arrays, equity = run.bars.arrays(), np.asarray(run.equity)
-    if arrays.ts[-1] - arrays.ts[0] < _MONTH_AND_A_HALF_NS:
+    if not _is_long(run):
         return []
     numbers = arrays.ts.astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
     first_of = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()

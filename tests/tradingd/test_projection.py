@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bus.ids import SessionId
-from bus.messages.council import ProposalWithheld
+from bus.messages.council import Parameter, ParametersChanged, ProposalWithheld
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised, DaemonStarted
@@ -164,6 +164,20 @@ def test_a_decision_says_who_was_skipped_whether_it_led_to_a_proposal_or_not(tmp
     assert [row["outcome"] for row in rows] == ["UNSURE", "VETOED"]
     for row in rows:
         assert [(each["alpha"], each["code"]) for each in row["skipped"]] == [("mine", "ALPHA_TIMEOUT")]
+
+
+def test_every_version_of_the_parameters_is_kept_with_its_reason(tmp_path: Path, url: str) -> None:
+    maker = MessageMaker("tuning", SessionId("s1"))
+    change = ParametersChanged(3, 2, (Parameter("size", D("0.045")),), True, "tuning", "size 0.05 -> 0.045: it lost")
+    projection = projection_of(written(tmp_path / "j.journal", [maker.make(change, 10**18)]), url)
+    projection.rebuild()
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        (row,) = connection.execute(select(METADATA.tables["agent_decisions"])).mappings()
+    engine.dispose()
+    projection.close()
+    assert (row["kind"], row["code"], row["reason"]) == ("ParametersChanged", "version 3", change.reason)
+    assert row["checks"] == [{"name": "size", "value": "0.045"}]
 
 
 def test_amounts_keep_every_digit(tmp_path: Path, url: str) -> None:
