@@ -71,6 +71,8 @@ def new_alpha(
     words = name.split("_")
     text = TEMPLATE.format(name=name, kind="".join(map(str.capitalize, words)), title=" ".join(words).capitalize())
     try:
+        if folder is None:
+            data.mkdir(mode=0o700, parents=True, exist_ok=True)  # as the daemon makes it
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
             file.write(text)

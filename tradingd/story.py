@@ -21,6 +21,7 @@ from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from tradingd.redaction import redact
 from tradingd.story_grids import GRID_TELLERS
+from tradingd.weight_fold import ADAPTATION
 
 _SIGNAL_CONFIDENCE: Final = 0.7
 _SIGNAL_PAUSE_NS: Final = 20 * SECOND_NS
@@ -73,6 +74,8 @@ class Story:
             council.ProposalVetoed: lambda b, m: ("VETO", b.symbol, f"{b.reason} [{b.code}]"),
             council.ProposalExpired: lambda b, m: ("EXPIRED", b.symbol, b.reason),
             council.MandateIssued: self._mandate_issued,
+            council.WeightChanged: self._weight,
+            council.AlphaLoaded: lambda b, m: ("ALPHA", "", f"{b.alpha} {b.version} of {b.source} is in the council"),
             orders.OrderInitialized: self._initialized,
             orders.OrderDenied: lambda b, m: ("DENIED", b.symbol, f"{b.message} [{b.code}] {b.client_order_id}"),
             orders.OrderRejected: lambda b, m: ("REJECTED", b.symbol, f"{b.client_order_id}, by the venue: {b.reason}"),
@@ -109,6 +112,14 @@ class Story:
             ),
             **GRID_TELLERS,
         }
+
+    @staticmethod
+    def _weight(body: council.WeightChanged, _: Message) -> tuple[str, str, str] | None:
+        """What people say; what is learnt after each round trip, `tradingd weight` tells."""
+        if body.by == ADAPTATION:
+            return None
+        why = f": {body.reason}" if body.reason else ""
+        return "WEIGHT", "", f"{body.alpha} weighs {body.weight:g}, says {body.by}{why}"
 
     @staticmethod
     def _locked(body: system.LockPlaced, _: Message) -> tuple[str, str, str] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.alphas.registry import BUILT_IN_NAMES
 from tests.e2e.process import Process, children_of, is_alive, tradingd, until
 from tests.tradingd.plugins.alpha_files import bad, written
 
@@ -22,9 +23,7 @@ class Always:
     def opinion(self, view: MarketView) -> Opinion:
         return Opinion("trail_buy", 0.95, 0.01, "high", f"always buy {view.symbol}")
 """
-ONLY_THIS = {f"TRADINGD__COUNCIL__WEIGHTS__{name}": "0" for name in (
-    "MOMENTUM", "MEAN_REVERSION", "STRUCTURE", "VOLATILITY", "TECHNICAL",
-)}
+ONLY_THIS = {f"TRADINGD__COUNCIL__WEIGHTS__{name.upper()}": "0" for name in BUILT_IN_NAMES}
 
 
 @pytest.fixture(scope="module")
