@@ -116,6 +116,8 @@ class AlphaHost:
         self._queue: deque[tuple[Question, bytes]] = deque()
         self._current: Question | None = None
         self.is_saving = False
+        """It was asked for its state, or will be as soon as it is idle."""
+        self._is_save_sent = False
         self._asked_at = 0.0
         self._good = 0
 
@@ -152,7 +154,7 @@ class AlphaHost:
 
     def _stop_process(self) -> str:
         process = self.process
-        self.deadline, self.is_saving = None, False
+        self.deadline, self.is_saving, self._is_save_sent = None, False, False
         if process is None:
             return ""
         self._owner.on_process_ending(self)
@@ -194,13 +196,16 @@ class AlphaHost:
         self._next()
 
     def save(self) -> None:
-        """Ask for the state to be kept, if it is idle: a busy one is asked next time."""
-        if self.state == "ready" and self.has_state and self._current is None and not self.is_saving:
+        """Ask for the state to be kept, after the question it is at."""
+        if self.state == "ready" and self.has_state:
             self.is_saving = True
-            self._send(pack({"op": "save"}))
+            self._next()
 
     def _next(self) -> None:
-        while self._queue and self._current is None and not self.is_saving and self.state == "ready":
+        if self.state == "ready" and self._current is None and self.is_saving and not self._is_save_sent:
+            self._is_save_sent = True
+            self._send(pack({"op": "save"}))
+        while self._queue and self._current is None and not self._is_save_sent and self.state == "ready":
             question, frame = self._queue.popleft()
             if self.name in question.waiting:  # else its time was over while it waited
                 self._current = question
@@ -280,8 +285,8 @@ class AlphaHost:
                 self.refuse(plain_text(frame["error"]))
             case "opinion" | "failed" if self._current is not None and frame["id"] == self._current.number:
                 self._on_answer(self._current, frame)
-            case "state" | "failed" if self.is_saving:
-                self.is_saving, self.deadline = False, None
+            case "state" | "failed" if self._is_save_sent:
+                self.is_saving, self._is_save_sent, self.deadline = False, False, None
                 if frame["op"] == "state":
                     self.saved = SavedState(self.identity.version if self.identity else "", frame["state"])
                     self._owner.on_saved(self)

@@ -219,6 +219,19 @@ def test_state_is_kept_over_a_restart_and_belongs_to_its_version(tmp_path: Path)
     assert said_after_start(tmp_path) == "seen 1"
 
 
+def test_a_state_is_kept_even_when_the_end_comes_in_the_middle_of_a_question(tmp_path: Path) -> None:
+    written(tmp_path, "remembers", REMEMBERS.format(version="1").replace(
+        "self.seen += 1\n", "import time; time.sleep(0.3); self.seen += 1\n",
+    ))
+
+    async def work() -> None:
+        async with live(tmp_path) as panel:
+            panel.ask(view(), names(panel))
+
+    run(work)
+    assert json.loads((tmp_path / "alpha_state" / "remembers.json").read_bytes())["state"] == {"seen": 1}
+
+
 def test_a_damaged_state_is_forgotten_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     written(tmp_path, "remembers", REMEMBERS.format(version="1"))
     said_after_start(tmp_path)
