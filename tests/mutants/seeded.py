@@ -192,6 +192,38 @@ MUTANTS: Final = (
         ("tests/market/test_instrument.py",),
     ),
     Mutant(
+        "Wilder's averages forget at another speed", "market/indicators.py",
+        "self._gain = (self._gain * (period - 1) + gain) / period", "self._gain += (gain - self._gain) / (period + 1)",
+        ("tests/market/test_indicators.py",),
+    ),
+    Mutant(
+        "Bollinger's deviation is that of a sample", "market/indicators.py",
+        "for offset in offsets]) / self.period)", "for offset in offsets]) / (self.period - 1))",
+        ("tests/market/test_indicators.py",),
+    ),
+    Mutant(
+        "a hammer may hang above the candle before it", "market/candle_patterns.py",
+        "float(hangs and now.bottom <= before.low + near)", "float(hangs)", ("tests/market/test_candle_patterns.py",),
+    ),
+    Mutant(
+        "a divergence never grows old", "market/indicators_features.py",
+        "(side, age + 1) if age < DIVERGENCE_LIFE else _NO_DIVERGENCE", "(side, age + 1)",
+        ("tests/market/test_indicators.py",),
+    ),
+    Mutant(
+        "the value area ends early", "market/volume_profile.py",
+        "while gathered < wanted and", "while gathered < wanted / 2 and", ("tests/market/test_volume_profile.py",),
+    ),
+    Mutant(
+        "a wide spread is no objection", "agents/scanner.py",
+        "if spread is not None and spread > config.max_spread:", "if False:", ("tests/agents/test_scanner.py",),
+    ),
+    Mutant(
+        "what is held off the watch list is not analysed", "agents/analyst.py",
+        "symbol in self._watched or symbol in self._at_stake", "symbol in self._watched",
+        ("tests/agents/test_analyst.py",),
+    ),
+    Mutant(
         "a fill that was told twice is booked twice", "orders/reports.py",
         "    if state.has_trade(report.symbol, report.trade_id):\n        return\n", "", ENGINE,
     ),
