@@ -82,11 +82,17 @@ def check_addresses(settings: Settings, urls: VenueSettings) -> None:
 
 
 def own_addresses(urls: VenueSettings) -> VenueSettings:
-    """Without a user stream of the real exchange beside a REST address on this machine: it knows none of the orders."""
+    """Without a user stream of the real exchange beside a REST address on this machine: it knows none of the orders.
+
+    It is looked for beside the market's stream instead, where the documents put it.
+    """
     if not is_loopback(urls.rest_url):
         return urls
-    strays = {key: "" for key in ("ws_api_url", "ws_user_url") if not is_loopback(getattr(urls, key))}
-    return urls.model_copy(update=strays)
+    parts = urlsplit(urls.ws_url)
+    here = f"{parts.scheme}://{parts.netloc}" if is_loopback(urls.ws_url) else ""
+    beside = {"ws_api_url": f"{here}/ws-api/v3" if here else "", "ws_user_url": urls.ws_url if here else ""}
+    strays = [key for key in beside if getattr(urls, key) and not is_loopback(getattr(urls, key))]
+    return urls.model_copy(update={key: beside[key] for key in strays})
 
 
 def make_feed(

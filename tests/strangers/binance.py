@@ -61,6 +61,8 @@ class Binance:
         self.cancels: list[str] = []
         self.calls: list[str] = []
         self.banned_until_ms = 0
+        self.closes_lines = False
+        """True: every connection ends with its first answer."""
         self.reads_forms_only = False
         """True: what a POST says in its address is not read."""
         self.early_calls = 0
@@ -137,6 +139,8 @@ class Binance:
                 reply = await handler(request, dict(parse_qsl(text)))
             except BinanceError as error:
                 return web.json_response({"code": error.code, "msg": error.text}, status=error.status)
+            if self.closes_lines:
+                reply.force_close()
             reply.headers["X-MBX-USED-WEIGHT-1M"] = str(len(self.calls) % 6000)
             return reply
 

@@ -236,6 +236,10 @@ class BinanceStreams:
             if faults.is_on("double_reports"):
                 client.say(frame)
 
+    def user_count(self) -> int:
+        """How many listen to the account."""
+        return len(self.users)
+
     def announce_shutdown(self) -> None:
         """The exchange says that it will close every connection, which it does some minutes later."""
         event = {"e": "serverShutdown", "E": now_ms()}

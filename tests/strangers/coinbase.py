@@ -56,7 +56,7 @@ class Coinbase:
             "can_view": True, "can_trade": True, "can_transfer": False, "portfolio_uuid": str(uuid5(_SPACE, "p")),
             "portfolio_type": "DEFAULT",
         }
-        self.page = 250
+        self.page = 25
         """No listing gives more rows than this at once."""
         self.clock_ahead_s = 0.0
         self.hidden_until_ms = 0

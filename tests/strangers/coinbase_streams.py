@@ -219,6 +219,10 @@ class CoinbaseStreams:
                 for _ in range(2 if faults.is_on("double_reports") else 1):
                     client.say("user", {"type": "update", "orders": [row]})
 
+    def user_count(self) -> int:
+        """How many listen to the account."""
+        return sum("user" in client.channels for client in self.clients)
+
     async def close_all(self) -> None:
         """The exchange ends every connection."""
         for client in list(self.clients):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import Process, until
+from tests.strangers.binance import Binance
 from tests.strangers.campaign import session
 from tests.strangers.market import now_ms
 from tests.strangers.sessions import Stranger, running_there, strange_binance, strange_coinbase
@@ -102,4 +103,18 @@ def test_a_coinbase_pair_in_usdc_is_traded_though_its_market_is_told_under_the_n
         more = {"TRADINGD__SYMBOLS": "SOL/USDC", "TRADINGD__ACCOUNT__QUOTE": "USDC"}
         with running_there(stranger, tmp_path / "data", **more) as daemon:
             daemon.buy("SOL/USDC", "0.5")
+            agree(daemon, stranger.exchange)
+
+
+@VENUES
+def test_two_addresses_are_enough_the_user_stream_is_beside_the_market(strange: Strange, tmp_path: Path) -> None:
+    with strange() as stranger:
+        if isinstance(stranger.door, Binance):
+            stranger.door.closes_lines = True
+        kept = {name: value for name, value in stranger.env.items() if not name.endswith(("WS_API_URL", "WS_USER_URL"))}
+        stranger.env.clear()
+        stranger.env.update(kept)
+        with running_there(stranger, tmp_path / "data") as daemon:
+            until(stranger.streams.user_count, "a user stream", 15)
+            daemon.buy(kept["TRADINGD__SYMBOLS"].split(",")[0], "0.5")
             agree(daemon, stranger.exchange)

@@ -6,6 +6,7 @@ from time import monotonic
 
 from tests.e2e.process import Process, until
 from tests.strangers.market import Exchange, Order
+from tradingd.client import NotReachableError
 
 OURS = "td-"
 FATE_S = 30.0
@@ -20,7 +21,10 @@ def agree(daemon: Process, exchange: Exchange, seconds: float = FATE_S) -> None:
     seen: list[str] = []
 
     def look() -> bool:
-        seen[:] = differences(daemon, exchange)
+        try:
+            seen[:] = differences(daemon, exchange)
+        except NotReachableError as error:
+            seen[:] = [str(error)]
         return not seen
 
     try:

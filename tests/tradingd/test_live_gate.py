@@ -119,8 +119,14 @@ def test_on_this_machine_nothing_need_be_encrypted() -> None:
     check_addresses(live(), REAL)
 
 
-def test_a_real_user_stream_is_not_kept_beside_a_rest_address_on_this_machine() -> None:
+def test_a_real_user_stream_beside_a_rest_address_on_this_machine_gives_way_to_one_here() -> None:
     mixed = HERE.model_copy(update={"ws_api_url": "wss://ws-api.binance.com/ws-api/v3", "ws_user_url": "ws://[::1]:2"})
-    assert (own_addresses(mixed).ws_api_url, own_addresses(mixed).ws_user_url) == ("", "ws://[::1]:2")
+    assert own_addresses(mixed).ws_api_url == "ws://127.0.0.1:1/ws-api/v3"
+    assert own_addresses(mixed).ws_user_url == "ws://[::1]:2"
+    shipped = HERE.model_copy(update={"ws_user_url": "wss://advanced-trade-ws-user.coinbase.com"})
+    assert own_addresses(shipped).ws_user_url == shipped.ws_url
+    assert own_addresses(HERE) == HERE  # nothing is added where nobody wished for a stream
+    far = shipped.model_copy(update={"ws_url": "wss://advanced-trade-ws.coinbase.com"})
+    assert own_addresses(far).ws_user_url == ""
     real = REAL.model_copy(update={"ws_api_url": "wss://ws-api.binance.com/ws-api/v3"})
     assert own_addresses(real) == real
