@@ -102,9 +102,9 @@ def parse_status(body: Any, client_order_id: ClientOrderId) -> OrderStatus:
     status, number = body.get("status"), body.get("orderId")
     if (status not in _ENDED and status not in _ALIVE) or type(number) is not int:
         raise AnswerError(f"status {str(status)[:40]!r}, orderId {str(number)[:40]!r}")
-    at_ms = body.get("transactTime", body.get("updateTime"))
+    at_ms = body.get("transactTime", body.get("updateTime", body.get("time")))
     if type(at_ms) is not int:
-        raise AnswerError("neither transactTime nor updateTime")
+        raise AnswerError("neither transactTime, updateTime nor time")
     executed = parse_decimal(body.get("executedQty"), "executedQty")
     quantity = parse_decimal(body.get("origQty", "0"), "origQty")
     return OrderStatus(VenueOrderId(str(number)), executed, _ENDED.get(str(status)), at_ms * _MS_NS, quantity)
@@ -122,6 +122,8 @@ def query_reports(
     reports = [_plain(status, client_order_id, symbol, "accepted", "")]
     filled = ZERO
     for row in trades:
+        if isinstance(row, dict) and str(row.get("orderId", status.venue_order_id)) != status.venue_order_id:
+            continue  # a server that lists all trades of the symbol whatever it is asked for
         try:
             report = _fill(row, row["id"], status, client_order_id, symbol)
         except (KeyError, TypeError, MoneyError) as error:

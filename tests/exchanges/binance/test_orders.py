@@ -237,6 +237,15 @@ async def test_a_query_tells_the_whole_story(loopback: Loopback):
     assert desk.reports[1].ts_event == (T0 + 5) * 1_000_000
 
 
+async def test_trades_of_other_orders_that_nobody_asked_for_are_not_taken_for_its_own(loopback: Loopback):
+    loopback.answer("GET", ORDER, order_body("FILLED", "0.7"))
+    foreign = {**trade_row(7, "2"), "orderId": 27}
+    loopback.answer("GET", "/api/v3/myTrades", [foreign, {**trade_row(1, "0.7"), "orderId": 28}])
+    async with Desk(loopback) as desk:
+        assert await queried(desk) == ["accepted", "fill"]
+    assert desk.reports[1].trade_id == "1"
+
+
 async def test_the_end_is_not_told_before_every_fill_is_known(loopback: Loopback):
     loopback.answer("GET", ORDER, order_body("CANCELED", "0.7"))
     loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "0.3")])
