@@ -136,6 +136,8 @@ def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path
             continue
         if name.parts[0] in _BULKY and not with_tape:
             continue
+        if any(".damaged-" in part for part in name.parts[:-1]):
+            continue  # what a repair set aside, with the damage in it
         is_passing = path.suffix in (".new", ".part", ".mended") or ".sqlite" in path.name or ".tar" in path.name
         if name.name in _NOT_TAKEN or is_passing or path.suffix == ".lock" or "checkpoint" in path.name:
             continue

@@ -20,6 +20,7 @@ from store.checkpoint import Checkpoint, write_checkpoint
 from store.journal import Journal, Record
 from store.journal_check import examine_journal
 from store.journal_files import segments_folder, segments_of
+from store.journal_format import JournalError
 from tests.tradingd.same_state import engine_parts, first_difference, model_parts
 from tests.tradingd.test_backup import messages_in
 from tradingd import journal_packing
@@ -28,6 +29,7 @@ from tradingd.checkpoint_parts import Scope
 from tradingd.cli import app
 from tradingd.journal_keeper import JournalKeeper
 from tradingd.journal_packing import REASONS_LEFT_OUT, STEPS_FOLDED, due, fold_steps, pack
+from tradingd.journal_repair import repair_journal
 from tradingd.message_journal import MessageJournal
 from tradingd.order_archive import read_order
 from tradingd.projection import Projection
@@ -348,3 +350,22 @@ def test_a_backup_holds_all_files_and_a_missing_one_is_told(tmp_path: Path, live
     segments_of(path)[1].path.unlink()
     with pytest.raises(Exception, match="are missing, so a backup would be worth nothing"):
         back_up(data, tmp_path / "c.tar.gz")
+
+
+def test_a_backup_after_a_repair_of_a_closed_file_leaves_out_what_was_set_aside(
+    tmp_path: Path, lived: list[Record],
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    path = in_files(data, lived, 3)
+    target = segments_of(path)[1].path
+    damaged = bytearray(target.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    target.write_bytes(damaged)
+    with pytest.raises(JournalError, match="damaged, so a backup would be worth nothing"):
+        back_up(data, tmp_path / "a.tar.gz")
+    assert repair_journal(path) is not None
+    manifest = back_up(data, tmp_path / "b.tar.gz")
+    assert not [each.name for each in manifest.files if "damaged" in each.name]
+    restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    assert messages_in(tmp_path / "new" / NAME) == messages_in(path)
