@@ -176,11 +176,19 @@ def _try(make: Callable[[], Any]) -> None:
 
 def _settings(data_dir: Path | None) -> Any:
     from tradingd.settings import ConfigError, load_settings
+    from tradingd.strategy_choice import GRID, chosen_strategies
 
     try:
-        return load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)
+        settings = load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)
+        chosen_strategies(settings)
     except ConfigError as error:
         raise CliError(cli_session.CONFIGURATION, str(error)) from error
+    if settings.strategy.rule == GRID:
+        raise CliError(
+            cli_session.CONFIGURATION,
+            f'strategy.rule is "{GRID}": only the daemon opens the engine\'s grids. Try the rule: --strategy {GRID}',
+        )
+    return settings
 
 
 def _execute(job: Any, cash: Decimal, about: Mapping[str, Any], title: str, store: Any, out: Path | None) -> None:

@@ -56,6 +56,10 @@ def chosen_strategies(settings: Settings) -> tuple[RuleChoice, ...]:
                 f"{where}: {key}: {GRID} holds many levels at once and cannot be one of several: write "
                 f'strategy.rule = "{GRID}".'
             )
+        if choice.name not in STRATEGIES:
+            raise ConfigError(
+                f"{where}: {key}: no strategy is called {choice.name!r}: write one of {', '.join(strategy_names())}."
+            )
         try:
             make_strategy(choice.name, choice.parameters)
         except RuleError as error:

@@ -87,3 +87,16 @@ def test_tune_without_history_says_where_it_comes_from(tmp_path: Path) -> None:
     made = tradelab("tune", "--data-dir", str(tmp_path))
     assert made.exit_code == 7
     assert "tradelab data backfill" in made.stderr
+
+
+@pytest.mark.parametrize(("rule", "said"), [("trailing_grid", "Try the rule: --strategy trailing_grid"),
+                                            ("luck", "write one of consensus, momentum")])
+def test_the_council_with_a_rule_it_cannot_run_is_refused_before_it_begins(
+    tmp_path: Path, rule: str, said: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRADINGD__STRATEGY__RULE", rule)
+    CandleStore(tmp_path / "history", "binance").write("BTC/USDT", "1h", walk(200, 3).columns)
+    series = ("--symbol", "BTC/USDT", "--timeframe", "1h", "--data-dir", str(tmp_path))
+    made = tradelab("backtest", "--strategy", "council", *series)
+    assert made.exit_code == 3
+    assert said in made.stderr
