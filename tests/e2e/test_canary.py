@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,12 @@ def serving(services: Services) -> Iterator[str]:
 
 def answers_of(daemon: Process) -> Iterator[str]:
     """What the API says to everybody who may ask anything that needs no id."""
-    paths = daemon.client.get("/openapi.json")["paths"]
+    client = replace(daemon.client, timeout_s=60)  # the reference, and what the laboratory says, are made by processes
+    paths = client.get("/openapi.json")["paths"]
     for path, methods in sorted(paths.items()):
         if "get" in methods and "{" not in path:
             try:
-                yield json.dumps(daemon.client.get(path))
+                yield json.dumps(client.get(path))
             except AnswerError as error:
                 yield f"{error.message} {error.body}"
 

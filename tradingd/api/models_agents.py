@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from tradingd.alpha_fold import AlphaResultView, SignalView
-from tradingd.api.models import Request
+from tradingd.api.models import WHOLE, Request
+from tradingd.api.schema_shapes import Shape, one_of
 from tradingd.profile import ProfileView
 from tradingd.weight_fold import WeightChangeView, WeightFold, WeightSource, weight_source
 
@@ -17,9 +18,14 @@ AlphaState = Literal["off", "waiting", "active", "failing"]
 class WeightRequest(Request):
     """0 = off, 1 = counts fully. `version` instead: the weight that this change of it gave."""
 
+    model_config = ConfigDict(json_schema_extra=one_of([
+        Shape("A weight", needed=["weight"], without=["version"]),
+        Shape("That of an earlier version", needed=["version"], without=["weight"]),
+    ]))
+
     weight: Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)] = None
-    version: Annotated[int | None, Field(ge=1)] = None
-    reason: Annotated[str, Field(max_length=200)] = ""
+    version: Annotated[int, Field(ge=1, le=1_000_000_000), WHOLE] | None = None
+    reason: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
 
 
 @dataclass(frozen=True, slots=True)
