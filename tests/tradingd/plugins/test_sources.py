@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.alphas.registry import BUILT_IN_NAMES, UnknownAlphaError, make_alphas
 from tests.tradingd.plugins.alpha_files import good, view, written
 from tradingd.plugins import process
 from tradingd.plugins.host import HostOptions
@@ -94,3 +95,10 @@ def test_a_built_in_s_name_is_refused_before_anything_runs(tmp_path: Path) -> No
 
 def test_without_a_folder_there_is_nothing(tmp_path: Path) -> None:
     assert find_sources(tmp_path / "nowhere") == ([], [])
+
+
+def test_a_weight_without_an_alpha_is_refused_unless_a_file_that_cannot_be_loaded_may_be_meant() -> None:
+    with pytest.raises(UnknownAlphaError, match="there is no alpha 'mine'.*DATA_DIR/alphas"):
+        make_alphas({"mine": 0.5}, ("yours",))
+    names = {alpha.name for alpha in make_alphas({"mine": 0.5}, ("mine",))}
+    assert names == {alpha.name for alpha in make_alphas({"mine": 0.5}, None)} == set(BUILT_IN_NAMES)
