@@ -98,7 +98,7 @@ def test_without_a_folder_there_is_nothing(tmp_path: Path) -> None:
 
 
 def test_a_weight_without_an_alpha_is_refused_unless_a_file_that_cannot_be_loaded_may_be_meant() -> None:
-    with pytest.raises(UnknownAlphaError, match="there is no alpha 'mine'.*DATA_DIR/alphas"):
+    with pytest.raises(UnknownAlphaError, match=r"there is no alpha 'mine'.*DATA_DIR/alphas"):
         make_alphas({"mine": 0.5}, ("yours",))
     names = {alpha.name for alpha in make_alphas({"mine": 0.5}, ("mine",))}
     assert names == {alpha.name for alpha in make_alphas({"mine": 0.5}, None)} == set(BUILT_IN_NAMES)
