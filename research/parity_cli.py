@@ -160,7 +160,8 @@ def _told(head: "Head", made: "Comparison") -> list[str]:
     ]
     if made.uncovered:
         lines.append(
-            f"  not covered {made.uncovered} facts behind the last recorded input: the process did not end in order"
+            f"  not covered {made.uncovered} facts behind the last recorded input: the process was killed, or the disk "
+            "was full"
         )
     found = made.difference
     if found is None:

@@ -61,7 +61,10 @@ class Head:
 
 
 class InputTape:
-    """The open tape of one session. `note` takes plain values, the others what they are named after."""
+    """The open tape of one session. `note` takes plain values, the others what they are named after.
+
+    With a hole it would be of no use: it ends at the first line that the disk did not take.
+    """
 
     def __init__(self, folder: Path, max_mb: int, session: SessionId) -> None:
         self._tape = Tape(folder, max_mb)
@@ -82,6 +85,8 @@ class InputTape:
 
     def quote(self, ns: int, tick: QuoteTick) -> None:
         """The most frequent one: written by hand, half a microsecond."""
+        if self._tape.lost:
+            return
         symbol, bid, bid_quantity, ask, ask_quantity, ts_event, ts_init = tick
         self._tape.write(ns, orjson.dumps((
             symbol, str(bid), str(bid_quantity), str(ask), str(ask_quantity), ts_event, ts_init,
@@ -89,6 +94,8 @@ class InputTape:
 
     def trade(self, ns: int, tick: TradeTick) -> None:
         """As `quote`."""
+        if self._tape.lost:
+            return
         symbol, price, quantity, aggressor, trade_id, ts_event, ts_init = tick
         self._tape.write(ns, orjson.dumps((
             symbol, str(price), str(quantity), aggressor, trade_id, ts_event, ts_init,
@@ -101,7 +108,8 @@ class InputTape:
 
     def message(self, ns: int, message: Message) -> None:
         """A message that was made outside, with its header."""
-        self._tape.write(ns, codec.encode(message), b"message")
+        if not self._tape.lost:
+            self._tape.write(ns, codec.encode(message), b"message")
 
     def said(self, ns: int, kind: str, source: str, body: object) -> None:
         """A body that becomes a message inside: a command, a fact, a report."""
@@ -113,7 +121,8 @@ class InputTape:
         self._write(ns, "warm up", [packer(Candle)(each) for each in candles])
 
     def _write(self, ns: int, kind: str, data: object) -> None:
-        self._tape.write(ns, orjson.dumps(data), kind.encode())
+        if not self._tape.lost:
+            self._tape.write(ns, orjson.dumps(data), kind.encode())
 
     def close(self) -> None:
         """Write out what is buffered."""

@@ -20,7 +20,6 @@ from bus.messages.orders import (
     OrderTriggered,
     OrderUpdated,
 )
-from bus.messages.system import DaemonStopping
 
 ORDERS: Final = frozenset({
     OrderInitialized, OrderDenied, OrderTriggered, OrderUpdated, OrderSubmitted, OrderRejected, OrderCancelled,
@@ -48,7 +47,7 @@ class Comparison:
     facts: int = 0
     same_facts: int = 0
     uncovered: int = 0
-    """Facts behind the last noted input: the process was killed, and these inputs are lost."""
+    """Facts behind the last noted input: the process was killed or the disk full, and these inputs are lost."""
     difference: Difference | None = None
 
     @property
@@ -60,8 +59,7 @@ class Comparison:
 def compare(journal: Sequence[Message], replay: Sequence[Message], last_input_ns: int) -> Comparison:
     """`journal`: what the session wrote; `replay`: what it writes now."""
     made = Comparison()
-    ended = any(type(each.body) is DaemonStopping for each in journal)
-    covered = [each for each in journal if ended or each.header.ts <= last_input_ns]
+    covered = [each for each in journal if each.header.ts <= last_input_ns]  # no fact is later than what caused it
     made.uncovered = len(journal) - len(covered)
     made.facts = max(len(covered), len(replay))
     made.same_facts = sum(encode(left) == encode(right) for left, right in zip(covered, replay, strict=False))

@@ -72,7 +72,7 @@ def rows(path: Path, session: str) -> list[Row]:
 def test_the_daemon_replaying_the_recording_gives_the_same_orders_and_fills(recording: Path, journal: Path) -> None:
     daemon = replayed(recording.parent / "daemon", recording, seconds=SECONDS + 5)
     theirs = [tuple(str(part).replace("-r7-", "-") for part in row) for row in daemon.rows]
-    assert len([row for row in theirs if row[1] == "filled"]) >= 4
+    assert len([row for row in theirs if row[1] == "filled"]) >= 2
     assert rows(journal, "backtest") == theirs
 
 
