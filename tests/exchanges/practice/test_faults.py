@@ -55,8 +55,8 @@ def test_what_means_the_same_is_called_the_same_as_in_the_simulator() -> None:
     not_of_a_process = {name for name in simulated.FAULTS if not name.startswith(("kill_", "power_"))}
     of_machine_or_people = {
         "agent_dies", "bit_flip", "bus_down", "bus_loss", "clock_jump", "crash_loop", "disk_full", "fat_finger",
-        "forged", "fsync_error", "network_down", "pause", "replayed", "resume", "risk_agent_dies", "runaway", "second_daemon",
-        "sleep", "stall", "stop", "unlock",
+        "forged", "fsync_error", "network_down", "pause", "replayed", "resume", "risk_agent_dies", "runaway",
+        "second_daemon", "sleep", "stall", "stop", "unlock",
     }
     of_an_exchange_there_only = {
         "cancel_race", "cancelled_by_hand", "halted", "new_rules", "quiet", "rally", "trading_down",
