@@ -211,7 +211,7 @@ def test_a_verdict_about_another_symbol_is_not_acted_on() -> None:
     trader = Trader()
     trader.handle(proposed())
     wrong = approved()
-    (emit,) = trader.handle(replace(wrong, body=replace(wrong.body, symbol="ETH/USDT")))
+    (emit,) = trader.handle(wrong._replace(body=replace(wrong.body, symbol="ETH/USDT")))
     assert isinstance(emit.body, ProposalExpired)
 
 
