@@ -1,6 +1,7 @@
 """Live candles through their small files into the history."""
 
 import os
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def test_seconds_and_warm_up_are_no_history(tmp_path: Path) -> None:
     writer = CandleWriter(tmp_path, "binance")
     writer.add(candle(0, interval="5s"))
     one = candle(0)
-    writer.add(Candle(*(getattr(one, name) for name in Candle.__slots__[:-1]), is_warmup=True))
+    writer.add(replace(one, is_warmup=True))
     writer.close()
     assert files(tmp_path) == []
 
