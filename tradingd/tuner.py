@@ -25,6 +25,8 @@ from tradingd.tuning_fold import DAY_NS, TUNER, TuningFold
 NO_HISTORY: Final = 7
 """`tradelab tune` found no candles."""
 _MINUTE_NS: Final = 60 * 1_000_000_000
+SETTLED_NS: Final = 15 * _MINUTE_NS
+"""A start has better things to do, and a process that never lives so long needs no tuning."""
 
 
 class TuningError(Exception):
@@ -62,6 +64,7 @@ class Tuner:
         self._has_file = Path(settings.source).is_file()
         self._task: asyncio.Task[None] | None = None
         self._tried_day = -1
+        self._first_ns = 0
         self.last = "it has not been tried since the start"
 
     @property
@@ -75,8 +78,11 @@ class Tuner:
         return self._settings.tuning.enabled if current is None else current.is_tuning
 
     def on_second(self) -> None:
-        """Begin when it is due: on, not yet today, and late enough in the day."""
+        """Begin when it is due: on, not yet today, late enough in the day, and the process has settled."""
         now = self._now()
+        self._first_ns = self._first_ns or now
+        if now < self._first_ns + SETTLED_NS:
+            return
         hours, _, minutes = self._settings.tuning.at.partition(":")
         if not self.is_on or self.is_running or self._was_today() or self._tried_day == now // DAY_NS:
             return

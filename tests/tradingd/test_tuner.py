@@ -1,6 +1,7 @@
 """The daily self-tuning at work: when it begins, what a child's answer may do, and how a person takes it back."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -22,7 +23,7 @@ from tradingd.read_model import ReadModel
 from tradingd.research_line import Ended, tradelab
 from tradingd.settings import AccountSettings, CouncilSettings, RiskSettings, Settings
 from tradingd.settings_tuning import TuningSettings
-from tradingd.tuner import Tuner, TuningError
+from tradingd.tuner import SETTLED_NS, Tuner, TuningError
 from tradingd.tuning_view import tuning_view
 
 DAY_NS = 86_400 * 10**9
@@ -62,7 +63,10 @@ class Room:
         return Ended(self.code, out, "it said why")
 
     async def day(self) -> "Room":
-        """The second at which it is due passes, and the work is done."""
+        """The process has settled, the second at which it is due passes, and the work is done."""
+        self.now -= SETTLED_NS
+        self.tuner.on_second()
+        self.now += SETTLED_NS
         self.tuner.on_second()
         if self.tuner._task is not None:
             await self.tuner._task
@@ -111,6 +115,15 @@ async def test_it_waits_for_its_time_of_day() -> None:
     room.now += DAY_NS // 16
     await room.day()
     assert len(room.asked) == 1
+
+
+async def test_a_process_that_has_just_begun_is_left_alone() -> None:
+    room = Room()
+    room.tuner.on_second()
+    room.now += SETTLED_NS - 1
+    room.tuner.on_second()
+    assert room.asked == []
+    assert not room.tuner.is_running
 
 
 async def test_switched_off_in_the_settings_it_never_begins() -> None:
@@ -215,13 +228,22 @@ async def _killed(room: Room) -> None:
     assert task is not None
     while not task.done():
         for child in _children():
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         await asyncio.sleep(0)
 
 
 def _children() -> list[int]:
     text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
-    return [pid for pid in map(int, text.split()) if b"tune" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")]
+    return [pid for pid in map(int, text.split()) if b"tune" in _words_of(pid)]
+
+
+def _words_of(pid: int) -> list[bytes]:
+    """Its command line; none when it is gone already."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
