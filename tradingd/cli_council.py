@@ -58,12 +58,12 @@ def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool) -> None
         rows = []
         for each in answer:
             skipped = "".join(f"; {one['alpha']} skipped ({one['code']})" for one in each["skipped"])
-            rows.append((*_head(each), each["reason"] + skipped))
+            rows.append((*_head(each), _reason(each) + skipped))
         columns = ("time (UTC)", "symbol", "market", "outcome", "side", "sure", "says")
         out.print(cli_tables.table(columns, rows, ("sure",)))
         return
     for each in answer:
-        out.print(cli_tables.clean("  ".join(_head(each)) + f"  {each['reason']}"))
+        out.print(cli_tables.clean("  ".join(_head(each)) + f"  {_reason(each)}"))
         lines = [
             (one["alpha"], _WORDS[one["action"]], f"{one['confidence']:.2f}", f"{one['weight']:g}", one["reasoning"])
             for one in each["votes"]
@@ -74,6 +74,12 @@ def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool) -> None
         ]
         indented = [(f"  {name}", *rest) for name, *rest in lines]
         out.print(cli_tables.table(("  alpha", "vote", "sure", "weight", "says"), indented, ("sure", "weight")))
+
+
+def _reason(decision: Mapping[str, Any]) -> str:
+    """Why it was decided so, and why the risk officer said no where that was the end of it."""
+    veto = decision["verdict_reason"]
+    return f"{decision['reason']}; {veto} [{decision['verdict_code']}]" if veto else str(decision["reason"])
 
 
 def _head(decision: Mapping[str, Any]) -> tuple[str, ...]:

@@ -49,7 +49,8 @@ class SkippedView:
 class DecisionView:
     """One decision on one closed candle. `outcome`: proposed, or hold (no side won), unsure (below the threshold),
     blocked (something forbade it), no_plan (the rule made no trade of it). `verdict` is the risk officer's on a
-    proposal, `order_id` what came of it. `candle` is its opening time; "" and None: not known any more.
+    proposal, `verdict_code` and `verdict_reason` say why not; `order_id` is what came of it. `candle` is its opening
+    time; "" and None: not known any more.
     """
 
     id: str
@@ -70,6 +71,8 @@ class DecisionView:
     proposal_id: str
     verdict: str
     order_id: str
+    verdict_code: str = ""
+    verdict_reason: str = ""
 
 
 def decision_views(
@@ -109,6 +112,7 @@ def _proposed(message: Message, body: TradeProposed, council: CouncilFold) -> De
         "proposed", _ACTIONS[body.side], body.confidence, None, body.lead_alpha, body.reason,
         tuple(_votes(body.votes, known)), tuple(_skipped(known.skipped if known else ())), body.proposal_id, word,
         chain.order_id if chain is not None else "",
+        *((verdict.code, verdict.reason) if isinstance(verdict, ProposalVetoed) else ("", "")),
     )
 
 

@@ -24,7 +24,7 @@ class Structure:
     """
 
     name = "structure"
-    version = "2"
+    version = "3"
 
     def opinion(self, view: MarketView) -> Opinion:
         features = view.features
@@ -127,7 +127,10 @@ def _pattern(view: MarketView, side: float, words: str, trend: float) -> Opinion
 
 
 def _chart(view: MarketView) -> tuple[float, str]:
-    """Which way the chart patterns point together (-1, 0, 1), and the weightiest in words with its target."""
+    """Which way the chart patterns point together (-1, 0, 1), and the weightiest in words with its target.
+
+    A measured move that the price has made is used up: such a pattern points nowhere any more.
+    """
     features = view.features
     total = sum(features.get(name, 0.0) for name, _, _ in CHART_WORDS)
     if not total:
@@ -135,6 +138,8 @@ def _chart(view: MarketView) -> tuple[float, str]:
     side = 1.0 if total > 0.0 else -1.0
     word = next(up if side > 0.0 else down for name, up, down in CHART_WORDS if features.get(name) == side)
     target = features.get("chart_target")
+    if target is not None and target > 0.0 and side * (target - features["close"]) <= 0.0:
+        return 0.0, ""
     return side, f"{word} points to {price_text(target)}" if target is not None and target > 0.0 else word
 
 
