@@ -7,6 +7,7 @@ not be imported by the rule. The first try fails the run, even when the rule swa
 """
 
 import builtins
+import importlib.machinery
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,11 @@ FORBIDDEN_IMPORTS: Final = frozenset({
 })
 """What reads files past Python, talks to others, or looks into the running program."""
 ALLOWED_PARTS: Final = frozenset({"research.backtest.rules", "research.backtest.bars"})
+PAST_PYTHON: Final = frozenset({
+    "dask", "duckdb", "fastparquet", "h5py", "netCDF4", "polars", "pyarrow", "tables", "xarray",
+})
+"""Libraries that open files without Python's knowing: out of sight in the cage, also for pandas."""
+PRODUCT: Final = frozenset({"agents", "bus", "market", "orders", "research", "risk"})
 _EVENTS: Final = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty",
                   "sqlite3.", "ctypes.", "urllib.", "ftplib.", "http.", "webbrowser.", "sys._getframe",
                   "sys._current_frames", "gc.get_objects", "gc.get_referrers", "gc.get_referents")
@@ -35,10 +41,13 @@ class _Cage:
 
     def __init__(self) -> None:
         self.is_shut = False
+        self.is_occupied = False
         self.is_hooked = False
         self.tries: list[str] = []
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "import" and self.is_occupied and str(arguments[0]).partition(".")[0] in PAST_PYTHON:
+            self._hide(str(arguments[0]))
         if not self.is_shut:
             return
         if event == "open":
@@ -47,6 +56,12 @@ class _Cage:
                 self._refuse(f"opened {os.fsdecode(path)}")
         elif event.startswith(_EVENTS) and not _is_by_us(event):
             self._refuse(f"used {event}")
+
+    def _hide(self, name: str) -> None:
+        """A library that is being loaded does without; asked for by the rule, it is a try."""
+        if self.is_shut:
+            self.tries.append(f"has {name} imported")
+        raise ImportError(f"a rule sees nothing but the candles it is shown: {name} is out of reach")
 
     def _refuse(self, what: str) -> None:
         self.tries.append(what)
@@ -63,11 +78,26 @@ def caged() -> Iterator[list[str]]:
         sys.addaudithook(_cage.hook)
         _cage.is_hooked = True
     _cage.tries = []
-    _cage.is_shut = True
+    with _out_of_sight():
+        _cage.is_shut = True
+        try:
+            yield _cage.tries
+        finally:
+            _cage.is_shut = False
+
+
+@contextmanager
+def _out_of_sight() -> Iterator[None]:
+    """`PAST_PYTHON` cannot be imported while inside, whoever asks; what was loaded is there again behind it."""
+    loaded = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in PAST_PYTHON}
+    for name in loaded:
+        del sys.modules[name]
+    _cage.is_occupied = True
     try:
-        yield _cage.tries
+        yield
     finally:
-        _cage.is_shut = False
+        _cage.is_occupied = False
+        sys.modules.update(loaded)
 
 
 @contextmanager
@@ -100,8 +130,25 @@ def _import(
     if level == 0 and name.partition(".")[0] in FORBIDDEN_IMPORTS and not wanted & ALLOWED_PARTS:
         note(f"imports {name}")
         raise ImportError(f"a rule sees nothing but the candles it is shown: it may not import {name}")
+    if level == 0 and (where := _foreign_place(name.partition(".")[0])):
+        note(f"imports {name} of {where}")
+        raise ImportError(f"a rule is one file: it may not import {name} of {where}, which could hold anything")
     with opened():  # what a library reads while it is loaded is its own affair
         return __import__(name, globals_, locals_, fromlist, level)
+
+
+def _foreign_place(top: str) -> str:
+    """Where a module lies that is neither Python's, nor installed, nor the product's; "" for all others."""
+    if top in PRODUCT or top in sys.builtin_module_names or top in sys.stdlib_module_names:
+        return ""
+    spec = importlib.machinery.PathFinder.find_spec(top)
+    places = [] if spec is None else [*(spec.submodule_search_locations or ()), *filter(None, [spec.origin])]
+    return next((place for place in places if not _is_installed(place)), "")
+
+
+def _is_installed(path: str) -> bool:
+    full = str(Path(path).absolute())
+    return any(full.startswith(f"{prefix}{os.sep}") for prefix in {sys.prefix, sys.base_prefix})
 
 
 def _is_reading(mode: object, flags: object) -> bool:
@@ -116,8 +163,7 @@ def _is_python_own(path: object) -> bool:
     text = os.fsdecode(path)
     if text.endswith(_PYTHON_SUFFIXES) or text.startswith(_HARMLESS):
         return True
-    full = str(Path(text).absolute())
-    return any(full.startswith(f"{prefix}{os.sep}") for prefix in {sys.prefix, sys.base_prefix})
+    return _is_installed(text)
 
 
 def _is_by_us(event: str) -> bool:

@@ -55,6 +55,24 @@ PLANTED = {
                 except Exception:
                     self.c = []
         """),
+    "has pandas find what reads past Python": trading("""
+        from pandas.compat._optional import import_optional_dependency
+
+        class R:
+            def __init__(self):
+                self.c = import_optional_dependency("pyarrow.csv").read_csv("DATA")["close"].to_pylist()
+        """),
+    "keeps the future in a file beside it": trading("""
+        import sys
+        from pathlib import Path
+
+        sys.path.insert(0, str(Path("DATA").parent))
+
+        import beside
+
+        class R:
+            c = beside.CLOSES
+        """),
     "asks another program": trading("""
         import os
 
@@ -168,6 +186,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         at = 1_704_067_200 + hour * 3600
         rows.append(f"BTC/USDT,{at},{first:.2f},{high:.2f},{low:.2f},{last:.2f},1.5")
     path.write_text("\n".join(rows) + "\n")
+    (path.parent / "beside.py").write_text(f"CLOSES = {[round(float(each), 2) for each in close]}\n")
     return path
 
 
