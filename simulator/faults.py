@@ -172,6 +172,9 @@ _WEIGHTS: Final[dict[str, int]] = {
     "kill_on_report": 3, "power_cut": 2, "timeout_after_accept": 3, "timeout_before": 2, "stream_down": 2,
 }
 _NEVER_ALONE: Final = ("unlock", "resume")
+_LOCKING: Final = ("kill_halt", "kill_cancel", "kill_flatten", "runaway")
+_PAUSING: Final = ("pause", "crash_loop", "bad_key")
+"""After these, and after those that lock, nothing is bought until a person comes."""
 _DRAWN: Final = tuple(name for name in FAULTS if name not in _NEVER_ALONE)
 
 
@@ -184,10 +187,12 @@ def draw_script(random: Random, seconds: float) -> list[Fault]:
         at = random.uniform(60, seconds - 300)
         lasts = random.choice((2.0, 10.0, 40.0)) if KIND_BY_NAME[name].lasts else 0.0
         script.append(Fault(at, name, "", lasts))
-        if name in ("kill_halt", "kill_cancel", "kill_flatten"):
+        if name in _LOCKING:
             script.append(Fault(at + random.uniform(20, 120), "unlock"))
-        if name in ("pause", "crash_loop"):
-            script.append(Fault(at + random.uniform(60, 160), "resume"))
+        if name in _PAUSING:
+            script.append(Fault(at + lasts + random.uniform(60, 160), "resume"))
+    for round_at in (seconds / 4, seconds / 2):  # people look in, whatever locked or paused it
+        script += [Fault(round_at, "unlock"), Fault(round_at + 1.0, "resume")]
     return sorted(script, key=lambda fault: fault.at)
 
 
