@@ -1,6 +1,7 @@
 """A lease in PostgreSQL: one holder at a time, each with a higher number than all before it."""
 
 import asyncio
+import contextlib
 from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
@@ -24,6 +25,9 @@ _GIVE_BACK: Final = "UPDATE tradingd_lease SET until = to_timestamp(0) WHERE acc
 _TIMEOUT_S: Final = 3.0
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
 
+_MADE_MEANWHILE: Final = (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError)
+"""IF NOT EXISTS looks before it makes: of two that come together, one meets the other's table in the catalogue."""
+
 
 class PostgresLease:
     """Take it again to keep it. Judged by the server's own clock; the number survives the holder (fencing)."""
@@ -38,7 +42,8 @@ class PostgresLease:
             async with asyncio.timeout(_TIMEOUT_S * 2):
                 connection = await self._connect()
                 try:
-                    await connection.execute(_TABLE)
+                    with contextlib.suppress(*_MADE_MEANWHILE):
+                        await connection.execute(_TABLE)
                     token = await connection.fetchval(_TAKE, self._account, holder, ttl_s)
                     if token is not None:
                         return int(token), holder
