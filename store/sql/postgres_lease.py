@@ -25,7 +25,9 @@ _GIVE_BACK: Final = "UPDATE tradingd_lease SET until = to_timestamp(0) WHERE acc
 _TIMEOUT_S: Final = 3.0
 _AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncio.TimeoutError)
 
-_MADE_MEANWHILE: Final = (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError)
+_MADE_MEANWHILE: Final = (
+    asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError,
+)
 """IF NOT EXISTS looks before it makes: of two that come together, one meets the other's table in the catalogue."""
 
 
