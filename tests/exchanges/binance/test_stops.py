@@ -126,15 +126,32 @@ async def resting_refused_cancelled(
 
 
 async def triggered(venue: BinanceVenue, btc: Instrument, price: Decimal, reports: list[ExecutionReport]) -> None:
-    """From above the market downwards: the first stop that is not refused lies just below it, and is soon reached."""
-    names = [f"td-near{attempt}" for attempt in range(200)]
-    for attempt, name in enumerate(names):
-        venue.submit(approved_order(**stop_at(btc, name, price * (D("1.003") - D("0.0001") * attempt))))
+    """From above the market downwards: the first stop that is not refused lies just below it. A market that leaves
+    it behind is followed: the stop is cancelled and the search begins again above."""
+    stop = price * D("1.005")
+    for attempt in range(1000):
+        name = f"td-near{attempt}"
+        venue.submit(approved_order(**stop_at(btc, name, stop)))
         await until(lambda name=name: kinds(reports, name))
-        if "accepted" in kinds(reports, name):
-            break
-    await until(lambda: "fill" in kinds(reports, name), 30)
-    await until(lambda: sold(reports, name) == D("0.01"))
+        if "accepted" not in kinds(reports, name):
+            stop *= D("0.9998")
+        elif await sells_within(5, name, reports):
+            return
+        else:
+            venue.cancel(ClientOrderId(name), VenueOrderId(""), "BTC/USDT")
+            await until(lambda name=name: "cancelled" in kinds(reports, name) or sold(reports, name) == D("0.01"))
+            if sold(reports, name):
+                return  # it was reached just before
+            stop *= D("1.005")
+    raise AssertionError("a thousand stops, and none was reached")
+
+
+async def sells_within(seconds: float, name: str, reports: list[ExecutionReport]) -> bool:
+    try:
+        await until(lambda: sold(reports, name) == D("0.01"), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def sold(reports: list[ExecutionReport], name: str) -> Decimal:
