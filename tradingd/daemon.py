@@ -14,29 +14,25 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agents.alphas.panel import AlphaPanel
 from bus import codec
 from bus.bus import Bus
 from bus.clock import Clock, FeedClock, LiveClock
-from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
+from bus.ids import SessionId
 from bus.memory_bus import MemoryBus
-from bus.messages import council, orders, system
-from bus.messages.grid import StartGrid
-from bus.messages.header import Message, MessageMaker
+from bus.messages import orders, system
+from bus.messages.header import MessageMaker
 from exchanges.binance.rest import NoAnswerError
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
 from market.instrument import Instrument
 from market.interval import SECOND_NS
-from store.candle_writer import CandleWriter
 from store.checkpoint import CheckpointError
-from store.tape import Tape
-from tradingd import banner, composition, mode_switch, venue_access
+from tradingd import banner, composition, venue_access
 from tradingd.account_opening import ASK_AGAIN_S, AccountOpening
 from tradingd.account_watch import AccountWatch
 from tradingd.announcements import farewell_of, tell_standing
@@ -46,37 +42,32 @@ from tradingd.candle_history import CandleHistory
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope
-from tradingd.configured_grids import BY as BY_SETTINGS
+from tradingd.conditions import Conditions
 from tradingd.configured_grids import ConfiguredGrids
 from tradingd.continued_journal import ContinuedJournal
-from tradingd.control import (
-    ControlConflictError,
-    ControlUnavailableError,
-    DaemonStatus,
-)
 from tradingd.data_dir import DataDir, RunInfo, journal_name
 from tradingd.disk_watch import DiskWatch
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_keeper import JournalKeeper
-from tradingd.kill_file import KillFile
 from tradingd.lease import LeaseKeeper, holder_name
 from tradingd.lease_choice import take_account
+from tradingd.life import BEHIND, READY, STOPPING, WAITING, Life
 from tradingd.logs import LogFiles
 from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
+from tradingd.operations import Operations
 from tradingd.paper_account import holdings, resting_orders
 from tradingd.parameters import held_parameters
 from tradingd.path_dependence import PathDependence
-from tradingd.plugins.panel import PluginReport
 from tradingd.plugins.plugins import Plugins
-from tradingd.profile import AlphaWatch, Inspected
 from tradingd.projection_account import AUTO, account_of, store_url
 from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
 from tradingd.recorded_panel import RecordedPanel
 from tradingd.recorded_runtime import RecordedRuntime
+from tradingd.records import Records
 from tradingd.redaction import redact
 from tradingd.rehearsal import rehearse
 from tradingd.replay_run import ReplayRun
@@ -84,7 +75,6 @@ from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions, live_session_id, replay_session_id
-from tradingd.session_inputs import FOLDER as INPUTS_FOLDER
 from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
 from tradingd.status_report import StatusReport
@@ -92,7 +82,7 @@ from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
 from tradingd.tuner import Tuner
 from tradingd.version import VERSION
 from tradingd.warm_up import warm_up
-from tradingd.weight_keeper import WeightKeeper, keep_weights
+from tradingd.weight_keeper import keep_weights
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -100,8 +90,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _FEED: Final = "market"
 _VENUE_CLOCK_S: Final = 0.02
-_WAITING: Final = "waiting for market data"
-_BEHIND: Final = "the replay that was cut off is played again up to the cut"
 _SHUTDOWN_LIMIT_S: Final = 15.0
 _YOUNG_OBJECTS: Final = 20_000
 _T = TypeVar("_T")
@@ -112,50 +100,37 @@ class PortTakenError(Exception):
 
 
 class Daemon:
-    """The running process as the control plane sees it (`tradingd.control.Control`)."""
+    """The parts of one run; people and programs speak to its `Operations`."""
 
     def __init__(
         self, settings: Settings, options: RunOptions, data_dir: DataDir, log_files: LogFiles | None = None,
     ) -> None:
         self.settings = settings
-        self.read_model = ReadModel(settings.account.quote)
+        self.life = Life()
         self._options = options
         self._data_dir = data_dir
-        self._is_replay = bool(options.replay)
         self._started_ns = time.time_ns()
-        self._stop = asyncio.Event()
-        self._stop_reason = ""
-        self._fatal: BaseException | None = None
-        self._not_ready = "starting"
-        self._manual_orders = 0
         self._limits = composition.make_limits(settings)
         self._writer: BackgroundWriter = make_writer(settings.log.format)
         self._tasks: list[asyncio.Task[Any]] = []
         self._past = PastSessions()
         self._recovery: Recovery | None = None
         self._checkpoints: CheckpointKeeper | None = None
-        self._kill_file = KillFile(data_dir.path)
-        self._is_restored = False
         self._replay = ReplayRun(settings, options, data_dir.path)
         self._replay_note = self._paths_told = ""
-        self._lease_doubt = ""
+        self._conditions = Conditions(settings, self.life)
+        self._operations = Operations(settings, options, data_dir.path, self.life, self._replay, self._conditions)
         self._disk_watch = DiskWatch(data_dir.path)
         self._log_files = log_files
-        self._audience = Audience(settings, self, lambda: self._clock.now())
-        self._alpha_watch = AlphaWatch()
+        self._audience = Audience(settings, self._operations, lambda: self._clock.now())
         self._tuner: Tuner | None = None
         self._configured_grids: ConfiguredGrids | None = None
-        self._plugins: Plugins | None = None
         self._service = ServiceNotify()
-        self.is_to_start_again = False
-        """Told to switch the mode: the process begins anew after the orderly end."""
         self._history: CandleHistory | None = None
         # Set while starting; read only when ready.
         self._journal: MessageJournal
         self._runtime: Runtime
-        self._weights: WeightKeeper
         self._driver: FeedDriver
-        self._report: StatusReport
         self._account: AccountOpening
         self._feed: venue_access.MarketFeed
         self._venue: Venue
@@ -163,106 +138,13 @@ class Daemon:
         self._clock: Clock
         self._session: SessionId
 
-    # ---- Control -----------------------------------------------------------------------------------
+    @property
+    def _read_model(self) -> ReadModel:
+        return self._operations.read_model
 
-    def now(self) -> int:
-        return self._clock.now()
-
-    async def execute(self, body: object, *, by: str) -> Sequence[Message]:
-        may_come_early = isinstance(body, orders.EngageKillSwitch) and self._is_restored
-        if (self._not_ready == "starting" and not may_come_early) or self._stop.is_set():
-            doing = "stopping" if self._stop.is_set() else "starting"
-            raise ControlUnavailableError(f"the daemon is {doing}; try again")
-        if self._replay.is_behind:
-            raise ControlUnavailableError(f"{_BEHIND}; try again")
-        if isinstance(body, orders.ReleaseKillSwitch) and self._kill_file.exists:
-            raise ControlConflictError(
-                "KILL_FILE_PRESENT",
-                f"the kill file {self._kill_file.path} is still there and would lock trading again at once: "
-                "delete it, then unlock",
-            )
-        self._replay.note(self._driver.items, by, body, self._clock.now())
-        return self._obey(body, by=by)
-
-    def _obey(self, body: object, *, by: str) -> Sequence[Message]:
-        if isinstance(body, system.VoteTradingState) and body.voter == "operator" and body.state == "ACTIVE":
-            self._runtime.health.clear("crash loop")
-            self._runtime.health.clear("venue")  # told again at once if it is still so
-            self._runtime.vote_health()
-        if isinstance(body, council.WeightChanged):
-            return [self._runtime.set_weight(body, by=by)]
-        return self._runtime.command(body, by=by)
-
-    def _by_settings(self, body: StartGrid) -> Sequence[Message]:
-        """What the settings ask for is done as a person's command is, and given again where a cut replay goes on."""
-        self._replay.note(self._driver.items, BY_SETTINGS, body, self._clock.now())
-        return self._obey(body, by=BY_SETTINGS)
-
-    def alpha_weights(self) -> Mapping[str, float]:
-        wished = self._plugins.weights() if self._plugins is not None else {}
-        chosen = {**wished, **self.settings.council.weights, **self.read_model.alphas.chosen_weights()}
-        return {name: chosen.get(name, 0.0) for name in sorted({*self._alpha_watch.alphas, *wished})}
-
-    def released_weight(self, alpha: str, by: str) -> council.WeightChanged:
-        return self._weights.release(alpha, by)
-
-    def plugin_reports(self) -> Sequence[PluginReport]:
-        return self._plugins.reports() if self._plugins is not None else ()
-
-    def inspected(self) -> Mapping[str, Inspected]:
-        runners = self._runtime.runners.values()
-        agents = {f"agent:{runner.name}": Inspected(runner.timing, runner.agent) for runner in runners}
-        alphas = self._alpha_watch.inspected() | (self._plugins.inspected() if self._plugins is not None else {})
-        return agents | {f"alpha:{name}": part for name, part in alphas.items()}
-
-    def tuner(self) -> Tuner:
-        if self._tuner is None or self._not_ready in ("starting", "stopping") or self._stop.is_set():
-            raise ControlUnavailableError("the daemon is starting or stopping; try again")
-        if self._is_replay:
-            raise ControlConflictError("TUNING", "a replay is never tuned: it would not be the same session again")
-        return self._tuner
-
-    def switch_mode(self, mode: mode_switch.Mode, *, confirm: str, by: str) -> None:
-        if self._not_ready in ("starting", "stopping") or self._stop.is_set():
-            raise ControlUnavailableError("the daemon is starting or stopping; try again")
-        if mode == "live" and confirm != "live":
-            raise ControlConflictError("CONFIRM_LIVE", 'real money may be at stake: send "confirm": "live"')
-        if self._is_replay:
-            raise ControlConflictError(*mode_switch.REPLAY_REFUSAL)
-        # First no more entries, then look: nothing can slip in between.
-        self._runtime.health.raise_condition("mode", f"the mode is being switched to {mode}")
-        self._runtime.vote_health()
-        engine = self._runtime.engine
-        problem = mode_switch.why_not(
-            mode, configured=self._options.configured_mode or self.settings.mode, is_replay=self._is_replay,
-            working=[order.client_order_id for order in engine.orders.working()],
-            held=[position.symbol for position in engine.look().positions],
-        )
-        if problem is not None:
-            self._runtime.health.clear("mode")
-            self._runtime.vote_health()
-            raise ControlConflictError(*problem)
-        mode_switch.write_choice(self._data_dir.path, mode, by)
-        self.is_to_start_again = True
-        self.request_shutdown(f"switched to {mode} by {by}")
-
-    def prices(self) -> Mapping[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
-        return self._runtime.engine.prices()
-
-    def next_manual_order_id(self) -> ClientOrderId:
-        self._manual_orders += 1
-        return ClientOrderId(f"{CLIENT_ID_PREFIX}{self._session}-m{self._manual_orders}")
-
-    def request_shutdown(self, reason: str) -> None:
-        if not self._stop.is_set():
-            self._stop_reason = reason
-            self._stop.set()
-
-    def status(self) -> DaemonStatus:
-        self._refresh_portfolio()
-        return self._report.make(
-            self._session, now=self._clock.now(), not_ready_reason=self._not_ready, is_replay=self._is_replay,
-        )
+    @property
+    def _is_replay(self) -> bool:
+        return self._operations.is_replay
 
     # ---- life --------------------------------------------------------------------------------------
 
@@ -270,10 +152,10 @@ class Daemon:
         """Until told to stop, or until something fails that must not go on. Returns the exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.request_shutdown, f"signal {signal.Signals(number).name}")
+            loop.add_signal_handler(number, self.life.end, f"signal {signal.Signals(number).name}")
         async with contextlib.AsyncExitStack() as stack:
             starting = asyncio.create_task(self._start(stack), name="start")
-            stopping = asyncio.create_task(self._stop.wait(), name="stop")
+            stopping = asyncio.create_task(self.life.end_asked.wait(), name="stop")
             await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 # Told to stop while a venue or a server keeps us waiting.
@@ -286,14 +168,14 @@ class Daemon:
                 raise failed
             await stopping
             await self._end()
-        if self._fatal is not None:
-            raise self._fatal
+        if self.life.failure is not None:
+            raise self.life.failure
         return OK
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         stack.callback(self._writer.close)
-        access = MarketAccess(self.settings, self._options, self._on_child_death)
-        self._is_replay = await access.is_replay()
+        access = MarketAccess(self.settings, self._options, self._conditions.child_died)
+        self._operations.is_replay = await access.is_replay()
         self._open_journal(stack)
         stack.push_async_callback(access.close)
         await access.launch(
@@ -304,24 +186,29 @@ class Daemon:
         app = self._load_api()
         urls = await access.urls()
         self._recording = await access.recording(urls)
+        self._records = Records(self.settings, self._data_dir.path, is_replay=self._is_replay)
         self._make_clock_and_session()
-        self._plugins = plugins = Plugins(self.settings, self._clock, waits=self._is_replay)
+        self._operations.plugins = plugins = Plugins(self.settings, self._clock, waits=self._is_replay)
         stack.push_async_callback(plugins.stop)
         plugins.launch()
         self._begin_replay(stack)
         self._feed = venue_access.make_feed(
-            self.settings, urls, self._clock, is_replay=self._is_replay, on_frame=self._open_tape(stack),
+            self.settings, urls, self._clock, is_replay=self._is_replay, on_frame=self._records.frames(stack),
         )
         stack.push_async_callback(self._feed.close)
         instruments = await self._choose_instruments()
         keeper = await self._take_account(urls, stack)
         await self._make_venue(urls, instruments, stack)
         await plugins.loaded()
-        self._make_runtime(instruments, plugins, self._open_inputs(instruments, stack))
+        self._make_runtime(instruments, plugins, self._records.inputs(
+            self._session, self._clock.now(), self._journal.path.name, instruments, stack,
+        ))
         if not self._replay.was_cut:
             self._hear()
         stack.push_async_callback(self._audience.close)
-        self._open_history(stack)
+        self._history = self._records.history(
+            self._runtime, self._driver, self._feed, self._limits.stale_after_ns, stack,
+        )
         stack.push_async_callback(self._cancel_tasks)
         self._restore()
         plugins.tell_loaded()
@@ -338,7 +225,7 @@ class Daemon:
         )
         await self._open_account()
         await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
-        self._not_ready = _WAITING if not self._replay.is_behind else _BEHIND
+        self.life.phase = WAITING if not self._replay.is_behind else BEHIND
         self._driver.before_item = self._before_item if self._replay.was_cut else None
         self._spawn("feed", self._run_feed(instruments))
         if self.settings.mode == "live":
@@ -376,7 +263,7 @@ class Daemon:
         self._fold_journal()
         is_done_with = not self._past.ended_unclean or self._replay.is_able
         if self._is_replay and not self._replay.was_cut and self._past.count and is_done_with \
-                and self.read_model.kill is None:
+                and self._read_model.kill is None:
             if self._past.ended_unclean:
                 self._replay_note = (
                     "the last replay was cut off, and this is another one (recording, settings or version): it begins "
@@ -385,25 +272,25 @@ class Daemon:
             self._journal.close()
             self._data_dir.set_aside(path)
             self._past = PastSessions()
-            self.read_model = ReadModel(self.settings.account.quote)
+            self._operations.read_model = ReadModel(self.settings.account.quote)
             self._journal = MessageJournal.open(path)
             self._fold_journal()
         stack.callback(self._journal.close)
-        self.read_model.journal = path
+        self._read_model.journal = path
 
     def _begin_replay(self, stack: contextlib.AsyncExitStack) -> None:
         self._replay.begin(self._session, self._recording.shift_days)
         stack.callback(self._replay.close)
-        self._manual_orders = self._replay.last_manual_order(self._session)
+        self._operations.manual_orders = self._replay.last_manual_order(self._session)
 
     def _before_item(self, taken: int) -> None:
         """A replay that was cut off is told again what it was told, where it was told; then it goes on."""
         for told in self._replay.due(taken):
-            self._obey(told.message.body, by=told.by)
+            self._operations.obey(told.message.body, by=told.by)
         if self._replay.is_behind:
             return
         self._driver.before_item = None
-        self._not_ready = "" if self._driver.first_ns else _WAITING
+        self.life.phase = READY if self._driver.first_ns else WAITING
         self._hear()
         self._watch_kill_file()
         self._runtime.tell_story("NOTE", "the replay that was cut off goes on from here, as if nothing had happened")
@@ -416,16 +303,12 @@ class Daemon:
 
     def _watch_kill_file(self) -> None:
         engine = self._runtime.engine
-        self._spawn("kill file", self._kill_file.watch(lambda: engine.kill, self._engage_by_file))
-
-    def _engage_by_file(self, command: orders.EngageKillSwitch) -> None:
-        self._replay.note(self._driver.items, command.by, command, self._clock.now())
-        self._runtime.command(command, by=command.by)
+        self._spawn("kill file", self._operations.kill_file.watch(lambda: engine.kill, self._operations.by_kill_file))
 
     def _fold_journal(self) -> None:
         """By the newest good checkpoint and the records behind it; the engine follows in `_restore`."""
         self._recovery = Recovery(
-            self._journal, self._past, self.read_model, use_checkpoints=not self._is_replay,
+            self._journal, self._past, self._read_model, use_checkpoints=not self._is_replay,
         )
 
     async def _take_account(self, urls: VenueSettings, stack: contextlib.AsyncExitStack) -> LeaseKeeper | None:
@@ -433,20 +316,10 @@ class Daemon:
         lease = take_account(self.settings, urls, holder := holder_name(self._session), stack)
         if lease is None:
             return None
-        keeper = LeaseKeeper(lease, holder, self._on_lease_doubt, self._on_fatal)
+        keeper = LeaseKeeper(lease, holder, self._conditions.lease, self._on_fatal)
         stack.push_async_callback(keeper.end)
         await keeper.begin()
         return keeper
-
-    def _on_lease_doubt(self, why: str) -> None:
-        self._lease_doubt = why
-        if not self._is_restored:
-            return  # told as soon as there is somebody to tell
-        if why:
-            self._runtime.health.raise_condition("lease", why)
-        else:
-            self._runtime.health.clear("lease")
-        self._runtime.vote_health()
 
     def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
         """The SQL store follows the journal in a process of its own; a replay's account is not kept."""
@@ -457,46 +330,9 @@ class Daemon:
         task = ProjectionTask(
             path, url, account_of(path), self.settings.account.quote, is_own=self.settings.store.url == AUTO,
         )
-        store = ProjectionChild(task, self._on_store_change)
+        store = ProjectionChild(task, self._conditions.store)
         store.start()
         stack.push_async_callback(store.stop)
-
-    def _on_store_change(self, is_up: bool, why: str) -> None:
-        if is_up:
-            self._runtime.health.clear("store")
-        else:
-            self._runtime.health.raise_condition(
-                "store", f"the SQL store is away ({why}): nothing is lost, the journal gives it later", reduces=False,
-            )
-
-    def _open_tape(self, stack: contextlib.AsyncExitStack) -> Callable[[int, bytes], None] | None:
-        """Raw frames beside the journal; a replay is recorded already."""
-        if not self.settings.tape.enabled or self._is_replay:
-            return None
-        tape = Tape(self._data_dir.path / "tape", self.settings.tape.max_mb)
-        stack.callback(tape.close)
-        return tape.write
-
-    def _open_inputs(self, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack) -> InputTape | None:
-        """All that reaches the runtime, so that `tradelab parity` can run the session again. Not over Redis: what
-        comes when is decided there, and cannot be repeated."""
-        if not self.settings.tape.enabled or self.settings.bus.url != "memory://":
-            return None
-        tape = InputTape(self._data_dir.path / INPUTS_FOLDER, self.settings.tape.max_mb, self._session)
-        stack.callback(tape.close)
-        tape.begin(self._clock.now(), self._journal.path.name, self.settings, instruments)
-        return tape
-
-    def _open_history(self, stack: contextlib.AsyncExitStack) -> None:
-        """Closed candles for the laboratory; those of a replay are history already."""
-        if not self.settings.history.enabled or self._is_replay:
-            return
-        writer = CandleWriter(self._data_dir.path / "history", self.settings.venue)
-        self._history = CandleHistory(
-            writer, self._driver, lambda: self._feed.counters, self._runtime.health, self._limits.stale_after_ns
-        )
-        self._runtime.on_candle = self._history.keep
-        stack.callback(self._history.close)
 
     def _make_clock_and_session(self) -> None:
         if self._is_replay:
@@ -505,11 +341,12 @@ class Daemon:
         else:
             self._clock = LiveClock()
             self._session = live_session_id(self._clock.now())
+        self._operations.clock, self._operations.session = self._clock, self._session
 
     async def _choose_instruments(self) -> list[Instrument]:
         offered = await self._patiently(self._feed.instruments)
         take_all = self._is_replay and not self._options.symbols_given
-        held = {row.symbol for row in self.read_model.positions()}
+        held = {row.symbol for row in self._read_model.positions()}
         return composition.choose_instruments(self.settings, offered, take_all=take_all, held=held)
 
     async def _make_venue(
@@ -523,7 +360,7 @@ class Daemon:
         else:
             self._venue = venue_access.make_live_venue(
                 self.settings, urls, self._clock, instruments, on_report=self._on_report,
-                on_problem=self._on_venue_problem, on_line=self._on_order_line,
+                on_problem=self._conditions.venue, on_line=self._conditions.order_line,
             )
         stack.push_async_callback(self._venue.close)
         await self._patiently(self._venue.start)
@@ -538,26 +375,6 @@ class Daemon:
                     raise
                 _log.warning("the start waits for the venue: %s", redact(str(error)))
                 await asyncio.sleep(ASK_AGAIN_S)
-
-    def _on_venue_problem(self, text: str) -> None:
-        """What no order can cure (refused keys, a clock that cannot be set): shown, and nothing new is risked."""
-        text = redact(text)
-        if not self._is_restored:
-            _log.warning(text)  # the start itself fails of it, or asks again
-            return
-        self._runtime.health.raise_condition("venue", text)
-        self._runtime.record("venue", system.AlertRaised("critical", f"venue {self.settings.venue}", text))
-        self._runtime.vote_health()
-
-    def _on_order_line(self, text: str) -> None:
-        """Orders cannot be sent ("": they can again): no entries, although prices may flow."""
-        if not self._is_restored:
-            return  # the start asks until it is answered
-        if text:
-            self._runtime.health.raise_condition("order line", redact(text))
-        else:
-            self._runtime.health.clear("order line")
-        self._runtime.vote_health()
 
     def _on_report(self, report: orders.ExecutionReport) -> None:
         if report.reason:
@@ -577,12 +394,12 @@ class Daemon:
 
             self._bus = RedisBus(
                 self.settings.bus.url, self.settings.bus.namespace, self._session, maker, self._clock,
-                self.settings.bus.queue_size, self._on_bus_change,
+                self.settings.bus.queue_size, self._conditions.bus,
             )
         story = Story(self._write_line, self.settings.account.quote)
         parts: dict[str, Any] = {
             "session": self._session, "engine": engine, "venue": self._venue, "bus": self._bus,
-            "journal": self._journal, "read_model": self.read_model, "story": story, "clock": self._clock,
+            "journal": self._journal, "read_model": self._read_model, "story": story, "clock": self._clock,
             "warmup": self.settings.candles.warmup,
         }
         with_books = self._venue.is_simulated and self.settings.paper.use_book
@@ -594,20 +411,21 @@ class Daemon:
             panel = RecordedPanel(panel, recorded.note)
         self._runtime.on_fatal = self._on_fatal
         for name, make in composition.make_agents(
-            self.settings, self._limits, tradable, self._session, self.read_model.alphas.chosen_weights,
-            self._alpha_watch, panel, plugins.names, chosen_parameters=lambda: self.read_model.tuning.current,
+            self.settings, self._limits, tradable, self._session, self._read_model.alphas.chosen_weights,
+            self._operations.alpha_watch, panel, plugins.names,
+            chosen_parameters=lambda: self._read_model.tuning.current,
         ).items():
             self._runtime.add_agent(name, make)
         self._configured_grids = ConfiguredGrids(
-            self.settings, self._limits, [each.symbol for each in tradable], self.read_model.grids, self._by_settings,
-            lambda text: self._runtime.tell_story("GRID", text),
+            self.settings, self._limits, [each.symbol for each in tradable], self._read_model.grids,
+            self._operations.by_settings, lambda text: self._runtime.tell_story("GRID", text),
         )
         self._tuner = Tuner(
-            self.settings, self.read_model.tuning, self._clock.now,
+            self.settings, self._read_model.tuning, self._clock.now,
             lambda change, by: self._runtime.set_parameters(change, by=by),
             lambda text: self._runtime.tell_story("TUNING", text),
         )
-        self._weights = keep_weights(self._runtime, self.settings)
+        weights = keep_weights(self._runtime, self.settings)
         plugins.connect(self._runtime)
         self._driver = FeedDriver(
             self._runtime, on_second=self._on_second, on_end=self._on_replay_end,
@@ -615,30 +433,18 @@ class Daemon:
             silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
             for_ns=round((self._options.for_seconds or 0) * SECOND_NS), on_full=self._on_full,
         )
-        self._report = StatusReport(
-            self._runtime, self._driver, self._feed, self._bus, self.settings.bus.url, self.read_model,
+        report = StatusReport(
+            self._runtime, self._driver, self._feed, self._bus, self.settings.bus.url, self._read_model,
             started_ns=self._started_ns,
         )
+        self._operations.begin(self._runtime, self._driver, report, weights, self._tuner)
         self._account = AccountOpening(self._runtime, self._venue, self.settings.account.quote)
         if self._recording.has_candles:
-            self.read_model.paths = PathDependence(self.settings.candles.decision)
-        self._raise_what_is_known(instruments)
-
-    def _raise_what_is_known(self, instruments: Sequence[Instrument]) -> None:
-        """What status must name from the first moment on."""
-        if self.settings.bus.url != "memory://":
-            self._runtime.health.raise_condition("bus", "the Redis bus is not connected yet")
-        self._runtime.health.raise_condition("feed", "market data has not begun")
-        if self._lease_doubt:
-            self._runtime.health.raise_condition("lease", self._lease_doubt)
-        unlisted = {row.symbol for row in self.read_model.positions()} - {each.symbol for each in instruments}
-        if unlisted:
-            self._runtime.health.raise_condition(
-                "unlisted", f"held, but not traded here any more: {', '.join(sorted(unlisted))}; nobody watches their "
-                "prices", reduces=False,
-            )
-        for number, note in enumerate(getattr(self._venue, "notes", ())):
-            self._runtime.health.raise_condition(f"account {number}", redact(note), reduces=False)
+            self._read_model.paths = PathDependence(self.settings.candles.decision)
+        self._conditions.begin(
+            self._runtime, listed=[each.symbol for each in instruments],
+            held=[row.symbol for row in self._read_model.positions()], notes=getattr(self._venue, "notes", ()),
+        )
 
     def _restore(self) -> None:
         engine = self._runtime.engine
@@ -659,20 +465,17 @@ class Daemon:
         # The kill file before anything is sent: the orders that a restart would give wait for a person, too.
         for told in self._replay.due(-1):
             self._runtime.command(told.message.body, by=told.by)
-        wish = None if self._replay.was_cut else self._kill_file.look(engine.kill, is_patient=False)
+        wish = None if self._replay.was_cut else self._operations.kill_file.look(engine.kill, is_patient=False)
         if wish is not None:
             self._replay.note(-1, wish.by, wish, now)
             self._runtime.command(wish, by=wish.by)
         self._runtime.finish_restore()
-        self._is_restored = True
+        self._conditions.is_restored = True
         if not self._replay.was_cut:
             self._watch_kill_file()
-        self._refresh_portfolio()
+        self._operations.refresh_portfolio()
         if self._past.is_crash_loop(now) and not self._options.no_safe:
-            self._runtime.health.raise_condition(
-                "crash loop", "crash loop: the third start within ten minutes after unclean ends; "
-                "look into the log, then `tradingd start` trades on",
-            )
+            self._conditions.crash_loop()
 
     def _keep_checkpoints(self, scope: Scope) -> None:
         """From here on; none of a replay, which begins anew each time."""
@@ -680,9 +483,7 @@ class Daemon:
         if recovery is None or self._is_replay:
             return
         if recovery.problems:
-            self._runtime.health.raise_condition(
-                "checkpoint", f"the start took longer: {'; '.join(map(redact, recovery.problems))}", reduces=False,
-            )
+            self._conditions.slow_start(recovery.problems)
         try:
             note_scope(self._journal.path, scope)
         except CheckpointError as error:
@@ -691,17 +492,13 @@ class Daemon:
         done = recovery.checkpointed if recovery.is_engine_restored else 0
         self._checkpoints = CheckpointKeeper(self._journal, done)
 
-    def _refresh_portfolio(self) -> None:
-        """Of now: the last snapshot may be older than the orders that were given or ended since."""
-        self.read_model.apply(self._runtime.make("status", self._runtime.engine.look()))
-
     def _load_api(self) -> "FastAPI":
         """The heaviest part to import: done while the practice exchange boots on another core."""
         from tradingd.api.app import create_app
 
         self._auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
         redact.learn(read_credentials(self._data_dir.path / CREDENTIALS_FILE).secret)
-        app = create_app(self, self._auth)
+        app = create_app(self._operations, self._auth)
         app.state.metrics = self._audience.metrics
         return app
 
@@ -719,7 +516,7 @@ class Daemon:
         self._spawn("service watchdog", self._service.watch(self._service_status))
 
     def _service_status(self) -> str:
-        return self._not_ready or f"{self._runtime.engine.trading_state} in {self.settings.mode} mode"
+        return self.life.phase or f"{self._runtime.engine.trading_state} in {self.settings.mode} mode"
 
     def _start_council(self) -> None:
         self._runtime.agent_watch.install()
@@ -771,10 +568,10 @@ class Daemon:
 
     def _on_fatal(self, error: BaseException) -> None:
         """Engine, gate, ledger or journal failed: nothing goes on from here but a new start."""
-        if self._fatal is None:
-            self._fatal = error
+        if self.life.failure is None:
+            self.life.failure = error
             self._audience.tell("critical", "stopped by a failure", str(error) or type(error).__name__)
-        self.request_shutdown(f"failure: {error}")
+        self.life.end(f"failure: {error}")
 
     async def _run_feed(self, instruments: Sequence[Instrument]) -> None:
         await self._feed.run(instruments, self._driver.sink)
@@ -786,25 +583,16 @@ class Daemon:
         if self._history is not None:
             self._history.on_second(self._clock.now())
         if driver.state == "connected" and driver.last_ns:
-            age = self._clock.now() - driver.last_ns
-            if age > self._limits.stale_after_ns:
-                limit_s = self._limits.stale_after_ns / SECOND_NS
-                # No age in the text: a reason that changes every second would be a new vote every second.
-                runtime.health.raise_condition("stale", f"no market data for more than {limit_s:g} s")
-            else:
-                runtime.health.clear("stale")
-        if self.settings.bus.url != "memory://" and self._bus.is_connected:
-            runtime.health.clear("bus")
+            self._conditions.data_age(self._clock.now() - driver.last_ns, self._limits.stale_after_ns)
+        if self._bus.is_connected:
+            self._conditions.bus_is_there()
         if self._replay.is_behind:
             return
-        if why := self._disk_watch.look():
-            runtime.health.raise_condition("disk", why)
-        else:
-            runtime.health.clear("disk")
+        self._conditions.disk(self._disk_watch.look())
         if self._configured_grids is not None:
             self._configured_grids.on_second(
                 is_active=runtime.engine.trading_state == "ACTIVE", prices=runtime.engine.prices(),
-                tuned=held_parameters(self.settings, self.read_model.tuning.current),
+                tuned=held_parameters(self.settings, self._read_model.tuning.current),
             )
         if self._tuner is not None and not self._is_replay:
             self._tuner.on_second()
@@ -814,17 +602,17 @@ class Daemon:
             self._on_full()
 
     def _on_full(self) -> None:
-        self.request_shutdown(f"ran for {self._options.for_seconds:g} s of feed time")
+        self.life.end(f"ran for {self._options.for_seconds:g} s of feed time")
 
     def _on_market_data(self) -> None:
         if self._history is not None:
             self._history.on_up(self._clock.now())
-        if self._not_ready == _WAITING:
-            self._not_ready = ""
+        if self.life.phase == WAITING:
+            self.life.phase = READY
 
     def _tell_paths(self) -> None:
         """When a recording of candles is over, and again at the end if more was traded since."""
-        paths = self.read_model.paths
+        paths = self._read_model.paths
         told = None if paths is None else paths.report().sentence(self.settings.candles.decision)
         if told is not None and told != self._paths_told:
             self._paths_told = told
@@ -835,45 +623,30 @@ class Daemon:
             self._before_item(self._driver.items)
             self._replay.check_end()
         self._tell_paths()
-        self._runtime.health.raise_condition("replay", "the replay is over", reduces=False)
+        self._conditions.replay_is_over()
         if self._options.for_seconds is not None:
-            self.request_shutdown("the replay is over")
-
-    def _on_bus_change(self, connected: bool) -> None:
-        if self._not_ready == "stopping":
-            return  # we hung up ourselves: no fault, and the journal has its last word already
-        if connected:
-            self._runtime.health.clear("bus")
-        else:
-            self._runtime.health.raise_condition("bus", "the Redis bus is not connected: no entries until it is back")
-        self._runtime.vote_health()
-
-    def _on_child_death(self, reason: str) -> None:
-        _log.error(reason)
-        if self._not_ready in ("starting", "stopping", _BEHIND):
-            return
-        self._runtime.record("daemon", system.AlertRaised("critical", "practice exchange", reason))
+            self.life.end("the replay is over")
 
     # ---- the end -----------------------------------------------------------------------------------
 
     async def _end(self) -> None:
-        self._not_ready = "stopping"
-        if not self.is_to_start_again:
-            self._service.stopping(self._stop_reason)
+        self.life.phase = STOPPING
+        if not self.life.is_to_start_again:
+            self._service.stopping(self.life.end_reason)
         await self._cancel_tasks()
         if self._tuner is not None:
             await self._tuner.stop()
-        if self._plugins is not None:
-            await self._plugins.stop()  # what they would still answer is no part of this session
-        if self._fatal is None and not self._replay.is_behind:  # else it is cut again where it was cut
+        if self._operations.plugins is not None:
+            await self._operations.plugins.stop()  # what they would still answer is no part of this session
+        if self.life.failure is None and not self._replay.is_behind:  # else it is cut again where it was cut
             self._tell_paths()
-            if self.read_model.paths is not None:
-                self._runtime.record("daemon", self.read_model.paths.noted())
-            self._runtime.record("daemon", system.DaemonStopping(self._stop_reason))
+            if self._read_model.paths is not None:
+                self._runtime.record("daemon", self._read_model.paths.noted())
+            self._runtime.record("daemon", system.DaemonStopping(self.life.end_reason))
             self._journal.flush()
             if self._checkpoints is not None:
                 await self._checkpoints.at_end()
-            farewell = farewell_of(self._runtime.engine, self._venue, self._stop_reason, self._data_dir.path)
+            farewell = farewell_of(self._runtime.engine, self._venue, self.life.end_reason, self._data_dir.path)
             self._runtime.tell_story("STOPPED", farewell)
 
     def _write_line(self, line: StoryLine) -> None:

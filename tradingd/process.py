@@ -56,7 +56,7 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
         return _fail(f"stopped by a failure: {error}. The journal holds the state; start again to go on.", FAILURE)
     finally:
         data_dir.close()
-    if daemon.is_to_start_again:
+    if daemon.life.is_to_start_again:
         os.environ.update(secret_variables(settings))  # they were wiped after they were read
         mode_switch.start_again()
     return code

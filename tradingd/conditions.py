@@ -1,0 +1,141 @@
+"""What the parts of the process tell of themselves, as conditions: status names them, and entries heed them."""
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from bus.messages.system import AlertRaised
+from market.interval import SECOND_NS
+from tradingd.health import Health
+from tradingd.life import BEHIND, STOPPING, Life
+from tradingd.redaction import redact
+from tradingd.runtime import Runtime
+from tradingd.settings import Settings
+
+_log = logging.getLogger(__name__)
+_MEMORY_BUS: Final = "memory://"
+
+
+class Conditions:
+    """One method for each part that reports. `begin` comes before all but `lease`, which is remembered until then.
+
+    `is_restored` is set once the engine knows its past: before, a start that cannot go on fails or asks by itself.
+    """
+
+    def __init__(self, settings: Settings, life: Life) -> None:
+        self._settings = settings
+        self._life = life
+        self._runtime: Runtime
+        self._lease_doubt = ""
+        self.is_restored = False
+
+    @property
+    def _health(self) -> Health:
+        return self._runtime.health
+
+    def begin(self, runtime: Runtime, *, listed: Sequence[str], held: Sequence[str], notes: Sequence[str]) -> None:
+        """What status must name from the first moment on. `notes`: what the venue said of the account and its keys."""
+        self._runtime = runtime
+        if self._settings.bus.url != _MEMORY_BUS:
+            self._health.raise_condition("bus", "the Redis bus is not connected yet")
+        self._health.raise_condition("feed", "market data has not begun")
+        if self._lease_doubt:
+            self._health.raise_condition("lease", self._lease_doubt)
+        if unlisted := sorted({*held} - {*listed}):
+            self._show(
+                "unlisted", f"held, but not traded here any more: {', '.join(unlisted)}; nobody watches their prices",
+            )
+        for number, note in enumerate(notes):
+            self._show(f"account {number}", redact(note))
+
+    def _show(self, name: str, text: str) -> None:
+        """Named by status; it stops nothing."""
+        self._health.raise_condition(name, text, reduces=False)
+
+    def _set(self, name: str, text: str) -> None:
+        """It holds while there is a text, and while it holds there are no entries."""
+        if text:
+            self._health.raise_condition(name, text)
+        else:
+            self._health.clear(name)
+
+    def crash_loop(self) -> None:
+        self._set(
+            "crash loop", "crash loop: the third start within ten minutes after unclean ends; "
+            "look into the log, then `tradingd start` trades on",
+        )
+
+    def slow_start(self, problems: Sequence[str]) -> None:
+        """Checkpoints that could not be used."""
+        self._show("checkpoint", f"the start took longer: {'; '.join(map(redact, problems))}")
+
+    def person_says_go_on(self) -> None:
+        """What waits for a person does so no more; a venue that still has its trouble tells it again at once."""
+        self._health.clear("crash loop")
+        self._health.clear("venue")
+        self._runtime.vote_health()
+
+    def lease(self, why: str) -> None:
+        """The right to trade the account is in doubt ("": it is ours)."""
+        self._lease_doubt = why
+        if self.is_restored:
+            self._set("lease", why)
+            self._runtime.vote_health()
+
+    def store(self, is_up: bool, why: str) -> None:
+        """The SQL store's process has its database, or has lost it."""
+        if is_up:
+            self._health.clear("store")
+        else:
+            self._show("store", f"the SQL store is away ({why}): nothing is lost, the journal gives it later")
+
+    def venue(self, text: str) -> None:
+        """What no order can cure (refused keys, a clock that cannot be set): shown, and nothing new is risked."""
+        text = redact(text)
+        if not self.is_restored:
+            _log.warning(text)
+            return
+        self._set("venue", text)
+        self._runtime.record("venue", AlertRaised("critical", f"venue {self._settings.venue}", text))
+        self._runtime.vote_health()
+
+    def order_line(self, text: str) -> None:
+        """Orders cannot be sent ("": they can again): no entries, although prices may flow."""
+        if self.is_restored:
+            self._set("order line", redact(text))
+            self._runtime.vote_health()
+
+    def bus(self, connected: bool) -> None:
+        """The Redis bus came or went. When we hang up it is no fault, and the journal has its last word already."""
+        if self._life.phase == STOPPING:
+            return
+        self._set("bus", "" if connected else "the Redis bus is not connected: no entries until it is back")
+        self._runtime.vote_health()
+
+    def bus_is_there(self) -> None:
+        """Seen by who looks each second."""
+        if self._settings.bus.url != _MEMORY_BUS:
+            self._health.clear("bus")
+
+    def data_age(self, age_ns: int, limit_ns: int) -> None:
+        """Nanoseconds since the last frame of a connected feed. No age in the text: a reason that changes every second
+        would be a new vote every second."""
+        too_old = f"no market data for more than {limit_ns / SECOND_NS:g} s"
+        self._set("stale", too_old if age_ns > limit_ns else "")
+
+    def mode(self, text: str) -> None:
+        """The mode is being switched ("": it is not)."""
+        self._set("mode", text)
+        self._runtime.vote_health()
+
+    def disk(self, why: str) -> None:
+        self._set("disk", why)
+
+    def replay_is_over(self) -> None:
+        self._show("replay", "the replay is over")
+
+    def child_died(self, reason: str) -> None:
+        """The practice exchange is gone."""
+        _log.error(reason)
+        if self._life.is_up and self._life.phase != BEHIND:
+            self._runtime.record("daemon", AlertRaised("critical", "practice exchange", reason))
