@@ -1,7 +1,6 @@
 """How `tradelab data` shows its answers: tables for people, plain dicts for JSON."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -10,8 +9,6 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from research.cli_session import note
 from research.history.archives import Archive
@@ -20,8 +17,8 @@ from research.history.compaction import Compaction
 from research.history.importing import ImportReport
 from store.candle_grid import Gap
 from store.candles import CandleStore, Coverage, WriteResult
+from tradingd import cli_layout
 
-_PIPE_WIDTH: Final = 200
 _MOST_FINDINGS: Final = 20
 Row = dict[str, Any]
 
@@ -108,20 +105,9 @@ def compaction_row(each: Compaction) -> Row:
 # ---- tables ------------------------------------------------------------------------------------------
 
 
-def console() -> Console:
-    """Of stdout as it is now; wide enough for a pipe."""
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
-
-
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], numbers: Sequence[str] = ()) -> None:
-    """Aligned columns, those in `numbers` to the right; control characters of names are left out."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", no_wrap=True, overflow="fold")
-    for row in rows:
-        made.add_row(*(Text("".join(each for each in str(cell) if each.isprintable())) for cell in row))
-    console().print(made)
+    """Aligned columns, those in `numbers` to the right; what has no room stands under its row."""
+    cli_layout.show(cli_layout.Table(columns, rows, numbers))
 
 
 def size(count: int) -> str:
@@ -161,7 +147,7 @@ def coverage_table(rows: Sequence[Coverage], *, with_gaps: bool) -> None:
         ("candles", "expected", "there", "interpolated", "missing", "gaps"),
     )
     if with_gaps and any(row.gaps for row in rows):
-        console().print()
+        sys.stdout.write("\n")
         table(
             ("symbol", "interval", "from (UTC)", "to (UTC)", "candles", "will be", "the source"),
             [(row.symbol, row.interval, minute(gap.start_ns), minute(gap.end_ns), gap.candles,
@@ -187,7 +173,7 @@ def audit_table(audits: Sequence[Audit]) -> None:
     findings = [(each.coverage, found) for each in audits for found in each.findings]
     shown = findings[:_MOST_FINDINGS]
     if findings:
-        console().print()
+        sys.stdout.write("\n")
         table(
             ("symbol", "interval", "time (UTC)", "finding"),
             [(of.symbol, of.interval, minute(found.ts_ns), found.sentence()) for of, found in shown],

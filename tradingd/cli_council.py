@@ -60,7 +60,7 @@ def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool) -> None
             skipped = "".join(f"; {one['alpha']} skipped ({one['code']})" for one in each["skipped"])
             rows.append((*_head(each), _reason(each) + skipped))
         columns = ("time (UTC)", "symbol", "market", "outcome", "side", "sure", "says")
-        out.print(cli_tables.table(columns, rows, ("sure",)))
+        cli_tables.print_table(columns, rows, ("sure",))
         return
     for each in answer:
         out.print(cli_tables.clean("  ".join(_head(each)) + f"  {_reason(each)}"))
@@ -73,7 +73,7 @@ def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool) -> None
             for one in each["skipped"]
         ]
         indented = [(f"  {name}", *rest) for name, *rest in lines]
-        out.print(cli_tables.table(("  alpha", "vote", "sure", "weight", "says"), indented, ("sure", "weight")))
+        cli_tables.print_table(("  alpha", "vote", "sure", "weight", "says"), indented, ("sure", "weight"))
 
 
 def _reason(decision: Mapping[str, Any]) -> str:
@@ -131,7 +131,7 @@ def _show_alphas(answer: Sequence[Mapping[str, Any]]) -> None:
     )
     cli_tables.console().print()
     numbers = ("weight", "right", "trips", "p50 ms", "p99 ms", "max ms", "memory", "skipped")
-    cli_tables.console().print(cli_tables.table(columns, rows, numbers))
+    cli_tables.print_table(columns, rows, numbers, later=("p50 ms", "max ms", "memory", "p99 ms", "skipped"))
 
 
 def _milliseconds(microseconds: float | None) -> str:
@@ -183,7 +183,7 @@ def weight(
             for change in answer["changes"]
         ]
         columns = ("version", "time (UTC)", "weight", "by", "holds", "says")
-        cli_tables.console().print(cli_tables.table(columns, rows, ("version", "weight")))
+        cli_tables.print_table(columns, rows, ("version", "weight"))
 
 
 def _show_weights(answers: Sequence[Mapping[str, Any]]) -> None:
@@ -198,7 +198,7 @@ def _show_weights(answers: Sequence[Mapping[str, Any]]) -> None:
         for each in answers
     ]
     columns = ("alpha", "weight", "configured", "said by", "right", "version", "says")
-    cli_tables.console().print(cli_tables.table(columns, rows, ("weight", "configured", "right", "version")))
+    cli_tables.print_table(columns, rows, ("weight", "configured", "right", "version"))
 
 
 def register(app: typer.Typer) -> None:

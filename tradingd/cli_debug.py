@@ -30,7 +30,7 @@ def alphas(config: ConfigOption = None, data_dir: DataDirOption = None, json: Js
     columns = (
         "alpha", "state", "weight", "last signal", "confidence", "right", "mean", "longest", "memory", "reasoning",
     )
-    cli_tables.wide(cli_tables.table(columns, [_alpha_row(each) for each in answer], columns[4:9]))
+    cli_tables.print_table(columns, [_alpha_row(each) for each in answer], columns[4:9])
 
 
 @app.command()

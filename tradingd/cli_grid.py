@@ -111,7 +111,7 @@ def _show_all(answer: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
          cli_tables.money(each["profit"]), each["reason"])
         for each in answer
     ]
-    cli_tables.wide(cli_tables.table(("id", "symbol", "state", *numbers, "why"), rows, numbers))
+    cli_tables.print_table(("id", "symbol", "state", *numbers, "why"), rows, numbers)
 
 
 def _show_one(answer: Mapping[str, Any], *, as_json: bool) -> None:
@@ -139,7 +139,7 @@ def _show_one(answer: Mapping[str, Any], *, as_json: bool) -> None:
         for row in answer["rows"]
     ]
     columns = ("level", "price", "state", *numbers, "last error")
-    cli_tables.wide(cli_tables.table(columns, rows, ("level", "price", *numbers)))
+    cli_tables.print_table(columns, rows, ("level", "price", *numbers))
 
 
 def _percent(ratio: str) -> str:

@@ -256,7 +256,7 @@ def replay(
 
 
 def _show_replay(path: Path, check: "ReplayCheck", *, as_json: bool) -> None:
-    from tradingd.cli_tables import print_json, table, wide
+    from tradingd.cli_tables import print_json, print_table
 
     if as_json:
         print_json({
@@ -266,7 +266,7 @@ def _show_replay(path: Path, check: "ReplayCheck", *, as_json: bool) -> None:
         return
     if check.differences:
         rows = [(str(each.number), each.kind, each.what, each.journal, each.computed) for each in check.differences]
-        wide(table(("record", "fact", "what", "journal", "computed"), rows, ("record",)))
+        print_table(("record", "fact", "what", "journal", "computed"), rows, ("record",))
     told = "no difference" if not check.count else f"{check.count} differences"
     typer.echo(f"{path}: {check.messages} messages folded, {check.compared} figures computed anew: {told}")
 

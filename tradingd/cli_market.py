@@ -40,11 +40,11 @@ def scanner(config: ConfigOption = None, data_dir: DataDirOption = None, json: J
         for one in answer["ranked"]
     ]
     out.print(f"ranked {cli_tables.moment(answer['time'])} UTC")
-    cli_tables.wide(cli_tables.table(("rank", "symbol", "score", "list", "reasons"), rows, ("rank", "score")))
+    cli_tables.print_table(("rank", "symbol", "score", "list", "reasons"), rows, ("rank", "score"))
     if answer["left_out"]:
         out.print()
         left_out = [(one["symbol"], one["reason"]) for one in answer["left_out"]]
-        cli_tables.wide(cli_tables.table(("left out", "reason"), left_out))
+        cli_tables.print_table(("left out", "reason"), left_out)
 
 
 def market(
@@ -78,7 +78,7 @@ def market(
             for one in analysis["opinions"]
         ]
         columns = ("alpha", "weight", "action", "confidence", "trail", "urgency", "says")
-        cli_tables.wide(cli_tables.table(columns, opinions, ("weight", "confidence", "trail")))
+        cli_tables.print_table(columns, opinions, ("weight", "confidence", "trail"))
     out.print()
     if month is None:
         out.print("thirty days: too few stored candles; `tradelab data backfill` fetches them")

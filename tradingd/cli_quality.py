@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tradingd.cli_tables import console, moment, money, pairs, percent, rounded, table, wide
+from tradingd.cli_tables import console, moment, money, pairs, percent, print_table, rounded
 
 
 def show(answer: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ def show(answer: Mapping[str, Any]) -> None:
     ]))
     if answer["denials"]:
         out.print()
-        wide(table(("denial", "times"), [(each["code"], each["count"]) for each in answer["denials"]], ("times",)))
+        print_table(("denial", "times"), [(each["code"], each["count"]) for each in answer["denials"]], ("times",))
     rows = [
         (
             moment(each["submitted"]), each["symbol"], each["side"], each["type"], rounded(each["average_price"]),
@@ -36,7 +36,7 @@ def show(answer: Mapping[str, Any]) -> None:
         columns = ("sent (UTC)", "symbol", "side", "type", "price", "from decision", "from trigger", "from sending",
                    "filled after", "fees", "order")
         out.print()
-        wide(table(columns, rows, columns[4:10]))
+        print_table(columns, rows, columns[4:10])
 
 
 def _total(total: Mapping[str, Any]) -> str:

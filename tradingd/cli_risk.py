@@ -34,7 +34,7 @@ def _print(answer: Any, *, as_json: bool, columns: dict[str, str], nothing: str)
         rows = [[_cell(field, row[field]) for field in columns] for row in answer]
         headings = [heading.lower() for heading in columns.values()]
         numbers = [heading.lower() for heading in columns.values() if heading.isupper()]
-        cli_tables.wide(cli_tables.table(headings, rows, numbers))
+        cli_tables.print_table(headings, rows, numbers)
 
 
 def _cell(field: str, value: Any) -> Any:

@@ -1,8 +1,6 @@
 """Answers for people: aligned tables, colour only on a terminal, nothing that a text could smuggle in."""
 
 import json
-import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,33 +8,17 @@ from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from typing import Any, Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_PIPE_WIDTH: Final = 200
-_TABLE_WIDTH: Final = 150
+from market.money import to_text
+from tradingd import cli_layout
+from tradingd.cli_layout import clean as clean
+from tradingd.cli_layout import console as console
+
 _GOOD: Final = frozenset({"ACTIVE", "FILLED", "running", "connected", "ok", "WIN"})
 _BAD: Final = frozenset({"HALTED", "REJECTED", "failed", "lost", "fail", "LOSS", "stale"})
 _MIXED: Final = frozenset({"REDUCING", "STOPPED", "PARTIAL", "warn", "EXPIRED", "connecting"})
-
-
-def console() -> Console:
-    """Of stdout as it is now; wide enough for a pipe when nobody says how wide."""
-    is_terminal = sys.stdout.isatty()
-    width = None if is_terminal or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
-
-
-def wide(made: Table) -> None:
-    """Print it whole: on a narrow terminal lines run over, but no id or number is cut."""
-    out = console()
-    out.width = max(out.width, _TABLE_WIDTH)
-    with out.capture() as captured:
-        out.print(made)
-    for line in captured.get().splitlines():
-        sys.stdout.write(line.rstrip() + "\n")
 
 
 def print_json(answer: object) -> None:
@@ -44,16 +26,14 @@ def print_json(answer: object) -> None:
     sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
 
 
-def clean(text: object) -> str:
-    """Without control characters: symbols and reasons come from outside."""
-    return _CONTROL.sub("", "" if text is None else str(text))
-
-
 def cell(text: object) -> Text:
     """Text, coloured when it is a word for good or bad."""
     shown = clean(text)
-    style = "green" if shown in _GOOD else "red" if shown in _BAD else "yellow" if shown in _MIXED else ""
-    return Text(shown, style=style)
+    return Text(shown, style=_style(shown))
+
+
+def _style(text: str) -> str:
+    return "green" if text in _GOOD else "red" if text in _BAD else "yellow" if text in _MIXED else ""
 
 
 def money(value: str | None, places: int = 2) -> str:
@@ -73,10 +53,6 @@ def clock(iso: str | None) -> str:
     return "-" if not iso else iso[:19].replace("T", " ")
 
 
-_PROSE: Final = ("message", "says", "reasons", "reason")
-"""Columns that may be broken into lines; ids and numbers must stay whole."""
-
-
 def rounded(text: str) -> str:
     """A price with as many digits as one reads: the digits of an average or a trigger help nobody here."""
     try:
@@ -93,16 +69,11 @@ def moment(iso: str | None) -> str:
     return full[11:] if full[:10] == datetime.now(UTC).date().isoformat() else full
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = ()) -> Table:
-    """Columns named in `numbers` are aligned to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(
-            column, justify="right" if column in numbers else "left", overflow="fold", no_wrap=column not in _PROSE
-        )
-    for row in rows:
-        made.add_row(*(cell(value) for value in row))
-    return made
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], numbers: Sequence[str] = (), *, later: Sequence[str] = (),
+) -> None:
+    """Columns named in `numbers` are aligned to the right; those in `later` go under the row first."""
+    cli_layout.show(cli_layout.Table(columns, rows, numbers, later=later, style=_style))
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> Table:
@@ -152,21 +123,27 @@ def status(answer: Mapping[str, Any]) -> None:
     out.print(pairs(rows))
     if answer["agents"] and answer["state"] != "STOPPED":
         out.print()
-        agents(answer["agents"])
+        agents(answer["agents"], is_brief=True)
 
 
-def agents(answer: Sequence[Mapping[str, Any]]) -> None:
-    """The agents of `tradingd agents` and `tradingd status`."""
+def agents(answer: Sequence[Mapping[str, Any]], *, is_brief: bool = False) -> None:
+    """The agents of `tradingd agents`, or in a few words for `tradingd status`."""
+    if is_brief:
+        print_table(("agent", "state", "message"), [(each["name"], each["state"], _said(each)) for each in answer])
+        return
     rows = [
         (
             agent["name"], agent["state"], agent["status"], f"{agent['progress']['percent']:.2f} %",
-            agent["restarts"], agent["handled"], agent["emitted"], _p99_ms(agent.get("timing")),
-            agent["error"] or agent["progress"]["message"],
+            agent["restarts"], agent["handled"], agent["emitted"], _p99_ms(agent.get("timing")), _said(agent),
         )
         for agent in answer
     ]
     columns = ("agent", "state", "doing", "progress", "restarts", "heard", "said", "p99 ms", "message")
-    console().print(table(columns, rows, ("progress", "restarts", "heard", "said", "p99 ms")))
+    print_table(columns, rows, columns[3:8], later=("p99 ms", "restarts"))
+
+
+def _said(agent: Mapping[str, Any]) -> str:
+    return str(agent["error"] or agent["progress"]["message"])
 
 
 def _p99_ms(timing: Mapping[str, Any] | None) -> str:
@@ -183,7 +160,10 @@ def positions(answer: Sequence[Mapping[str, Any]]) -> None:
         for row in answer
     ]
     columns = ("symbol", "quantity", "average", "bid", "value", "profit", "opened (UTC)", "exits")
-    _print_or(rows, columns, ("quantity", "average", "bid", "value", "profit", "exits"), "no open position")
+    _print_or(
+        rows, columns, ("quantity", "average", "bid", "value", "profit", "exits"), "no open position",
+        later=("opened (UTC)", "exits"),
+    )
 
 
 def orders(answer: Sequence[Mapping[str, Any]]) -> None:
@@ -200,7 +180,10 @@ def orders(answer: Sequence[Mapping[str, Any]]) -> None:
     columns = (
         "id", "created (UTC)", "symbol", "side", "type", "quantity", "filled", "price", "state", "detail", "from",
     )
-    _print_or(rows, columns, ("quantity", "filled", "price"), "no orders")
+    _print_or(
+        rows, columns, ("quantity", "filled", "price"), "no orders",
+        later=("created (UTC)", "from", "detail", "filled", "type"),
+    )
 
 
 def trades(answer: Sequence[Mapping[str, Any]]) -> None:
@@ -208,12 +191,17 @@ def trades(answer: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (
             moment(fill["time"]), fill["symbol"], fill["side"], fill["quantity"], rounded(fill["price"]),
-            money(fill["value"]), f"{fill['fee'][:10]} {fill['fee_asset']}", fill["order_id"],
+            money(fill["value"]), f"{_short_fee(fill['fee'])} {fill['fee_asset']}", fill["order_id"],
         )
         for fill in answer
     ]
     columns = ("time (UTC)", "symbol", "side", "quantity", "price", "value", "fee", "order")
-    _print_or(rows, columns, ("quantity", "price", "value", "fee"), "no fills")
+    _print_or(rows, columns, ("quantity", "price", "value", "fee"), "no fills", later=("order", "fee"))
+
+
+def _short_fee(fee: str) -> str:
+    """Rounded to eight places, which no venue goes beyond, and without the zeros behind."""
+    return to_text(round(Decimal(fee), 8))
 
 
 def performance(answer: Mapping[str, Any]) -> None:
@@ -247,7 +235,7 @@ def performance(answer: Mapping[str, Any]) -> None:
         ]
         columns = ("closed (UTC)", "symbol", "result", "quantity", "bought at", "sold at", "profit", "return", "held")
         console().print()
-        wide(table(columns, rows, ("quantity", "bought at", "sold at", "profit", "return", "held")))
+        print_table(columns, rows, columns[3:], later=("held", "quantity", "return"))
 
 
 def trace(order_id: str, answer: Sequence[Mapping[str, Any]]) -> None:
@@ -279,11 +267,14 @@ def _without_middle_steps(answer: Sequence[Mapping[str, Any]]) -> list[Mapping[s
 
 def checks(answer: Sequence[Mapping[str, Any]]) -> None:
     """`tradingd doctor`"""
-    console().print(table(("check", "", "says"), [(row["name"], row["level"], row["text"]) for row in answer]))
+    print_table(("check", "", "says"), [(row["name"], row["level"], row["text"]) for row in answer])
 
 
-def _print_or(rows: Sequence[Sequence[object]], columns: Sequence[str], numbers: Sequence[str], nothing: str) -> None:
+def _print_or(
+    rows: Sequence[Sequence[object]], columns: Sequence[str], numbers: Sequence[str], nothing: str, *,
+    later: Sequence[str] = (),
+) -> None:
     if rows:
-        wide(table(columns, rows, numbers))
+        print_table(columns, rows, numbers, later=later)
     else:
         console().print(nothing)

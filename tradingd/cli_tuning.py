@@ -84,10 +84,10 @@ def _print(answer: Mapping[str, Any], *, as_json: bool) -> None:
         for row in answer["parameters"]
     ]
     headings = ("parameter", "holds", "configured", "bounds", "outcomes", "won", "confidence")
-    cli_tables.wide(cli_tables.table(headings, rows, headings[1:]))
+    cli_tables.print_table(headings, rows, headings[1:])
     if answer["versions"]:
         rows = [
             [row["version"], row["parent"], cli_tables.moment(row["ts"]), row["by"], row["reason"]]
             for row in answer["versions"][:_SHOWN]
         ]
-        cli_tables.wide(cli_tables.table(("version", "from", "at (utc)", "by", "says"), rows, ("version", "from")))
+        cli_tables.print_table(("version", "from", "at (utc)", "by", "says"), rows, ("version", "from"))

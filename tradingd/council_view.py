@@ -55,7 +55,7 @@ class AlphaView:
 class MemberView(AgentView):
     """An agent (`kind` agent) or an alpha (then `alpha` tells more). `state` of an alpha: off (weight 0), waiting
     (nothing said yet), active, failing (the last view brought no opinion), and of one in a process of its own also
-    loading, resting, broken, given up or ended.
+    loading, resting, broken, refused (its name is another's), given up or ended.
     """
 
     kind: Literal["agent", "alpha"]
@@ -69,11 +69,13 @@ def members(control: Control) -> list[MemberView]:
     found = [
         _as_member(agent_view(report, now), parts.get(f"agent:{report.name}")) for report in control.status().agents
     ]
-    plugins = {report.name: report for report in control.plugin_reports()}
+    reports = control.plugin_reports()
     weights, configured = control.alpha_weights(), control.settings.council.weights
-    for name in sorted(weights.keys() | plugins.keys()):
+    rows: list[tuple[str, PluginReport | None]] = [(report.name, report) for report in reports]
+    rows += [(name, None) for name in weights.keys() - {report.name for report in reports}]
+    for name, report in sorted(rows, key=lambda row: row[0]):
         found.append(_alpha(
-            name, weights.get(name, 0.0), configured, model.alphas, parts.get(f"alpha:{name}"), plugins.get(name),
+            name, weights.get(name, 0.0), configured, model.alphas, parts.get(f"alpha:{name}"), report,
         ))
     return found
 

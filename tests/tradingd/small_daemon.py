@@ -64,6 +64,7 @@ class SmallDaemon:
         self.shutdown_reason = ""
         self.is_ready = True
         self.is_mute = False
+        self.plugins: list[PluginReport] = []
         self.touch: dict[str, tuple[Decimal | None, Decimal | None, Decimal | None]] = {}
         self._now = START
         self._engine = MessageMaker("engine", SessionId("s1"))
@@ -214,14 +215,15 @@ class SmallDaemon:
         return dict(self.touch)
 
     def alpha_weights(self) -> dict[str, float]:
-        return {"momentum": 1.0, "structure": 0.0} | self.read_model.alphas.chosen_weights()
+        ready = {each.name: 0.5 for each in self.plugins if each.state == "ready"}
+        return {"momentum": 1.0, "structure": 0.0} | ready | self.read_model.alphas.chosen_weights()
 
     def released_weight(self, alpha: str, by: str) -> council.WeightChanged:
         configured = {"momentum": 1.0}.get(alpha, 0.0)
         return council.WeightChanged(alpha, configured, by, "released", is_pinned=False)
 
     def plugin_reports(self) -> Sequence[PluginReport]:
-        return ()
+        return tuple(self.plugins)
 
     def inspected(self) -> dict[str, Inspected]:
         timing = Timing()

@@ -25,7 +25,8 @@ MOST_DEATHS: Final = 10
 GOOD_ANSWERS: Final = 20
 """In a row make earlier deaths forgotten."""
 
-HostState = Literal["loading", "ready", "resting", "broken", "given up", "ended"]
+HostState = Literal["loading", "ready", "resting", "broken", "refused", "given up", "ended"]
+"""`broken`: it cannot be used as it is; `refused`: another one has its name."""
 
 
 @dataclass(slots=True, eq=False)
@@ -145,10 +146,10 @@ class AlphaHost:
         self.state = "ended"
         self._skip_all(AWAY, "the daemon is stopping")
 
-    def refuse(self, why: str) -> None:
-        """It cannot be used as it is; it is not tried again."""
+    def refuse(self, why: str, state: HostState = "broken") -> None:
+        """It cannot be used as it is, or is not the one of its name; it is not tried again."""
         self._stop_process()
-        self.state, self.problem, self.deadline = "broken", why, None
+        self.state, self.problem, self.deadline = state, why, None
         self._skip_all(AWAY, why)
         self._owner.on_changed(self)
 

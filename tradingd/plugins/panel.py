@@ -27,7 +27,9 @@ _BURY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PluginReport:
-    """One foreign alpha for people. `problem` "" = well; `line` of its file where it failed, 0 = not known."""
+    """One foreign alpha for people. `name`: of its file where the alpha's own name is another's. `problem` "" = well;
+    `line` of its file where it failed, 0 = not known.
+    """
 
     name: str
     source: str
@@ -101,16 +103,9 @@ class PanelOfHosts:
             self._states.write(host.source.stem, host.saved)
 
     def on_changed(self, host: AlphaHost) -> None:
-        is_new = False
-        if host.state == "ready" and self._host_by_name.get(host.name) is not host:
-            if host.name in self._taken:
-                host.refuse(f"{host.name} is the name of a built-in alpha: give it another name")
-                return
-            other = self._host_by_name.setdefault(host.name, host)
-            if other is not host:
-                host.refuse(f"{other.source.label} is called {host.name}, too: give it another name")
-                return
-            is_new = True
+        is_new = host.state == "ready" and self._host_by_name.get(host.name) is not host
+        if is_new and not self._gets_its_name(host):
+            return
         if host.state == "broken" and self._host_by_name.get(host.name) is host:
             del self._host_by_name[host.name]
         self._roster = tuple(
@@ -120,10 +115,23 @@ class PanelOfHosts:
         if is_new and host.identity is not None:
             self.on_loaded(host.identity)
 
+    def _gets_its_name(self, host: AlphaHost) -> bool:
+        """Of two with one name the first by their order runs, whichever was loaded first; the other is refused."""
+        if host.name in self._taken:
+            host.refuse(f"{host.name} is the name of a built-in alpha: give it another name", "refused")
+            return False
+        other = self._host_by_name.get(host.name)
+        if other is not None and self.hosts.index(other) < self.hosts.index(host):
+            host.refuse(_taken_by(other), "refused")
+            return False
+        self._host_by_name[host.name] = host
+        if other is not None:
+            other.refuse(_taken_by(host), "refused")
+        return True
+
     def source_of(self, name: str) -> str:
         """The file or package behind an alpha, without the folder."""
-        host = self._host_by_name[name]
-        return host.source.path.rpartition("/")[2] or host.source.label
+        return _file_of(self._host_by_name[name].source.label)
 
     def label_of(self, host: AlphaHost) -> str:
         """The name if it is the only one of it, else the file."""
@@ -135,7 +143,8 @@ class PanelOfHosts:
         """Of all, also of those that cannot be used, by name."""
         reports = [
             PluginReport(
-                host.name, host.source.label, host.state, host.identity.version if host.identity else "",
+                self._shown_name(host.name, host.source.label, host), host.source.label, host.state,
+                host.identity.version if host.identity and host.state != "refused" else "",
                 host.problem, host.line, host.failures, host.restarts,
                 host.process.memory_bytes if host.process is not None else 0,
                 host.process.pid if host.process is not None else None, host.timing,
@@ -143,10 +152,19 @@ class PanelOfHosts:
             for host in self.hosts
         ]
         reports += [
-            PluginReport(each.stem, each.label, "broken", "", each.why, 0, 0, 0, 0, None, Timing())
+            PluginReport(
+                self._shown_name(each.stem, each.label), each.label, each.state, "", each.why, 0, 0, 0, 0, None,
+                Timing(),
+            )
             for each in self._broken
         ]
         return sorted(reports, key=lambda report: (report.name, report.source))
+
+    def _shown_name(self, name: str, label: str, host: AlphaHost | None = None) -> str:
+        """What has not the right to its name is called by its file: two rows of one name would be taken for one."""
+        is_free = name not in self._taken and name not in self._host_by_name
+        is_its_own = host is not None and self._host_by_name.get(name) is host
+        return name if is_free or is_its_own else _file_of(label)
 
     def problems(self) -> list[tuple[str, str]]:
         """Label and text of each that cannot be used now."""
@@ -169,8 +187,19 @@ def _problem_text(host: AlphaHost) -> str:
     if not host.problem:
         return ""
     place = f", line {host.line}" if host.line and "(line" not in host.problem else ""
-    remedy = "mend the file and start the daemon anew; " if host.state == "broken" else ""
+    start_anew = {"broken": "mend the file and start the daemon anew; ", "refused": "then start the daemon anew; "}
+    remedy = start_anew.get(host.state, "")
     return f"{host.source.label}{place}: {host.problem}; {remedy}the others go on without it"
+
+
+def _taken_by(winner: AlphaHost) -> str:
+    file = _file_of(winner.source.label)
+    return f"the name {winner.name} is taken by {file}, which runs: give one of them another name"
+
+
+def _file_of(label: str) -> str:
+    """The file of a path; a package's label as it is."""
+    return label.rpartition("/")[2]
 
 
 class WaitingPanel(PanelOfHosts):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 GROUP: Final = "tradingd.alphas"
 """The entry-point group of installed packages: NAME = "module:Class"."""
@@ -33,6 +33,8 @@ class BrokenSource:
     label: str
     stem: str
     why: str
+    state: Literal["broken", "refused"] = "broken"
+    """refused: its name belongs to another alpha."""
 
 
 def find_sources(
@@ -57,7 +59,7 @@ def find_sources(
     for source in found[:MOST]:
         if source.stem in taken:
             why = f"{source.stem} is the name of a built-in alpha: give it another name"
-            broken.append(BrokenSource(source.label, source.stem, why))
+            broken.append(BrokenSource(source.label, source.stem, why, "refused"))
         else:
             kept.append(source)
     return kept, broken
@@ -71,7 +73,8 @@ def _entry_points() -> tuple[list[AlphaSource], list[BrokenSource]]:
         label = f"{point.name} of {owner} ({point.value})"
         if point.name in found:
             other = found[point.name].label
-            broken.append(BrokenSource(label, point.name, f"{other} has this name, too: uninstall one of them"))
+            why = f"the name {point.name} is taken by {other}, which runs: uninstall one of them"
+            broken.append(BrokenSource(label, point.name, why, "refused"))
         else:
             found[point.name] = AlphaSource(label, point.name, entry=point.value)
     return list(found.values()), broken

@@ -200,7 +200,7 @@ def test_a_broken_file_is_named_with_its_place_and_the_others_go_on(
     assert told.startswith(str(path))
     assert place in told
     assert words in told
-    assert "mend the file" in told
+    assert "start the daemon anew" in told
 
 
 def test_a_crash_while_loading_is_tried_again_after_a_rest(tmp_path: Path, open_panel: Open) -> None:
@@ -210,12 +210,34 @@ def test_a_crash_while_loading_is_tried_again_after_a_rest(tmp_path: Path, open_
     assert panel.may_hold_others
 
 
-def test_two_files_of_one_name_are_one_alpha_and_one_problem(tmp_path: Path, open_panel: Open) -> None:
+def test_of_two_files_of_one_name_the_first_runs_and_the_other_is_refused_by_its_file(
+    tmp_path: Path, open_panel: Open,
+) -> None:
     good(tmp_path, "first")
     written(tmp_path, "second", good(tmp_path, "first").read_text(encoding="utf-8"))
     panel = open_panel()
-    assert len(panel.roster()) == 1
-    assert "is called first, too" in panel.problems()[0][1]
+    assert [(each.name, each.state) for each in panel.reports()] == [("first", "ready"), ("second.py", "refused")]
+    assert panel.source_of("first") == "first.py"
+    ((_, text),) = panel.problems()
+    assert "second.py: the name first is taken by first.py, which runs" in text
+    assert not panel.may_hold_others
+
+
+def test_the_first_of_two_names_runs_even_when_it_is_the_slower_one_to_load(
+    tmp_path: Path, open_panel: Open,
+) -> None:
+    text = good(tmp_path, "first").read_text(encoding="utf-8")
+    written(tmp_path, "second", text)
+    written(tmp_path, "first", f"import time\ntime.sleep(0.4)\n{text}")
+    panel = open_panel()
+    assert [(each.name, each.state) for each in panel.reports()] == [("first", "ready"), ("second.py", "refused")]
+    assert asked(panel).signals[0].alpha == "first"
+
+
+def test_a_file_with_the_name_of_a_built_in_alpha_does_not_stand_in_for_it(tmp_path: Path, open_panel: Open) -> None:
+    good(tmp_path, "momentum")
+    panel = open_panel()
+    assert [(each.name, each.state) for each in panel.reports()] == [("momentum.py", "refused")]
 
 
 def test_helpers_that_begin_with_an_underscore_are_imported_and_are_no_alphas(
