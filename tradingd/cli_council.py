@@ -14,21 +14,23 @@ if TYPE_CHECKING:
     from tradingd.read_model import ReadModel
     from tradingd.settings import Settings
 
-_OUTCOMES: Final = ("proposed", "hold", "unsure", "blocked", "no_plan")
+_OUTCOMES: Final = ("proposed", "hold", "unsure", "blocked", "no_plan", "approved", "vetoed", "expired")
 _WORDS: Final = {"trail_buy": "buy", "trail_sell": "sell", "hold": "hold"}
 
 
 def decisions(
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
     symbol: Annotated[str, typer.Option("--symbol", help="Such as BTC/USDT.")] = "",
-    outcome: Annotated[str, typer.Option("--outcome", help=f"{' | '.join(_OUTCOMES)}")] = "",
+    outcome: Annotated[str, typer.Option("--outcome", metavar="WORD", help=f"One of {', '.join(_OUTCOMES)}.")] = "",
     votes: Annotated[bool, typer.Option("--votes", help="A line for each alpha, with its reasoning.")] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most this many, newest first.")] = 20,
 ) -> None:
     """What the council decided, with every vote: the holds and what led to nothing, too."""
-    wanted = outcome.lower().replace("-", "_")
+    wanted = outcome.strip().lower().replace("-", "_").replace(" ", "_")
     if wanted and wanted not in _OUTCOMES:
-        raise CliError(exit_codes.USAGE, f"--outcome {outcome!r}: write one of {', '.join(_OUTCOMES)}.")
+        said = ", ".join(_OUTCOMES[:5]), ", ".join(_OUTCOMES[5:])
+        text = f"--outcome {outcome!r}: write one of {said[0]}; or what became of a proposal: {said[1]}."
+        raise CliError(exit_codes.USAGE, text)
 
     def offline(model: "ReadModel", settings: "Settings") -> Any:
         from tradingd.decision_view import decision_views
@@ -44,26 +46,27 @@ def decisions(
     if json:
         cli_tables.print_json(answer)
     else:
-        _show_decisions(answer, votes=votes)
+        _show_decisions(answer, votes=votes, is_chosen=bool(wanted or symbol))
 
 
-def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool) -> None:
+def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool, is_chosen: bool) -> None:
     from tradingd import cli_tables
 
     out = cli_tables.console()
     if not answer:
-        out.print("no decision yet")
+        out.print("no such decision" if is_chosen else "no decision yet")
         return
     if not votes:
         rows = []
         for each in answer:
             skipped = "".join(f"; {one['alpha']} skipped ({one['code']})" for one in each["skipped"])
-            rows.append((*_head(each), _reason(each) + skipped))
-        columns = ("time (UTC)", "symbol", "market", "outcome", "side", "sure", "says")
-        cli_tables.print_table(columns, rows, ("sure",))
+            rows.append((*_head(each), _reason(each) + skipped, _id_of(each)))
+        columns = ("time (UTC)", "symbol", "market", "outcome", "side", "sure", "says", "id")
+        cli_tables.print_table(columns, rows, ("sure",), later=("id",))
+        out.print("`tradingd explain ID` tells one with every vote")
         return
     for each in answer:
-        out.print(cli_tables.clean("  ".join(_head(each)) + f"  {_reason(each)}"))
+        out.print(cli_tables.clean("  ".join(_head(each)) + f"  {_reason(each)} ({_id_of(each)})"))
         lines = [
             (one["alpha"], _WORDS[one["action"]], f"{one['confidence']:.2f}", f"{one['weight']:g}", one["reasoning"])
             for one in each["votes"]
@@ -74,6 +77,11 @@ def _show_decisions(answer: Sequence[Mapping[str, Any]], *, votes: bool) -> None
         ]
         indented = [(f"  {name}", *rest) for name, *rest in lines]
         cli_tables.print_table(("  alpha", "vote", "sure", "weight", "says"), indented, ("sure", "weight"))
+
+
+def _id_of(decision: Mapping[str, Any]) -> str:
+    """What `tradingd explain` takes: the shorter one where there are two."""
+    return str(decision["proposal_id"] or decision["id"])
 
 
 def _reason(decision: Mapping[str, Any]) -> str:

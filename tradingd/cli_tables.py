@@ -238,18 +238,15 @@ def performance(answer: Mapping[str, Any]) -> None:
         print_table(columns, rows, columns[3:], later=("held", "quantity", "return"))
 
 
-def trace(order_id: str, answer: Sequence[Mapping[str, Any]]) -> None:
+def trace(wanted: str, answer: Sequence[Mapping[str, Any]], *, is_order: bool) -> None:
     """`tradingd explain ID`"""
-    out = console()
-    out.print(Text(f"Order {clean(order_id)}, from candle to fill:", style="bold"))
-    made = Table(box=None, show_header=False, pad_edge=False)
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(style="cyan", no_wrap=True)
-    made.add_column(overflow="fold")
-    for entry in _without_middle_steps(answer):
-        time = clean(entry["time"]).replace("T", " ")[11:23]
-        made.add_row(Text(time), Text(clean(entry["kind"])), Text(clean(entry["text"])))
-    out.print(made)
+    rows = [
+        (clean(entry["time"]).replace("T", " ")[11:23], entry["kind"], entry["text"])
+        for entry in _without_middle_steps(answer)
+    ]
+    what, end = ("Order", "fill") if is_order else ("Decision", "verdict")
+    console().print(Text(f"{what} {clean(wanted)} of {clean(answer[0]['time'])[:10]}, from candle to {end}:"))
+    print_table(("time (UTC)", "what", "says"), rows)
 
 
 def _without_middle_steps(answer: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

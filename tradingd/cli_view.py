@@ -9,12 +9,14 @@ from urllib.parse import quote, urlencode
 
 import typer
 
+from bus.ids import CLIENT_ID_PREFIX
 from tradingd import exit_codes
 from tradingd.cli_session import CliError, ConfigOption, DataDirOption, JsonOption, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tradingd.client import Client
     from tradingd.read_model import ReadModel
     from tradingd.settings import Settings
 
@@ -136,27 +138,57 @@ def quality(
 
 
 def explain(
-    order_id: Annotated[str, typer.Argument(metavar="ID", help="Of an order: see `tradingd orders --all`.")],
+    wanted: Annotated[
+        str, typer.Argument(
+            metavar="ID", help="Of an order (`tradingd orders --all`), a decision or a proposal (`tradingd decisions`)."
+        ),
+    ],
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
-    """Why an order exists and what came of it, from candle to fill."""
+    """Why an order exists and what came of it, from candle to fill; or why the council decided as it did."""
+    wanted = wanted.strip()
     answer = ask(
-        config, data_dir, lambda client: client.get(f"/api/orders/{quote(order_id, safe='')}/trace"),
-        lambda model, _: _offline_trace(model, order_id),
+        config, data_dir, lambda client: _trace(client, wanted), lambda model, _: _offline_trace(model, wanted),
     )
     if json:
         _show(answer, as_json=True, view="")
     else:
         from tradingd import cli_tables
 
-        cli_tables.trace(order_id, answer)
+        cli_tables.trace(wanted, answer, is_order=wanted.startswith(CLIENT_ID_PREFIX))
 
 
-def _offline_trace(model: "ReadModel", order_id: str) -> Any:
-    entries = model.past_trace(order_id, model.past(order_id) if model.is_past(order_id) else None)
+def _trace(client: "Client", wanted: str) -> Any:
+    from tradingd.client import AnswerError
+
+    order, decision = (f"/api/{kind}/{quote(wanted, safe='')}/trace" for kind in ("orders", "decisions"))
+    if wanted.startswith(CLIENT_ID_PREFIX):
+        return client.get(order)
+    try:
+        return client.get(decision)
+    except AnswerError as error:
+        raise _nothing(wanted) if error.status == 404 else error from None
+
+
+def _offline_trace(model: "ReadModel", wanted: str) -> Any:
+    if wanted.startswith(CLIENT_ID_PREFIX):
+        entries = model.past_trace(wanted, model.past(wanted) if model.is_past(wanted) else None)
+    else:
+        entries = model.decision_trace(wanted)
+        if entries is None and model.is_past_decision(wanted):
+            entries = model.past_decision_trace(wanted)
     if entries is None:
-        raise CliError(exit_codes.NOT_FOUND, f"there is no order {order_id!r}: `tradingd orders --all` lists them.")
+        raise _nothing(wanted)
     return _jsonable(entries)
+
+
+def _nothing(wanted: str) -> CliError:
+    if wanted.startswith(CLIENT_ID_PREFIX):
+        return CliError(exit_codes.NOT_FOUND, f"there is no order {wanted!r}: `tradingd orders --all` lists them.")
+    return CliError(
+        exit_codes.NOT_FOUND, f"there is no order, decision or proposal {wanted!r}: `tradingd orders --all` and "
+        "`tradingd decisions` list their ids.",
+    )
 
 
 def register(app: typer.Typer) -> None:

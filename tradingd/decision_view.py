@@ -2,13 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from bus.messages.council import (
     AlphaSkipped,
     AnalysisCompleted,
-    ProposalApproved,
-    ProposalVetoed,
     ProposalWithheld,
     TradeProposed,
     Vote,
@@ -20,6 +18,9 @@ from tradingd.read_model_council import CouncilFold
 from tradingd.read_model_views import to_iso
 
 Outcome = Literal["proposed", "hold", "unsure", "blocked", "no_plan"]
+Wanted = Literal["proposed", "hold", "unsure", "blocked", "no_plan", "approved", "vetoed", "expired"]
+"""What may be asked for: an outcome, or the risk officer's verdict on a proposal."""
+WANTED: Final[tuple[str, ...]] = get_args(Wanted)
 _ACTIONS: Final = {"buy": "trail_buy", "sell": "trail_sell"}
 
 
@@ -78,14 +79,16 @@ class DecisionView:
 def decision_views(
     council: CouncilFold, *, symbol: str = "", outcome: str = "", limit: int = 100,
 ) -> list[DecisionView]:
-    """Newest first; `symbol` and `outcome` "" for all."""
+    """Newest first; `symbol` "" for all; `outcome` one of `WANTED` or ""."""
     views: list[DecisionView] = []
     for message in reversed(council.decisions):
         if len(views) >= limit:
             break
         body = message.body
         said = "proposed" if isinstance(body, TradeProposed) else body.outcome
-        if (symbol and body.symbol != symbol) or (outcome and said != outcome):
+        if symbol and body.symbol != symbol:
+            continue
+        if outcome and outcome != said and (said != "proposed" or outcome != council.judged(body.proposal_id).word):
             continue
         views.append(_proposed(message, body, council) if said == "proposed" else _withheld(message, body, council))
     return views
@@ -103,16 +106,13 @@ def _withheld(message: Message, body: ProposalWithheld, council: CouncilFold) ->
 def _proposed(message: Message, body: TradeProposed, council: CouncilFold) -> DecisionView:
     chain = council.chains.get(body.proposal_id)
     known: AnalysisCompleted | None = chain.analysis.body if chain is not None and chain.analysis is not None else None
-    verdict = chain.verdict.body if chain is not None and chain.verdict is not None else None
-    words = {ProposalApproved: "approved", ProposalVetoed: "vetoed", type(None): ""}
-    word = words.get(type(verdict), "expired")
+    judged = council.judged(body.proposal_id)
     return DecisionView(
         message.id, to_iso(message.header.ts), body.symbol, known.interval if known else "",
         to_iso(known.ts_open) if known else None, to_text(body.reference_price), known.regime if known else "",
         "proposed", _ACTIONS[body.side], body.confidence, None, body.lead_alpha, body.reason,
-        tuple(_votes(body.votes, known)), tuple(_skipped(known.skipped if known else ())), body.proposal_id, word,
-        chain.order_id if chain is not None else "",
-        *((verdict.code, verdict.reason) if isinstance(verdict, ProposalVetoed) else ("", "")),
+        tuple(_votes(body.votes, known)), tuple(_skipped(known.skipped if known else ())), body.proposal_id,
+        judged.word, judged.order_id, judged.code, judged.reason,
     )
 
 

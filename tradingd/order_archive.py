@@ -1,4 +1,4 @@
-"""Orders that the read model has forgotten, or of which it kept the outline only: read from the journal when asked for.
+"""Orders and decisions that the read model has forgotten, or kept in outline: read from the journal when asked for.
 
 The journal is passed over a few times, each time for the records that name what the last pass found: the order, its
 parent, the proposal it came from, and the analysis and candle that led to that. Records are recognised by the bytes
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from bus.codec import decode
+from bus.messages.council import TradeProposed
 from bus.messages.header import Message
+from bus.messages.orders import SubmitOrder
 from store.journal import Journal
 from store.journal_format import Record
 from tradingd.read_model_council import CouncilFold
@@ -36,6 +38,8 @@ class Archive:
         handler = self._handlers.get(type(message.body))
         if handler is not None:
             handler(message, message.body)
+        if isinstance(message.body, SubmitOrder):
+            self.council.on_command(message.body)
 
 
 def read_order(path: Path, order_id: str) -> Archive | None:
@@ -57,6 +61,43 @@ def read_order(path: Path, order_id: str) -> Archive | None:
         return found if record is not None else None
     finally:
         journal.close()
+
+
+def read_decision(path: Path, wanted: str) -> CouncilFold | None:
+    """All that the journal at `path` says of a decision, by its id or its proposal's; None when it does not know it.
+
+    As slow as `read_order`; raises `JournalError`, too.
+    """
+    journal = Journal.open(path, read_only=True)
+    try:
+        names, found = frozenset({_name_of(wanted)}), Archive()
+        for _ in range(MOST_PASSES):
+            found = _read(journal, names, "")
+            more = names | _decision_leads(found.council, wanted)
+            if more == names:
+                break
+            names = more
+        return found.council if found.council.decision(wanted) is not None else None
+    finally:
+        journal.close()
+
+
+def _name_of(decision: str) -> str:
+    """A proposal's id stands in quotes; one that begins with it is another's."""
+    return decision if "." in decision else f'"{decision}"'
+
+
+def _decision_leads(council: CouncilFold, wanted: str) -> frozenset[str]:
+    decision = council.decision(wanted)
+    if decision is None:
+        return frozenset()
+    leads, body = {decision.header.cause}, decision.body
+    if isinstance(body, TradeProposed):
+        leads.add(_name_of(body.proposal_id))
+    analysis = council.analysis(decision.header.cause)
+    if analysis is not None:
+        leads.add(f'"symbol":"{analysis.symbol}","interval":"{analysis.interval}","ts_open":{analysis.ts_open},')
+    return frozenset(leads - {""})
 
 
 def _read(journal: Journal, names: Set[str], order_id: str) -> Archive:

@@ -2,17 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
-from bus.messages.council import (
-    AlphaSignal,
-    AlphaSkipped,
-    AnalysisCompleted,
-    ProposalApproved,
-    ProposalVetoed,
-    TradeProposed,
-)
-from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed
 from bus.messages.orders import (
     OrderAccepted,
@@ -30,28 +21,20 @@ from bus.messages.orders import (
     SubmitOrder,
     TrailingArmed,
     TrailingDisarmed,
-    TrailSpec,
 )
 from market.money import ZERO, to_text
-from market.ticks import Candle
-from risk.codes import AGENT_TIMEOUT
+from tradingd.decision_trace import Entry, chain_entries, entry_at, entry_of, trail_text
 from tradingd.read_model_council import CouncilFold
 from tradingd.read_model_orders import OrderRecord
 from tradingd.read_model_results import ResultsFold, return_ratio, round_trip_view
-from tradingd.read_model_views import TraceEntry, plain, to_iso
-
-_Entry = tuple[int, int, TraceEntry]
-"""Time, rank of the stage (links of one instant keep the order of cause), entry."""
-
-_STAGE: Final = {"candle": 0, "analysis": 1, "signal": 2, "proposal": 3, "verdict": 4, "command": 5, "order": 6,
-                 "child": 7, "result": 8}
+from tradingd.read_model_views import TraceEntry, plain
 
 
 def trace_order(
     record: OrderRecord, orders: Mapping[str, OrderRecord], council: CouncilFold, results: ResultsFold
 ) -> tuple[TraceEntry, ...]:
     """All links of one order in order of time."""
-    entries: list[_Entry] = [
+    entries: list[Entry] = [
         *_council_entries(_root(record, orders), council),
         *_own_entries(record),
         *_children_entries(record, orders),
@@ -62,114 +45,28 @@ def trace_order(
     return tuple(entry for _, _, entry in entries)
 
 
+def _council_entries(record: OrderRecord, council: CouncilFold) -> Iterator[Entry]:
+    chain = council.chains.get(record.spec.proposal_id) if record.spec.proposal_id else None
+    return iter(()) if chain is None else chain_entries(chain)
+
+
 def _root(record: OrderRecord, orders: Mapping[str, OrderRecord]) -> OrderRecord:
     """A protective order exists because of its parent's proposal."""
     parent = orders.get(record.spec.parent_id) if record.spec.parent_id else None
     return parent if parent is not None and not record.spec.proposal_id else record
 
 
-def _entry(stage: str, ts: int, kind: str, text: str, data: dict[str, Any]) -> _Entry:
-    return ts, _STAGE[stage], TraceEntry(to_iso(ts), kind, text, data)
-
-
-def _of(stage: str, message: Message, text: str) -> _Entry:
-    return _entry(stage, message.header.ts, type(message.body).__name__, text, plain(message.body))
-
-
-# ---- before the order -------------------------------------------------------------------------------
-
-
-def _council_entries(record: OrderRecord, council: CouncilFold) -> Iterator[_Entry]:
-    chain = council.chains.get(record.spec.proposal_id) if record.spec.proposal_id else None
-    if chain is None:
-        return
-    if chain.candle is not None:
-        candle: Candle = chain.candle.body
-        yield _of("candle", chain.candle, _candle_text(candle))
-    if chain.analysis is not None:
-        analysis: AnalysisCompleted = chain.analysis.body
-        yield _of("analysis", chain.analysis, _analysis_text(analysis))
-        for signal in analysis.signals:
-            yield _entry("signal", chain.analysis.header.ts, "AlphaSignal", _signal_text(signal), plain(signal))
-        for skipped in analysis.skipped:
-            yield _entry("signal", chain.analysis.header.ts, "AlphaSkipped", skipped_text(skipped), plain(skipped))
-    yield _of("proposal", chain.proposal, _proposal_text(chain.proposal.body))
-    if chain.verdict is not None:
-        yield _of("verdict", chain.verdict, _verdict_text(chain.verdict.body))
-
-
-def _candle_text(candle: Candle) -> str:
-    return (
-        f"The {candle.interval} candle of {candle.symbol} closed at {to_text(candle.close)} "
-        f"(open {to_text(candle.open)}, high {to_text(candle.high)}, low {to_text(candle.low)}, "
-        f"{candle.trades} trades)."
-    )
-
-
-_REGIMES: Final = {
-    "trending": "a trending market", "ranging": "a ranging market", "volatile": "a volatile market",
-    "calm": "a calm market", "unknown": "a market of unknown regime",
-}
-
-
-def _analysis_text(analysis: AnalysisCompleted) -> str:
-    return (
-        f"The analyst saw {_REGIMES[analysis.regime]} in {analysis.symbol} at {to_text(analysis.close)} and asked "
-        f"{len(analysis.signals) + len(analysis.skipped)} alphas."
-    )
-
-
-def _signal_text(signal: AlphaSignal) -> str:
-    said = {"trail_buy": "says buy", "trail_sell": "says sell", "hold": "holds"}[signal.action]
-    sure = f"confidence {signal.confidence:.2f}, weight {signal.weight:g}"
-    return f"{signal.alpha} {said} with {sure}: {signal.reasoning}"
-
-
-def skipped_text(skipped: AlphaSkipped) -> str:
-    """One sentence for an alpha that gave no opinion."""
-    return f"{skipped.alpha} was skipped ({skipped.code}, {AGENT_TIMEOUT}), weight {skipped.weight:g}: {skipped.reason}"
-
-
-def _proposal_text(proposal: TradeProposed) -> str:
-    trail = f", trailing {_trail_text(proposal.trail)}" if proposal.trail is not None else ""
-    return (
-        f"The strategy proposed to {proposal.side} {to_text(proposal.quantity)} {proposal.symbol} near "
-        f"{to_text(proposal.reference_price)}{trail}, confidence {proposal.confidence:.2f}, led by "
-        f"{proposal.lead_alpha or 'no alpha'}: {proposal.reason}"
-    )
-
-
-def _verdict_text(verdict: object) -> str:
-    if isinstance(verdict, ProposalApproved):
-        shrunk = f", shrunk from {to_text(verdict.shrunk_from)}" if verdict.shrunk_from is not None else ""
-        return (
-            f"The risk officer approved {to_text(verdict.quantity)} {verdict.symbol}{shrunk} "
-            f"after {len(verdict.checks)} checks. {verdict.reason}".rstrip()
-        )
-    if isinstance(verdict, ProposalVetoed):
-        return f"The risk officer vetoed it ({verdict.code}): {verdict.reason}"
-    return f"The proposal expired: {getattr(verdict, 'reason', '')}"
-
-
-def _trail_text(trail: TrailSpec) -> str:
-    if trail.kind == "percent":
-        return f"{trail.distance * 100:.4g} %"
-    if trail.kind == "absolute":
-        return f"by {to_text(trail.distance)}"
-    return f"by {to_text(trail.distance)} ATR"
-
-
 # ---- the order itself -------------------------------------------------------------------------------
 
 
-def _own_entries(record: OrderRecord) -> Iterator[_Entry]:
+def _own_entries(record: OrderRecord) -> Iterator[Entry]:
     if record.command is not None:
-        yield _of("command", record.command, f"The command came: {_order_text(record.command.body)}.")
+        yield entry_of("command", record.command, f"The command came: {_order_text(record.command.body)}.")
     for message in record.facts:
-        yield _of("order", message, fact_text(message.body, record))
+        yield entry_of("order", message, fact_text(message.body, record))
     for ts, best, trigger in record.steps:
         extreme = "high" if record.spec.side == "sell" else "low"
-        yield _entry(
+        yield entry_at(
             "order", ts, "TrailingAdvanced", f"New {extreme} {to_text(best)}: the trigger moved to {to_text(trigger)}.",
             {"best": to_text(best), "trigger": to_text(trigger)},
         )
@@ -182,7 +79,7 @@ def _order_text(order: SubmitOrder) -> str:
     if order.stop_price is not None:
         parts.append(f"stop {to_text(order.stop_price)}")
     if order.trail is not None:
-        parts.append(f"trail {_trail_text(order.trail)}")
+        parts.append(f"trail {trail_text(order.trail)}")
     parts.append(f"origin {order.origin}")
     return ", ".join(parts) + (f" ({order.reason})" if order.reason else "")
 
@@ -250,7 +147,7 @@ def _percent(ratio: Decimal) -> str:
 # ---- after the order --------------------------------------------------------------------------------
 
 
-def _children_entries(record: OrderRecord, orders: Mapping[str, OrderRecord]) -> Iterator[_Entry]:
+def _children_entries(record: OrderRecord, orders: Mapping[str, OrderRecord]) -> Iterator[Entry]:
     for child_id in record.children:
         child = orders.get(child_id)
         if child is None:
@@ -259,9 +156,9 @@ def _children_entries(record: OrderRecord, orders: Mapping[str, OrderRecord]) ->
         facts = [*child.facts]
         for message in facts:
             text = f"Its {role} {child_id}: {fact_text(message.body, child)}"
-            yield _of("child", message, text)
+            yield entry_of("child", message, text)
         for ts, best, trigger in child.steps:
-            yield _entry(
+            yield entry_at(
                 "child", ts, "TrailingAdvanced",
                 f"Its {role} {child_id}: best {to_text(best)}, the trigger moved to {to_text(trigger)}.",
                 {"client_order_id": child_id, "best": to_text(best), "trigger": to_text(trigger)},
@@ -270,7 +167,7 @@ def _children_entries(record: OrderRecord, orders: Mapping[str, OrderRecord]) ->
 
 def _result_entries(
     record: OrderRecord, orders: Mapping[str, OrderRecord], results: ResultsFold, latest_ns: int
-) -> Iterator[_Entry]:
+) -> Iterator[Entry]:
     trip = _round_trip(record, orders, results)
     if trip is not None:
         word = "profit" if trip.realized_pnl > ZERO else "loss"
@@ -278,11 +175,11 @@ def _result_entries(
             f"The position was closed: bought at {to_text(trip.entry_price)}, sold at {to_text(trip.exit_price)}, "
             f"{word} {to_text(abs(trip.realized_pnl))} {results.quote} after fees ({return_ratio(trip) * 100:+.3f} %)."
         )
-        yield _entry("result", trip.closed_ns, "PositionClosed", text, plain_view(trip))
+        yield entry_at("result", trip.closed_ns, "PositionClosed", text, plain_view(trip))
         return
     held = results.holdings.get(record.spec.symbol)
     if held is not None and record.filled and held.opened_ns <= record.updated_ns:
-        yield _entry(
+        yield entry_at(
             "result", latest_ns, "PositionOpen",
             f"The position is still open: {to_text(held.quantity)} {held.symbol} at {to_text(held.average_price)}.",
             {"symbol": held.symbol, "quantity": to_text(held.quantity), "average_price": to_text(held.average_price)},

@@ -2,6 +2,7 @@
 reading the journal; both give the same views.
 """
 
+import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,10 +28,11 @@ from bus.messages.system import (
 from market.money import to_text
 from orders.grid_book import GridBook
 from tradingd.alpha_fold import AlphaFold
+from tradingd.decision_trace import trace_decision
 from tradingd.execution_quality import QualityFold
 from tradingd.kill_progress import kill_progress
 from tradingd.market_views import MarketFold
-from tradingd.order_archive import Archive, read_order
+from tradingd.order_archive import Archive, read_decision, read_order
 from tradingd.order_trace import trace_order
 from tradingd.path_dependence import PathDependence, PathReport
 from tradingd.read_model_council import CouncilFold
@@ -68,6 +70,8 @@ MAX_FILLS: Final = 10_000
 MAX_ROUND_TRIPS: Final = 5_000
 MAX_CHAINS: Final = 100
 MAX_ALERTS: Final = 200
+_DECISION: Final = re.compile(r"[a-z0-9]{1,40}(-p|\.[a-z0-9]{1,40}\.)[0-9]{1,18}\Z")
+"""The id of a proposal (SESSION-pN) or of a message (strategy.SESSION.N)."""
 
 
 class ReadModel:
@@ -209,6 +213,26 @@ class ReadModel:
         if past is None or record is None:
             return self.trace(order_id)
         return trace_order(record, past.orders.by_id, past.council, self.results)
+
+    def decision_trace(self, wanted: str) -> tuple[TraceEntry, ...] | None:
+        """Why the council decided so, in order of time, by a decision's or a proposal's id; None when not kept here."""
+        if wanted not in self.council.chains and self.is_past_decision(wanted):
+            return None
+        return trace_decision(self.council, wanted)
+
+    def is_past_decision(self, wanted: str) -> bool:
+        """Might more be known of it in the journal than here? Then ask `past_decision_trace`, from a thread."""
+        if self.journal is None or not _DECISION.match(wanted):
+            return False
+        decision = self.council.decision(wanted)
+        proposal_id = getattr(decision.body, "proposal_id", "") if decision is not None else ""
+        is_whole = proposal_id in self.council.chains if proposal_id else decision is not None
+        return not is_whole
+
+    def past_decision_trace(self, wanted: str) -> tuple[TraceEntry, ...] | None:
+        """As `decision_trace`, from the journal; it takes time. Raises `JournalError`."""
+        found = read_decision(self.journal, wanted) if self.journal is not None else None
+        return None if found is None else trace_decision(found, wanted)
 
     def fills(self, *, limit: int = 100, since_ns: int = 0) -> list[FillView]:
         """Newest first, not older than `since_ns`."""

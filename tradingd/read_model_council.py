@@ -35,6 +35,25 @@ class Chain:
     order_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What became of a proposal: `word` is approved, vetoed, expired or "" (no answer yet)."""
+
+    word: str = ""
+    code: str = ""
+    reason: str = ""
+    order_id: str = ""
+
+    @classmethod
+    def of(cls, chain: Chain) -> "Judged":
+        """In short."""
+        body = chain.verdict.body if chain.verdict is not None else None
+        word = {ProposalApproved: "approved", ProposalVetoed: "vetoed", type(None): ""}.get(type(body), "expired")
+        if isinstance(body, ProposalVetoed):
+            return cls(word, body.code, body.reason, chain.order_id)
+        return cls(word, order_id=chain.order_id)
+
+
 class CouncilFold:
     """Chains by proposal id; the last `max_chains` are kept."""
 
@@ -42,6 +61,7 @@ class CouncilFold:
         self.chains: OrderedDict[str, Chain] = OrderedDict()
         self.proposals = self.approved = self.vetoed = self.expired = 0
         self._max_chains = max_chains
+        self._judged: OrderedDict[str, Judged] = OrderedDict()
         self._analyses: OrderedDict[str, Message] = OrderedDict()
         self._candles: OrderedDict[str, Message] = OrderedDict()
         self._candle_by_key: dict[tuple[str, str, int], str] = {}
@@ -64,10 +84,31 @@ class CouncilFold:
         if chain is not None:
             chain.order_id = body.client_order_id
 
+    def judged(self, proposal_id: str) -> Judged:
+        """Known for longer than the chain itself."""
+        chain = self.chains.get(proposal_id)
+        return Judged.of(chain) if chain is not None else self._judged.get(proposal_id, Judged())
+
     def analysis(self, message_id: str) -> AnalysisCompleted | None:
         """A recent one."""
         known = self._analyses.get(message_id)
         return known.body if known is not None else None
+
+    def analysis_message(self, decision: Message) -> Message | None:
+        """What the decision rests on, if that is recent."""
+        return self._analyses.get(decision.header.cause)
+
+    def candle(self, symbol: str, interval: str, ts_open: int) -> Message | None:
+        """A recent one."""
+        return self._candles.get(self._candle_by_key.get((symbol, interval, ts_open), ""))
+
+    def decision(self, wanted: str) -> Message | None:
+        """One of the kept ones, by its id or its proposal's."""
+        found = (
+            message for message in reversed(self.decisions)
+            if wanted in (message.id, getattr(message.body, "proposal_id", None))
+        )
+        return next(found, None)
 
     def _on_candle(self, message: Message, body: Candle) -> None:
         key = (body.symbol, body.interval, body.ts_open)
@@ -102,7 +143,10 @@ class CouncilFold:
         if early is not None:
             chain.verdict = early
         if len(self.chains) > self._max_chains:
-            self.chains.popitem(last=False)
+            old_id, old = self.chains.popitem(last=False)
+            self._judged[old_id] = Judged.of(old)
+            if len(self._judged) > MOST_DECISIONS:
+                self._judged.popitem(last=False)
 
     def _on_verdict(self, message: Message, body: ProposalApproved | ProposalVetoed | ProposalExpired) -> None:
         chain = self.chains.get(body.proposal_id)

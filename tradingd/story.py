@@ -71,7 +71,7 @@ class Story:
             council.AlphaSignal: self._signal,
             council.TradeProposed: self._proposal,
             council.ProposalApproved: lambda b, m: ("APPROVED", b.symbol, b.reason),
-            council.ProposalVetoed: lambda b, m: ("VETO", b.symbol, f"{b.reason} [{b.code}]"),
+            council.ProposalVetoed: lambda b, m: ("VETO", b.symbol, f"{b.reason} [{b.code}] ({b.proposal_id})"),
             council.ProposalExpired: lambda b, m: ("EXPIRED", b.symbol, b.reason),
             council.MandateIssued: self._mandate_issued,
             council.WeightChanged: self._weight,

@@ -99,7 +99,7 @@ def test_held_orders_are_told_when_armed_and_the_others_when_born() -> None:
 def test_a_veto_and_a_denial_tell_their_code_and_reason() -> None:
     teller = Teller()
     (veto,) = teller.tell(council.ProposalVetoed(ProposalId("p"), BTC, "MAX_POSITIONS", (), "3 of 3 are open."))
-    assert (veto.kind, veto.text) == ("VETO", "3 of 3 are open. [MAX_POSITIONS]")
+    assert (veto.kind, veto.text) == ("VETO", "3 of 3 are open. [MAX_POSITIONS] (p)")
     denial = orders.OrderDenied(ID, BTC, "NO_VERDICT", "E001", "verdict", "none", "yes", "Silence is no.")
     (denied,) = teller.tell(denial)
     assert (denied.kind, denied.text) == ("DENIED", "Silence is no. [NO_VERDICT] td-1")

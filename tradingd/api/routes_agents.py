@@ -1,6 +1,8 @@
 """The alphas behind the council: their weights, their results; and the glass over agents, alphas and events."""
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
@@ -16,8 +18,9 @@ from tradingd.api.routes_read import ERRORS, SymbolQuery, symbol_of
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.api.schema_shapes import VALUES
 from tradingd.control import Control
-from tradingd.decision_view import DecisionView, Outcome, decision_views
+from tradingd.decision_view import DecisionView, Wanted, decision_views
 from tradingd.profile import ProfileView, profile_view
+from tradingd.read_model_views import TraceEntry
 from tradingd.recent_events import EventView
 
 _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such alpha or agent"}}
@@ -33,6 +36,9 @@ AgentName = Annotated[
         min_length=1, max_length=64, description="One of the six, such as analyst", json_schema_extra={VALUES: "agents"}
     ),
 ]
+DecisionId = Annotated[str, Path(min_length=1, max_length=120, description="Of a decision or a proposal")]
+_ONE_SEARCH: Final = asyncio.Semaphore(1)
+"""Through the journal at a time: it reads all of it."""
 Word = Annotated[str, Query(max_length=80)]
 
 router = APIRouter(prefix="/api", tags=["agents"], responses=ERRORS)
@@ -84,13 +90,31 @@ async def release_weight(control: ControlOf, who: Operator, agent_id: Name) -> R
 async def decisions(
     control: ControlOf, _: Viewer,
     symbol: SymbolQuery = None,
-    outcome: Annotated[Outcome | None, Query()] = None,
+    outcome: Annotated[Wanted | None, Query(description="An outcome, or a verdict on a proposal")] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Response:
     """What the council decided, with every vote, newest first: what led to nothing, too."""
     wanted = symbol_of(control, symbol) if symbol else ""
     council = control.read_model.council
     return json_response(decision_views(council, symbol=wanted, outcome=outcome or "", limit=limit))
+
+
+@router.get(
+    "/decisions/{decision_id}/trace", response_model=list[TraceEntry], tags=["status"],
+    responses={404: {"model": ErrorBody, "description": "No such decision"}},
+)
+async def decision_trace(control: ControlOf, _: Viewer, decision_id: DecisionId) -> Response:
+    """Why the council decided so: the candle, every vote, the proposal or why there was none, the verdict with the
+    numbers of the rules that failed. By the id of a decision or of a proposal."""
+    model = control.read_model
+    entries = model.decision_trace(decision_id)
+    if entries is None and model.is_past_decision(decision_id):
+        async with _ONE_SEARCH:
+            entries = await asyncio.to_thread(model.past_decision_trace, decision_id)
+    if entries is None:
+        message = f"there is no decision {decision_id[:64]!r}: `tradingd decisions` and GET /api/decisions list them"
+        raise ApiError(404, "UNKNOWN_DECISION", message)
+    return json_response([asdict(entry) for entry in entries])
 
 
 @router.get("/debug/alphas", response_model=list[AlphaDebugView], tags=["debug"])
