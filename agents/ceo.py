@@ -59,6 +59,7 @@ class Ceo:
         self._portfolio: PortfolioSnapshot | None = None
         self._regimes: dict[str, tuple[int, Regime]] = {}
         self._mandate: Mandate = "neutral"
+        self._chosen: tuple[tuple[object, ...], tuple[Mandate, str]] = ((), ("neutral", ""))
         self._issued_ns: int | None = None
         self._differs_since_ns: int | None = None
         self._handlers: dict[type, Callable[[Message], list[Emit]]] = {
@@ -182,7 +183,7 @@ class Ceo:
         fresh = self._config.regime_fresh_ns
         self._regimes = {symbol: seen for symbol, seen in self._regimes.items() if now - seen[0] < fresh}
         regimes = {symbol: regime for symbol, (_, regime) in self._regimes.items()}
-        mandate, reason = choose_mandate(self._mandate, self._portfolio, self._limits, regimes)
+        mandate, reason = self._choose(regimes)
         if mandate == self._mandate:
             self._differs_since_ns = None
         elif self._differs_since_ns is None:
@@ -197,3 +198,10 @@ class Ceo:
         self._mandate, self._issued_ns, self._differs_since_ns = mandate, now, None
         until = now + self._config.mandate_valid_ns
         return [Emit(MandateIssued(mandate, reason, until), expires=until)]
+
+    def _choose(self, regimes: dict[str, Regime]) -> tuple[Mandate, str]:
+        """Asked with each portfolio and on each timer: every second time about the very same."""
+        question = (self._mandate, self._portfolio, self._limits, regimes)
+        if question != self._chosen[0]:
+            self._chosen = question, choose_mandate(self._mandate, self._portfolio, self._limits, regimes)
+        return self._chosen[1]

@@ -9,12 +9,12 @@ Between 80 % of a limit and the limit the mandate stays neutral and the risk off
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
 from bus.messages.council import Mandate, Regime
 from bus.messages.ledger import PortfolioSnapshot
+from market.record import record
 from risk.limits import RiskLimits
 
 RISK_OFF_SHARE: Final = Decimal(1)
@@ -22,7 +22,7 @@ RISK_OFF_ENDS_SHARE: Final = Decimal("0.95")
 NEUTRAL_SHARE: Final = Decimal("0.50")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawdown:
     """One measured loss and its limit, as ratios 0-1 of equity."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-_READY_WITHIN_S = 30.0
+_READY_WITHIN_S = 120.0
 _POLL_S = 0.01
 _STOP_WITHIN_S = 15.0
 

@@ -1,7 +1,7 @@
 """The bus inside one process: deterministic, synchronous delivery in order of priority, then of publishing."""
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bus.bus import Handler
 from bus.messages.header import PRIORITY_CONTROL, Message, MessageMaker
@@ -21,12 +21,13 @@ class BusCounters:
     reconnects: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Subscription:
     name: str
     types: frozenset[type]
     handler: Handler
-    waiting: list[tuple[int, int, Message]] = field(default_factory=list)
+    waiting: int = 0
+    """How many messages of the queue are its own."""
 
 
 class MemoryBus:
@@ -42,7 +43,8 @@ class MemoryBus:
         self._subscriptions: list[_Subscription] = []
         self._by_type: dict[type, list[_Subscription]] = {}
         self._count = 0
-        self._waiting = 0
+        # One queue for all, by priority and then in the order of publishing: (priority, number, for whom, message).
+        self._queue: list[tuple[int, int, _Subscription, Message]] = []
         self._is_pumping = False
         self.counters = BusCounters()
 
@@ -63,44 +65,42 @@ class MemoryBus:
 
     def _put(self, subscription: _Subscription, message: Message) -> None:
         self._count += 1
-        waiting = subscription.waiting
-        if len(waiting) >= self._queue_size:
+        if subscription.waiting >= self._queue_size:
             self._evict(subscription, message.header.ts)
-        heapq.heappush(waiting, (message.header.priority, self._count, message))
-        self._waiting += 1
+        subscription.waiting += 1
+        heapq.heappush(self._queue, (message.header.priority, self._count, subscription, message))
 
     def _evict(self, subscription: _Subscription, ts: int) -> None:
-        waiting = subscription.waiting
-        index = max(range(len(waiting)), key=lambda i: (waiting[i][0], -waiting[i][1]))
-        lost = waiting[index][2].header
+        queue = self._queue
+        own = (place for place, waiting in enumerate(queue) if waiting[2] is subscription)
+        place = max(own, key=lambda place: (queue[place][0], -queue[place][1]))
+        lost = queue[place][3].header
         self._count += 1
-        gap = self._maker.make(BusGap(lost.source, lost.seq, lost.seq), ts, priority=PRIORITY_CONTROL)
-        waiting[index] = (PRIORITY_CONTROL, self._count, gap)
-        heapq.heapify(waiting)
-        if BusGap not in subscription.types:
-            waiting.remove((PRIORITY_CONTROL, self._count, gap))
-            heapq.heapify(waiting)
-            self._waiting -= 1
+        if BusGap in subscription.types:
+            gap = self._maker.make(BusGap(lost.source, lost.seq, lost.seq), ts, priority=PRIORITY_CONTROL)
+            queue[place] = (PRIORITY_CONTROL, self._count, subscription, gap)
+        else:
+            del queue[place]
+            subscription.waiting -= 1
+        heapq.heapify(queue)
         self.counters.dropped += 1
         self.counters.gaps += 1
 
     def pump(self, now: int) -> int:
-        if not self._waiting or self._is_pumping:
+        queue = self._queue
+        if not queue or self._is_pumping:
             return 0
         delivered = 0
         self._is_pumping = True
         try:
-            while self._waiting:
-                best = min(
-                    (s for s in self._subscriptions if s.waiting), key=lambda s: s.waiting[0][:2]
-                )
-                message = heapq.heappop(best.waiting)[2]
-                self._waiting -= 1
+            while queue:
+                _, _, subscription, message = heapq.heappop(queue)
+                subscription.waiting -= 1
                 if 0 < message.header.expires <= now:
                     self.counters.expired += 1
                     continue
                 delivered += 1
-                best.handler(message)
+                subscription.handler(message)
         finally:
             self._is_pumping = False
             self.counters.delivered += delivered

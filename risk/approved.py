@@ -1,7 +1,7 @@
 """Approval as a type: the only thing a venue accepts, and only the gate can make one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, final
 
@@ -78,7 +78,10 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The gate's no, for the machine (code, family) and for a person (message), with every check made."""
+    """The gate's no, for the machine (code, family) and for a person (message): that of the first check that failed.
+
+    `tell` puts every check into words, when somebody asks for `checks`.
+    """
 
     code: str
     family: str
@@ -86,4 +89,9 @@ class Denied:
     value: str
     limit: str
     message: str
-    checks: tuple[Check, ...]
+    tell: Callable[[], tuple[Check, ...]] = field(repr=False, compare=False)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check that was made, in words."""
+        return self.tell()

@@ -3,6 +3,7 @@
 It cannot be outvoted, has no state and asks nobody: the same order, view and limits give the same answer.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from bus.messages.council import Check
@@ -23,6 +24,7 @@ often."""
 
 _JUDGES_OF_ENTRIES: Final = tuple(dict.fromkeys(rule.judge for rule in CHECKS))
 _JUDGES_OF_EXITS: Final = tuple(dict.fromkeys(rule.judge for rule in CHECKS if not rule.is_for_entries))
+_RULES: Final = {(rule.judge, rule.place): rule for rule in CHECKS}
 
 
 class RiskGate:
@@ -36,20 +38,22 @@ class RiskGate:
     def review(self, order: OrderRequest, view: GateView) -> Approved | Denied:
         """Yes or no to one order that is about to be armed or sent.
 
-        Either answer lists every check; the first that fails gives the denial its code. The words of an
-        approval are made when somebody asks for them. Only a number that is not finite ends the review at
-        once: nothing can be compared with it.
+        Either answer lists every check; the first that fails gives the denial its code and its words. All others
+        are put into words when somebody asks for them: a grid's level that finds no room asks each second. Only a
+        number that is not finite ends the review at once: nothing can be compared with it.
         """
         broken = first_not_finite(order, view)
         if broken:
-            return _denied((checked(
+            why = checked(
                 "numbers", False, "NOT_FINITE", broken, "finite",
                 f"{broken} is not a finite number, so the order cannot be judged.",
-            ),))
+            )
+            return _denied(why, lambda: (why,))
         case = open_case(order, view, self.limits)
         for judge in _JUDGES_OF_ENTRIES if case.is_entry else _JUDGES_OF_EXITS:
-            if not all(judge(case)):
-                return _denied(_told(case))
+            verdicts = judge(case)
+            if not all(verdicts):
+                return _denied(_RULES[judge, verdicts.index(False)].check(case), lambda: _told(case))
         return Approved(_GATE_KEY, order, lambda: _told(case), view.now)
 
 
@@ -57,10 +61,8 @@ def _told(case: Case) -> tuple[Check, ...]:
     return tuple(rule.check(case) for rule in CHECKS)
 
 
-def _denied(checks: tuple[Check, ...]) -> Denied:
-    """The denial of the first failing check."""
-    first = next(check for check in checks if not check.passed)
+def _denied(why: Check, tell: Callable[[], tuple[Check, ...]]) -> Denied:
     return Denied(
-        code=first.code, family=DENIAL_CODES[first.code].family, rule=first.rule, value=first.value,
-        limit=first.limit, message=first.message, checks=checks,
+        code=why.code, family=DENIAL_CODES[why.code].family, rule=why.rule, value=why.value, limit=why.limit,
+        message=why.message, tell=tell,
     )

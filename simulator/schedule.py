@@ -25,7 +25,7 @@ class Schedule:
     @property
     def elapsed_s(self) -> float:
         """Seconds since the beginning."""
-        return (self.now - self.begin_ns) / SECOND
+        return (self.clock.now() - self.begin_ns) / SECOND
 
     def at(self, ts: int, action: Callable[[], None]) -> None:
         """Do it at this time (UTC ns), or as soon as possible when it has passed."""

@@ -1,6 +1,7 @@
 """One seed: a market, an exchange, people, faults, the lives of a daemon among them; then the accounts are settled."""
 
 import gc
+import os
 import tempfile
 import time
 import traceback
@@ -73,6 +74,7 @@ class World:
         self.link.guard = self.in_process
         self.process: Process | None = None
         self.journal_path = folder / "sim.journal"
+        self._folder = f"{folder}{os.sep}"
         self.feed_is_down = True
         self.true_flow = CAPITAL
         self.foreign: dict[str, Decimal] = {}
@@ -81,6 +83,8 @@ class World:
         self.is_safe_mode = self.is_damaged = False
         self._kept_down_until = 0.0
         self._ends: dict[tuple[str, str], float] = {}
+        self._begun: set[str] = set()
+        """Names of faults that were ever with us: most are asked for by the second and never come."""
         self._held: list[Callable[[], Any]] = []
         self._death_at = ""
         self._mute_since: float | None = None
@@ -217,6 +221,7 @@ class World:
         key = fault, symbol
         end = self.schedule.elapsed_s + seconds
         self._ends[key] = max(self._ends.get(key, 0.0), end)
+        self._begun.add(fault)
         if fault == "disk_full" and self.process is not None:
             self.process.fill_disk(self.random.randrange(1 << 18))
         if fault in HINDER_PROCESS:
@@ -228,10 +233,12 @@ class World:
 
     def has(self, fault: str, symbol: str = "") -> bool:
         """Is this fault with us now, for everything or for this symbol?"""
-        return self.had(fault, symbol, 0.0)
+        return fault in self._begun and self.had(fault, symbol, 0.0)
 
     def had(self, fault: str, symbol: str, within_s: float) -> bool:
         """The same, or not longer ago than that."""
+        if fault not in self._begun:
+            return False
         after = self.schedule.elapsed_s - within_s
         ends = self._ends
         return ends.get((fault, ""), -1e9) > after or (symbol != "" and ends.get((fault, symbol), -1e9) > after)
@@ -350,8 +357,9 @@ class World:
         self.outcome.violations.append(f"{self.schedule.elapsed_s:.1f} s: {text}")
 
     def note(self, text: str) -> None:
-        """For the trace."""
-        self.outcome.trace.append(f"{self.schedule.elapsed_s:10.3f} {text}")
+        """For the trace; the folder of this life is no part of it, so that two of one seed are alike."""
+        told = text.replace(self._folder, "")
+        self.outcome.trace.append(f"{self.schedule.elapsed_s:10.3f} {told}")
 
 
 def _cut(fault: Fault, end: float) -> Fault:
