@@ -226,9 +226,9 @@ class Auth:
                 token, credentials.secret, algorithms=["HS256"], issuer=ISSUER,
                 options={"require": ["exp", "iat", "sub", "iss", "jti"], "verify_exp": False, "verify_iat": False},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise TokenError("the token is not one of this daemon: log in again") from error
-        if claims["exp"] <= self._clock():
+        if type(claims["exp"]) is not int or claims["exp"] <= self._clock():  # nan and infinity never pass
             raise TokenError("the token has expired: log in again")
         user, role = claims["sub"], claims.get("role")
         if not isinstance(user, str) or role not in ROLES or not isinstance(claims["jti"], str):

@@ -49,7 +49,7 @@ def try_channels(
 
 
 async def _try_all(settings: "Settings", names: tuple[str, ...]) -> list[tuple[str, str]]:
-    from tradingd.alerts.alert import DeliveryError
+    from tradingd.alerts.alert import DeliveryError, Letter
     from tradingd.alerts.make_service import make_service
     from tradingd.redaction import redact
 
@@ -61,7 +61,7 @@ async def _try_all(settings: "Settings", names: tuple[str, ...]) -> list[tuple[s
         try:
             text = f"[tradingd] a test of channel {name}: if you can read this, it works"
             async with asyncio.timeout(limit):
-                await service.send("[tradingd] test", text, "info")
+                await service.send(Letter("[tradingd] test", text, "info"))
         except DeliveryError as failure:
             error = redact(str(failure))
         except TimeoutError:

@@ -14,12 +14,13 @@ import sys
 import threading
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 
 from bus.messages import ledger, orders, system
 from bus.messages.header import Message
+from tradingd.plain_text import one_line, some_lines
 from tradingd.read_model_views import plain, to_iso
 from tradingd.redaction import redact
 from tradingd.settings import LogSettings
@@ -32,6 +33,7 @@ _KEPT: Final = 4
 _MAX_WAITING: Final = 10_000
 _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _DEBUG: Final = 7
+_TRACE_LINE: Final = "  | "
 _TRADE_FACTS: Final = frozenset({
     orders.OrderSubmitted, orders.OrderFilled, orders.OrderRejected, orders.OrderCancelled, orders.OrderExpired,
     orders.OrderUnknown, ledger.PositionOpened, ledger.PositionChanged, ledger.PositionClosed, ledger.FundsChanged,
@@ -90,15 +92,25 @@ def _formatter(*, is_json: bool) -> logging.Formatter:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: structlog.typing.Processor
+    rendering: list[structlog.typing.Processor]
     if is_json:
-        renderer = structlog.processors.JSONRenderer()
+        rendering = [structlog.processors.JSONRenderer()]
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        rendering = [_harmless, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
     )
+
+
+def _harmless(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What a service or a request said can begin no line of its own; a trace's lines are marked as such."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = _TRACE_LINE + some_lines(value).replace("\n", f"\n{_TRACE_LINE}") if key == "exception" else (
+                one_line(value)
+            )
+    return event
 
 
 # ---- files ------------------------------------------------------------------------------------------
@@ -161,7 +173,7 @@ class LogFiles:
         if self._trades is None or type(body) not in _TRADE_FACTS:
             return
         line = {"ts": to_iso(message.header.ts), "kind": type(body).__name__, "id": message.id, **plain(body)}
-        self._trades(redact(json.dumps(line, ensure_ascii=False)))
+        self._trades(redact(json.dumps(line)))
 
     def close(self) -> None:
         """Write what waits."""

@@ -266,7 +266,7 @@ class Metrics:
             "tradingd_alerts_sent_total": [((c.name,), float(c.counters.sent)) for c in channels],
             "tradingd_alerts_failed_total": [((c.name,), float(c.counters.failed)) for c in channels],
             "tradingd_alerts_dropped_total": [((c.name,), float(c.counters.dropped)) for c in channels],
-            "tradingd_alerts_waiting": [((c.name,), float(c.backlog)) for c in channels],
+            "tradingd_alerts_waiting": [((c.name,), float(c.waiting)) for c in channels],
             "tradingd_alerts_suppressed_total": _one(self.alerts.suppressed if self.alerts is not None else 0),
             "tradingd_telegram_commands_total": [((what,), float(count)) for what, count in counted.items()],
         }

@@ -19,6 +19,7 @@ from bus.messages import council, ledger, orders, system
 from bus.messages.header import Message
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from tradingd.plain_text import one_line
 from tradingd.redaction import redact
 from tradingd.story_grids import GRID_TELLERS
 from tradingd.weight_fold import ADAPTATION
@@ -262,7 +263,7 @@ class ConsoleWriter:
         kind = f"{line.kind:<9}"
         if self._is_coloured and line.kind in _COLOURS:
             kind = f"\x1b[{_COLOURS[line.kind]}m{kind}\x1b[0m"
-        self._out.write(f"{clock}  {line.who:<8} {kind} {line.symbol:<10} {_clean(redact(line.text))}\n")
+        self._out.write(f"{clock}  {line.who:<8} {kind} {line.symbol:<10} {one_line(redact(line.text))}\n")
         self._out.flush()
 
 
@@ -276,7 +277,7 @@ class JsonWriter:
         ts = datetime.fromtimestamp(line.ts / SECOND_NS, UTC).isoformat(timespec="milliseconds")
         self._out.write(
             json.dumps({"ts": ts, "who": line.who, "kind": line.kind, "symbol": line.symbol, "text": redact(line.text),
-                        "id": line.message_id}, ensure_ascii=False) + "\n"
+                        "id": line.message_id}) + "\n"
         )
         self._out.flush()
 
@@ -309,11 +310,6 @@ class BackgroundWriter:
         with contextlib.suppress(queue.Full):
             self._queue.put_nowait(None)
         self._thread.join(timeout_s)
-
-
-def _clean(text: str) -> str:
-    """No control characters: text from a venue must not drive the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def make_writer(log_format: str, out: TextIO | None = None) -> BackgroundWriter:

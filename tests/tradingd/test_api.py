@@ -287,7 +287,9 @@ def test_unlock_releases_the_kill_switch_and_is_harmless_without_one(api: Served
 
 @pytest.mark.parametrize("body", [{}, {"action": "stop", "reason": "x"}, {"action": "halt"},
                                   {"action": "halt", "reason": ""}, {"action": "halt", "reason": "  "},
-                                  {"action": "halt", "reason": "x", "more": 1}, [], "halt"])
+                                  {"action": "halt", "reason": "x", "more": 1}, [], "halt",
+                                  {"action": "halt", "reason": "\x1b[31mred"}, {"action": "halt", "reason": "a\nb"},
+                                  {"action": "halt", "reason": "\u202eb"}, {"action": "halt", "reason": "\x9b31m"}])
 def test_a_malformed_kill_engages_nothing(api: Served, body: object) -> None:
     error = refusal(lambda: api.operator.post("/api/trading/kill", body))
     assert (error.status, error.code) == (422, "INVALID_REQUEST")

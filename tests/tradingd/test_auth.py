@@ -161,6 +161,8 @@ def test_a_token_without_a_signature_or_with_missing_claims_is_refused(tmp_path:
         jwt.encode({**claims, "role": "root"}, secret, "HS256"),
         jwt.encode({**claims, "iss": "another"}, secret, "HS256"),
         jwt.encode({key: value for key, value in claims.items() if key != "exp"}, secret, "HS256"),
+        *(jwt.encode({**claims, "exp": until}, secret, "HS256")
+          for until in (float("inf"), float("nan"), "9999999999", [1], {}, None, True)),
     ]
     for token in forged:
         with pytest.raises(TokenError):

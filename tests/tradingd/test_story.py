@@ -160,7 +160,7 @@ LINE = StoryLine(3_600 * SECOND, "risk", "VETO", BTC, "no \x1b[31mred\x1b[0m\r\n
 def test_the_console_gets_one_clean_line() -> None:
     out = io.StringIO()
     ConsoleWriter(out)(LINE)
-    assert out.getvalue() == "01:00:00  risk     VETO      BTC/USDT   no ?[31mred?[0m??? words\n"
+    assert out.getvalue() == "01:00:00  risk     VETO      BTC/USDT   no ?[31mred?[0m ? words\n"
 
 
 def test_machines_get_one_json_object_a_line() -> None:

@@ -111,6 +111,7 @@ class Alerts:
             await asyncio.wait(self._tasks, timeout=_FLUSH_S)
         self._tasks.clear()
         for channel in self.channels:
+            channel.log_owed()
             await channel.service.close()
 
     async def _supervise(self, channel: Channel) -> None:

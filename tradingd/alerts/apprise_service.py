@@ -3,7 +3,7 @@
 import warnings
 from typing import Any
 
-from tradingd.alerts.alert import DeliveryError
+from tradingd.alerts.alert import DeliveryError, Letter
 from tradingd.settings_alerts import Level
 
 _TYPES: dict[Level, str] = {"info": "info", "warning": "warning", "critical": "failure"}
@@ -20,8 +20,10 @@ class AppriseService:
     def __init__(self, url: str, timeout_s: float) -> None:
         self._sender: Any = _load(url, timeout_s)
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
-        accepted = await self._sender.async_notify(body=text, title=subject, notify_type=_TYPES[level])
+    async def send(self, letter: Letter) -> None:
+        accepted = await self._sender.async_notify(
+            body=letter.text, title=letter.subject, notify_type=_TYPES[letter.level]
+        )
         if not accepted:
             raise DeliveryError("the service behind apprise did not take the message")
 

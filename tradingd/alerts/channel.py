@@ -1,18 +1,21 @@
 """One channel to people: a bounded queue, quiet hours, a rate, retries; and a task of its own that alone may wait.
 
 `put` is all that the trading loop ever calls. It never blocks: when the queue is full the least important, oldest
-alert is dropped and counted.
+alert is dropped and counted. What is given up after some tries is written to the log; a critical one is owed: tried
+again each minute for a day, and told with the time at which it happened.
 """
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from orders.time_rules import Blackout
-from tradingd.alerts.alert import RANK, Alert, DeliveryError, Service
+from tradingd.alerts.alert import RANK, Alert, DeliveryError, Letter, Service
+from tradingd.read_model_views import to_iso
 from tradingd.redaction import redact
 from tradingd.settings_alerts import Level
 
@@ -23,6 +26,18 @@ _TRIES: Final = 6
 _LONGEST_PAUSE_S: Final = 60.0
 _LOOK_S: Final = 30.0
 _MINUTE_S: Final = 60.0
+_MAX_OWED: Final = 20
+_OWED_FOR_S: Final = 86_400.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Owed:
+    """Critical alerts that nobody has got yet: `count` of them, since `since` (seconds of the loop's clock)."""
+
+    letter: Letter
+    count: int
+    since: float
 
 
 @dataclass(slots=True)
@@ -76,6 +91,8 @@ class Channel:
         self._urgent = asyncio.Event()
         self._sent_at: deque[float] = deque(maxlen=rules.per_minute)
         self._in_flight = 0
+        self._owed: deque[_Owed] = deque()
+        self._pay_at = 0.0
 
     # ---- from the trading loop ----------------------------------------------------------------------
 
@@ -108,20 +125,27 @@ class Channel:
         return sum(len(queue) for queue in self._waiting.values())
 
     @property
+    def waiting(self) -> int:
+        """Alerts that are not told yet, those owed included."""
+        return self.backlog + sum(each.count for each in self._owed)
+
+    @property
     def is_idle(self) -> bool:
         """Nothing waits and nothing is on its way."""
-        return not self.backlog and not self._in_flight
+        return not self.waiting and not self._in_flight
 
     # ---- its own task -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Until cancelled. Most important first; what waits together goes together."""
         while True:
+            if self._owed and self._clock() >= self._pay_at:
+                await self._pay()
             if not self.backlog and not (self._held and not self._is_quiet):
                 self._wake.clear()
                 # Never wait_for: before Python 3.12 it can swallow a cancellation.
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LOOK_S if self._held else None):
+                    async with asyncio.timeout(self._until_next_look()):
                         await self._wake.wait()
                 continue
             await self._keep_pace()
@@ -132,6 +156,16 @@ class Channel:
                     await self._deliver(batch)
                 finally:
                     self._in_flight = 0
+
+    def _until_next_look(self) -> float | None:
+        """Seconds until something is due that nobody wakes us for; None when nothing is."""
+        looks = [_LOOK_S] if self._held else []
+        looks += [max(0.0, self._pay_at - self._clock())] if self._owed else []
+        return min(looks, default=None)
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
 
     @property
     def _is_quiet(self) -> bool:
@@ -183,38 +217,89 @@ class Channel:
 
     async def _keep_pace(self) -> None:
         """Wait while this minute's messages are used up: what comes meanwhile goes together. Not with critical ones."""
-        clock = asyncio.get_running_loop().time
-        while len(self._sent_at) == self.rules.per_minute and clock() - self._sent_at[0] < _MINUTE_S:
+        while len(self._sent_at) == self.rules.per_minute and self._clock() - self._sent_at[0] < _MINUTE_S:
             if self._waiting["critical"]:
                 return
-            await self._pause(max(0.05, self._sent_at[0] + _MINUTE_S - clock()))
+            await self._pause(max(0.05, self._sent_at[0] + _MINUTE_S - self._clock()))
 
     async def _deliver(self, batch: list[Alert]) -> None:
-        text = redact("\n".join([self._prefix, *(alert.line for alert in batch)]))[: self.service.max_text]
-        subject = redact(f"{self._prefix} {batch[0].title}")
+        lines = [alert.line for alert in batch]
+        letter = Letter(redact(f"{self._prefix} {batch[0].title}"), self._fitted(lines), batch[0].level)
         pause = self.rules.first_pause_s
         for attempt in range(_TRIES):
-            self._sent_at.append(asyncio.get_running_loop().time())
-            try:
-                async with asyncio.timeout(self.rules.timeout_s):
-                    await self.service.send(subject, text, batch[0].level)
-            except TimeoutError:
-                failure = DeliveryError(f"no answer within {self.rules.timeout_s:g} s")
-            except DeliveryError as error:
-                failure = error
-            except Exception as error:  # noqa: BLE001 - a service's own bug must not end the channel
-                failure = DeliveryError(f"{type(error).__name__}: {error}")
-            else:
+            failure = await self._try(letter)
+            if failure is None:
                 self.counters.sent += len(batch)
-                self._set_problem("")
+                self._pay_at = 0.0  # it works: what is owed is told now
                 return
-            self.counters.failed += 1
-            self._set_problem(redact(str(failure)))
             if failure.is_final or attempt == _TRIES - 1:
                 break
             await self._pause(min(max(pause, failure.retry_after_s), _LONGEST_PAUSE_S))
             pause *= 2
-        self.counters.dropped += len(batch)
+        self._log_untold("not told yet" if letter.level == "critical" else "given up", letter)
+        if letter.level == "critical":
+            letter.text = self._fitted([f"TOLD LATE, of {to_iso(batch[0].ts)[:19]} UTC:", *lines])
+            self._owe(_Owed(letter, len(batch), self._clock()))
+        else:
+            self.counters.dropped += len(batch)
+
+    def _fitted(self, lines: list[str]) -> str:
+        return redact("\n".join([self._prefix, *lines]))[: self.service.max_text]
+
+    async def _try(self, letter: Letter) -> DeliveryError | None:
+        """Once; what went wrong, and `problem` says the same."""
+        self._sent_at.append(self._clock())
+        try:
+            async with asyncio.timeout(self.rules.timeout_s):
+                await self.service.send(letter)
+        except TimeoutError:
+            failure = DeliveryError(f"no answer within {self.rules.timeout_s:g} s")
+        except DeliveryError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - a service's own bug must not end the channel
+            failure = DeliveryError(f"{type(error).__name__}: {error}")
+        else:
+            self._set_problem("")
+            return None
+        self.counters.failed += 1
+        self._set_problem(redact(str(failure)))
+        return failure
+
+    # ---- what is owed -------------------------------------------------------------------------------
+
+    def _owe(self, owed: _Owed) -> None:
+        self._owed.append(owed)
+        self._pay_at = self._clock() + _MINUTE_S
+        if len(self._owed) > _MAX_OWED:
+            self._forget(self._owed.popleft())
+
+    async def _pay(self) -> None:
+        """Once through, oldest first, until one fails."""
+        while self._owed:
+            owed = self._owed[0]
+            if self._clock() - owed.since > _OWED_FOR_S:
+                self._forget(self._owed.popleft())
+                continue
+            failure = await self._try(owed.letter)
+            if failure is not None:
+                self._pay_at = self._clock() + max(_MINUTE_S, failure.retry_after_s)
+                self._owed.rotate(-1)  # the next time another one has its turn
+                return
+            self._owed.popleft()
+            self.counters.sent += owed.count
+
+    def _forget(self, owed: _Owed) -> None:
+        self.counters.dropped += owed.count
+        self._log_untold("given up", owed.letter)
+
+    def log_owed(self) -> None:
+        """At the end of the process: what nobody was told stands at least in the log."""
+        for owed in self._owed:
+            self._log_untold("not told", owed.letter)
+
+    def _log_untold(self, what: str, letter: Letter) -> None:
+        level = logging.ERROR if letter.level == "critical" else logging.WARNING
+        _log.log(level, "alert channel %s, %s: %s", self.name, what, letter.text)
 
     async def _pause(self, seconds: float) -> None:
         """So long, or until something critical comes: that is a reason to try again now."""

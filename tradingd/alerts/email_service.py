@@ -15,7 +15,8 @@ from email.utils import formatdate
 from typing import Final
 from urllib.parse import urlsplit
 
-from tradingd.alerts.alert import DeliveryError
+from tradingd.alerts.alert import DeliveryError, Letter
+from tradingd.plain_text import one_line
 from tradingd.redaction import redact
 from tradingd.settings_alerts import Level
 
@@ -44,10 +45,10 @@ class EmailService:
         self._is_here = self._host in _LOOPBACK
         self._tls = ssl.create_default_context()  # reads all certificates: not while trading
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
+    async def send(self, letter: Letter) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._deliver(self._compose(subject, text, level))
+                await self._deliver(self._compose(letter.subject, letter.text, letter.level))
         except TimeoutError as error:
             raise DeliveryError(f"{self._host} did not take the mail in time") from error
         except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
@@ -127,7 +128,7 @@ class _Conversation:
                 break
         code = int(line[:3]) if line[:3].isdigit() else 0
         if code not in wanted:
-            told = redact(f"the mail server refused {command or 'the connection'}: {line[:200]}")
+            told = redact(f"the mail server refused {command or 'the connection'}: {one_line(line[:200])}")
             raise DeliveryError(told, is_final=code >= 500)
         return "\n".join(lines).upper()
 

@@ -6,11 +6,13 @@ from typing import Any, Final
 import aiohttp
 
 from tradingd.alerts.alert import DeliveryError
+from tradingd.plain_text import one_line
 from tradingd.redaction import redact
 from tradingd.version import VERSION
 
 MAX_ANSWER: Final = 2 * 1024 * 1024
 _CHUNK: Final = 65_536
+_LONGEST_WISH_S: Final = 86_400.0
 _RETRY_STATUS: Final = frozenset({408, 425, 429})
 
 
@@ -23,7 +25,7 @@ class Answer:
         self.status = status
         self.body = body
         self.json: dict[str, Any] | None = _object(body)
-        self.retry_after_s = float(retry_after) if retry_after.isdigit() else 0.0
+        self.retry_after_s = pause_in(retry_after)
 
     @property
     def is_ok(self) -> bool:
@@ -32,7 +34,7 @@ class Answer:
     def failure(self, who: str, said: str = "") -> DeliveryError:
         """Of an answer that is no yes: final unless the service is only busy or broken."""
         is_final = not (self.status in _RETRY_STATUS or self.status >= 500)
-        words = said or self.body[:200].decode(errors="replace").strip()
+        words = one_line(said or self.body[:200].decode(errors="replace").strip())
         text = redact(f"{who} answered {self.status}{f': {words}' if words else ''}")
         return DeliveryError(text, is_final=is_final, retry_after_s=self.retry_after_s)
 
@@ -76,6 +78,15 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_ANSWER:
             raise ValueError("the answer is too large")
     return bytes(body)
+
+
+def pause_in(value: object) -> float:
+    """Seconds that a service asks us to wait, at most a day; 0 for what is no such number, such as a date."""
+    try:
+        seconds = float(value) if isinstance(value, str | int | float) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(seconds, _LONGEST_WISH_S) if seconds > 0 else 0.0
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

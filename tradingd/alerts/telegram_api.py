@@ -2,10 +2,9 @@
 
 from typing import Any, Final
 
-from tradingd.alerts.alert import DeliveryError
-from tradingd.alerts.http_delivery import HttpDelivery
+from tradingd.alerts.alert import Letter, send_to_each
+from tradingd.alerts.http_delivery import HttpDelivery, pause_in
 from tradingd.redaction import redact
-from tradingd.settings_alerts import Level
 
 API_URL: Final = "https://api.telegram.org"
 MAX_TEXT: Final = 4096
@@ -52,8 +51,8 @@ class TelegramApi:
             return data.get("result")
         failure = answer.failure("telegram", redact(str((data or {}).get("description", ""))[:200]))
         wait = (data or {}).get("parameters")
-        if isinstance(wait, dict) and isinstance(wait.get("retry_after"), int):
-            failure.retry_after_s = float(wait["retry_after"])
+        if isinstance(wait, dict):
+            failure.retry_after_s = pause_in(wait.get("retry_after")) or failure.retry_after_s
         raise failure
 
     async def send_text(self, chat: str, text: str) -> None:
@@ -76,23 +75,9 @@ class TelegramService:
     def __init__(self, api: TelegramApi, chats: tuple[str, ...]) -> None:
         self._api = api
         self._chats = chats
-        self._told: tuple[str, frozenset[str]] = ("", frozenset())
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
-        failures: list[DeliveryError] = []
-        # Tried again, the same text goes only to those who have not got it.
-        done = set(self._told[1]) if self._told[0] == text else set()
-        for chat in self._chats:
-            if chat in done:
-                continue
-            try:
-                await self._api.send_text(chat, text)
-                done.add(chat)
-            except DeliveryError as error:
-                failures.append(error)
-        self._told = (text, frozenset(done)) if failures else ("", frozenset())
-        if failures:
-            raise next((each for each in failures if not each.is_final), failures[0])
+    async def send(self, letter: Letter) -> None:
+        await send_to_each(letter, self._chats, lambda chat: self._api.send_text(chat, letter.text))
 
     async def close(self) -> None:
         await self._api.close()

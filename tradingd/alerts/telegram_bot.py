@@ -1,8 +1,8 @@
 """Commands over Telegram: long polling, an allow-list of chats and people, an age limit, a code for what moves money.
 
-Three rules shape it. A stranger's word, one older than 60 s or a forwarded one is counted and not answered. Acts are
-carried out while the updates are read; answers wait in a bounded queue of their own, so no act waits for a slow
-network. Kill commands of a batch come first.
+Three rules shape it. A stranger's word, one older than 60 s, a forwarded one or one for another bot of the group is not
+answered. Acts are carried out while the updates are read; answers wait in a bounded queue of their own, so no act waits
+for a slow network. Kill commands of a batch come first.
 """
 
 import asyncio
@@ -28,6 +28,9 @@ _MAX_ANSWERS: Final = 50
 _MAX_UPDATES: Final = 100
 _LONGEST_PAUSE_S: Final = 30.0
 _TRIES: Final = 3
+_MOST_STRANGERS: Final = 50
+"""Strangers that the log names; more are only counted, or anybody could fill it."""
+_NAME_AGAIN_S: Final = 60.0
 _QUIET_S: Final = 6 * 86_400
 """After a week without updates Telegram counts from a random number, perhaps a lower one."""
 _ELSEWHERE: Final = (
@@ -80,20 +83,41 @@ class TelegramBot:
         self._heard_at = monotonic()
         self._answers: deque[tuple[str, str]] = deque()
         self._has_answer = asyncio.Event()
+        self._own_name = ""
+        self._strangers: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
-        """Two loops: one reads and acts, one answers."""
-        answering = asyncio.create_task(self._answer(), name="telegram answers")
+        """One loop reads and acts, one answers; our own name is asked for beside them."""
+        beside = (
+            asyncio.create_task(self._answer(), name="telegram answers"),
+            asyncio.create_task(self._learn_name(), name="telegram name"),
+        )
         try:
             await self._read()
         finally:
-            answering.cancel()
-            await asyncio.wait((answering,))
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
 
     async def close(self) -> None:
         await self._api.close()
 
     # ---- in ------------------------------------------------------------------------------------------
+
+    async def _learn_name(self) -> None:
+        """In a group /kill@other_bot is not for us. While the name is unknown every word is taken as ours."""
+        while not self._own_name:
+            try:
+                found = await self._api.call("getMe", {})
+            except DeliveryError as error:
+                if error.is_final:
+                    return
+                await asyncio.sleep(max(_NAME_AGAIN_S, error.retry_after_s))
+                continue
+            name = found.get("username") if isinstance(found, dict) else None
+            if not isinstance(name, str):
+                return
+            self._own_name = name.lower()
 
     async def _read(self) -> None:
         pause = 1.0
@@ -122,22 +146,24 @@ class TelegramBot:
     async def take(self, updates: object) -> None:
         """One batch of updates; whatever Telegram sends, this does not raise."""
         words = []
-        for update in updates if isinstance(updates, list) else ():
+        sound = [each for each in updates if _number_of(each) is not None] if isinstance(updates, list) else []
+        # Only the newest number is remembered: one that came out of order must not be passed over.
+        for update in sorted(sound, key=lambda each: each["update_id"]):
             word = self._admit(update)
             if word is not None:
                 words.append(word)
         for word in sorted(words, key=lambda each: not each.command.is_kill):
+            answer: str | None
             try:
                 answer = await self._obey(word)
             except Exception as error:  # noqa: BLE001 - one failing command must not end the others
                 _log.exception("a command over Telegram failed")
                 answer = f"failed: {type(error).__name__}. The log has the details."
-            self._reply(word.chat, answer)
+            if answer is not None:
+                self._reply(word.chat, answer)
 
     def _admit(self, update: Any) -> _Word | None:
-        """The message, if this person may speak to us here and said it just now."""
-        if not isinstance(update, dict) or not isinstance(update.get("update_id"), int):
-            return None
+        """The message, if this person may speak to us here and said it just now, to us."""
         if update["update_id"] < self._offset:
             return None
         self._offset = update["update_id"] + 1
@@ -147,22 +173,32 @@ class TelegramBot:
         chat, user = _id_of(message.get("chat")), _id_of(message.get("from"))
         is_foreign = any(mark in message for mark in _ELSEWHERE) or (user and message["from"].get("is_bot"))
         if is_foreign or chat not in self._chats or user not in self._users:
-            self.counters.strangers += 1
-            _log.warning("a Telegram message of user %s in chat %s was ignored: not allowed", user, chat)
+            self._count_stranger(chat, user)
             return None
         date = message.get("date")
         if not isinstance(date, int) or abs(self._wall() - date) > MAX_AGE_S:
             self.counters.stale += 1
             _log.warning("a Telegram message of user %s was ignored: older than %d s", user, MAX_AGE_S)
             return None
-        return _Word(chat, user, parse_command(message["text"]))
+        command = parse_command(message["text"])
+        if command.bot and self._own_name and command.bot != self._own_name:
+            return None
+        return _Word(chat, user, command)
+
+    def _count_stranger(self, chat: str, user: str) -> None:
+        self.counters.strangers += 1
+        if (chat, user) not in self._strangers and len(self._strangers) < _MOST_STRANGERS:
+            self._strangers.add((chat, user))
+            _log.warning("Telegram messages of user %s in chat %s are ignored: not allowed, or forwarded", user, chat)
 
     # ---- acts ----------------------------------------------------------------------------------------
 
-    async def _obey(self, word: _Word) -> str:
+    async def _obey(self, word: _Word) -> str | None:
         command = word.command
-        if not command.name or command.name == "confirm":
+        if command.name == "confirm" or (not command.name and command.rest[:1].isdigit()):
             return await self._confirm(word, command.rest)
+        if not command.name:  # people talk in groups
+            return None if word.chat.startswith("-") else "I understand commands only: /help names them"
         if command.name == "cancel":
             had = self._confirmations.withdraw(word.chat, word.user)
             return "forgotten" if had else "no question is open (/kill cancel ends waiting entries)"
@@ -216,6 +252,12 @@ class TelegramBot:
                 _log.exception("an answer over Telegram was not delivered")
                 break
         self.counters.answers_dropped += 1
+
+
+def _number_of(update: object) -> int | None:
+    """Its update_id; None for what is no update."""
+    number = update.get("update_id") if isinstance(update, dict) else None
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _id_of(part: object) -> str:

@@ -31,10 +31,11 @@ _VIEWS: Final[Mapping[str, Callable[[Control], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`/name rest` as a person wrote it; "" as name for what is no command."""
+    """`/name@bot rest` as a person wrote it; "" as name for what is no command, as `bot` when none was named."""
 
     name: str
     rest: str
+    bot: str = ""
 
     @property
     def is_kill(self) -> bool:
@@ -54,11 +55,12 @@ class Command:
 
 
 def parse_command(text: str) -> Command:
-    """`/kill@our_bot flatten now` -> kill, "flatten now"."""
-    word, _, rest = text.strip().partition(" ")
+    """`/kill@our_bot flatten now` -> kill, "flatten now"; what follows may stand on lines of its own."""
+    word, *rest = text.split() or [""]
     if not word.startswith("/"):
         return Command("", text.strip())
-    return Command(word[1:].partition("@")[0].lower(), " ".join(rest.split()))
+    name, _, bot = word[1:].partition("@")
+    return Command(name.lower(), " ".join(rest), bot.lower())
 
 
 def kill_wish(rest: str) -> tuple[KillAction, str]:

@@ -3,16 +3,18 @@
 import base64
 from typing import Any, Final
 
-from tradingd.alerts.alert import DeliveryError
+from tradingd.alerts.alert import DeliveryError, Letter, send_to_each
 from tradingd.alerts.http_delivery import HttpDelivery
+from tradingd.plain_text import one_line
 from tradingd.redaction import redact
-from tradingd.settings_alerts import Level
 
 SLACK_WEBHOOKS: Final = "https://hooks.slack.com/services"
 SLACK_API: Final = "https://slack.com/api"
 TWILIO_API: Final = "https://api.twilio.com"
 _BOT_TOKENS: Final = ("xoxb-", "xoxp-")
-_SLACK_TRY_AGAIN: Final = frozenset({"ratelimited", "internal_error", "fatal_error", "service_unavailable"})
+_SLACK_TRY_AGAIN: Final = frozenset(
+    {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"}
+)
 
 
 class SlackService:
@@ -26,31 +28,17 @@ class SlackService:
         self._is_bot = token.startswith(_BOT_TOKENS)
         self._token = token
         self._channels = channels
-        self._told: tuple[str, frozenset[str]] = ("", frozenset())
         base = (api_url or (SLACK_API if self._is_bot else SLACK_WEBHOOKS)).rstrip("/")
         self._url = f"{base}/chat.postMessage" if self._is_bot else f"{base}/{token.strip('/')}".rstrip("/")
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
-        escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
-        if not self._is_bot:
-            answer = await self._http.post(self._url, json={"text": escaped, "mrkdwn": False})
-            if not answer.is_ok:
-                raise answer.failure("slack")
+    async def send(self, letter: Letter) -> None:
+        escaped = letter.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")  # as Slack asks for
+        if self._is_bot:
+            await send_to_each(letter, self._channels, lambda channel: self._post(channel, escaped))
             return
-        failures: list[DeliveryError] = []
-        # Tried again, the same text goes only to the channels that have not got it.
-        done = set(self._told[1]) if self._told[0] == text else set()
-        for channel in self._channels:
-            if channel in done:
-                continue
-            try:
-                await self._post(channel, escaped)
-                done.add(channel)
-            except DeliveryError as error:
-                failures.append(error)
-        self._told = (text, frozenset(done)) if failures else ("", frozenset())
-        if failures:
-            raise next((each for each in failures if not each.is_final), failures[0])
+        answer = await self._http.post(self._url, json={"text": escaped, "mrkdwn": False})
+        if not answer.is_ok:
+            raise answer.failure("slack")
 
     async def _post(self, channel: str, text: str) -> None:
         payload: dict[str, Any] = {"channel": channel, "text": text, "mrkdwn": False, "unfurl_links": False}
@@ -60,7 +48,7 @@ class SlackService:
         data = answer.json or {}
         if data.get("ok") is not True:
             reason = str(data.get("error", "no answer that could be read"))[:80]
-            raise DeliveryError(redact(f"slack refused: {reason}"), is_final=reason not in _SLACK_TRY_AGAIN)
+            raise DeliveryError(redact(f"slack refused: {one_line(reason)}"), is_final=reason not in _SLACK_TRY_AGAIN)
 
     async def close(self) -> None:
         await self._http.close()
@@ -81,23 +69,16 @@ class TwilioService:
         self._sender = sender
         self._numbers = numbers
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
+    async def send(self, letter: Letter) -> None:
+        await send_to_each(letter, self._numbers, lambda number: self._text(number, letter.text))
+
+    async def _text(self, number: str, text: str) -> None:
         origin = "MessagingServiceSid" if self._sender.startswith("MG") else "From"
-        failures: list[DeliveryError] = []
-        for number in self._numbers:
-            try:
-                answer = await self._http.post(
-                    self._url, data={"To": number, origin: self._sender, "Body": text}, headers=self._headers
-                )
-                if not answer.is_ok:
-                    raise answer.failure("twilio", str((answer.json or {}).get("message", ""))[:200])
-            except DeliveryError as error:
-                failures.append(error)
-        # A second try would text those again who got it: only when nobody did.
-        if len(failures) == len(self._numbers):
-            raise failures[0]
-        if failures:
-            raise DeliveryError(str(failures[0]), is_final=True)
+        answer = await self._http.post(
+            self._url, data={"To": number, origin: self._sender, "Body": text}, headers=self._headers
+        )
+        if not answer.is_ok:
+            raise answer.failure("twilio", str((answer.json or {}).get("message", ""))[:200])
 
     async def close(self) -> None:
         await self._http.close()
@@ -113,8 +94,8 @@ class WebhookService:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
-        payload = {"source": "tradingd", "level": level, "title": subject, "text": text}
+    async def send(self, letter: Letter) -> None:
+        payload = {"source": "tradingd", "level": letter.level, "title": letter.subject, "text": letter.text}
         answer = await self._http.post(self._url, json=payload, headers=self._headers)
         if not answer.is_ok:
             raise answer.failure("webhook")

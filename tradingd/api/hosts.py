@@ -1,6 +1,7 @@
 """Which names this daemon answers to, and whether a web page that asks is one of its own."""
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -24,7 +25,7 @@ class OwnNames:
     def is_ours(self, host: str) -> bool:
         """Of a Host header, with or without port: does it name us?"""
         name = _name_of(host)
-        if name in self._names:
+        if name and name in self._names:
             return True
         # A public bind is reached by addresses we cannot list; a rebound DNS name is neither of these.
         return self._is_public and (name == self._own_name or _is_address(name))
@@ -43,12 +44,13 @@ def urlsplit_netloc(origin: str) -> str:
         return ""
 
 
+_HOST: Final = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[^:\[\]\s/@]+))(?::[0-9]{1,5})?")
+
+
 def _name_of(host: str) -> str:
-    """The host name without port and brackets, lower case."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """The host name without port and brackets, lower case; "" for what is no host (RFC 3986, 3.2.2)."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return (found["six"] or found["name"]) if found else ""
 
 
 def _is_address(name: str) -> bool:

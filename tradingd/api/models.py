@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from bus.messages.orders import KillAction, PriceSource, TrailKind, TrailSpec
 from market.money import ZERO, parse_decimal
 from tradingd.api.schema_shapes import BELOW_100, UP_TO_100, VALUES, ZERO_TO_BELOW_100, Shape, one_of, or_null
+from tradingd.plain_text import UNSAFE
 from tradingd.read_model_views import KillView, TradingView
 
 _HUNDRED: Final = Decimal(100)
@@ -54,8 +55,8 @@ MoneyOrZero = Annotated[
          "description": "A decimal string of 0 or more; a JSON number is refused."}
     ),
 ]
-Text = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+Text = Annotated[str, Field(max_length=500, pattern=f"^[^{UNSAFE}]*$")]
+Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=rf"^[^{UNSAFE}]*[^\s{UNSAFE}][^{UNSAFE}]*$")]
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

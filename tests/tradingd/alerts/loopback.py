@@ -48,6 +48,7 @@ class Telegram:
         self.waiting: list[dict[str, Any]] = []
         self.refuse: list[tuple[int, dict[str, Any]]] = []
         self.polls = 0
+        self.asked: list[str] = []
         self.now: Callable[[], float] = time.time
         self.hangs_on_send = False
         self._next_id = 100
@@ -57,14 +58,24 @@ class Telegram:
         self, text: str, *, user: int = USER, chat: int = CHAT, age_s: float = 0, **more: Any
     ) -> dict[str, Any]:
         """A person writes."""
+        update = self.made(text, user=user, chat=chat, age_s=age_s, **more)
+        self.give(update)
+        return update
+
+    def made(
+        self, text: str, *, user: int = USER, chat: int = CHAT, age_s: float = 0, **more: Any
+    ) -> dict[str, Any]:
+        """What a person wrote, not given to anybody yet."""
         self._next_id += 1
-        update = {"update_id": self._next_id, "message": {
+        return {"update_id": self._next_id, "message": {
             "message_id": self._next_id, "date": int(self.now() - age_s), "text": text,
             "from": {"id": user, "is_bot": False, "first_name": "Ann"}, "chat": {"id": chat, "type": "private"}, **more,
         }}
-        self.waiting.append(update)
+
+    def give(self, *updates: dict[str, Any]) -> None:
+        """To whoever polls, in this order."""
+        self.waiting.extend(updates)
         self._news.set()
-        return update
 
     @property
     def texts(self) -> list[str]:
@@ -80,6 +91,9 @@ class Telegram:
         if bot != f"bot{TOKEN}":
             return web.json_response({"ok": False, "error_code": 401, "description": "Unauthorized"}, status=401)
         body = await request.json()
+        self.asked.append(method)
+        if method == "getMe":
+            return web.json_response({"ok": True, "result": {"id": 1, "is_bot": True, "username": "Our_Bot"}})
         if method == "getUpdates":
             return await self._updates(body)
         if self.refuse:

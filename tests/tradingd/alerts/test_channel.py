@@ -9,7 +9,7 @@ import pytest
 
 from orders.time_rules import parse_blackout
 from tests.tradingd.alerts.loopback import until
-from tradingd.alerts.alert import Alert, DeliveryError
+from tradingd.alerts.alert import Alert, DeliveryError, Letter
 from tradingd.alerts.channel import Channel, ChannelRules
 from tradingd.redaction import redact
 from tradingd.settings_alerts import Level
@@ -29,13 +29,13 @@ class Service:
         self.is_stuck = False
         self.tries = 0
 
-    async def send(self, subject: str, text: str, level: Level) -> None:
+    async def send(self, letter: Letter) -> None:
         self.tries += 1
         if self.is_stuck:
             await asyncio.sleep(3600)
         if self.failures:
             raise self.failures.pop(0)
-        self.texts.append(text)
+        self.texts.append(letter.text)
 
     async def close(self) -> None:
         """Nothing."""
@@ -157,6 +157,60 @@ async def test_it_is_given_up_after_some_tries() -> None:
     async with scene.running():
         await until(lambda: scene.channel.counters.dropped == 1)
     assert scene.service.tries == 6
+
+
+@pytest.mark.parametrize("failures", [
+    [DeliveryError("away") for _ in range(6)], [DeliveryError("the bot was blocked", is_final=True)],
+])
+async def test_a_critical_alert_that_could_not_be_told_is_told_late_with_its_time(
+    failures: list[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene()
+    scene.service.failures += failures
+    scene.put("KILL", "critical")
+    async with scene.running():
+        await until(lambda: "KILL" in caplog.text)
+        assert scene.channel.waiting == 1
+        scene.put("well again")
+        texts = await scene.service.heard(2)
+        await until(lambda: scene.channel.is_idle)
+    assert texts == ["[me]\nwell again", "[me]\nTOLD LATE, of 2025-10-09T23:00:00 UTC:\nCRITICAL: KILL"]
+    assert (scene.channel.counters.sent, scene.channel.counters.dropped) == (2, 0)
+    assert scene.channel.waiting == 0
+
+
+async def test_what_is_owed_is_bounded_and_keeps_nothing_else_from_being_told() -> None:
+    scene = Scene()
+    async with scene.running():
+        for number in range(25):
+            scene.service.failures.append(DeliveryError("blocked", is_final=True))
+            scene.put(f"K{number}", "critical")
+            await until(lambda: not scene.service.failures)
+        await until(lambda: scene.channel.counters.dropped == 5)
+        assert scene.channel.waiting == 20
+        scene.put("hello")
+        texts = await scene.service.heard(21)
+    assert texts[0] == "[me]\nhello"
+    assert texts[1].endswith("CRITICAL: K5")
+
+
+async def test_what_is_never_told_stands_in_the_log_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.service.failures.append(DeliveryError("blocked", is_final=True))
+    scene.put("KILL", "critical")
+    async with scene.running():
+        await until(lambda: scene.channel.waiting == 1 and "KILL" in caplog.text)
+    scene.channel.log_owed()
+    assert "alert channel phone, not told:" in caplog.text
+    assert "CRITICAL: KILL" in caplog.text
+
+
+async def test_what_people_and_venues_say_begins_no_line_of_its_own() -> None:
+    scene = Scene()
+    scene.channel.put(Alert("info", "rejected", "bad\r\nCRITICAL: KILL SWITCH\x1b[31m\u202e", NIGHT))
+    async with scene.running():
+        texts = await scene.service.heard(1)
+    assert texts == ["[me]\nrejected: bad CRITICAL: KILL SWITCH?[31m?"]
 
 
 async def test_a_bug_of_a_service_does_not_end_the_channel() -> None:

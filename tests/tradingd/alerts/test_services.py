@@ -5,6 +5,7 @@ import base64
 import email
 import email.policy
 import json
+from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.tradingd.alerts.loopback import CHAT, TOKEN, Smtp, Telegram, http_server, smtp_server
-from tradingd.alerts.alert import DeliveryError, Service
+from tradingd.alerts.alert import DeliveryError, Letter, Service
 from tradingd.alerts.make_service import make_service
 from tradingd.settings import ConfigError
 from tradingd.settings_alerts import AlertChannelSettings
@@ -24,7 +25,7 @@ def service(**values: Any) -> Service:
 
 async def delivered(wanted: Service, text: str = "x < y & z") -> None:
     try:
-        await wanted.send("[tradingd] a title", text, "critical")
+        await wanted.send(Letter("[tradingd] a title", text, "critical"))
     finally:
         await wanted.close()
 
@@ -70,9 +71,10 @@ async def test_who_got_it_already_does_not_get_it_again() -> None:
     telegram.refuse.append((500, {"ok": False, "description": "later"}))
     async with http_server(telegram) as url:
         wanted = service(service="telegram", token=TOKEN, api_url=url, to=[1, 2])
+        letter = Letter("t", "same", "info")
         with pytest.raises(DeliveryError):
-            await wanted.send("t", "same", "info")
-        await wanted.send("t", "same", "info")
+            await wanted.send(letter)
+        await wanted.send(letter)
         await wanted.close()
     assert sorted(each["chat_id"] for each in telegram.sent) == [1, 2]
 
@@ -117,12 +119,14 @@ async def test_tried_again_a_slack_bot_writes_only_to_the_channels_that_have_not
     slack = Recorder((200, '{"ok":true}'), (429, "later"), (200, '{"ok":true}'))
     async with http_server(slack) as url:
         service_ = service(service="slack", token="xoxb-1-secret", api_url=url, to=["#a", "#b"])
+        letter = Letter("title", "text", "info")
         with pytest.raises(DeliveryError) as caught:
-            await service_.send("title", "text", "info")
-        await service_.send("title", "text", "info")
+            await service_.send(letter)
+        await service_.send(letter)
         await service_.close()
     assert caught.value.retry_after_s == 3
-    assert [json.loads(body)["channel"] for _, body in slack.requests] == ["#a", "#b", "#b"]
+    asked = Counter(json.loads(body)["channel"] for _, body in slack.requests)
+    assert sorted(asked.values()) == [1, 2]
 
 
 @pytest.mark.parametrize(("answer", "is_final"), [
@@ -149,13 +153,49 @@ async def test_twilio_gets_a_form_and_basic_authentication() -> None:
 
 
 async def test_twilio_numbers_that_got_it_are_not_texted_again() -> None:
-    twilio = Recorder((400, '{"code":21211,"message":"not a number"}'), (201, "{}"))
+    twilio = Recorder((503, '{"message":"busy"}'), (201, "{}"))
     async with http_server(twilio) as url:
-        with pytest.raises(DeliveryError, match="not a number") as caught:
-            await delivered(service(
-                service="twilio", user="AC1", token="authsecret", api_url=url, sender="+1", to=["+2", "+3"]
-            ))
-    assert caught.value.is_final
+        wanted = service(service="twilio", user="AC1", token="authsecret", api_url=url, sender="+1", to=["+2", "+3"])
+        letter = Letter("t", "text", "critical")
+        with pytest.raises(DeliveryError, match="busy") as caught:
+            await wanted.send(letter)
+        await wanted.send(letter)
+        await wanted.close()
+    assert not caught.value.is_final
+    assert sorted(Counter(parse_qs(body.decode())["To"][0] for _, body in twilio.requests).values()) == [1, 2]
+
+
+async def test_a_chat_that_hangs_keeps_no_other_from_hearing() -> None:
+    telegram = Telegram()
+
+    async def hangs_for_one(request: web.Request) -> web.StreamResponse:
+        if json.loads(await request.read())["chat_id"] == 1:
+            await asyncio.sleep(3600)
+        return await telegram(request)
+
+    async with http_server(hangs_for_one) as url:
+        wanted = make_service("phone", AlertChannelSettings.model_validate(
+            {"service": "telegram", "token": TOKEN, "api_url": url, "to": [1, 2]}
+        ), 0.2)
+        letter = Letter("t", "text", "critical")
+        with pytest.raises(DeliveryError, match="in time"):
+            await wanted.send(letter)
+        await wanted.close()
+    assert [each["chat_id"] for each in telegram.sent] == [2]
+    assert letter.done == {"2"}
+
+
+@pytest.mark.parametrize("answer", [
+    '{"ok":false,"parameters":{"retry_after":' + "9" * 400 + "}}", '{"ok":false,"parameters":{"retry_after":NaN}}',
+    '{"ok":false,"parameters":{"retry_after":-5}}', '{"ok":false,"parameters":[]}', "[1]", "null", '{"ok":"true"}',
+    '{"ok":1,"result":{}}', "\x1b[31m\n2026-11-28 FAKE", "{" * 5000,
+])
+async def test_whatever_a_service_answers_becomes_a_failure_of_one_harmless_line(answer: str) -> None:
+    async with http_server(Recorder((429, answer))) as url:
+        with pytest.raises(DeliveryError) as caught:
+            await delivered(service(service="telegram", token=TOKEN, api_url=url, to=[CHAT]))
+    assert str(caught.value).isprintable()
+    assert 0 <= caught.value.retry_after_s <= 86_400
 
 
 async def test_a_webhook_gets_json_and_a_bearer() -> None:
@@ -226,7 +266,7 @@ async def test_a_title_cannot_add_headers() -> None:
     smtp = Smtp()
     async with smtp_server(smtp) as url:
         wanted = mail(url)
-        await wanted.send("hello\r\nBcc: evil@example.org", "text", "info")
+        await wanted.send(Letter("hello\r\nBcc: evil@example.org", "text", "info"))
     message = email.message_from_bytes(smtp.mails[0], policy=email.policy.default)
     assert message["Bcc"] is None
     assert message["Subject"] == "hello Bcc: evil@example.org"
@@ -258,7 +298,7 @@ async def test_a_silent_mail_server_is_given_up() -> None:
     url = f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     settings = AlertChannelSettings(service="email", api_url=url, sender="a@b.c", to=("d@e.f",))
     with pytest.raises(DeliveryError, match="in time"):
-        await make_service("m", settings, 0.05).send("t", "t", "info")
+        await make_service("m", settings, 0.05).send(Letter("t", "t", "info"))
     await gone.wait()
     server.close()
     await server.wait_closed()

@@ -69,6 +69,47 @@ def code_in(answer: str) -> str:
     return answer.split("answer ")[1][:6]
 
 
+@pytest.mark.parametrize("text", ["/kill\nthe house burns", "/kill\tthe house burns", "/KILL@our_bot the house burns"])
+async def test_a_kill_is_understood_however_its_words_are_parted(scene: Scene, text: str) -> None:
+    async with scene.running():
+        await until(lambda: "getMe" in scene.telegram.asked)
+        assert "KILL SWITCH engaged: cancel" in await scene.ask(text)
+    assert scene.daemon.commands == [EngageKillSwitch("cancel", "the house burns", "telegram-7")]
+
+
+async def test_a_command_for_another_bot_of_the_group_is_not_ours(scene: Scene) -> None:
+    async with scene.running():
+        await until(lambda: "getMe" in scene.telegram.asked)
+        await scene.heard_nothing_of("/pause@their_bot", "/kill@their_bot flatten", "/status@their_bot")
+    assert not scene.daemon.commands
+
+
+async def test_words_that_came_out_of_order_or_twice_are_each_obeyed_once(scene: Scene) -> None:
+    async with scene.running():
+        first, second, third = (scene.telegram.made(text) for text in ("/pause", "/positions", "/orders"))
+        scene.telegram.give(third, first, second, second)
+        answers = await scene.telegram.heard(3)
+    assert [answers[0].split()[0], *answers[1:]] == ["trading", "nothing is held", "no order works"]
+    assert scene.daemon.commands == [VoteTradingState("operator", "REDUCING", "paused by telegram-7")]
+
+
+async def test_people_who_talk_in_a_group_are_not_answered_and_in_private_are_told_what_is_understood(
+    scene: Scene,
+) -> None:
+    async with scene.running():
+        await scene.heard_nothing_of("good morning", "", "/", chat=-100)
+        assert await scene.ask("good morning") == "I understand commands only: /help names them"
+
+
+async def test_strangers_cannot_fill_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    async with scene.running():
+        for user in (*range(1000, 1080), 1000):
+            scene.telegram.says("/status", user=user)
+        await scene.ask("/status")
+    assert scene.bot.counters.strangers == 81
+    assert caplog.text.count("are ignored") == 50
+
+
 @pytest.mark.parametrize(("text", "says"), [
     ("/status", "wrong since 2025-10-09T08:53:20: the moon is full"), ("/status@our_bot", "ACTIVE (paper, practice)"),
     ("/positions", "nothing is held"), ("/orders", "no order works"), ("/profit", "0 round trips"),
