@@ -7,13 +7,13 @@ made with. A venue never raises for a transport error: it reports "unknown".
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
 from market.instrument import Instrument
 from market.ticks import Candle, MarketItem
-from risk.approved import Approved
+from risk.approved import Approved, OrderRequest
 
 ReportSink = Callable[[ExecutionReport], None]
 
@@ -104,3 +104,20 @@ class Venue(Protocol):
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class PreparedOrder(Protocol):
+    """An order whose request is written but for the moment it is sent at."""
+
+    def send(self, approved: Approved) -> None:
+        """As `Venue.submit`, for the order that was prepared; raises `ValueError` for any other, unsent."""
+        ...
+
+
+@runtime_checkable
+class PreparesOrders(Protocol):
+    """A venue that can do most of the work of sending before the order is approved."""
+
+    def prepare(self, order: OrderRequest) -> PreparedOrder | None:
+        """None when there is nothing to be gained."""
+        ...

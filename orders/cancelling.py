@@ -16,11 +16,19 @@ def request_cancel(desk: Desk, order: Order, reason: str) -> None:
     if not order.is_working or order.detail == "pending_cancel":
         return
     if order.state == "PENDING":
-        _disarm(desk, order, reason)
-        desk.emit(OrderCancelled(order.client_order_id, order.spec.symbol, "us", reason))
+        for fact in facts_of_end(desk, order, reason):
+            desk.emit(fact)
         return
     desk.emit(OrderPendingCancel(order.client_order_id, order.spec.symbol, reason))
     desk.ask_cancel(order)
+
+
+def facts_of_end(desk: Desk, order: Order, reason: str) -> list[TrailingDisarmed | OrderCancelled]:
+    """What is said when an order that we hold ends."""
+    ended = OrderCancelled(order.client_order_id, order.spec.symbol, "us", reason)
+    if order.client_order_id in desk.state.watch:
+        return [TrailingDisarmed(order.client_order_id, order.spec.symbol, reason), ended]
+    return [ended]
 
 
 def expire(desk: Desk, order: Order) -> None:

@@ -98,6 +98,8 @@ class Desk:
         """Orders with our mark that the journal does not hold, and that a person was told of."""
         self.attempts_denied = DeniedAttempts(config.limits.orders_per_minute)
         self.unlisted = Unlisted()
+        self.steps = 0
+        """Inputs that may have changed anything but prices: what was worked out ahead holds while this stands still."""
         self.wants_snapshot = False
         self.out: list[Effect] = []
 
@@ -206,9 +208,12 @@ class Desk:
         `content`: of an order just asked for, to be looked up among the recent ones. `sellable` overrides
         what other sells at the venue leave over.
         """
-        return self.gate.review(request, self._view(request, content, sellable))
+        return self.gate.review(request, self.view(request, content, sellable))
 
-    def _view(self, request: OrderRequest, content: Content | None, sellable: Decimal | None) -> GateView:
+    def view(
+        self, request: OrderRequest, content: Content | None = None, sellable: Decimal | None = None,
+    ) -> GateView:
+        """The world as the gate is told of it; for the arguments see `review`."""
         state, now, symbol, own_id = self.state, self.now, request.symbol, request.client_order_id
         market, instrument, ledger = self.markets[symbol], self.markets[symbol].instrument, state.ledger
         stake = account.exposure(state, self.markets, symbol, own_id)

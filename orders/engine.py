@@ -31,6 +31,7 @@ from orders.effects import Effect
 from orders.grid_book import GridBook
 from orders.judged_prices import take_judged
 from orders.ledger import Ledger
+from orders.loaded import LoadedOrder, load
 from orders.market_state import MarketState
 from orders.order_table import OrderTable
 from orders.trailing import TrailEvent
@@ -162,6 +163,7 @@ class Engine:
     def _begin(self, ts: int, cause: str) -> None:
         """Time never goes back, whoever stamped the input."""
         desk = self._desk
+        desk.steps += 1
         desk.now = max(desk.now, ts, desk.heard_ns or 0)
         desk.cause = cause
         desk.out = []
@@ -173,11 +175,16 @@ class Engine:
             self._chores.snapshot()
         return self._desk.out
 
+    def load(self) -> list[LoadedOrder]:
+        """The held orders that would fire next, judged ahead (see `orders.loaded`). Changes nothing."""
+        return load(self._desk)
+
     # ---- restart -----------------------------------------------------------------------------------
 
     def restore(self, message: Message) -> None:
         """Fold one journalled message, in the journal's order. Commands and reports are skipped: their facts follow."""
         desk, body = self._desk, message.body
+        desk.steps += 1
         desk.now = max(desk.now, message.header.ts)
         symbol = body.order.symbol if isinstance(body, OrderInitialized) else getattr(body, "symbol", "")
         if isinstance(body, OrderInitialized | OrderFilled):
@@ -281,6 +288,7 @@ class Engine:
 
     def portfolio(self, now: int) -> PortfolioSnapshot:
         """The account as it stands, without making a fact of it."""
+        self._desk.steps += 1
         self._desk.now = max(self._desk.now, now)
         self._desk.mark_equity()
         return self._desk.snapshot()

@@ -85,7 +85,7 @@ def begin_exit(desk: Desk, spec: SubmitOrder) -> None:
     owns = spec.order_type == "market"
     quantity = spec.quantity
     if owns and quantity <= held:
-        quantity = _piece(desk, spec, quantity)
+        quantity = piece(desk, spec, quantity)
     others = account.selling_quantity(desk.state, spec.symbol) - account.yielding_quantity(desk.state, spec.symbol)
     verdict = desk.review(
         wire_request(desk, spec, quantity), content=content_of(spec),
@@ -127,7 +127,7 @@ def _send_what_goes(desk: Desk, order: Order) -> Order | None:
         _count_blocked(desk, order)
         if is_resting(order) or desk.blocked[order.client_order_id] < PATIENCE or not _is_sellable(desk, spec, free):
             return None
-    sendable = min(free, wanted) if is_resting(order) else _piece(desk, spec, min(free, wanted))
+    sendable = min(free, wanted) if is_resting(order) else piece(desk, spec, min(free, wanted))
     trigger = order.fires[-1].trigger if order.fires else None
     verdict = _judge(desk, order, wire_request(desk, spec, sendable, trigger))
     if isinstance(verdict, Denied):
@@ -178,7 +178,7 @@ def _is_sellable(desk: Desk, spec: SubmitOrder, quantity: Decimal) -> bool:
     return is_enough and quantity > ZERO
 
 
-def _piece(desk: Desk, spec: SubmitOrder, quantity: Decimal) -> Decimal:
+def piece(desk: Desk, spec: SubmitOrder, quantity: Decimal) -> Decimal:
     """As much of a sale as the venue takes in one order; equal parts, so that no crumb is left at the end."""
     instrument = desk.markets[spec.symbol].instrument
     largest = instrument.round_quantity(instrument.max_quantity)
@@ -224,19 +224,31 @@ def _count_blocked(desk: Desk, order: Order) -> None:
         )
 
 
+def siblings_of(desk: Desk, order: Order) -> tuple[Order, ...]:
+    """The working exits of its entry, itself among them."""
+    return desk.state.orders.children(order.spec.parent_id) if order.spec.parent_id else ()
+
+
+def in_the_way(desk: Desk, order: Order, *, is_all: bool) -> list[Order]:
+    """Exits that end when this one leaves, where they are armed. `is_all`: it sells everything that is held."""
+    others = desk.state.orders.exits(order.spec.symbol) if is_all else siblings_of(desk, order)
+    return [other for other in others if other.is_exit and other is not order]
+
+
+def sells_instead(order: Order) -> str:
+    """The reason for which they end."""
+    return f"{order.client_order_id} sells instead"
+
+
 def _send(desk: Desk, order: Order, approved: Approved, *, is_all: bool) -> None:
     orders = desk.state.orders
-    siblings = orders.children(order.spec.parent_id) if order.spec.parent_id else ()
     if not is_resting(order):
-        in_the_way = orders.exits(order.spec.symbol) if is_all else siblings
-        cancel_armed(
-            desk, (other for other in in_the_way if other.is_exit and other is not order),
-            f"{order.client_order_id} sells instead",
-        )
+        siblings = siblings_of(desk, order)
+        cancel_armed(desk, in_the_way(desk, order, is_all=is_all), sells_instead(order))
         # Legs that fired together while nothing could be sent: one sale is all that their entry is good for.
         for other in siblings:
             if other is not order and other.is_waiting and other.fires:
-                request_cancel(desk, other, f"{order.client_order_id} sells instead")
+                request_cancel(desk, other, sells_instead(order))
     desk.attempts.pop(order.client_order_id, None)
     desk.send(order, approved)
     parent = orders.get(order.spec.parent_id) if order.spec.parent_id else None

@@ -64,15 +64,15 @@ def admitted(desk: Desk, message: Message) -> SubmitOrder | None:
     return spared
 
 
-def closed_hours(desk: Desk, order: SubmitOrder) -> Refusal | None:
-    """Why no entry may be made at this time of the day; None when it may."""
-    rules = desk.config.time_rules
-    blackout = rules.blackout(desk.now)
+def closed_hours(desk: Desk, order: SubmitOrder, at: int | None = None) -> Refusal | None:
+    """Why no entry may be made at this time of the day (`at` UTC ns, else now); None when it may."""
+    rules, now = desk.config.time_rules, desk.now if at is None else at
+    blackout = rules.blackout(now)
     if blackout is not None:
         return refuse(
             "BLACKOUT", "orders.blackouts", f"No entries during the blackout {blackout.text} (UTC).", blackout.text,
         )
-    if (rules.closes_with_day or order.ends_with_day) and rules.is_day_ending(desk.now):
+    if (rules.closes_with_day or order.ends_with_day) and rules.is_day_ending(now):
         return refuse(
             "DAY_ENDING", "orders.day_end", f"The trading day ends within {MARGIN_S} seconds: no entries until it has.",
             MARGIN_S,

@@ -65,6 +65,15 @@ class Activated(NamedTuple):
 TrailEvent = Fire | Advance | Activated
 
 
+class NextFire(NamedTuple):
+    """What fires next in one direction: alone at prices from `trigger` up to, not including, `beyond`."""
+
+    client_order_id: ClientOrderId
+    is_falling: bool
+    trigger: Decimal
+    beyond: Decimal
+
+
 class Trails:
     """The watched orders of one symbol and one price source. Prices are positive, in quote currency."""
 
@@ -281,6 +290,16 @@ class Trails:
         return moved
 
     # ---- what is known -----------------------------------------------------------------------------
+
+    def next_fires(self) -> list[NextFire]:
+        """What fires next on a fall and on a rise, where one order does so alone."""
+        found = []
+        for wing, other in ((self._fall, self._rise), (self._rise, self._fall)):
+            alone = wing.next_alone()
+            if alone is not None and other.fire_level < alone[1].copy_negate():
+                watch, level, beyond = alone
+                found.append(NextFire(watch.client_order_id, wing.is_falling, wing.level(level), wing.level(beyond)))
+        return found
 
     def trigger_of(self, client_order_id: ClientOrderId) -> Decimal:
         """Where it fires now (a waiting trail: where it will begin). Raises `TrailError` for an unknown id."""

@@ -128,6 +128,26 @@ class Wing:
             return watch.stop
         return watch.trigger_from(home_of(watch).best if watch.activation is None else watch.activation)
 
+    def next_alone(self) -> tuple[Watch, Decimal, Decimal] | None:
+        """Of what fires next: the watch, its level, and a level down to which, exclusive, nothing else fires with it.
+
+        None when nothing is armed, several fire together, or nobody has looked who would come after it.
+        """
+        stops, behind = self._stops.entries, self._behind.entries
+        levels = [entry[0].copy_negate() for entry in stops[:3]]
+        if behind:
+            levels.append(behind[0][0].copy_negate())
+        if stops and levels[0] == self.fire_level:
+            following = max([*levels[1:], self.front_level])
+            chosen: Watch | None = stops[0][2]
+        elif self.front_watch is not None and self.front_level == self.fire_level and self._groups[-1].size == 1:
+            following, chosen = max(levels, default=NEVER), self.front_watch
+        else:
+            return None
+        if chosen is None or following >= self.fire_level:
+            return None
+        return chosen, self.trigger_of(chosen), following
+
     # ---- what a level does -------------------------------------------------------------------------
 
     def fire(self, level: Decimal) -> list[Fired]:

@@ -1,20 +1,23 @@
 """The gate: the one mechanical last line every order passes, and the only maker of `Approved`.
 
-It cannot be outvoted, has no state and asks nobody: the same order, view and limits give the same answer.
+It cannot be outvoted, has no state and asks nobody: the same order, view and limits give the same answer. That answer
+may be asked for before the moment it is needed (`foresee`), for a stretch of prices and a stretch of time.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Final, final
 
 from bus.messages.council import Check
 from risk import capital_checks, lock_checks, order_checks, pace_checks, permission_checks
-from risk.approved import _GATE_KEY, Approved, Denied, OrderRequest
+from risk.approved import _GATE_KEY, Approved, Denied, NotApprovedError, OrderRequest
 from risk.case import Case, Rule, checked, open_case
 from risk.codes import DENIAL_CODES
 from risk.gate_view import GateView, first_not_finite
 from risk.limits import RiskLimits
+from risk.price_range import PriceRange
 
-__all__ = ["CHECKS", "GateView", "RiskGate"]
+__all__ = ["CHECKS", "Foreseen", "GateView", "RiskGate"]
 
 CHECKS: Final[tuple[Rule, ...]] = (
     *permission_checks.CHECKS, *lock_checks.CHECKS, *order_checks.CHECKS, *capital_checks.CHECKS, *pace_checks.CHECKS,
@@ -55,6 +58,42 @@ class RiskGate:
             if not all(verdicts):
                 return _denied(_RULES[judge, verdicts.index(False)].check(case), lambda: _told(case))
         return Approved(_GATE_KEY, order, lambda: _told(case), view.now)
+
+
+    def foresee(
+        self, cases: Sequence[tuple[OrderRequest, GateView]], within: PriceRange, until_ns: int,
+    ) -> "Foreseen | None":
+        """The yes to an order that may be sent at any prices `within` up to `until_ns`; None when it may not at one.
+
+        `cases`: the order and the world at each corner of the range (`PriceRange.corners`). Whoever asks answers for
+        the rest of the world being what the views say when the order is sent.
+        """
+        for order, view in cases:
+            if isinstance(self.review(order, view), Denied):
+                return None
+        order, view = cases[0]
+        return Foreseen(_GATE_KEY, open_case(order, view, self.limits), within, until_ns)
+
+
+@final
+class Foreseen:
+    """A yes in advance, of the gate alone."""
+
+    __slots__ = ("_case", "_until_ns", "_within")
+
+    def __init__(self, key: object, case: Case, within: PriceRange, until_ns: int) -> None:
+        if key is not _GATE_KEY:
+            raise NotApprovedError("only the gate foresees: ask `RiskGate.foresee`")
+        self._case = case
+        self._within = within
+        self._until_ns = until_ns
+
+    def approve(self, bid: Decimal | None, ask: Decimal | None, last: Decimal, now: int) -> Approved | None:
+        """The yes at these prices and this time (UTC ns); None where it was not foreseen: ask anew."""
+        if now <= self._until_ns and self._within.holds(bid, ask, last):
+            case = self._case
+            return Approved(_GATE_KEY, case.order, lambda: _told(case), now)
+        return None
 
 
 def _told(case: Case) -> tuple[Check, ...]:

@@ -240,6 +240,8 @@ class Daemon:
         if not self._is_replay:
             self._spawn("timer", self._driver.run_timer())
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
+            if self.settings.mode == "live":
+                self._spawn("ready orders", self._driver.keep_orders_ready())
         if self._checkpoints is not None:
             self._spawn("checkpoints", self._checkpoints.run())
         if not self._is_replay:

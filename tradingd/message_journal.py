@@ -1,7 +1,7 @@
 """Messages in the journal: the codec between the bus's language and the journal's bytes."""
 
 import gc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -40,6 +40,10 @@ class MessageJournal:
         self._journal.append(
             [Record(0, m.header.ts, type(m.body).__name__, encode(m)) for m in messages], sync=sync
         )
+
+    def append_encoded(self, records: Sequence[Record], *, sync: bool) -> None:
+        """As `append`, of messages whose bytes were made beforehand."""
+        self._journal.append(records, sync=sync)
 
     def read(self) -> Iterator[Message]:
         """Every message in order; raises `JournalError` naming the record it cannot read."""

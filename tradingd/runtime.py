@@ -24,7 +24,7 @@ from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import PortfolioSnapshot
 from exchanges.simulated import SimulatedVenue
-from exchanges.venue import Venue
+from exchanges.venue import PreparesOrders, Venue
 from market.interval import SECOND_NS
 from market.ticks import Candle, FeedAlive, MarketItem, QuoteTick, TradeTick
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
@@ -34,6 +34,7 @@ from tradingd.agent_watch import AgentWatch
 from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
+from tradingd.ready_orders import ReadyOrder, ready_orders
 from tradingd.story import Story
 from tradingd.weight_fold import ADAPTATION
 
@@ -82,7 +83,11 @@ class Runtime:
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.listeners: list[Callable[[Message], None]] = []  # alerts, metrics: quick, and they never raise
         self.on_candle: Callable[[Candle], None] = lambda candle: None
+        self.on_step: Callable[[], None] = lambda: None
+        """Called behind each step that may have changed what `make_ready` worked out."""
         self.frames = 0
+        self._preparer = venue if isinstance(venue, PreparesOrders) else None
+        self._ready: Sequence[ReadyOrder] = ()
         self._story = story
         self._simulated = venue if isinstance(venue, SimulatedVenue) else None
         self._makers: dict[str, MessageMaker] = {}
@@ -110,7 +115,8 @@ class Runtime:
             return
         self._is_busy = True
         try:
-            self._one(item)
+            if not self._ready or type(item) is not TradeTick or not self._fire_ready(item):
+                self._one(item)
             self._until_quiet()
         except BaseException as error:
             self.on_fatal(error)
@@ -230,13 +236,35 @@ class Runtime:
             effects = self.engine.process(item)  # type: ignore[arg-type]
             if effects:
                 self.perform(effects)
+                self.on_step()
         elif kind is Message or kind is FeedAlive or kind is Candle:
             self._engine_step(item)  # type: ignore[arg-type]
+
+    def _fire_ready(self, tick: TradeTick) -> bool:
+        """Journal and send what this trade sets off, if that was made ready; the engine's own step comes behind it."""
+        for ready in self._ready:
+            if ready.symbol == tick.symbol and (approved := ready.approve(tick)) is not None:
+                records = ready.records(tick)
+                self.journal.append_encoded(records, sync=True)
+                ready.send(approved)
+                self._ready = ()
+                effects = self.engine.process(tick)
+                ready.hold_against(effects, records)
+                self.perform(effects, len(records) + 1)
+                self.on_step()
+                return True
+        return False
+
+    def make_ready(self) -> None:
+        """Work out ahead what may be done at once when the next orders fire; for a moment when nothing waits."""
+        if self._preparer is not None and not self._is_busy:
+            self._ready = ready_orders(self.engine, self._preparer)
 
     def _engine_step(self, item: Message | FeedAlive | Candle) -> None:
         effects = self.engine.process(item)
         if effects:
             self.perform(effects)
+        self.on_step()
 
     def _queue(self, message: Message) -> None:
         self._lane_count += 1
@@ -252,12 +280,15 @@ class Runtime:
 
     # ---- effects -----------------------------------------------------------------------------------
 
-    def perform(self, effects: Sequence[Effect]) -> None:
-        """Carry out what the engine decided: the journal first, then the venue, then those who listen."""
+    def perform(self, effects: Sequence[Effect], already: int = 0) -> None:
+        """Carry out what the engine decided: the journal first, then the venue, then those who listen.
+
+        Of the first so many effects that is done `already`, up to the telling.
+        """
         facts: list[Message] = []
         for_venue: list[Effect] = []
         is_latched = changes_venue = False
-        for effect in effects:
+        for effect in effects[already:] if already else effects:
             if type(effect) is Message:
                 kind = type(effect.body)
                 if kind not in _NOT_JOURNALLED:

@@ -146,11 +146,22 @@ class HttpLine:
 
     def send_now(self, method: str, target: str, headers: dict[str, str], body: str = "") -> "SentRequest | None":
         """As `request`, but written before it returns, on a connection that is open; None when there is none."""
-        data = self._bytes(method, target, headers, body)
+        return self.send_bytes(self._bytes(method, target, headers, body))
+
+    def around(self, method: str, target: str, headers: dict[str, str]) -> tuple[bytes, bytes]:
+        """What comes before the rest of a target that begins so, and what after it, in a request without a body.
+
+        For `send_bytes`; the rest must be plain ASCII.
+        """
+        tail = self._new_tail(tuple(headers.items()), "")
+        return self._bytes(method, target, headers, "")[: -len(tail)], tail
+
+    def send_bytes(self, request: bytes) -> "SentRequest | None":
+        """As `send_now`, of a whole request."""
         line = self._take()
         if line is None:
             return None
-        waiter = line.send(data)
+        waiter = line.send(request)
         waiter.add_done_callback(_look)
         return SentRequest(self, line, waiter)
 

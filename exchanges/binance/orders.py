@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, final
 from urllib.parse import urlsplit
 
 from bus.clock import Clock
@@ -34,7 +34,15 @@ from exchanges.binance.order_answers import (
 )
 from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
-from exchanges.binance.rest import TIMESTAMP_REFUSED, Answer, NoAnswerError, RestClient, TransportError, VenueError
+from exchanges.binance.rest import (
+    TIMESTAMP_REFUSED,
+    Answer,
+    NoAnswerError,
+    RestClient,
+    TransportError,
+    VenueError,
+)
+from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
@@ -173,8 +181,23 @@ class BinanceVenue:
     def submit(self, approved: Approved) -> None:
         """Post the order; its fate arrives as reports."""
         order = approved.order
+        # First of all: what is noted of it can wait, for no answer is read meanwhile.
+        self._note_submission(order, self._posted_now(order))
+
+    def prepare(self, order: OrderRequest) -> "PreparedSubmission | None":
+        """Its request, whole but for time and signature."""
+        try:
+            post = self._rest.prepare_post("/api/v3/order", order_parameters(order, self._wire_by_symbol[order.symbol]))
+        except (KeyError, ValueError):
+            return None  # `submit` says what is wrong
+        return None if post is None else PreparedSubmission(self, order, post)
+
+    def submit_prepared(self, order: OrderRequest, post: PreparedPost) -> None:
+        """For `PreparedSubmission` alone, which has seen the approval."""
+        self._note_submission(order, post.send() if self._may_post_now(order) else None)
+
+    def _note_submission(self, order: OrderRequest, posted: SentRequest | None) -> None:
         client_order_id = order.client_order_id
-        posted = self._posted_now(order)  # first of all: what is noted of it can wait, for no answer is read meanwhile
         if len(self._working) < MOST_WORKING:
             self._working[client_order_id] = _Working(order.symbol, order.quantity)
         self._posting.add(client_order_id)
@@ -182,13 +205,16 @@ class BinanceVenue:
 
     def _posted_now(self, order: OrderRequest) -> SentRequest | None:
         """The order's bytes leave before the engine's step goes on; None leaves the sending to the task."""
-        budget = self._budget or self._private()
-        if self._rest.banned_for_s() > 0 or not budget.take_now(is_urgent=order.side == "sell"):
+        if not self._may_post_now(order):
             return None
         try:
             return self._rest.post_now("/api/v3/order", order_parameters(order, self._wire_by_symbol[order.symbol]))
         except (KeyError, ValueError):
             return None  # nothing was sent: the task meets the same defect, and says so
+
+    def _may_post_now(self, order: OrderRequest) -> bool:
+        budget = self._budget or self._private()
+        return self._rest.banned_for_s() <= 0 and budget.take_now(is_urgent=order.side == "sell")
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
@@ -461,3 +487,22 @@ class BinanceVenue:
 
     def _odd(self, what: str, error: Exception) -> VenueError:
         return VenueError(f"{self.name}: {what}: not what Binance documents: {type(error).__name__} {error}")
+
+
+@final
+class PreparedSubmission:
+    """Implements `exchanges.venue.PreparedOrder`."""
+
+    __slots__ = ("_order", "_post", "_venue")
+
+    def __init__(self, venue: BinanceVenue, order: OrderRequest, post: PreparedPost) -> None:
+        self._venue = venue
+        self._order = order
+        self._post = post
+
+    def send(self, approved: Approved) -> None:
+        """Post it, as `BinanceVenue.submit` does; raises `ValueError` when it is another order that was approved."""
+        order = self._order
+        if approved.order is not order and approved.order != order:
+            raise ValueError(f"{order.client_order_id} was prepared, {approved.order.client_order_id} approved")
+        self._venue.submit_prepared(order, self._post)
