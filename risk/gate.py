@@ -57,8 +57,7 @@ class RiskGate:
             verdicts = judge(case)
             if not all(verdicts):
                 return _denied(_RULES[judge, verdicts.index(False)].check(case), lambda: _told(case))
-        return Approved(_GATE_KEY, order, lambda: _told(case), view.now)
-
+        return _approved(case, view.now)
 
     def foresee(
         self, cases: Sequence[tuple[OrderRequest, GateView]], within: PriceRange, until_ns: int,
@@ -91,9 +90,12 @@ class Foreseen:
     def approve(self, bid: Decimal | None, ask: Decimal | None, last: Decimal, now: int) -> Approved | None:
         """The yes at these prices and this time (UTC ns); None where it was not foreseen: ask anew."""
         if now <= self._until_ns and self._within.holds(bid, ask, last):
-            case = self._case
-            return Approved(_GATE_KEY, case.order, lambda: _told(case), now)
+            return _approved(self._case, now)
         return None
+
+
+def _approved(case: Case, ts: int) -> Approved:
+    return Approved(_GATE_KEY, case.order, lambda: _told(case), ts)
 
 
 def _told(case: Case) -> tuple[Check, ...]:

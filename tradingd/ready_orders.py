@@ -5,6 +5,7 @@ A trade that reaches such a trigger is journalled and answered first; the engine
 say the same (`Runtime`).
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -74,7 +75,7 @@ class ReadyOrder:
         )
         if not is_same or said != [record.data for record in records]:
             raise ForetoldOtherwiseError(
-                f"the order {order.client_order_id} was sent ahead of the engine's word, and the engine says otherwise: "
+                f"the order {order.client_order_id} was sent ahead of the engine's word, which is another: "
                 f"{said} where {[record.data for record in records]} is journalled"
             )
 
@@ -101,5 +102,6 @@ def ready_orders(engine: Engine, venue: PreparesOrders) -> list[ReadyOrder]:
     for loaded in engine.load():
         prepared = venue.prepare(loaded.order)
         if prepared is not None:
-            made.append(ReadyOrder(loaded, prepared))
+            with contextlib.suppress(ValueError):
+                made.append(ReadyOrder(loaded, prepared))
     return made

@@ -8,10 +8,11 @@ the file is removed, so that the next start lives, and the process is gone witho
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bus.codec import decode
 from bus.messages.header import Message
 from bus.messages.orders import (
     OrderAccepted,
@@ -24,9 +25,11 @@ from bus.messages.system import KillSwitchEngaged
 from exchanges.binance.http_line import _Line
 from exchanges.binance.orders import BinanceVenue
 from exchanges.binance.rest import RestClient
+from exchanges.binance.signing import PreparedPost
 from orders.effects import Effect
 from orders.engine import Engine
-from risk.approved import Approved
+from risk.approved import Approved, OrderRequest
+from store.journal_format import Record
 from tradingd.cli import main
 from tradingd.message_journal import MessageJournal
 
@@ -107,7 +110,7 @@ AFTER_APPEND: Final[dict[str, Callable[[list[Any]], bool]]] = {
 
 
 def wrap_journal() -> None:
-    real = MessageJournal.append
+    real, real_encoded = MessageJournal.append, MessageJournal.append_encoded
 
     def append(self: MessageJournal, messages: Iterable[Message], *, sync: bool) -> None:
         listed = list(messages)
@@ -120,7 +123,18 @@ def wrap_journal() -> None:
             if is_it(bodies):
                 die_at(point)
 
+    def append_encoded(self: MessageJournal, records: Sequence[Record], *, sync: bool) -> None:
+        bodies = [decode(record.data).body for record in records]
+        for point, is_it in BEFORE_APPEND.items():
+            if is_it(bodies):
+                die_at(point)
+        real_encoded(self, records, sync=sync)
+        for point, is_it in AFTER_APPEND.items():
+            if is_it(bodies):
+                die_at(point)
+
     MessageJournal.append = append  # type: ignore[method-assign]
+    MessageJournal.append_encoded = append_encoded  # type: ignore[method-assign]
 
 
 # ---- the venue -------------------------------------------------------------------------------------------
@@ -146,7 +160,15 @@ def wrap_venue() -> None:
             die_at("the balances are known in a reconciliation")
         return found
 
+    prepared = BinanceVenue.submit_prepared
+
+    def dying_prepared(self: BinanceVenue, order: OrderRequest, post: PreparedPost) -> None:
+        die_at("before the send")
+        prepared(self, order, post)
+        die_at("after the send")
+
     BinanceVenue.submit = dying_submit  # type: ignore[method-assign]
+    BinanceVenue.submit_prepared = dying_prepared  # type: ignore[method-assign]
     BinanceVenue.balances = dying_balances  # type: ignore[method-assign]
 
 
