@@ -26,6 +26,8 @@ from agents.disputes import EPSILON, REGIME_FIT, Dispute, Resolver, settle
 from bus.messages.council import Action, AlphaSignal, Regime, Vote
 
 DISPUTE_RATIO: Final = 0.5
+_SMALLEST: Final = 1e-200
+_LARGEST: Final = 1e200
 _VERBS: Final[Mapping[Action, str]] = {"trail_buy": "buy", "trail_sell": "sell", "hold": "hold"}
 
 
@@ -61,21 +63,22 @@ def decide(
     votes = _answers(signals)
     if not votes:
         return Consensus("hold", 0.0, (), "", "no model has an opinion")
-    buy, sell = _side_sum(votes, "trail_buy"), _side_sum(votes, "trail_sell")
+    heard = _within_reach(votes)
+    buy, sell = _side_sum(heard, "trail_buy"), _side_sum(heard, "trail_sell")
     if max(buy, sell) <= 0.0:
-        holding = _names(votes, "hold")
+        holding = _names(heard, "hold")
         return Consensus("hold", 0.0, votes, "", f"all hold: {holding}" if holding else "no model is confident")
     if abs(buy - sell) <= EPSILON * max(buy, sell):
-        return Consensus("hold", 0.0, votes, "", f"a tie: {_camps(votes, 'trail_buy')}", is_disputed=True)
+        return Consensus("hold", 0.0, votes, "", f"a tie: {_camps(heard, 'trail_buy')}", is_disputed=True)
     action: Action = "trail_buy" if buy > sell else "trail_sell"
     winner, runner_up = max(buy, sell), min(buy, sell)
-    weight = math.fsum(vote.weight for vote in votes if vote.action == action)
-    share = weight / math.fsum(vote.weight for vote in votes)
-    story = _camps(votes, action)
+    weight = math.fsum(vote.weight for vote in heard if vote.action == action)
+    share = weight / math.fsum(vote.weight for vote in heard)
+    story = _camps(heard, action)
     if share < quorum - EPSILON:
         return Consensus("hold", 0.0, votes, "", f"{story}; only {share:.0%} of the weight, {quorum:.0%} is needed")
     confidence = min(1.0, winner / weight)
-    lead = _camp(votes, action)[0].alpha
+    lead = _camp(heard, action)[0].alpha
     is_disputed = runner_up >= (DISPUTE_RATIO - EPSILON) * winner
     if is_disputed:
         home = _home_of(lead, signals)
@@ -98,6 +101,17 @@ def _answers(signals: Sequence[AlphaSignal]) -> tuple[Vote, ...]:
         if 0.0 < signal.confidence <= 1.0 and 0.0 < signal.weight < math.inf and signal.action in _VERBS:
             votes_by_alpha[signal.alpha] = Vote(signal.alpha, signal.action, signal.confidence, signal.weight)
     return tuple(votes_by_alpha.values())
+
+
+def _within_reach(votes: tuple[Vote, ...]) -> tuple[Vote, ...]:
+    """The same votes, for sums: weights whose sum would overflow or vanish are scaled by a power of two (exact)."""
+    largest = max(vote.weight for vote in votes)
+    if _SMALLEST < largest < _LARGEST:
+        return votes
+    exponent = math.frexp(largest)[1]
+    return tuple(
+        Vote(vote.alpha, vote.action, vote.confidence, math.ldexp(vote.weight, -exponent)) for vote in votes
+    )
 
 
 def _side_sum(votes: Sequence[Vote], action: Action) -> float:

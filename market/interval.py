@@ -3,7 +3,8 @@
 from typing import Final
 
 SECOND_NS: Final = 1_000_000_000
-_UNITS: Final = {"s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS, "d": 86_400 * SECOND_NS}
+MINUTE_NS: Final = 60 * SECOND_NS
+_UNITS: Final = {"s": SECOND_NS, "m": MINUTE_NS, "h": 3600 * SECOND_NS, "d": 86_400 * SECOND_NS}
 
 
 class IntervalError(ValueError):

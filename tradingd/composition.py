@@ -16,7 +16,7 @@ from agents.scanner import Scanner, ScannerConfig
 from agents.strategies.entry_size import SizeRule
 from agents.strategies.rule import DecisionRule
 from agents.strategies.rule_book import RuleBook, RuleChoice
-from agents.strategies.trail_distance import PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
+from agents.strategies.trail_distance import EXIT_REACH, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, DistanceRule
 from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
 from agents.strategies.wished_trade import WishedTrade
 from agents.strategy import CouncilConfig, Strategy
@@ -33,12 +33,16 @@ from orders.time_rules import TimeRules, parse_blackout, parse_day_end
 from risk.limits import RiskLimits, resolve_limits
 from tradingd.parameters import base_trail, held_parameters, with_parameters
 from tradingd.profile import AlphaWatch
-from tradingd.risk_settings import confidence_threshold, make_cuts, make_protections, make_sizing, written_limits
+from tradingd.risk_settings import (
+    confidence_threshold,
+    longer_of,
+    make_cuts,
+    make_protections,
+    make_sizing,
+    written_limits,
+)
 from tradingd.settings import ConfigError, Settings
 from tradingd.strategy_choice import GRID, chosen_strategies
-
-LEAST_ENTRY_CANDLES: Final = 3
-"""A trailing entry lives for at least so many decision candles, whatever `strategy.entry_expires_s` says."""
 
 
 def seconds_to_ns(seconds: float) -> int:
@@ -130,7 +134,7 @@ def make_engine(
             tuple(parse_blackout(text) for text in settings.orders.blackouts), parse_day_end(settings.orders.day_end),
             settings.orders.close_before_day_end,
         ),
-        protections=make_protections(settings.risk.protections),
+        protections=make_protections(settings.risk.protections, interval_ns(settings.candles.decision)),
         cuts=make_cuts(settings.risk),
         entries=_entry_rule(settings),
     )
@@ -142,13 +146,13 @@ def trail_band(settings: Settings) -> str:
     band = settings.strategy.trail_band
     if band != "auto":
         return band
-    return "practice" if settings.venue == "practice" else "standard"
+    return "practice" if settings.venue == "practice" else "candles"
 
 
 def _entry_rule(settings: Settings) -> EntryRule | None:
     if not settings.strategy.max_slippage:
         return None
-    return EntryRule(settings.strategy.max_slippage, busy_hours=trail_band(settings) == "standard")
+    return EntryRule(settings.strategy.max_slippage, busy_hours=trail_band(settings) in ("standard", "candles"))
 
 
 def _distance_rule(settings: Settings) -> DistanceRule | None:
@@ -157,6 +161,8 @@ def _distance_rule(settings: Settings) -> DistanceRule | None:
         return None
     if band == "practice":
         return DistanceRule(base, PRACTICE_ENTRY_SCALE, PRACTICE_EXIT_SCALE, busy_hours=False)
+    if band == "candles":
+        return DistanceRule(base, exit_scale=EXIT_REACH, follows_range=True)
     return DistanceRule(base)
 
 
@@ -211,14 +217,16 @@ def _strategy(
     chosen: Sequence[RuleChoice],
 ) -> Strategy:
     """`settings` with the tuned parameters laid over them."""
-    council = settings.council
+    council, decision_ns = settings.council, interval_ns(settings.candles.decision)
     config = CouncilConfig(
         decision_interval=settings.candles.decision,
         threshold=confidence_threshold(settings),
         quorum=council.quorum,
         proposal_ttl_ns=seconds_to_ns(council.proposal_ttl_s),
-        cooldown_ns=seconds_to_ns(council.cooldown_s),
-        kelly_memory_ns=settings.strategy.kelly_memory_s * SECOND_NS,
+        cooldown_ns=longer_of(council.cooldown_s, council.cooldown_candles, decision_ns),
+        kelly_memory_ns=longer_of(
+            settings.strategy.kelly_memory_s, settings.strategy.kelly_memory_candles, decision_ns,
+        ),
         records_holds=council.record_holds,
         first_entry=settings.strategy.first_entry == "on",
     )
@@ -238,10 +246,9 @@ def _ceo_config(settings: Settings) -> CeoConfig:
 def _rule(settings: Settings, limits: RiskLimits, *, by_strategy: bool) -> DecisionRule:
     """How trades are made: of a strategy's wish, or of the models' consensus."""
     strategy, sizing = settings.strategy, make_sizing(settings.risk)
-    expires_ns = max(
-        strategy.entry_expires_s * SECOND_NS, LEAST_ENTRY_CANDLES * interval_ns(settings.candles.decision)
-    )
-    max_hold_ns = strategy.max_hold_s * SECOND_NS
+    decision_ns = interval_ns(settings.candles.decision)
+    expires_ns = longer_of(strategy.entry_expires_s, strategy.entry_expires_candles, decision_ns)
+    max_hold_ns = max(strategy.max_hold_s * SECOND_NS, strategy.max_hold_candles * decision_ns)
     if by_strategy:
         return WishedTrade(SizeRule(strategy.position_size, limits, sizing), expires_ns, max_hold_ns)
     config = TrailingConsensusConfig(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Final
 
-from market.interval import SECOND_NS
+from market.interval import MINUTE_NS, SECOND_NS
 from market.money import to_text
 from risk.exposure_steps import ExposureCuts
 from risk.limits import CONFIDENCE_THRESHOLDS, SECONDS_KEYS, LimitOrigin, RiskLimits, explain_limits
@@ -46,22 +46,36 @@ def make_cuts(risk: RiskSettings) -> ExposureCuts | None:
     return ExposureCuts(risk.cut_share, risk.cut_every) if risk.cut_exposure else None
 
 
-def make_protections(settings: ProtectionSettings) -> Protections:
-    """[risk.protections], seconds as ns."""
+def longer_of(seconds: float, candles: int, decision_ns: int) -> int:
+    """A time of the council in ns: what suits candles of a second is nothing to those of an hour. 0 s = off, as ever."""
+    return max(int(seconds * SECOND_NS), candles * decision_ns) if seconds else 0
+
+
+def make_protections(settings: ProtectionSettings, decision_ns: int) -> Protections:
+    """[risk.protections], seconds as ns.
+
+    They are written for decision candles of up to a minute. On longer ones windows and pauses are as many times longer:
+    four losing stops within ten minutes cannot happen on candles of an hour.
+    """
+    times = max(1, decision_ns // MINUTE_NS) if settings.stretch else 1
+
+    def as_ns(seconds: int) -> int:
+        return seconds * times * SECOND_NS
+
     return Protections(
-        cooldown_ns=settings.cooldown_s * SECOND_NS,
+        cooldown_ns=longer_of(settings.cooldown_s, settings.cooldown_candles, decision_ns),
         stop_guard_stops=settings.stop_guard_stops,
-        stop_guard_window_ns=settings.stop_guard_window_s * SECOND_NS,
-        stop_guard_pause_ns=settings.stop_guard_pause_s * SECOND_NS,
+        stop_guard_window_ns=as_ns(settings.stop_guard_window_s),
+        stop_guard_pause_ns=as_ns(settings.stop_guard_pause_s),
         stop_guard_scope=settings.stop_guard_scope,
         low_profit_trips=settings.low_profit_trips,
         low_profit_ratio=settings.low_profit_ratio,
-        low_profit_window_ns=settings.low_profit_window_s * SECOND_NS,
-        low_profit_pause_ns=settings.low_profit_pause_s * SECOND_NS,
+        low_profit_window_ns=as_ns(settings.low_profit_window_s),
+        low_profit_pause_ns=as_ns(settings.low_profit_pause_s),
         drawdown_guard_trips=settings.drawdown_guard_trips,
         drawdown_guard_ratio=settings.drawdown_guard_ratio,
-        drawdown_guard_window_ns=settings.drawdown_guard_window_s * SECOND_NS,
-        drawdown_guard_pause_ns=settings.drawdown_guard_pause_s * SECOND_NS,
+        drawdown_guard_window_ns=as_ns(settings.drawdown_guard_window_s),
+        drawdown_guard_pause_ns=as_ns(settings.drawdown_guard_pause_s),
     )
 
 

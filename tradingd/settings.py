@@ -101,6 +101,7 @@ class CouncilSettings(_Section):
     quorum: float = Field(default=0.25, ge=0, le=1)
     proposal_ttl_s: float = Field(default=5, gt=0)
     cooldown_s: float = Field(default=10, ge=0)
+    cooldown_candles: int = Field(default=2, ge=0)
     weights: dict[str, float] = Field(default_factory=dict)
     record_holds: bool = True
     adapt_weights: bool = True
@@ -130,19 +131,24 @@ class StrategySettings(_Section):
     trail_max: Decimal = Field(default=Decimal("0.03"), gt=0, lt=1)
     exit_trail_min: Decimal = Field(default=Decimal("0.0015"), gt=0, lt=1)
     kelly_memory_s: int = Field(default=900, ge=0)
+    kelly_memory_candles: int = Field(default=900, ge=0)
     take_profit: Decimal = Field(default=Decimal(0), ge=0, lt=10)
     entry_expires_s: int = Field(default=60, ge=1)
+    entry_expires_candles: int = Field(default=12, ge=1)
     base_trail: Decimal | None = Field(default=None, gt=0, lt=1)
-    trail_band: Literal["auto", "standard", "practice", "atr"] = "auto"
+    trail_band: Literal["auto", "candles", "standard", "practice", "atr"] = "auto"
     max_slippage: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
     first_entry: Literal["off", "on"] = "off"
     max_hold_s: int = Field(default=0, ge=0)
+    max_hold_candles: int = Field(default=0, ge=0)
 
 
 class ProtectionSettings(_Section):
     """[risk.protections]; 0 = off."""
 
+    stretch: bool = True
     cooldown_s: int = Field(default=5, ge=0)
+    cooldown_candles: int = Field(default=1, ge=0)
     stop_guard_stops: int = Field(default=4, ge=0, le=500)
     stop_guard_window_s: int = Field(default=600, ge=1)
     stop_guard_pause_s: int = Field(default=120, ge=0)

@@ -9,9 +9,11 @@ At arming a trigger that lies within 0.3 % of a cluster of likely stops is moved
 of many lie under swing lows and round numbers (over swing highs for a buy), and a run on them would take ours
 along. It is moved only outwards and never outside the band.
 
-The percentages are meant for candles of minutes to hours. The practice market is traded on candles of one
-second, which move some tens of times less (volatility grows with the square root of time; 3,600 seconds: 60
-times): there base, bands, volatility and the two cluster distances are multiplied by a scale.
+The formula calls a range of 2 % usual, so its percentages belong to candles that range so: days, in crypto. On shorter
+ones they are out of reach: candles of an hour range 0.7 % or so, those of a minute 0.08 %, and a buy that trails the low
+by 1.5 % fires at the top of a spike or never. So base, bands, volatility and the two cluster distances are multiplied
+by a scale. `scale_by_range` takes it from the candles the council decides on, `PRACTICE_*` are that of the practice
+market's seconds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,18 +34,29 @@ BASE_TRAILS: Final[Mapping[str, Decimal]] = MappingProxyType({
 BUSY_FACTOR: Final = Decimal("1.25")
 """14:00 to 15:59 UTC trails are wider by this; the band's maximum still holds."""
 
+
 @dataclass(frozen=True, slots=True)
 class DistanceRule:
     """How T9 is applied: `base` by risk tolerance, a scale each for entries and for the protective exit trail.
 
-    `busy_hours`: from 14:00 to 15:59 UTC trails are wider and entries that are not urgent wait.
+    `busy_hours`: from 14:00 to 15:59 UTC trails are wider and entries that are not urgent wait. `follows_range`: both
+    scales are multiplied by that of the candles' usual range; the bands' bounds shrink with them and never grow.
     """
 
     base: Decimal = BASE_TRAILS["moderate"]
     entry_scale: Decimal = ONE
     exit_scale: Decimal = ONE
     busy_hours: bool = True
+    follows_range: bool = False
 
+    def scaled(self, scale: Decimal, usual_range: Decimal | None) -> Decimal:
+        """One of the two scales, in a market whose candles usually range so much (a ratio of price)."""
+        return scale_by_range(usual_range, scale) if self.follows_range else scale
+
+
+EXIT_REACH: Final = Decimal(5)
+"""How many times wider than an entry's the protective exit is where distances follow the range: an exit has to stand
+the candles after the entry, about five of their ranges."""
 
 PRACTICE_ENTRY_SCALE: Final = Decimal("0.0167")
 PRACTICE_EXIT_SCALE: Final = Decimal("0.08")
@@ -77,6 +90,13 @@ REGIME_FACTORS: Final[Mapping[Regime, Decimal]] = MappingProxyType({
 })
 
 
+def scale_by_range(usual_range: Decimal | None, times: Decimal = ONE) -> Decimal:
+    """`times` the usual range of a candle (a ratio of price) over the 2 % of the formula; 1 while that is unknown."""
+    if usual_range is None or usual_range <= ZERO:
+        return ONE
+    return times * usual_range / _NORMAL_VOLATILITY
+
+
 def trail_distance(
     base: Decimal, regime: Regime, confidence: Decimal, volatility: Decimal | None, liquidity: Decimal | None, *,
     is_busy: bool = False, scale: Decimal = ONE,
@@ -84,7 +104,7 @@ def trail_distance(
     """The distance by the rule above. `base`, `volatility` and the result are ratios of price."""
     band = BANDS[regime]
     if volatility is None and liquidity is None:
-        wide = band.target * scale
+        wide = band.target * min(scale, ONE)
     else:
         wide = base * scale * REGIME_FACTORS[regime] * confidence
         if volatility is not None:
@@ -105,7 +125,8 @@ def beyond_clusters(
     """
     sign = -1 if side == "sell" else 1
     trigger = price * (ONE + sign * distance)
-    reach, beyond = _CLUSTER_REACH * scale, _BEYOND_CLUSTER * scale
+    narrow = min(scale, ONE)
+    reach, beyond = _CLUSTER_REACH * narrow, _BEYOND_CLUSTER * narrow
     near = [level for level in clusters if level > ZERO and abs(trigger - level) <= level * reach]
     if not near:
         return distance
@@ -124,5 +145,5 @@ def round_numbers(price: Decimal) -> tuple[Decimal, Decimal]:
 
 
 def _within(band: Band, wide: Decimal, scale: Decimal) -> Decimal:
-    rounded = wide.quantize(_RATIO_STEP, rounding=ROUND_HALF_EVEN)
-    return min(max(rounded, band.minimum * scale), band.maximum * scale)
+    rounded, narrow = wide.quantize(_RATIO_STEP, rounding=ROUND_HALF_EVEN), min(scale, ONE)
+    return min(max(rounded, band.minimum * narrow), band.maximum * narrow)

@@ -109,7 +109,7 @@ class TrailingConsensus:
         if rule is None:
             return self._distance(config.entry_trail_atr, atr_ratio), self._distance(config.exit_trail_atr, atr_ratio)
         return (
-            _by_rule(rule, rule.entry_scale, "buy", situation, atr_ratio),
+            self._near(rule, "buy", situation, atr_ratio),
             _by_rule(rule, rule.exit_scale, "sell", situation, atr_ratio),
         )
 
@@ -118,7 +118,12 @@ class TrailingConsensus:
         rule = self._config.distances
         if rule is None:
             return self._distance(self._config.entry_trail_atr, atr_ratio)
-        return _by_rule(rule, rule.entry_scale, "sell", situation, atr_ratio)
+        return self._near(rule, "sell", situation, atr_ratio)
+
+    def _near(self, rule: DistanceRule, side: Side, situation: Situation, atr_ratio: Decimal) -> Decimal:
+        """Of a trail that goes in or out on a decision. In a market that hardly moves it is no closer than `trail_min`."""
+        distance = _by_rule(rule, rule.entry_scale, side, situation, atr_ratio)
+        return max(distance, self._config.trail_min) if rule.follows_range else distance
 
     def _must_wait(self, situation: Situation) -> bool:
         """Busy hours, and the leading model sees no hurry."""
@@ -140,6 +145,7 @@ def _by_rule(
 ) -> Decimal:
     """T9's distance, its trigger clear of swing points and round numbers."""
     regime, price = situation.analysis.regime, situation.analysis.close
+    scale = rule.scaled(scale, _usual_range(situation))
     confidence = Decimal(repr(float(situation.consensus.confidence)))
     distance = trail_distance(
         rule.base, regime, confidence, atr_ratio, _liquidity(situation),
@@ -149,6 +155,14 @@ def _by_rule(
     swings = [Decimal(repr(float(level))) for name in names if (level := situation.feature(name)) and isfinite(level)]
     trigger = price * (ONE - distance if side == "sell" else ONE + distance)
     return beyond_clusters(distance, side, price, (*swings, *round_numbers(trigger)), regime, scale=scale)
+
+
+def _usual_range(situation: Situation) -> Decimal | None:
+    """The mean ATR of the last 100 decision candles as a ratio of price; None while unknown."""
+    average, price = situation.feature("atr_average"), situation.analysis.close
+    if average is None or not isfinite(average) or average <= 0.0 or price <= ZERO:
+        return None
+    return (Decimal(repr(float(average))) / price).quantize(_RATIO_STEP, rounding=ROUND_HALF_EVEN)
 
 
 def _liquidity(situation: Situation) -> Decimal | None:

@@ -194,3 +194,15 @@ def test_the_mirror_of_the_votes_is_the_mirror_of_the_decision(rows: list[Any]) 
     mirrored = decided(*votes(*((name, turned[action], sure, weight) for name, action, sure, weight in rows)))
     assert mirrored.action == turned[straight.action]
     assert mirrored.confidence == straight.confidence
+
+
+# ---- weights at the edge of what a float holds ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-300, 1e-12, 1.0, 1e18, 1.7e308])
+def test_only_the_proportions_of_weights_count_however_large_or_small_they_are(size: float) -> None:
+    result = decided(*votes(("a", B, 0.9, size), ("b", B, 0.7, size), ("c", H, 0.5, size)))
+    assert result.action == "trail_buy"
+    assert result.confidence == pytest.approx(0.8, abs=1e-9)
+    assert [vote.weight for vote in result.votes] == [size, size, size]
+    assert decided(*votes(("a", B, 0.9, size), ("b", S, 0.9, size))).action == "hold"

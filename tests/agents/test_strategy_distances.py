@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.strategies.trail_distance import DistanceRule
+from agents.strategies.trail_distance import EXIT_REACH, DistanceRule
 from agents.strategy import CouncilConfig
 from bus.messages.council import AnalysisCompleted, Feature, Regime, TradeProposed, Urgency
 from bus.messages.ledger import PositionClosed, PositionOpened
@@ -51,6 +51,46 @@ def test_a_calm_market_trails_closer_than_a_volatile_one_and_the_stop_is_never_i
     assert volatile.trail.distance > 3 * calm.trail.distance
     assert volatile.protection.trail is not None
     assert volatile.protection.stop_ratio == volatile.protection.trail.distance > D("0.02")
+
+
+FOLLOWS = DistanceRule(busy_hours=False, exit_scale=EXIT_REACH, follows_range=True)
+
+
+def usual(ratio: float, regime: Regime = "ranging", **features: float) -> AnalysisCompleted:
+    """A candle in a market whose candles usually range so much, and in which this one did."""
+    told = replace(analysis(second=1, regime=regime, atr_ratio=ratio), close=D(60_300), signals=tuple(buys()))
+    more = tuple(Feature(name, value) for name, value in features.items())
+    return replace(told, features=(*told.features, Feature("atr_average", 60_300 * ratio), *more))
+
+
+@pytest.mark.parametrize("ratio", [0.0008, 0.002, 0.007])
+def test_distances_that_follow_the_range_are_as_many_ranges_on_any_candles(ratio: float) -> None:
+    wish = entry(FOLLOWS, usual(ratio))
+    assert wish.trail is not None
+    assert wish.protection.trail is not None
+    assert 0.5 <= float(wish.trail.distance) / ratio <= 1.2, "an entry is a usual candle away"
+    assert 2.0 <= float(wish.protection.trail.distance) / ratio <= 4.5, "an exit stands several of them"
+
+
+def test_distances_that_follow_the_range_never_leave_the_band_of_the_formula() -> None:
+    wish = entry(FOLLOWS, usual(0.08))
+    assert wish.trail is not None
+    assert wish.protection.trail is not None
+    assert wish.trail.distance == wish.protection.trail.distance == D("0.03")
+    wild = entry(FOLLOWS, usual(0.08, "volatile"))
+    assert wild.protection.trail is not None
+    assert wild.protection.trail.distance == D("0.05")
+
+
+def test_where_hardly_anything_moves_an_entry_still_keeps_the_least_distance() -> None:
+    wish = entry(FOLLOWS, usual(0.00002))
+    assert wish.trail is not None
+    assert wish.trail.distance == D("0.0003")
+
+
+def test_while_the_usual_range_is_unknown_the_formula_holds_as_it_is() -> None:
+    plain, follows = entry(DistanceRule(busy_hours=False), candle(1)), entry(FOLLOWS, candle(1))
+    assert plain.trail == follows.trail
 
 
 def test_thin_volume_widens_and_thick_volume_does_not() -> None:
