@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Final
 
 from agents.agent import Agent
 from agents.alphas.panel import AlphaPanel

@@ -47,7 +47,7 @@ def make_cuts(risk: RiskSettings) -> ExposureCuts | None:
 
 
 def longer_of(seconds: float, candles: int, decision_ns: int) -> int:
-    """A time of the council in ns: what suits candles of a second is nothing to those of an hour. 0 s = off, as ever."""
+    """A time of the council in ns, the longer of both: seconds suit second candles only. 0 seconds = off."""
     return max(int(seconds * SECOND_NS), candles * decision_ns) if seconds else 0
 
 

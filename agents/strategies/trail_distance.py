@@ -10,7 +10,7 @@ of many lie under swing lows and round numbers (over swing highs for a buy), and
 along. It is moved only outwards and never outside the band.
 
 The formula calls a range of 2 % usual, so its percentages belong to candles that range so: days, in crypto. On shorter
-ones they are out of reach: candles of an hour range 0.7 % or so, those of a minute 0.08 %, and a buy that trails the low
+ones they are out of reach: candles of an hour range 0.7 % or so, of a minute 0.08 %; a buy that trails the low
 by 1.5 % fires at the top of a spike or never. So base, bands, volatility and the two cluster distances are multiplied
 by a scale. `scale_by_range` takes it from the candles the council decides on, `PRACTICE_*` are that of the practice
 market's seconds.

@@ -121,7 +121,7 @@ class TrailingConsensus:
         return self._near(rule, "sell", situation, atr_ratio)
 
     def _near(self, rule: DistanceRule, side: Side, situation: Situation, atr_ratio: Decimal) -> Decimal:
-        """Of a trail that goes in or out on a decision. In a market that hardly moves it is no closer than `trail_min`."""
+        """Of a trail that goes in or out on a decision. Where hardly anything moves: `trail_min`."""
         distance = _by_rule(rule, rule.entry_scale, side, situation, atr_ratio)
         return max(distance, self._config.trail_min) if rule.follows_range else distance
 
