@@ -88,6 +88,7 @@ def particulars(outcomes: list[Outcome]) -> dict[str, object]:
         "failed_seeds": [outcome.seed for outcome in outcomes if outcome.violations][:50],
         "orders": sum(outcome.orders for outcome in outcomes),
         "fewest_orders": min((outcome.orders for outcome in outcomes), default=0),
+        "made_ready": sum(outcome.made_ready for outcome in outcomes),
         "fills": sum(outcome.fills for outcome in outcomes),
         "deaths": sum(outcome.deaths for outcome in outcomes),
         "stale_entries": sum(outcome.stale_entries for outcome in outcomes),

@@ -184,6 +184,7 @@ class Checks:
                 f"{engine.ledger.funds_in}, in truth {world.true_flow}"
             )
         self._look_for_orphans()
+        self._outcome.made_ready = self._world.link.made_ready
         self._outcome.fills = sum(len(each.executions) for each in exchange.orders.values())
 
     def _look_for_orphans(self) -> None:

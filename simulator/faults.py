@@ -149,7 +149,7 @@ def _fault(path: Path, number: int, row: Any) -> Fault:
     if not isinstance(row, dict) or not {"at", "fault"} <= row.keys() <= {"at", "fault", "target", "for"}:
         raise FaultScriptError(f"{where}: not an object with these keys. {_SHAPE}")
     for key in ("at", "for"):
-        value = row.get(key)
+        value: Any = row.get(key)
         if key not in row or (key == "for" and value is None):
             continue
         if type(value) not in (int, float) or not 0 <= value < 1e7:

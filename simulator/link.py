@@ -36,6 +36,8 @@ class Link:
         self.on_send: Callable[[OrderRequest, str], None] = lambda order, moment: None
         self.guard: Callable[[Callable[[], None]], None] = lambda action: action()
         self.sent: list[tuple[int, OrderRequest]] = []
+        self.made_ready = 0
+        """Orders of all lives that left as they had been prepared."""
         self.loses_next_fill = False
         self.lost_ns: dict[str, int] = {}
         """When an execution of this symbol was not told of."""
@@ -103,6 +105,10 @@ class Link:
         else:
             self._arrive(lambda: self._create_and_answer(order))
         self.on_send(order, "after")
+
+    def prepare(self, order: OrderRequest) -> "Prepared":
+        """As adapters do that write a request ahead."""
+        return Prepared(self, order)
 
     def _refusal(self, symbol: str) -> str:
         """What the adapter says at once, without asking the exchange."""
@@ -291,3 +297,18 @@ class Link:
                 self.guard(action)
 
         self._schedule.after(seconds, arrived)
+
+
+class Prepared:
+    """Implements `exchanges.venue.PreparedOrder`."""
+
+    def __init__(self, link: Link, order: OrderRequest) -> None:
+        self._link = link
+        self._order = order
+
+    def send(self, approved: Approved) -> None:
+        """Raises `ValueError` for another order."""
+        if approved.order != self._order:
+            raise ValueError(f"{self._order.client_order_id} was prepared, {approved.order.client_order_id} approved")
+        self._link.made_ready += 1
+        self._link.submit(approved)

@@ -12,6 +12,8 @@ class Outcome:
 
     seed: int
     orders: int = 0
+    made_ready: int = 0
+    """Orders that had been made ready and left ahead of the engine's own step."""
     fills: int = 0
     deaths: int = 0
     duplicates: int = 0

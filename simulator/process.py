@@ -23,11 +23,12 @@ from market.money import ZERO
 from market.ticks import FeedAlive
 from simulator.link import Link
 from simulator.schedule import SECOND, Schedule
+from store.journal_format import Record
 from tradingd import composition
 from tradingd.account_watch import AccountWatch, is_any_on_its_way, query_working
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_parts import Scope
-from tradingd.feed_driver import FeedDriver
+from tradingd.feed_driver import READY_AFTER_S, FeedDriver
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
@@ -94,6 +95,7 @@ class Process:
         no_feed: Any = None
         self.rules_watch = InstrumentWatch(self.runtime, no_feed, link, instruments)
         self._is_safe_mode = is_safe_mode
+        self._is_ready_due = self._is_dead = False
         self._last_tick = schedule.now
         self.runtime.health.raise_condition("feed", "market data has not begun")
         link.sink = self._on_report
@@ -119,6 +121,7 @@ class Process:
         ))
         self.runtime.finish_restore()
         self.runtime.start_council()
+        self.runtime.on_step = self._on_step
         if self._is_safe_mode and self.past.is_crash_loop(self.schedule.now):
             self.runtime.health.raise_condition("crash loop", "crash loop: the third start within ten minutes")
         self.runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
@@ -255,10 +258,21 @@ class Process:
     def _line(self, line: StoryLine) -> None:
         self._tell_world(f"{line.who} {line.kind} {line.symbol} {line.text}")
 
+    def _on_step(self) -> None:
+        """As `FeedDriver.keep_orders_ready`."""
+        if not self._is_ready_due:
+            self._is_ready_due = True
+            self.schedule.after(READY_AFTER_S, self._make_ready)
+
+    def _make_ready(self) -> None:
+        self._is_ready_due = False
+        if not self._is_dead:
+            self.runtime.make_ready()
+
     # ---- disk -----------------------------------------------------------------------------------------
 
     def _watch_journal(self) -> None:
-        append = self.journal.append
+        append, append_encoded = self.journal.append, self.journal.append_encoded
 
         def watched(messages: Sequence[Message], *, sync: bool) -> None:
             messages = list(messages)
@@ -271,7 +285,15 @@ class Process:
             if is_send:
                 self._moment("after_journal")
 
+        def watched_encoded(records: Sequence[Record], *, sync: bool) -> None:
+            if sync and self._has("fsync_error"):
+                raise Died("the disk reports an error")
+            self._moment("before_journal")
+            append_encoded(records, sync=sync)
+            self._moment("after_journal")
+
         self.journal.append = watched  # type: ignore[method-assign,assignment]
+        self.journal.append_encoded = watched_encoded  # type: ignore[method-assign]
         file: Any = self.journal._journal
         take_space = file._take_space
 
@@ -290,6 +312,7 @@ class Process:
     def die(self, *, keeps_unsynced: bool, torn: float) -> None:
         """The process is gone. A power cut takes what was not flushed, but for a part of it."""
         self.link.hang_up()
+        self._is_dead = True
         size, synced = self.journal.size, self.journal.synced
         self.journal.abandon()
         if not keeps_unsynced and size > synced:

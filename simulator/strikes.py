@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from bus.ids import ClientOrderId, SessionId
+from bus.ids import ClientOrderId, ProposalId, SessionId
 from bus.messages import orders, system
 from bus.messages.header import MessageMaker
 from market.instrument import Instrument
@@ -134,7 +134,7 @@ class Strikes:
         symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
         wish = orders.SubmitOrder(
             ClientOrderId(f"{OURS}forged-{self._forged}"), symbol, "buy", "market", D("0.01"), "manual",
-            proposal_id="p-forged",
+            proposal_id=ProposalId("p-forged"),
         )
         world.forbidden.add(wish.client_order_id)
         message = MessageMaker("trader", SessionId("forged")).make(wish, world.schedule.now)

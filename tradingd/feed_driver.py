@@ -18,7 +18,7 @@ from tradingd.runtime import Runtime
 
 _LONG_GAP_SECONDS: Final = 60
 _LAG_LIMIT_S: Final = 1.0
-_READY_AFTER_S: Final = 0.001
+READY_AFTER_S: Final = 0.001
 """What a step sets off (answers of the venue, further steps) mostly comes within; one working out serves for all."""
 
 
@@ -157,7 +157,7 @@ class FeedDriver:
         def on_step() -> None:
             nonlocal waiting
             if waiting is None:
-                waiting = loop.call_later(_READY_AFTER_S, make_ready)
+                waiting = loop.call_later(READY_AFTER_S, make_ready)
 
         self._runtime.on_step = on_step
         try:

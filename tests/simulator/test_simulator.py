@@ -51,6 +51,13 @@ def test_each_fault_alone_violates_nothing(name: str) -> None:
     assert outcome.fills > 0
 
 
+def test_orders_that_were_made_ready_leave_in_a_life_and_are_the_engines_own() -> None:
+    """With a grid nothing is made ready, so not every life has one; a difference would end the process, and be seen."""
+    lives = [live_through(seed, [], 1800) for seed in (1, 2, 3)]
+    assert not any(life.violations for life in lives)
+    assert sum(life.made_ready for life in lives) > 0
+
+
 def test_the_same_seed_lives_the_same_life(tmp_path: Path) -> None:
     lives = [live_through(5, None, SHORT_S).trace for _ in range(2)]
     assert lives[0] == lives[1]
