@@ -96,20 +96,21 @@ class LoginThrottle:
     """At most 5 tries a minute for a user, from wherever they come, and 30 from an address. Bounded: the oldest keys
     are forgotten.
 
-    Somebody who guesses can keep a user from logging in, never from steering: tokens go on, and the command line needs
-    no login.
+    The address from which a user logged in last has five tries of its own: who guesses elsewhere cannot keep him out.
+    Nor from steering: tokens go on, and the command line needs no login.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()  # logins run in threads
         self._tries: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+        self._home: OrderedDict[str, str] = OrderedDict()
 
     def check(self, address: str, user: str) -> None:
         """Count one try; raises `TooManyTriesError` (a refused try is not counted)."""
         now = self._clock()
-        keys = ((("", user), TRIES_PER_MINUTE), ((address, ""), TRIES_PER_ADDRESS))
         with self._lock:
+            keys = ((self._key_of(address, user), TRIES_PER_MINUTE), ((address, ""), TRIES_PER_ADDRESS))
             for key, allowed in keys:
                 tries = self._recent(key, now)
                 if len(tries) >= allowed:
@@ -117,10 +118,17 @@ class LoginThrottle:
             for key, _ in keys:
                 self._recent(key, now).append(now)
 
-    def forget(self, user: str) -> None:
-        """The password was right: the count for this user starts anew."""
+    def succeeded(self, address: str, user: str) -> None:
+        """The password was right: this is the user's address from now on, and its count starts anew."""
         with self._lock:
-            self._tries.pop(("", user), None)
+            self._tries.pop(self._key_of(address, user), None)
+            self._home[user] = address
+            self._home.move_to_end(user)
+            if len(self._home) > _MAX_THROTTLED:
+                self._home.popitem(last=False)
+
+    def _key_of(self, address: str, user: str) -> tuple[str, str]:
+        return (address if self._home.get(user) == address else "", user)
 
     def _recent(self, key: tuple[str, str], now: float) -> deque[float]:
         tries = self._tries.setdefault(key, deque())
@@ -203,7 +211,7 @@ class Auth:
             raise LoginRefusedError("wrong user or password") from error
         if record is None or len(password) > MAX_PASSWORD:
             raise LoginRefusedError("wrong user or password")
-        self._throttle.forget(user)
+        self._throttle.succeeded(address, user)
         return _sign(credentials.secret, record.name, record.role, record.epoch, self._clock(), self._token_s)
 
     def principal(self, token: str) -> Principal:

@@ -106,9 +106,34 @@ def test_a_right_password_ends_the_count() -> None:
     throttle = LoginThrottle(Seconds())
     for _ in range(4):
         throttle.check("a", "operator")
-    throttle.forget("operator")
+    throttle.succeeded("a", "operator")
     for _ in range(5):
         throttle.check("a", "operator")
+
+
+def test_who_guesses_elsewhere_cannot_keep_a_user_out_of_the_address_he_logged_in_from_last() -> None:
+    throttle = LoginThrottle(Seconds())
+    throttle.check("home", "operator")
+    throttle.succeeded("home", "operator")
+    for number in range(5):
+        throttle.check(f"10.0.0.{number}", "operator")
+    with pytest.raises(TooManyTriesError):
+        throttle.check("10.0.0.9", "operator")
+    for _ in range(5):
+        throttle.check("home", "operator")
+    with pytest.raises(TooManyTriesError):
+        throttle.check("home", "operator")
+
+
+def test_a_login_at_home_gives_those_who_guess_elsewhere_no_further_tries() -> None:
+    throttle = LoginThrottle(Seconds())
+    throttle.succeeded("home", "operator")
+    for number in range(5):
+        throttle.check(f"10.0.0.{number}", "operator")
+    throttle.check("home", "operator")
+    throttle.succeeded("home", "operator")
+    with pytest.raises(TooManyTriesError):
+        throttle.check("10.0.0.9", "operator")
 
 
 def test_the_throttle_forgets_rather_than_grows() -> None:
