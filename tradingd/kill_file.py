@@ -12,6 +12,8 @@ from typing import Final, cast, get_args
 
 from bus.messages.orders import EngageKillSwitch, KillAction
 from bus.messages.system import BY_RULE, KillSwitchEngaged
+from tradingd.plain_text import one_line
+from tradingd.redaction import redact
 
 KILL_FILE: Final = "KILL"
 BY_FILE: Final = "file"
@@ -35,7 +37,7 @@ def read_kill_file(path: Path) -> tuple[KillAction, str]:
     if path.is_file():  # never wait for a pipe
         try:
             with path.open(errors="replace") as file:
-                text = " ".join(file.read(_MOST_CHARACTERS).split())
+                text = redact(one_line(" ".join(file.read(_MOST_CHARACTERS).split())))
         except OSError:
             text = ""
     first, _, rest = text.partition(" ")

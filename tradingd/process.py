@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import sys
 from dataclasses import replace
 
@@ -30,6 +31,7 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
     redact.learn_settings(settings)
     configure_logging(settings.log)
     os.umask(0o077)  # journal, tape and credentials are nobody else's
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold every secret; children inherit this
     try:
         data_dir = DataDir.open(settings.data_dir)
     except AlreadyRunningError as error:

@@ -9,13 +9,15 @@ import json
 import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
 HIDDEN: Final = "***"
 MIN_LENGTH: Final = 6
 _MIN_LINE: Final = 16
+_MIN_IN_QUERY: Final = 8
+_KEY_IN_PATH: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_~-]{16,}|[0-9]{16,}")
 _SHAPES: Final = (
     (re.compile(r"(?<!\d)\d{6,12}:[A-Za-z0-9_-]{30,}"), HIDDEN),  # a Telegram bot's token
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {HIDDEN}"),
@@ -76,16 +78,23 @@ def secrets_in(value: object) -> Iterable[str]:
         for each in value:
             yield from secrets_in(each)
     elif isinstance(value, str) and "://" in value:
-        yield from _password_of(value)
+        yield from _secrets_of(value)
 
 
-def _password_of(url: str) -> Iterable[str]:
+def _secrets_of(url: str) -> Iterable[str]:
+    """The password of an address; of a web address also what in it may be a key: whoever knows the address of an
+    incoming webhook may write there.
+    """
     try:
-        password = urlsplit(url).password
+        parts = urlsplit(url)
+        password = parts.password
     except ValueError:
         return
     if password:
         yield password
+    if parts.scheme in ("http", "https"):
+        yield from (segment for segment in parts.path.split("/") if _KEY_IN_PATH.fullmatch(segment))
+        yield from (value for _, value in parse_qsl(parts.query) if len(value) >= _MIN_IN_QUERY)
 
 
 redact: Final = Redactor()

@@ -15,7 +15,9 @@ from tests.tradingd.test_api import MARKET, Served, refusal
 from tradingd.api.rate_limit import RateLimit
 from tradingd.auth import Auth, mint_token
 from tradingd.client import Client
+from tradingd.redaction import redact
 from tradingd.settings import ApiSettings, VenueSettings
+from tradingd.settings_alerts import AlertsSettings
 from tradingd.settings_view import HIDDEN, settings_view
 
 
@@ -178,6 +180,19 @@ def test_the_settings_are_shown_without_a_secret(tmp_path: Path) -> None:
     assert shown["bus"]["url"] == f"redis://{HIDDEN}@cache:6379/0"
     assert shown["api"]["token_hours"] == 24
     assert shown["account"]["quote"] == "USDT"
+
+
+def test_the_address_of_a_webhook_is_shown_without_what_in_it_is_a_key(tmp_path: Path) -> None:
+    url = "https://hooks.example.org/in/canaryOfAWebhook1/x?key=canary-in-a-query&v=1"
+    alerts = AlertsSettings.model_validate({"team": {"service": "webhook", "api_url": url}})
+    shown = settings_view(settings_in(tmp_path).model_copy(update={"alerts": alerts}))
+    assert shown["alerts"]["team"]["api_url"] == "https://hooks.example.org/in/***/x?key=***&v=1"
+
+
+def test_a_secret_that_somebody_pastes_into_a_reason_reaches_no_journal(api: Served) -> None:
+    redact.learn("canary-pasted-into-a-reason")
+    api.operator.post("/api/trading/kill", {"action": "halt", "reason": "key canary-pasted-into-a-reason leaked"})
+    assert api.daemon.commands[-1] == orders.EngageKillSwitch("halt", "key *** leaked", "operator")
 
 
 # ---- doors --------------------------------------------------------------------------------------------

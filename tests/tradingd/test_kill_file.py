@@ -21,7 +21,8 @@ from tradingd.kill_file import KillFile, kill_file_in, read_kill_file, write_kil
     ("news at three", "cancel", "news at three"),
     ("halting everything", "cancel", "halting everything"),
     ("  cancel\n\nall  of it \n", "cancel", "all of it"),
-    ("\x00\xff", "cancel", "\x00\ufffd"),
+    ("\x00\xff", "cancel", "?\ufffd"),
+    ("halt \x1b[31mred", "halt", "?[31mred"),
 ])
 def test_its_first_word_may_name_the_action(tmp_path: Path, text: str, action: str, reason: str) -> None:
     path = tmp_path / "KILL"

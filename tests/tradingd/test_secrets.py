@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from tradingd import exit_codes, logs
 from tradingd.cli import app
-from tradingd.redaction import Redactor, redact
+from tradingd.redaction import Redactor, redact, secrets_in
 from tradingd.secret_sources import is_secret_name, secret_variables, wipe_environment
 from tradingd.secrets import (
     MasterKey,
@@ -302,6 +302,15 @@ def test_what_looks_like_a_secret_is_hidden(text: str) -> None:
 def test_ordinary_words_are_left_alone() -> None:
     text = "BTC/USDT: 0.5 at 96,660.11 (td-s1i8z6a-p12), 12:30:01, ws://127.0.0.1:9443/stream?x=1"
     assert Redactor()(text) == text
+
+
+@pytest.mark.parametrize(("url", "secrets"), [
+    ("https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXX1XXXXXXXXXXXXX", ["XXXXXXXXXX1XXXXXXXXXXXXX"]),
+    ("https://example.org/in?key=abcdefgh&v=3", ["abcdefgh"]), ("redis://:pass12345@h/0", ["pass12345"]),
+    ("https://api.binance.com/api/v3", []), ("sqlite:////var/lib/abcdefgh12345678/x.sqlite", []), ("http://[bad", []),
+])
+def test_what_in_an_address_may_be_a_key_is_a_secret(url: str, secrets: list[str]) -> None:
+    assert list(secrets_in(url)) == secrets
 
 
 def test_every_secret_of_the_settings_is_learned() -> None:

@@ -2,7 +2,7 @@
 
 `put` is all that the trading loop ever calls. It never blocks: when the queue is full the least important, oldest
 alert is dropped and counted. What is given up after some tries is written to the log; a critical one is owed: tried
-again each minute for a day, and told with the time at which it happened.
+again, at last each minute, for a day, and told with the time at which it happened.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ _LOOK_S: Final = 30.0
 _MINUTE_S: Final = 60.0
 _MAX_OWED: Final = 20
 _OWED_FOR_S: Final = 86_400.0
+_FIRST_PAY_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -93,6 +94,7 @@ class Channel:
         self._in_flight = 0
         self._owed: deque[_Owed] = deque()
         self._pay_at = 0.0
+        self._pay_pause = _FIRST_PAY_S
 
     # ---- from the trading loop ----------------------------------------------------------------------
 
@@ -230,7 +232,7 @@ class Channel:
             failure = await self._try(letter)
             if failure is None:
                 self.counters.sent += len(batch)
-                self._pay_at = 0.0  # it works: what is owed is told now
+                self._pay_at, self._pay_pause = 0.0, _FIRST_PAY_S  # it works: what is owed is told now
                 return
             if failure.is_final or attempt == _TRIES - 1:
                 break
@@ -269,7 +271,7 @@ class Channel:
 
     def _owe(self, owed: _Owed) -> None:
         self._owed.append(owed)
-        self._pay_at = self._clock() + _MINUTE_S
+        self._pay_at = self._clock() + self._pay_pause
         if len(self._owed) > _MAX_OWED:
             self._forget(self._owed.popleft())
 
@@ -282,7 +284,8 @@ class Channel:
                 continue
             failure = await self._try(owed.letter)
             if failure is not None:
-                self._pay_at = self._clock() + max(_MINUTE_S, failure.retry_after_s)
+                self._pay_at = self._clock() + max(self._pay_pause, failure.retry_after_s)
+                self._pay_pause = min(self._pay_pause * 2, _MINUTE_S)
                 self._owed.rotate(-1)  # the next time another one has its turn
                 return
             self._owed.popleft()

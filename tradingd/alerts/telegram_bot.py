@@ -31,6 +31,7 @@ _TRIES: Final = 3
 _MOST_STRANGERS: Final = 50
 """Strangers that the log names; more are only counted, or anybody could fill it."""
 _NAME_AGAIN_S: Final = 60.0
+_SHORTEST_POLL_S: Final = 0.25
 _QUIET_S: Final = 6 * 86_400
 """After a week without updates Telegram counts from a random number, perhaps a lower one."""
 _ELSEWHERE: Final = (
@@ -122,6 +123,7 @@ class TelegramBot:
     async def _read(self) -> None:
         pause = 1.0
         while True:
+            asked_at = asyncio.get_running_loop().time()
             try:
                 updates = await self._api.call(
                     "getUpdates",
@@ -129,6 +131,8 @@ class TelegramBot:
                      "allowed_updates": ["message"]},
                     timeout_s=self._poll_s + _POLL_MARGIN_S,
                 )
+                if not isinstance(updates, list):
+                    raise DeliveryError("telegram answered without a list of updates")
             except DeliveryError as error:
                 self.counters.failures += 1
                 self._on_problem(str(error))
@@ -141,7 +145,11 @@ class TelegramBot:
                 self._heard_at = self._monotonic()
             elif self._monotonic() - self._heard_at > _QUIET_S:
                 self._offset = 0
+            before = self._offset
             await self.take(updates)
+            if self._offset == before:  # nothing new
+                # A server that does not hold the question until there is news must not keep this process busy.
+                await asyncio.sleep(max(0.0, asked_at + _SHORTEST_POLL_S - asyncio.get_running_loop().time()))
 
     async def take(self, updates: object) -> None:
         """One batch of updates; whatever Telegram sends, this does not raise."""

@@ -15,6 +15,8 @@ from bus.messages.orders import (
 from bus.messages.system import BY_RULE, VoteTradingState
 from tradingd.alerts import telegram_views as views
 from tradingd.control import Control, ControlConflictError, ControlUnavailableError
+from tradingd.plain_text import one_line
+from tradingd.redaction import redact
 
 _SEVERITY: Final[dict[KillAction, int]] = {"halt": 0, "cancel": 1, "flatten": 2}
 _MAX_REASON: Final = 200
@@ -60,7 +62,7 @@ def parse_command(text: str) -> Command:
     if not word.startswith("/"):
         return Command("", text.strip())
     name, _, bot = word[1:].partition("@")
-    return Command(name.lower(), " ".join(rest), bot.lower())
+    return Command(name.lower(), redact(one_line(" ".join(rest))), bot.lower())
 
 
 def kill_wish(rest: str) -> tuple[KillAction, str]:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from bus.messages.orders import KillAction, PriceSource, TrailKind, TrailSpec
 from market.money import ZERO, parse_decimal
 from tradingd.api.schema_shapes import BELOW_100, UP_TO_100, VALUES, ZERO_TO_BELOW_100, Shape, one_of, or_null
 from tradingd.plain_text import UNSAFE
 from tradingd.read_model_views import KillView, TradingView
+from tradingd.redaction import redact
 
 _HUNDRED: Final = Decimal(100)
 
@@ -55,8 +56,15 @@ MoneyOrZero = Annotated[
          "description": "A decimal string of 0 or more; a JSON number is refused."}
     ),
 ]
-Text = Annotated[str, Field(max_length=500, pattern=f"^[^{UNSAFE}]*$")]
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=rf"^[^{UNSAFE}]*[^\s{UNSAFE}][^{UNSAFE}]*$")]
+Text = Annotated[str, Field(max_length=500, pattern=f"^[^{UNSAFE}]*$"), AfterValidator(redact)]
+"""It ends in the journal, which forgets nothing: a secret that somebody pastes into it is hidden before."""
+ShortText = Annotated[str, Field(max_length=200, pattern=f"^[^{UNSAFE}]*$"), AfterValidator(redact)]
+Reason = Annotated[
+    str, Field(min_length=1, max_length=500, pattern=rf"^[^{UNSAFE}]*[^\s{UNSAFE}][^{UNSAFE}]*$"),
+    AfterValidator(redact),
+]
+
+
 def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from tradingd.alpha_fold import AlphaResultView, SignalView
-from tradingd.api.models import WHOLE, Request
+from tradingd.api.models import WHOLE, Request, ShortText
 from tradingd.api.schema_shapes import Shape, one_of
-from tradingd.plain_text import UNSAFE
 from tradingd.profile import ProfileView
 from tradingd.weight_fold import WeightChangeView, WeightFold, WeightSource, weight_source
 
@@ -26,7 +25,7 @@ class WeightRequest(Request):
 
     weight: Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)] = None
     version: Annotated[int, Field(ge=1, le=1_000_000_000), WHOLE] | None = None
-    reason: Annotated[str, Field(max_length=200, pattern=f"^[^{UNSAFE}]*$")] = ""
+    reason: ShortText = ""
 
 
 @dataclass(frozen=True, slots=True)

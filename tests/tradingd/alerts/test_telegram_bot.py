@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,26 @@ async def test_people_who_talk_in_a_group_are_not_answered_and_in_private_are_to
     async with scene.running():
         await scene.heard_nothing_of("good morning", "", "/", chat=-100)
         assert await scene.ask("good morning") == "I understand commands only: /help names them"
+
+
+@pytest.mark.parametrize("result", [[], [{}], [{"update_id": True}], [{"update_id": -7}], {"a": 1}, None, "text"])
+async def test_a_telegram_that_answers_nothing_at_once_is_not_asked_all_the_time(scene: Scene, result: object) -> None:
+    polls = 0
+
+    async def answers_at_once(request: web.Request) -> web.StreamResponse:
+        nonlocal polls
+        polls += request.path.endswith("/getUpdates")
+        return web.json_response({"ok": True, "result": result})
+
+    async with http_server(answers_at_once) as url:
+        bot = TelegramBot(TelegramApi(url, TOKEN, 2.0), scene.daemon, chats=("1",), users=("1",), poll_s=1)
+        task = asyncio.create_task(bot.run())
+        begun = asyncio.get_running_loop().time()
+        await until(lambda: polls >= 2)
+        assert asyncio.get_running_loop().time() - begun >= 0.25
+        task.cancel()
+        await asyncio.wait((task,))
+        await bot.close()
 
 
 async def test_strangers_cannot_fill_the_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
