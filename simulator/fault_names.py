@@ -142,6 +142,9 @@ _BY_PLACE: Final[dict[tuple[str, str], str]] = {
 }
 
 
+_IS_ID: Final = re.compile(r"f?[0-9]+")
+
+
 class UnknownFaultError(ValueError):
     """Nothing is called so; the text names what comes near and all there is."""
 
@@ -171,8 +174,10 @@ def fault_named(text: str, target: str = "") -> tuple[str, str]:
             if name == "agent_dies" and agent == "risk":
                 name = "risk_agent_dies"
             return name, "" if is_part else target
-    near = difflib.get_close_matches(word, _NAME_BY_WORD, 3, 0.6)
+    near = [] if _IS_ID.fullmatch(word) else difflib.get_close_matches(word, _NAME_BY_WORD, 3, 0.6)
     hint = f" Did you mean {' or '.join(sorted({_NAME_BY_WORD[each] for each in near}))}?" if near else ""
+    if _IS_ID.fullmatch(word):
+        hint = " No fault of this id can befall a daemon in virtual time: docs/simulator.md has those that can."
     raise UnknownFaultError(f"unknown fault {text!r}.{hint} Known: {', '.join(_NAMES)}.")
 
 

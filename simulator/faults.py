@@ -146,8 +146,13 @@ def read_script(path: Path) -> list[Fault]:
 
 def _fault(path: Path, number: int, row: Any) -> Fault:
     where = f"{path}: entry {number}"
-    if not isinstance(row, dict) or not {"at", "fault"} <= row.keys() <= {"at", "fault", "target", "for"}:
-        raise FaultScriptError(f"{where}: not an object with these keys. {_SHAPE}")
+    if not isinstance(row, dict):
+        raise FaultScriptError(f"{where}: {row!r} is no object. {_SHAPE}")
+    missing = [key for key in ("at", "fault") if key not in row]
+    unknown = sorted(row.keys() - {"at", "fault", "target", "for"})
+    if missing or unknown:
+        wrong = [*(f"{key!r} is missing" for key in missing), *(f"{key!r} is not known" for key in unknown)]
+        raise FaultScriptError(f"{where}: {', '.join(wrong)}. {_SHAPE}")
     for key in ("at", "for"):
         value: Any = row.get(key)
         if key not in row or (key == "for" and value is None):

@@ -207,9 +207,11 @@ def test_a_script_from_a_file_strikes_when_it_says(tmp_path: Path) -> None:
     ("{}", "no list"), ('[{"at": 1, "fault": "slow", "target": "DOGE/EUR"}]', "unknown target 'DOGE/EUR'"),
     ('[{"at": 1, "fault": "kil"}]', "Did you mean kill_idle"),
     ('[{"at": 1, "fault": "slow", "target": 5}]', "target is 5"),
-    ("[1]", "entry 1"), ('[{"at": 1}]', "entry 1"), ('[{"at": 1, "fault": "storm"}]', "unknown fault 'storm'"),
+    ("[1]", "entry 1: 1 is no object"), ('[{"at": 1}]', "entry 1: 'fault' is missing"),
+    ('[{"at": 1, "fault": "storm"}]', "unknown fault 'storm'"),
     ('[{"at": -1, "fault": "slow"}]', "at is -1"), ('[{"at": 1, "fault": "slow", "for": "x"}]', "for is 'x'"),
-    ("nonsense", "Expecting value"), ('[{"at": 1, "fault": "slow", "until": 2}]', "entry 1"),
+    ("nonsense", "Expecting value"), ('[{"at": 1, "fault": "slow", "until": 2}]', "entry 1: 'until' is not known"),
+    ('[{"at": 1, "fault": "slow"}, {"at": 1, "fault": "F50"}]', "entry 2: unknown fault 'F50'. No fault of this id"),
 ])
 def test_a_bad_script_is_refused_with_its_entry(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "faults.json"
