@@ -21,6 +21,11 @@ from bus.messages.orders import SubmitOrder
 from market.ticks import Candle
 
 RECENT: Final = 500
+"""Candles; analyses, of which at most `RECENT_OF_SYMBOL` are one symbol's; verdicts without their proposal."""
+
+RECENT_OF_SYMBOL: Final = 20
+"""An analysis weighs some ten kilobytes: with few symbols hundreds of them would be hours of memory growing."""
+
 MOST_DECISIONS: Final = 1_000
 
 
@@ -63,6 +68,7 @@ class CouncilFold:
         self._max_chains = max_chains
         self._judged: OrderedDict[str, Judged] = OrderedDict()
         self._analyses: OrderedDict[str, Message] = OrderedDict()
+        self._analyses_of: dict[str, deque[str]] = {}  # ids by symbol, the newest last
         self._candles: OrderedDict[str, Message] = OrderedDict()
         self._candle_by_key: dict[tuple[str, str, int], str] = {}
         self._early: OrderedDict[str, Message] = OrderedDict()
@@ -120,6 +126,10 @@ class CouncilFold:
 
     def _on_analysis(self, message: Message, body: AnalysisCompleted) -> None:
         self._analyses[message.id] = message
+        of_symbol = self._analyses_of.setdefault(body.symbol, deque())
+        of_symbol.append(message.id)
+        if len(of_symbol) > RECENT_OF_SYMBOL:
+            self._analyses.pop(of_symbol.popleft(), None)
         if len(self._analyses) > RECENT:
             self._analyses.popitem(last=False)
 

@@ -56,8 +56,8 @@ _RISK_OFFICER: Final = "risk"
 _STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged, PortfolioSnapshot})
 """What holds until it is said anew: told again to an agent that begins anew."""
 _NOT_JOURNALLED: Final = frozenset({Candle})
-_RECENT: Final = 1024
-"""Candles and analyses kept for explaining: a proposal follows its analysis within seconds."""
+_RECENT: Final = 16
+"""Candles, and analyses, of one symbol kept for explaining: a proposal follows its analysis within seconds."""
 QUOTE_SAMPLE_NS: Final = 5 * SECOND_NS
 """How often the council is told the quotes."""
 
@@ -98,7 +98,7 @@ class Runtime:
         self._collect: dict[str, list[Message]] = {}
         self._history: dict[tuple[str, str], deque[Candle]] = {}
         self._warmup = max(1, warmup)
-        self._recent: deque[Message] = deque(maxlen=_RECENT)
+        self._recent: dict[tuple[str, type], deque[Message]] = {}  # by symbol and type
         self._health_vote: str | None = None
         self._sampled_ns = 0
         self._journalled_orders: deque[str] = deque(maxlen=4096)
@@ -378,7 +378,7 @@ class Runtime:
             self.journal.append([message], sync=False)
         self._note_standing(message)
         if kind is council.AnalysisCompleted:
-            self._recent.append(message)
+            self._keep_cause(message)
         if kind is not system.Heartbeat:
             self.read_model.apply(message)
             self._story.tell(message)
@@ -402,11 +402,20 @@ class Runtime:
         chain = [message]
         if type(message.body) is council.TradeProposed:
             cause = message.header.cause
-            for earlier in reversed(self._recent):
-                if earlier.id == cause:
-                    chain.insert(0, earlier)
-                    cause = earlier.header.cause
+            for kind in (council.AnalysisCompleted, Candle):
+                for earlier in self._recent.get((message.body.symbol, kind), ()):
+                    if earlier.id == cause:
+                        chain.insert(0, earlier)
+                        cause = earlier.header.cause
+                        break
         self.journal.append(chain, sync=False)
+
+    def _keep_cause(self, message: Message) -> None:
+        key = (message.body.symbol, type(message.body))
+        kept = self._recent.get(key)
+        if kept is None:
+            kept = self._recent[key] = deque(maxlen=_RECENT)
+        kept.append(message)
 
     def finish_restore(self) -> None:
         """The journal is folded: protection first, then what must be asked of the venue."""
@@ -488,7 +497,7 @@ class Runtime:
 
     def _remember(self, message: Message) -> None:
         candle: Candle = message.body
-        self._recent.append(message)
+        self._keep_cause(message)
         key = (candle.symbol, candle.interval)
         past = self._history.get(key)
         if past is None:
