@@ -135,8 +135,8 @@ class ExactColumn:
         """For money: the number that was stored."""
         if self.digits is None:
             return [Decimal(repr(number)) for number in self.values.tolist()]
-        digits = -self.digits
-        return [Decimal(number).scaleb(digits) for number in self.values.tolist()]
+        unit = Decimal(1).scaleb(-self.digits)  # 18 digits times one: exact, and half the price of `scaleb` for each
+        return list(map(unit.__mul__, self.values.tolist()))
 
     def take(self, chosen: Any) -> Self:
         """The rows a numpy index or slice names."""

@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import repeat
 from typing import Final
 
+from market.interval import interval_ns
+from market.money import ONE
+from market.ticks import TradeTick
 from store.candle_columns import CandleColumns
 from store.exact_column import ExactColumn, Float64Array, Int64Array
 
@@ -15,8 +19,11 @@ BATCH: Final = 4096
 CALM: Final = 1.9
 """Highest over lowest price: up to this no price of a batch is further from another than the open collar (100 %)."""
 
-Row = tuple[int, float, float, float, float, float, Decimal]
-"""Open time (UTC ns), open, high, low, close, volume, and the close as it was written."""
+_TICK: Final = partial(tuple.__new__, TradeTick)
+"""A tick of a tuple, without a Python function in between: one is made for every candle."""
+
+Row = tuple[int, float, float, float, float, float, TradeTick]
+"""Open time (UTC ns), open, high, low, close, volume, and the close as the trade at the candle's end, to the digit."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,13 @@ class Bars:
 
     def batches(self) -> Iterator[tuple[int, bool, list[Row]]]:
         """(index of the first, do prices keep within `CALM`, rows), at most `BATCH` at a time."""
+        length = interval_ns(self.interval) - 1
         for first in range(0, len(self), BATCH):
             near = slice(max(0, first - 1), first + BATCH)
             highest, lowest = self.columns.high.take(near).floats().max(), self.columns.low.take(near).floats().min()
             part = self.columns.take(slice(first, first + BATCH))
+            ends = (part.ts_ns + length).tolist()
+            told = (repeat(self.symbol), part.close.decimals(), repeat(ONE), repeat("buy"), repeat("1"), ends, ends)
             yield (
                 first,
                 bool(highest <= lowest * CALM),
@@ -101,7 +111,7 @@ class Bars:
                         part.low.floats().tolist(),
                         part.close.floats().tolist(),
                         part.volume.floats().tolist(),
-                        part.close.decimals(),
+                        map(_TICK, zip(*told, strict=False)),
                         strict=True,
                     )
                 ),

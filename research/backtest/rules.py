@@ -29,30 +29,24 @@ NEAR: Final = 1e-9
 class RollingMean:
     """Mean of the last `window` values in constant time; summed anew every `window` values, so errors do not grow."""
 
-    __slots__ = ("_age", "_sum", "_values", "window")
+    __slots__ = ("_at", "_sum", "_values", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
-        self._values: deque[float] = deque(maxlen=window)
-        self._sum = 0.0
-        self._age = 0
+        self._values = [math.nan] * window  # as long as one of them is left, so is the sum
+        self._sum = math.nan
+        self._at = 0
 
     def add(self, value: float) -> float:
         """The mean, NaN until `window` values were seen."""
-        values = self._values
-        if len(values) == self.window:
-            self._sum += value - values[0]
-            values.append(value)
-        else:
-            values.append(value)
-            self._sum += value
-            if len(values) < self.window:
-                return math.nan
-        self._age += 1
-        if self._age >= self.window:
-            self._age = 0
-            self._sum = math.fsum(values)
-        return self._sum / self.window
+        values, at = self._values, self._at
+        total = self._sum + (value - values[at])
+        values[at] = value
+        at += 1
+        if at == self.window:
+            at, total = 0, math.fsum(values)
+        self._at, self._sum = at, total
+        return total / self.window
 
     def exact(self) -> float:
         """The mean, rounded once; takes time in proportion to the window."""

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
+from itertools import zip_longest
 from typing import Any, Final
 
 from agents.strategies.candle_rule import CandleContext, Wish
@@ -91,6 +92,7 @@ class Backtest:
         "_engine",
         "_fold",
         "_has_exits",
+        "_held",
         "_is_calm",
         "_last",
         "_maker",
@@ -126,6 +128,7 @@ class Backtest:
         self._context = CandleContext()
         self._pending: list[OrderRequest] = []
         self._number = 0
+        self._held: list[tuple[int, float, float]] = []
         self._has_exits = False
         self._is_calm = True
         self._last = ZERO
@@ -140,7 +143,7 @@ class Backtest:
         bars, result = self._bars, self._result
         begin = int(bars.ts[0]) if len(bars) else 0
         self._take(self._maker.make(FundsChanged(bars.quote, self._cash, self._cash, "initial capital"), begin))
-        self._look_at_account()
+        self._look_at_account(0)
         try:
             for first, is_calm, rows in bars.batches():
                 self._is_calm = is_calm
@@ -156,32 +159,27 @@ class Backtest:
         ledger = self._engine.ledger
         result.open_quantity, result.cash, result.fees = ledger.quantity(self._symbol), ledger.cash, ledger.fees
         result.fills = self._fold.fills
+        result.equity = self._marked()
         return result
 
     def _batch(self, first: int, rows: Sequence[Row], on_candle: Callable[[Any], None]) -> None:
-        process, symbol, length = self._engine.process, self._symbol, self._step - 1
+        process, length = self._engine.process, self._step - 1
         context, wishes = self._context, self._context.wishes
-        is_calm = self._is_calm
-        add_equity, tick = self._result.equity.append, TradeTick
-        cash, held = context.cash, context.quantity
+        is_calm, held = self._is_calm, context.quantity
         for index, row in enumerate(rows, first):
-            ts, opened, high, low, close, volume, exact_close = row
-            at = ts + length
+            ts, context.open, context.high, context.low, context.close, context.volume, tick = row
             if self._pending or self._has_exits:
-                self._inside(index, ts, at, exact_close)
-                cash, held = self._look_at_account()
+                self._inside(index, ts, ts + length, tick.price)
+                held = self._look_at_account(index)
             elif is_calm:
-                process(tick(symbol, exact_close, ONE, "buy", "1", at, at))  # nothing is held that could fire
+                process(tick)  # nothing is held that could fire
             else:
-                self._tick(exact_close, at)
-            context.index, context.ts, context.volume = index, ts, volume
-            context.open, context.high, context.low, context.close = opened, high, low, close
-            context.quantity = held
-            add_equity(cash + held * close)
+                self._tick(tick.price, ts + length)
+            context.index, context.ts, context.quantity = index, ts, held
             on_candle(context)
             if wishes:
-                self._last = exact_close
-                self._decide(index, at)
+                self._last = tick.price
+                self._decide(index, ts + length)
 
     # ---- wishes ----------------------------------------------------------------------------------
 
@@ -329,11 +327,20 @@ class Backtest:
                 self._fold.apply(effect.body, effect.header.ts)
             # Cancels and questions have nothing to do: nothing rests here, what was sent fills or is refused.
 
-    def _look_at_account(self) -> tuple[float, float]:
+    def _look_at_account(self, index: int) -> float:
+        """What is held from this candle on, in base."""
         ledger, context = self._engine.ledger, self._context
         context.cash, context.quantity = float(ledger.cash), float(ledger.quantity(self._symbol))
         context.is_waiting = bool(self._pending)
-        return context.cash, context.quantity
+        self._held.append((index, context.cash, context.quantity))
+        return context.quantity
+
+    def _marked(self) -> "array[float]":
+        """What was held from each candle on, marked to every close."""
+        close, made = self._bars.close, array("d")
+        for (first, cash, quantity), after in zip_longest(self._held, self._held[1:]):
+            made.frombytes((cash + quantity * close[first : after[0] if after else len(close)]).tobytes())
+        return made
 
 
 class _EngineTrouble(Exception):
