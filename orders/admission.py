@@ -77,11 +77,15 @@ def admit(order: SubmitOrder, instrument: Instrument | None, quote: str) -> Subm
 
 def round_order(order: SubmitOrder, instrument: Instrument) -> SubmitOrder:
     """Quantity down to the step, price and trigger to the tick, never in our favour."""
+    quantity, price, stop_price = order.quantity, order.price, order.stop_price
+    rounded = instrument.round_quantity(quantity)
+    if price is None and stop_price is None and rounded.compare_total(quantity) == 0:
+        return order  # to the digit, as it is written down
     return replace(
         order,
-        quantity=instrument.round_quantity(order.quantity),
-        price=None if order.price is None else instrument.round_price(order.price, order.side),
-        stop_price=None if order.stop_price is None else instrument.round_trigger(order.stop_price, order.side),
+        quantity=rounded,
+        price=None if price is None else instrument.round_price(price, order.side),
+        stop_price=None if stop_price is None else instrument.round_trigger(stop_price, order.side),
     )
 
 

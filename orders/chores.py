@@ -65,12 +65,13 @@ class Chores:
             desk.wants_snapshot = True
 
     def snapshot(self) -> None:
-        """Write the portfolio down."""
+        """Bring the losses up to date, and write the portfolio down."""
         desk = self._desk
         desk.wants_snapshot = False
         self._last_snapshot_ns = desk.now
         desk.mark_equity()
-        desk.emit(desk.snapshot())
+        if desk.config.tells_portfolio:
+            desk.emit(desk.snapshot())
 
     # ---- market ------------------------------------------------------------------------------------
 

@@ -59,6 +59,8 @@ class EngineConfig:
     """Expected cost of a market order beyond the quote, held ready beside the fee when funds are checked."""
     entries: EntryRule | None = None
     """What entries of the council may pay; None = they leave at market."""
+    tells_portfolio: bool = True
+    """Write the portfolio down after each fill. A backtest of a bare rule has no journal and no screen for it."""
 
     def __post_init__(self) -> None:
         for interval in (*self.intervals, self.decision_interval):

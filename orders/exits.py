@@ -97,11 +97,15 @@ def begin_exit(desk: Desk, spec: SubmitOrder) -> None:
     desk.emit(OrderInitialized(spec))
     order = desk.state.orders.get(spec.client_order_id)
     if order is not None:
-        try_send(desk, order)
+        try_send(desk, order, verdict)
 
 
-def try_send(desk: Desk, order: Order) -> None:
-    """Send an exit that is ready, if nothing stands in its way and the gate agrees; else it keeps waiting."""
+def try_send(desk: Desk, order: Order, approved: Approved | None = None) -> None:
+    """Send an exit that is ready, if nothing stands in its way and the gate agrees; else it keeps waiting.
+
+    `approved`: the gate's word on it in this very step. It holds if as much can go as was asked about then: what the
+    gate looks at has not changed since, but for what other exits hold, and that is asked here.
+    """
     if desk.now < desk.not_before.get(order.client_order_id, 0):
         return
     desk.not_before.pop(order.client_order_id, None)
@@ -109,10 +113,10 @@ def try_send(desk: Desk, order: Order) -> None:
     for _ in range(MAX_PIECES):
         if following is None:
             return
-        following = _send_what_goes(desk, following)
+        following, approved = _send_what_goes(desk, following, approved), None
 
 
-def _send_what_goes(desk: Desk, order: Order) -> Order | None:
+def _send_what_goes(desk: Desk, order: Order, approved: Approved | None) -> Order | None:
     """Send the order, or as much of it as can go now; returns the order that was made for the rest of it."""
     spec = order.spec
     if desk.state.orders.is_behind(order):
@@ -129,7 +133,11 @@ def _send_what_goes(desk: Desk, order: Order) -> Order | None:
             return None
     sendable = min(free, wanted) if is_resting(order) else piece(desk, spec, min(free, wanted))
     trigger = order.fires[-1].trigger if order.fires else None
-    verdict = _judge(desk, order, wire_request(desk, spec, sendable, trigger))
+    verdict: Approved | Denied
+    if approved is not None and approved.order.quantity == sendable:
+        verdict = approved
+    else:
+        verdict = _judge(desk, order, wire_request(desk, spec, sendable, trigger))
     if isinstance(verdict, Denied):
         _keep_or_end(desk, order, verdict)
         return None
@@ -142,7 +150,8 @@ def _judge(desk: Desk, order: Order, request: OrderRequest) -> Approved | Denied
     """The gate's word. One that has to get out does so at market when only its limit is refused: after a gap the limit
     lies where nobody would buy, and the gate takes it for a slip of the pen.
     """
-    request = replace(request, has_fired=bool(order.fires))
+    if order.fires:
+        request = replace(request, has_fired=True)
     verdict = desk.review(request)
     has_to_leave = order.fires or order.spec.origin in ("protective", "kill")
     if isinstance(verdict, Approved) or request.price is None or not has_to_leave or verdict.code not in _LIMIT_CODES:

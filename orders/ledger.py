@@ -8,7 +8,7 @@ the postings; nothing else writes them. All amounts exact Decimals.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from market.money import ZERO
 
@@ -22,8 +22,7 @@ class LedgerError(RuntimeError):
     """The books do not balance: a defect. Whoever sees it must stop trading."""
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """`amount` of `asset` into the account (negative: out of it)."""
 
     account: Account

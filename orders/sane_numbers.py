@@ -24,7 +24,18 @@ _PLAIN: Final = frozenset({str, int, float, bool, tuple, type(None)})
 
 def absurd_number(wish: object) -> tuple[str, Decimal] | None:
     """Dotted name and value of the first number in `wish` (a message body) that is not finite, too big or too fine."""
-    return next(((name, value) for name, value in _numbers(wish, "", _DEPTH) if _is_absurd(value)), None)
+    for name in _names(type(wish)):
+        value = getattr(wish, name)
+        if type(value) in _PLAIN:
+            continue
+        if isinstance(value, Decimal):
+            if _is_absurd(value):
+                return name, value
+        elif is_dataclass(value):
+            inner = next((each for each in _numbers(value, f"{name}.", _DEPTH - 1) if _is_absurd(each[1])), None)
+            if inner is not None:
+                return inner
+    return None
 
 
 def without_absurd_numbers(order: SubmitOrder) -> SubmitOrder:
@@ -47,7 +58,7 @@ def _cleaned(part: Any, depth: int) -> Any:
 def _is_absurd(value: Decimal) -> bool:
     if not value.is_finite():
         return True
-    if len(value.as_tuple().digits) > 2 * MOST_DIGITS:
+    if len(str(value)) > 2 * MOST_DIGITS and len(value.as_tuple().digits) > 2 * MOST_DIGITS:
         return True
     return bool(value) and not _SMALLEST <= value.copy_abs() < _LARGEST
 

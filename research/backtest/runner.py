@@ -114,7 +114,8 @@ class Backtest:
         )
         session = SessionId("backtest")
         # The gate asks for the fee at the last close, as backtrader does; what the open then costs is seen at the open.
-        config = EngineConfig(bars.quote, OPEN_LIMITS, intervals=("1d",), decision_interval="1d", slippage_ratio=ZERO)
+        config = EngineConfig(bars.quote, OPEN_LIMITS, intervals=("1d",), decision_interval="1d", slippage_ratio=ZERO,
+                              tells_portfolio=False)
         self._bars = bars
         self._symbol = bars.symbol
         self._costs = costs
