@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+from market.record import fast_init
+
 
 class TradeTick(NamedTuple):
     """One public trade. `aggressor` is the taker's side, "buy" or "sell"."""
@@ -33,6 +35,7 @@ class QuoteTick(NamedTuple):
     ts_init: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class BookSnapshot:
     """A whole book: levels as (price, quantity), best first. `sequence` is the venue's last update id."""
@@ -45,6 +48,7 @@ class BookSnapshot:
     ts_init: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class BookDelta:
     """Absolute quantities for changed levels; quantity 0 removes the level. In sequence, gaps excluded."""
@@ -58,6 +62,7 @@ class BookDelta:
     ts_init: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class BookInvalid:
     """The stream lost the thread of this symbol's book (a gap, a crossed book, a new connection).
@@ -70,6 +75,7 @@ class BookInvalid:
     ts_init: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Candle:
     """A closed candle over [ts_open, ts_open + interval): prices in quote, volume in base.
@@ -92,6 +98,7 @@ class Candle:
     taker_buy_volume: Decimal | None = None
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class FeedAlive:
     """An application frame of the connection arrived that carries nothing else: data age starts anew.

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.header import Message
+from market.record import fast_init
 from risk.approved import Approved
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SubmitToVenue:
     """Send this approved order."""
@@ -19,6 +21,7 @@ class SubmitToVenue:
     approved: Approved
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class CancelAtVenue:
     """Ask the venue to end this order."""
@@ -28,6 +31,7 @@ class CancelAtVenue:
     symbol: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class QueryVenue:
     """Ask the venue what became of this order (it answers with execution reports or "not_found")."""
@@ -36,6 +40,7 @@ class QueryVenue:
     symbol: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Publish this fact again, without journalling it: a command that was already obeyed was repeated."""

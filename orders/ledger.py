@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final, Literal, NamedTuple
 
 from market.money import ZERO
+from market.record import fast_init
 
 Account = Literal["holdings", "market", "fees", "funds"]
 
@@ -63,6 +64,7 @@ class Position:
         return self.sold_value / self.sold_quantity if self.sold_quantity else ZERO
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Booking:
     """What one execution did: profit of this execution after fees (quote), and its fees in quote."""

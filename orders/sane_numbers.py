@@ -24,7 +24,8 @@ _PLAIN: Final = frozenset({str, int, float, bool, tuple, type(None)})
 
 def absurd_number(wish: object) -> tuple[str, Decimal] | None:
     """Dotted name and value of the first number in `wish` (a message body) that is not finite, too big or too fine."""
-    for name in _names(type(wish)):
+    kind: Any = type(wish)
+    for name in _names(kind):
         value = getattr(wish, name)
         if type(value) in _PLAIN:
             continue

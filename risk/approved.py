@@ -8,6 +8,7 @@ from typing import Final, final
 from bus.ids import ClientOrderId
 from bus.messages.council import Check
 from bus.messages.orders import Origin, Side, TimeInForce, WireType
+from market.record import fast_init
 
 _GATE_KEY: Final = object()
 
@@ -16,6 +17,7 @@ class NotApprovedError(RuntimeError):
     """Somebody tried to make an approval without the gate."""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
     """An order about to leave, fully rounded: what the gate reviews and the venue gets.
@@ -76,6 +78,7 @@ class Approved:
         return self._ts
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Denied:
     """The gate's no, for the machine (code, family) and for a person (message): that of the first check that failed.

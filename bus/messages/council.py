@@ -9,12 +9,14 @@ from bus.messages.header import PRIORITY_CONTROL
 from bus.messages.orders import Protection, Side, TrailSpec
 from bus.messages.votes import Action as Action
 from bus.messages.votes import Vote as Vote
+from market.record import fast_init
 
 Urgency = Literal["low", "medium", "high"]
 Regime = Literal["trending", "ranging", "volatile", "calm", "unknown"]
 Mandate = Literal["risk_on", "neutral", "risk_off"]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StartAgent:
     """Command of the CEO: this agent may work now."""
@@ -22,6 +24,7 @@ class StartAgent:
     agent: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class RestartAgent:
     """Command of the CEO: this agent is silent or failed, begin again."""
@@ -30,6 +33,7 @@ class RestartAgent:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class MandateIssued:
     """The CEO's word on how much risk is wanted, until `valid_until` (UTC ns); after it: risk_off."""
@@ -39,6 +43,7 @@ class MandateIssued:
     valid_until: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A symbol the scanner finds worth a look: score 0-100 and why."""
@@ -48,6 +53,7 @@ class Candidate:
     reasons: tuple[str, ...]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A symbol the scanner's quality filters leave out, and why."""
@@ -56,6 +62,7 @@ class LeftOut:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class CandidatesRanked:
     """The scanner's watch list, best first; the next best, who are not on it; and who was not ranked at all."""
@@ -65,6 +72,7 @@ class CandidatesRanked:
     left_out: tuple[LeftOut, ...] = ()
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SampledQuote:
     """The best bid and ask of one symbol, in quote."""
@@ -74,6 +82,7 @@ class SampledQuote:
     ask: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class QuotesSampled:
     """The quotes of all symbols, every few seconds: raw ones do not travel to the council, and it asks for spreads."""
@@ -81,6 +90,7 @@ class QuotesSampled:
     quotes: tuple[SampledQuote, ...]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AlphaSignal:
     """One model's opinion on one closed candle. Confidence 0-1, trail distance as a ratio of price."""
@@ -100,6 +110,7 @@ class AlphaSignal:
     """Where the model says it is at home; empty: what `agents.disputes.REGIME_FIT` says of its name."""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AlphaSkipped:
     """A model of weight above 0 gave no opinion (family E005): `code` says why for programs, `reason` for people."""
@@ -110,6 +121,7 @@ class AlphaSkipped:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OpinionsGathered:
     """What the models that think elsewhere had to say about one candle; the weights are the analyst's to add."""
@@ -128,6 +140,7 @@ class Feature(NamedTuple):
     value: float
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AnalysisCompleted:
     """All the analyst has to say about one closed candle: its features and every alpha's signal."""
@@ -142,6 +155,7 @@ class AnalysisCompleted:
     skipped: tuple[AlphaSkipped, ...] = ()
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TradeProposed:
     """The strategy's wish: one entry (side "buy") or exit (side "sell"), with its protection.
@@ -165,6 +179,7 @@ class TradeProposed:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ProposalWithheld:
     """The council decided on a closed candle and proposed nothing.
@@ -188,6 +203,7 @@ class ProposalWithheld:
     skipped: tuple[AlphaSkipped, ...] = ()
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of a verdict: rule, measured value, limit, and whether it holds. `code` when it fails."""
@@ -200,6 +216,7 @@ class Check:
     code: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ProposalApproved:
     """The risk officer's yes: never larger than proposed, perhaps smaller.
@@ -217,6 +234,7 @@ class ProposalApproved:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ProposalVetoed:
     """The risk officer's no, with the failing rule's code and every check."""
@@ -230,6 +248,7 @@ class ProposalVetoed:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ProposalExpired:
     """Nobody answered in time: silence is no."""
@@ -239,6 +258,7 @@ class ProposalExpired:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class WeightChanged:
     """The weight (0-1) of an alpha is another one. `by` a person, who `is_pinned` says holds it until released; or by
@@ -253,6 +273,7 @@ class WeightChanged:
     version: int = 0
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AlphaLoaded:
     """An alpha that thinks elsewhere is ready; `weight` is what it wishes for, `source` its file or package."""
@@ -264,6 +285,7 @@ class AlphaLoaded:
     source: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One of the parameters that are derived and tuned, by its name in `agents.parameters`."""
@@ -272,6 +294,7 @@ class Parameter:
     value: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ParametersChanged:
     """From now on these hold. `version` counts up from 1 and names this set for ever; `parent` is the version it was

@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from bus.messages.header import PRIORITY_CONTROL
+from market.record import fast_init
 
 GridEntry = Literal["now", "first"]
 GridOrigin = Literal["manual", "council"]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StartGrid:
     """Command: open a grid of `levels` levels above and as many below a centre, on a symbol that has none.
@@ -38,6 +40,7 @@ class StartGrid:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class StopGrid:
     """Command: no more buys. `close` also sells what the grid holds; otherwise its sells go on until all is sold."""
@@ -52,6 +55,7 @@ class StopGrid:
 # ---- facts -----------------------------------------------------------------------------------------
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridStarted:
     """The grid exists. `command` as understood; prices are rounded down to `price_tick`.
@@ -70,6 +74,7 @@ class GridStarted:
     warning: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridSessionBased:
     """While the grid waits for its first entry: the price its fall is measured from."""
@@ -79,6 +84,7 @@ class GridSessionBased:
     price: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridEntered:
     """The first entry's moment has come: the grid is centred here."""
@@ -89,6 +95,7 @@ class GridEntered:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridTuned:
     """The spacing was computed anew, from `samples` prices five minutes apart (`source` says whose).
@@ -107,6 +114,7 @@ class GridTuned:
     source: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridShifted:
     """The price left the grid upwards with every profit booked: the levels now lie around another centre."""
@@ -118,6 +126,7 @@ class GridShifted:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridSampled:
     """A price, taken once in five minutes: what the spacing is tuned from."""
@@ -127,6 +136,7 @@ class GridSampled:
     price: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridBandEntered:
     """The price is now nearest to this level (`is_inside` false: beyond the outermost level's band)."""
@@ -137,6 +147,7 @@ class GridBandEntered:
     is_inside: bool
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridLevelBlocked:
     """A level wanted to arm an order and was refused: why, in the gate's code and words. Said once, not each second."""
@@ -148,6 +159,7 @@ class GridLevelBlocked:
     message: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridInventoryReleased:
     """What a level held is the grid's no more: another order sold it, or it is too small to be sold."""
@@ -160,6 +172,7 @@ class GridInventoryReleased:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridStopping:
     """No more buys. With `close` the inventory is sold at market, else its exits go on."""
@@ -170,6 +183,7 @@ class GridStopping:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class GridStopped:
     """Nothing is held and nothing is working: the grid has ended. `profit` in quote, after fees."""

@@ -45,6 +45,9 @@ class Message(NamedTuple):
         return MessageId(f"{header.source}.{header.session}.{header.seq}")
 
 
+_TUPLE: Final[Any] = tuple.__new__
+"""What the class of a named tuple calls, without the function in between: two are made for every fact."""
+
 _priorities: dict[type, int] = {}  # a type without a priority is looked through in vain, each time anew
 
 
@@ -69,7 +72,9 @@ class MessageMaker:
             priority = _priorities.get(kind)
             if priority is None:
                 priority = _priorities[kind] = getattr(kind, "PRIORITY", PRIORITY_DEFAULT)
-        return Message(Header(self.source, self.session, self._seq, ts, cause, expires, priority, target), body)
+        header = _TUPLE(Header, (self.source, self.session, self._seq, ts, cause, expires, priority, target))
+        message: Message = _TUPLE(Message, (header, body))
+        return message
 
     def foretell(self, bodies: Sequence[Any], ts: int) -> list[Message]:
         """What `make` would give for these, one after the other; nothing is numbered by it."""

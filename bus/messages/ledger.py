@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from bus.ids import ClientOrderId
+from market.record import fast_init
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PositionOpened:
     """From flat to holding. Average price in quote, fees included in `realized_pnl` only."""
@@ -16,6 +18,7 @@ class PositionOpened:
     client_order_id: ClientOrderId
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PositionChanged:
     """More or less of it. `realized_pnl` is this change's, after fees, in quote."""
@@ -27,6 +30,7 @@ class PositionChanged:
     client_order_id: ClientOrderId
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PositionClosed:
     """Flat again: one round trip. `realized_pnl` is the whole round trip's, after all its fees, in quote."""
@@ -42,6 +46,7 @@ class PositionClosed:
     client_order_id: ClientOrderId
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class FundsChanged:
     """Money came or went that is no profit: initial capital, deposit, withdrawal, correction by the venue."""
@@ -52,6 +57,7 @@ class FundsChanged:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PositionView:
     """One line of a portfolio: marked to bid, in quote."""
@@ -64,6 +70,7 @@ class PositionView:
     unrealized_pnl: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PortfolioSnapshot:
     """The account as the engine sees it, all in quote; drawdowns and losses are ratios 0-1.

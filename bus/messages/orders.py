@@ -8,6 +8,7 @@ from bus.ids import ClientOrderId, ProposalId, TradeId, VenueOrderId
 from bus.messages.header import PRIORITY_CONTROL, PRIORITY_FILL, PRIORITY_KILL
 from bus.messages.votes import Vote
 from market.money import ZERO
+from market.record import fast_init
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["market", "limit", "stop", "take_profit", "trailing"]
@@ -18,6 +19,7 @@ PriceSource = Literal["last", "mid", "bid_ask"]
 WireType = Literal["market", "limit", "stop_limit"]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TrailSpec:
     """How far a trailing trigger keeps from the best price.
@@ -39,6 +41,7 @@ class TrailSpec:
     decay_floor: Decimal | None = None
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Protection:
     """What is armed around a filled entry; each leg cancels the others when it fires.
@@ -51,6 +54,7 @@ class Protection:
     take_profit_ratio: Decimal | None = None
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class SubmitOrder:
     """Command: bring this order to life. The same `client_order_id` again does nothing twice.
@@ -89,6 +93,7 @@ class SubmitOrder:
     ends_with_day: bool = False
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ModifyOrder:
     """Command: change a working order; None keeps a value. Raising price or exposure passes the gate.
@@ -106,6 +111,7 @@ class ModifyOrder:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
     """Command: end one order."""
@@ -116,6 +122,7 @@ class CancelOrder:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class CancelAllOrders:
     """Command: end all working entries, or all orders, of a symbol ("" = every symbol)."""
@@ -127,6 +134,7 @@ class CancelAllOrders:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ClosePosition:
     """Command: sell what is held of the symbol at market (reduce-only); its other exits are ended first."""
@@ -137,6 +145,7 @@ class ClosePosition:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ChangeFunds:
     """Command (paper): put `delta` of quote currency into the account, or take it out when negative."""
@@ -147,6 +156,7 @@ class ChangeFunds:
     reason: str = ""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TargetWeight:
     """The share of equity (0-1) that a symbol is to have."""
@@ -155,6 +165,7 @@ class TargetWeight:
     weight: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Rebalance:
     """Command: bring the symbols to their target weights, sales first; symbols that are not named stay as they are."""
@@ -170,6 +181,7 @@ ExecType = Literal[
 ]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ExecutionReport:
     """What a venue says of one of our orders: the engine's input, turned into facts once it is believed.
@@ -199,6 +211,7 @@ class ExecutionReport:
 # ---- facts -----------------------------------------------------------------------------------------
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderInitialized:
     """The order exists (PENDING). Holds the whole command as understood after rounding."""
@@ -206,6 +219,7 @@ class OrderInitialized:
     order: SubmitOrder
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderDenied:
     """Refused by us: code, family (E001...), rule, measured value, limit, and a sentence for a person.
@@ -224,6 +238,7 @@ class OrderDenied:
     order: SubmitOrder | None = None
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class DenialsCounted:
     """So many more orders of this origin were refused with this code: answered, but not listed one by one."""
@@ -233,6 +248,7 @@ class DenialsCounted:
     count: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderSubmitted:
     """On its way to the venue: on disk before the network sees it.
@@ -249,6 +265,7 @@ class OrderSubmitted:
     reference_price: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderAccepted:
     """The venue has it."""
@@ -258,6 +275,7 @@ class OrderAccepted:
     venue_order_id: VenueOrderId
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderRejected:
     """Refused by the venue, in its words."""
@@ -267,6 +285,7 @@ class OrderRejected:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderTriggered:
     """A stop or trailing order fired: the trigger it stood at, and the price that reached it."""
@@ -277,6 +296,7 @@ class OrderTriggered:
     price: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderUpdated:
     """Changed while working."""
@@ -290,6 +310,7 @@ class OrderUpdated:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ReassessmentDue:
     """An entry of the council has been open too long, `open_ns` by now.
@@ -305,6 +326,7 @@ class ReassessmentDue:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class VerdictScaled:
     """After a deposit: what the risk officer allowed for a proposal, as the same share of the larger account."""
@@ -315,6 +337,7 @@ class VerdictScaled:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class RebalanceStarted:
     """Positions are being brought to these weights, by orders tagged "rebalance"."""
@@ -323,6 +346,7 @@ class RebalanceStarted:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class RebalanceEnded:
     """No more orders of the rebalancing follow; `reason` says what came of it."""
@@ -330,6 +354,7 @@ class RebalanceEnded:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderPendingCancel:
     """A cancel was sent; the order still holds exposure until the venue answers."""
@@ -339,6 +364,7 @@ class OrderPendingCancel:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderCancelled:
     """Ended without (further) fills; `by` is us or the venue."""
@@ -349,6 +375,7 @@ class OrderCancelled:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderExpired:
     """Its time was over."""
@@ -359,6 +386,7 @@ class OrderExpired:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderUnknown:
     """Sent, and nobody knows what became of it: holds exposure, blocks new risk on the symbol."""
@@ -368,6 +396,7 @@ class OrderUnknown:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class OrderFilled:
     """One execution, unique by (symbol, trade_id). `cumulative` is the total filled after it."""
@@ -388,6 +417,7 @@ class OrderFilled:
     simulated: bool
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TrailingArmed:
     """The engine now watches this order: best price so far and the trigger it implies.
@@ -406,6 +436,7 @@ class TrailingArmed:
     is_active: bool = True
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TrailingAdvanced:
     """A new extreme: every armed trail of this symbol, side and price source now has a best of `best`,
@@ -423,6 +454,7 @@ class TrailingAdvanced:
     trigger: Decimal
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TrailingDisarmed:
     """No longer watched (fired, cancelled, expired)."""
@@ -435,6 +467,7 @@ class TrailingDisarmed:
 KillAction = Literal["halt", "cancel", "flatten"]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class EngageKillSwitch:
     """Command: lock trading. halt = nothing new; cancel = and end entries; flatten = and close positions."""
@@ -446,6 +479,7 @@ class EngageKillSwitch:
     by: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ReleaseKillSwitch:
     """Command: a person unlocks trading."""

@@ -8,6 +8,7 @@ from bus.ids import SessionId
 from bus.messages.header import PRIORITY_CONTROL, PRIORITY_KILL
 from bus.messages.orders import KillAction
 from market.instrument import Instrument
+from market.record import fast_init
 
 TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
 Voter = Literal["operator", "ceo", "risk", "health"]
@@ -15,6 +16,7 @@ BY_RULE: Final = "rule"
 """Who engaged the kill switch when no person did."""
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class VoteTradingState:
     """Command: one of the four voters changes its vote; the lowest of the four rules."""
@@ -26,6 +28,7 @@ class VoteTradingState:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TradingStateChanged:
     """The rule of the four votes (voter, state, reason), and the state that follows."""
@@ -35,6 +38,7 @@ class TradingStateChanged:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class KillSwitchEngaged:
     """Latched: survives restarts, only a person releases it."""
@@ -46,6 +50,7 @@ class KillSwitchEngaged:
     by: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class KillSwitchReleased:
     """Unlocked by a person."""
@@ -56,6 +61,7 @@ class KillSwitchReleased:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class LimitBreached:
     """A risk limit was reached."""
@@ -66,6 +72,7 @@ class LimitBreached:
     message: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class LockPlaced:
     """A protection keeps new risk out for a while: of one symbol, or of all with "*". Times UTC ns."""
@@ -78,6 +85,7 @@ class LockPlaced:
     until_ns: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class LiftLock:
     """Command: a person ends a lock before its time."""
@@ -89,6 +97,7 @@ class LiftLock:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class LockLifted:
     """A person ended a lock."""
@@ -99,6 +108,7 @@ class LockLifted:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ExposureCut:
     """At or beyond a drawdown limit positions were cut: `step` so far in this episode, 0 = the episode is over.
@@ -113,6 +123,7 @@ class ExposureCut:
     message: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class DaemonStarted:
     """A session begins."""
@@ -126,6 +137,7 @@ class DaemonStarted:
     is_replay: bool
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class DaemonStopping:
     """A session ends on purpose."""
@@ -133,6 +145,7 @@ class DaemonStopping:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AgentStarted:
     """An agent begins, or begins again."""
@@ -141,6 +154,7 @@ class AgentStarted:
     restarts: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AgentFailed:
     """An agent raised, or was silent too long."""
@@ -149,6 +163,7 @@ class AgentFailed:
     error: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AgentStopped:
     """An agent ended on purpose."""
@@ -156,6 +171,7 @@ class AgentStopped:
     agent: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class FeedConnected:
     """Market data flows."""
@@ -163,6 +179,7 @@ class FeedConnected:
     feed: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class FeedLost:
     """Market data is cut off; entries stop until it is back and resynchronised."""
@@ -171,6 +188,7 @@ class FeedLost:
     reason: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class BusGap:
     """Messages of a source were lost on the bus: numbers first..last never came."""
@@ -180,6 +198,7 @@ class BusGap:
     last: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """This source lives."""
@@ -187,6 +206,7 @@ class Heartbeat:
     agent: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class ReconciliationCompleted:
     """Our books and the venue's agree again; what had to be corrected, in words."""
@@ -194,6 +214,7 @@ class ReconciliationCompleted:
     corrections: tuple[str, ...]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class PathDependenceNoted:
     """At the end of a replay of candles: of `trades` round trips that an armed exit ended, the results of `dependent`
@@ -204,6 +225,7 @@ class PathDependenceNoted:
     dependent: int
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class InstrumentChanged:
     """The venue has new rules for a symbol: increments, smallest orders, fees (ratios), or whether it trades.
@@ -233,6 +255,7 @@ class InstrumentChanged:
         )
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class TimerFired:
     """Time as an input: once a second of the session's clock (the header's ts says when)."""
@@ -242,6 +265,7 @@ class TimerFired:
     name: str
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class AlertRaised:
     """Something a person should know."""

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from market.record import fast_init
+
 Action = Literal["trail_buy", "trail_sell", "hold"]
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Vote:
     """How one alpha counted in a consensus."""

@@ -7,10 +7,12 @@ from typing import Final
 from bus.messages.ledger import PositionClosed
 from bus.messages.orders import OrderDenied, OrderFilled
 from market.money import ZERO
+from market.record import fast_init
 
 _EXIT_TAGS: Final = {"s": "stop", "x": "trail", "t": "target"}
 
 
+@fast_init
 @dataclass(frozen=True, slots=True)
 class Trade:
     """One round trip. Times are UTC ns: the candle's open, or a moment inside it; prices are averages; money in quote.
