@@ -1,5 +1,6 @@
 """`tradelab backtest` and `tradelab sessions`."""
 
+import os
 import textwrap
 import time
 import tomllib
@@ -31,12 +32,15 @@ _KEYS: Final = frozenset(
         "slippage",
         "param",
         "stamps",
+        "json",
+        "data_dir",
     }
 )
 COUNCIL: Final = "council"
 """The name under which the product itself, agents and all, is run."""
 TICKS: Final = "ticks"
 """In place of files: what the daemon recorded."""
+_SHIPPED: Final = Path(__file__).resolve().parent.parent / "config.toml"
 sessions = typer.Typer(no_args_is_help=True, help="Backtests that were run: list, show, compare.")
 
 
@@ -90,11 +94,17 @@ def backtest(
         "name": name,
         "param": _parameters(param or []),
     }
-    _run({**given, **_of_file(config)} if config is not None else given, out, data_dir)
+    named = _of_file(config) if config is not None else {}
+    out = out if out is not None or "json" not in named else Path(str(named["json"]))
+    data_dir = data_dir if data_dir is not None or "data_dir" not in named else Path(str(named["data_dir"]))
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        what = "is a folder" if out.is_dir() else f"there is no folder {out.parent}"
+        raise CliError(cli_session.USAGE, f"--json {out}: {what}; name a file in a folder that exists")
+    _run({**given, **named}, out, data_dir)
 
 
 def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> None:
-    from research.backtest.data import DataError
+    from research.backtest.data import DataError, DataOptionError
     from research.backtest.guard import LookAheadError
     from research.backtest.rules import RuleError, make_rule
     from research.backtest.runner import Costs
@@ -123,7 +133,7 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
         }
         store = session_store(data_dir)
         store.begin(title, about)
-    except (RuleError, SessionError) as error:
+    except (RuleError, SessionError, DataOptionError) as error:
         raise CliError(cli_session.USAGE, str(error)) from error
     except DataError as error:
         raise CliError(cli_session.NOT_FOUND, str(error)) from error
@@ -175,14 +185,26 @@ def _try(make: Callable[[], Any]) -> None:
 
 
 def _settings(data_dir: Path | None) -> Any:
-    from tradingd.settings import ConfigError, load_settings
+    from tradingd.settings import BUILT_IN, ConfigError, load_settings
     from tradingd.strategy_choice import GRID, chosen_strategies
 
+    overrides = {"data_dir": str(data_dir)} if data_dir is not None else {}
     try:
-        settings = load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)
+        settings = load_settings(overrides=overrides)
+        if settings.source == BUILT_IN and _SHIPPED.is_file():
+            # A tree that is not packed: the file beside the code is what would be packed into it.
+            folder = cli_session.history_root(data_dir).parent.absolute()
+            settings = load_settings(_SHIPPED, overrides={"data_dir": str(folder)})
         chosen_strategies(settings)
     except ConfigError as error:
         raise CliError(cli_session.CONFIGURATION, str(error)) from error
+    if not any(weight > 0 for weight in settings.council.weights.values()):
+        raise CliError(
+            cli_session.CONFIGURATION, f"{settings.source}: council.weights gives no alpha a weight, so the council "
+            "hears nobody: write weights there, or run where config.toml is (TRADINGD_CONFIG names one elsewhere)"
+        )
+    if settings.source != str(Path(os.environ.get("TRADINGD_CONFIG") or "config.toml")):
+        cli_session.note(f"no config.toml here: the council has the settings that ship ({settings.source})")
     if settings.strategy.rule == GRID:
         raise CliError(
             cli_session.CONFIGURATION,
@@ -434,6 +456,10 @@ def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[
     from research.backtest.data import DataError, of_file, of_store, of_ticks
 
     start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))
+    if start is not None and end is not None and start >= end:
+        raise CliError(
+            cli_session.USAGE, f"start {chosen['start']} is not before end {chosen['end']}: the end is not included"
+        )
     symbol, timeframe = str(chosen.get("symbol", "")), str(chosen.get("timeframe", ""))
     if recorded:
         return of_ticks(recorded, symbol, timeframe, start, end)

@@ -20,6 +20,8 @@ from tradingd.settings_tuning import TuningSettings
 from tradingd.venue_defaults import fill_in
 
 ENV_PREFIX: Final = "TRADINGD__"
+BUILT_IN: Final = "config.toml (built-in)"
+"""Settings without a file: the defaults of the code alone."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 LIVE_CONSENT: Final = "TRADINGD_ALLOW_LIVE"
 
@@ -402,7 +404,7 @@ def _read_file(config: Path | None, environ: dict[str, str]) -> tuple[Path, str]
     packaged = resources.files("tradingd") / "config.toml"
     if packaged.is_file():
         return Path("config.toml (shipped)"), packaged.read_text(encoding="utf-8")
-    return Path("config.toml (built-in)"), ""
+    return Path(BUILT_IN), ""
 
 
 def _overlay_environment(data: dict[str, Any], environ: dict[str, str]) -> dict[tuple[str, ...], str]:

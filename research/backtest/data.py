@@ -12,6 +12,7 @@ from market.candles import CandleBuilder
 from market.ticks import Candle, TradeTick
 from research.backtest.bars import Bars
 from research.history.audit import find_oddities
+from research.history.symbol_names import our_symbol
 from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
 from store.candle_grid import CandleGrid, find_gaps
 from store.candles import CandleStore
@@ -22,6 +23,10 @@ _TOLD: Final = 3
 
 class DataError(ValueError):
     """There are no such candles: the text says where they were looked for, and how they get there."""
+
+
+class DataOptionError(DataError):
+    """There are candles, but not such as an option asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +47,15 @@ def of_file(
 
     with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
         store = CandleStore(Path(folder))
-        options = ImportOptions(symbol, interval, stamps_are_closes=stamps_are_closes)
+        options = ImportOptions(our_symbol(symbol), interval, stamps_are_closes=stamps_are_closes)
         report = import_file(store, path, options)
         if report.problem:
-            raise DataError(report.problem)
+            raise (DataOptionError if report.is_option_wrong else DataError)(report.problem)
         found = store.series()
         if not found:
             told = "; ".join(each.sentence() for each in report.refusals[:_TOLD])
             raise DataError(f"{path}: no row of it is a candle ({report.refused} refused): {told}")
-        chosen = [each for each in found if symbol in ("", each[0]) and interval in ("", each[1])]
+        chosen = [each for each in found if options.symbol in ("", each[0]) and interval in ("", each[1])]
         if len(chosen) != 1:
             names = ", ".join(f"{name} {step}" for name, step in found[:_SHOWN])
             raise DataError(f"{path} holds {len(found)} series ({names}): choose with --symbol and --timeframe")
@@ -64,6 +69,7 @@ def of_store(
     store: CandleStore, symbol: str, interval: str, start_ns: int | None, end_ns: int | None, *, where: str = "",
 ) -> Dataset:
     """The history. Raises `DataError` for fewer than two candles."""
+    symbol = our_symbol(symbol)
     columns = store.read(symbol, interval, start_ns, end_ns)
     pa.default_memory_pool().release_unused()
     if len(columns) < 2:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from research.backtest.bars import Bars
+from research.backtest.patience import START_LIMIT_S, StuckError, patience
 from research.backtest.rules import Rule, RuleError
 from research.backtest.runner import Backtest, Costs
 
@@ -32,9 +33,12 @@ def prepared(rule: Rule, bars: Bars) -> Rule:
     prepare = getattr(rule, "prepare", None)
     if prepare is not None:
         try:
-            prepare(bars.arrays())
+            with patience(lambda: None, lambda: f"it did not come back within {START_LIMIT_S} s", START_LIMIT_S):
+                prepare(bars.arrays())
         except RuleError:
             raise
+        except StuckError as error:
+            raise RuleError(f"the rule's prepare: {error}") from None
         except Exception as error:
             raise RuleError(f"the rule's prepare failed: {type(error).__name__}: {error}") from error
     return rule

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agents.strategies.candle_rule import CandleRule, Context, RuleError, build_rule
+from agents.strategies.candle_rule import CandleRule, Context, RuleError, build_rule, require_positive, require_whole
 from agents.strategies.library import STRATEGIES
+from research.backtest.patience import START_LIMIT_S, StuckError, patience
 from research.backtest.rule_cage import RULE_MODULE, guard_imports
 
 __all__ = ["BY_NAME", "BollingerReversion", "Context", "Rule", "RuleError", "SmaCross", "make_rule"]
@@ -94,14 +95,17 @@ class RollingDeviation:
 class SmaCross:
     """Buy when the fast simple moving average of closes crosses above the slow one, sell all when it crosses below.
 
-    A cross is a change of sign of (fast - slow); where both are equal the last sign stands. fast, slow: candles.
+    fast, slow: candles, whole numbers, 1 <= fast < slow. The first sign of (fast - slow) is that at candle number
+    slow - 1 (counted from 0); it is no cross. Held nothing and the last sign was -, now fast > slow: buy. Held
+    something and the last sign was +, now fast < slow: sell all. Where fast == slow the last sign stands.
     Source: the textbook "golden cross" (J. Murphy, Technical Analysis of the Financial Markets, ch. 9).
     """
 
     def __init__(self, fast: int = 20, slow: int = 50) -> None:
-        if not 1 <= fast < slow:
+        require_whole("sma_cross", 1, fast=fast, slow=slow)
+        if not fast < slow:
             raise RuleError(f"sma_cross: fast={fast}, slow={slow}: write 1 <= fast < slow")
-        self._fast, self._slow = RollingMean(fast), RollingMean(slow)
+        self._fast, self._slow = RollingMean(int(fast)), RollingMean(int(slow))
         self._sign = 0
 
     def on_candle(self, context: Context) -> None:
@@ -120,15 +124,18 @@ class SmaCross:
 
 
 class BollingerReversion:
-    """Buy when the close is below mean - k deviations of the last `window` closes, sell all at or above the mean.
+    """Buy when the close is below the lower band, sell all when it is at or above the middle one.
 
-    Population deviation. Source: J. Bollinger, Bollinger on Bollinger Bands; the band's middle as the target.
+    window: candles, a whole number >= 2; k > 0. Middle: mean of the last `window` closes, the one at hand among them;
+    lower band: middle - k * deviation, the population's (divisor n, not n-1). Held nothing and close < lower: buy. Held
+    something and close >= middle: sell all. Nothing before candle number window - 1 (counted from 0).
+    Source: J. Bollinger, Bollinger on Bollinger Bands; the band's middle as the target.
     """
 
     def __init__(self, window: int = 20, k: float = 2.0) -> None:
-        if window < 2 or not k > 0:
-            raise RuleError(f"bollinger_reversion: window={window}, k={k}: write window >= 2 and k > 0")
-        self._bands = RollingDeviation(window)
+        require_whole("bollinger_reversion", 2, window=window)
+        require_positive("bollinger_reversion", k=k)
+        self._bands = RollingDeviation(int(window))
         self._k = k
 
     def on_candle(self, context: Context) -> None:
@@ -152,11 +159,14 @@ BY_NAME: Final[Mapping[str, Callable[..., Rule]]] = {
 
 def make_rule(name: str, parameters: Mapping[str, str | int | float]) -> Rule:
     """A rule of the library, or `FILE.py:CLASS`; raises `RuleError`."""
-    maker = _from_file(name) if ".py" in name else BY_NAME.get(name)
-    if maker is None:
-        raise RuleError(f"no rule is called {name!r}: there are {', '.join(BY_NAME)}, or FILE.py:CLASS")
     try:
-        return build_rule(name, maker, parameters)
+        with patience(lambda: None, lambda: f"{name}: not made within {START_LIMIT_S} s", START_LIMIT_S):
+            maker = _from_file(name) if ".py" in name else BY_NAME.get(name)
+            if maker is None:
+                raise RuleError(f"no rule is called {name!r}: there are {', '.join(BY_NAME)}, or FILE.py:CLASS")
+            return build_rule(name, maker, parameters)
+    except StuckError as error:
+        raise RuleError(str(error)) from None
     except RuleError:
         raise
     except Exception as error:  # whatever a rule's own constructor raises is told with its place

@@ -9,6 +9,7 @@ price, after a gap where the gap ended. Then the close, then the rule decides. E
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from itertools import zip_longest
 from typing import Any, Final
@@ -26,6 +27,7 @@ from orders.effects import SubmitToVenue
 from orders.engine import Engine, EngineConfig
 from research.backtest.bars import Bars, Row
 from research.backtest.collection import rare_collection
+from research.backtest.patience import LIMIT_S, StuckError, patience
 from research.backtest.rules import Rule, RuleError
 from research.backtest.trades import Trade, TradeFold, exit_reason
 from risk.approved import OrderRequest
@@ -138,7 +140,11 @@ class Backtest:
     def run(self, rule: Rule, progress: Callable[[int], None] | None = None) -> Result:
         """All candles, once; `progress` is told the index now and then. Raises `RuleError` for what the rule raises."""
         with rare_collection():
-            return self._run(rule, progress)
+            try:
+                with patience(lambda: self._context.index, lambda: self._stuck(rule)):
+                    return self._run(rule, progress)
+            except StuckError as error:
+                raise RuleError(str(error)) from None
 
     def _run(self, rule: Rule, progress: Callable[[int], None] | None) -> Result:
         bars, result = self._bars, self._result
@@ -162,6 +168,14 @@ class Backtest:
         result.fills = self._fold.fills
         result.equity = self._marked()
         return result
+
+    def _stuck(self, rule: Rule) -> str:
+        index, file = self._context.index, rule.on_candle.__code__.co_filename
+        at = datetime.fromtimestamp(int(self._bars.ts[index]) // 10**9, UTC)
+        return (
+            f"the rule did not come back from candle {index} ({at:%Y-%m-%d %H:%M} UTC) within {LIMIT_S} s: look for a "
+            f"loop without an end in {file}"
+        )
 
     def _batch(self, first: int, rows: Sequence[Row], on_candle: Callable[[Any], None]) -> None:
         process, length = self._engine.process, self._step - 1

@@ -1,18 +1,20 @@
 """Named sessions: what was run, on which data, by which version, and what came of it.
 
 A session is two files: NAME.json (the document, without the curve) and NAME.parquet (candles and equity). While it
-runs the document says "running"; one that failed says why.
+runs the document says "running", and NAME.running is locked: without the lock it died. One that failed says why.
 """
 
+import fcntl
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import IO, Any, Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +26,9 @@ from research.backtest.runner import Result
 from research.backtest.trades import Trade
 from store.exact_column import Float64Array, Int64Array, arrow_of
 
-Status = Literal["running", "completed", "failed"]
+Status = Literal["running", "completed", "failed", "died"]
+_marks: Final[dict[Path, IO[str]]] = {}
+"""Of the sessions that run in this process; closed, and so unlocked, by whatever ends it."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 _ROWS: Final = 20_000
 """Of the equity, turned into text at a time."""
@@ -57,11 +61,34 @@ class SessionStore:
     root: Path
 
     def begin(self, name: str, about: Mapping[str, Any]) -> None:
-        """Raises `SessionError` for an odd name."""
+        """Raises `SessionError` for an odd name. A mark beside it stays locked as long as this process lives."""
         self._put(name, {"status": "running", "about": dict(about)})
+        mark = self._path(name, ".running")
+        stream = _marks[mark] = mark.open("w")
+        with suppress(BlockingIOError):  # the same name runs twice at once: the last to end is what is kept
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def fail(self, name: str, about: Mapping[str, Any], reason: str) -> None:
         self._put(name, {"status": "failed", "about": dict(about), "error": reason})
+        self._unmark(name)
+
+    def _unmark(self, name: str) -> None:
+        mark = self._path(name, ".running")
+        stream = _marks.pop(mark, None)
+        if stream is not None:
+            mark.unlink(missing_ok=True)
+            stream.close()
+
+    def _is_alive(self, name: str) -> bool:
+        """Does somebody hold the mark of a session that says it runs?"""
+        try:
+            with self._path(name, ".running").open("r+") as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def complete(self, name: str, document: Mapping[str, Any], bars: Bars, equity: Sequence[float]) -> Path:
         """A session of the same name is replaced; each file is whole or not there."""
@@ -73,7 +100,9 @@ class SessionStore:
         temporary = path.with_suffix(".new")
         pq.write_table(table, temporary, compression="zstd", use_dictionary=False, row_group_size=_ROWS)
         os.replace(temporary, path)
-        return self._put(name, {"status": "completed", **document})
+        made = self._put(name, {"status": "completed", **document})
+        self._unmark(name)
+        return made
 
     def read(self, name: str) -> dict[str, Any]:
         """Whatever its status; raises `SessionError`."""
@@ -85,6 +114,8 @@ class SessionStore:
             raise SessionError(f"no session is called {name!r}: there are {there}") from None
         except ValueError as error:
             raise SessionError(f"{path}: damaged ({error}). Run it again.") from error
+        if document.get("status") == "running" and not self._is_alive(name):
+            document |= {"status": "died", "error": "its process was ended before the run was"}
         return document
 
     def read_completed(self, name: str) -> dict[str, Any]:
@@ -92,7 +123,7 @@ class SessionStore:
         document = self.read(name)
         if document.get("status") != "completed":
             reason = document.get("error") or "it did not come to its end"
-            raise SessionError(f"session {name} is {document.get('status')}: {reason}. Run it again.")
+            raise SessionError(f"session {name} is {document.get('status')}: {str(reason).rstrip('.')}. Run it again.")
         return document
 
     def curve(self, name: str) -> Curve:

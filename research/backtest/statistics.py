@@ -1,7 +1,9 @@
 """What a run came to, each figure by a documented formula. Ratios are fractions (0.1 = 10 %), money in quote.
 
-Returns are those from close to close. A year has 365 days for markets that never close; the number of periods a year
-comes from the data's own spacing (`periods_per_year`). Where a figure is not defined (no trades, no losses) it is None.
+Returns are those from close to close, one fewer than candles, as pandas' `pct_change` gives them and the usual
+libraries take them: what happens up to the first close is in `total_return` alone. A year has 365 days for markets
+that never close; the number of periods a year comes from the data's own spacing (`periods_per_year`). Where a figure
+is not defined (no trades, no losses) it is None.
 """
 
 import math
@@ -33,7 +35,7 @@ def statistics(
 ) -> dict[str, Any]:
     """All figures by name; `equity`, `ts` (open times, UTC ns) and `closes` run in step, at least one candle."""
     curve, times, market = np.asarray(equity, np.float64), np.asarray(ts, np.int64), np.asarray(closes, np.float64)
-    returns = np.diff(curve, prepend=start_cash) / np.concatenate(([start_cash], np.maximum(curve[:-1], 1e-300)))
+    returns = np.diff(curve) / np.maximum(curve[:-1], 1e-300) if len(curve) > 1 else np.zeros(1)
     years = float(times[-1] - times[0]) / YEAR_NS
     per_year = periods_per_year(times)
     depth, length = drawdown(np.concatenate(([start_cash], curve)))
@@ -44,7 +46,7 @@ def statistics(
         "final_equity": float(curve[-1]),
         "total_return": float(curve[-1] / start_cash - 1),
         "annual_return": annual,
-        "volatility": float(returns.std(ddof=1) * math.sqrt(per_year)) if len(curve) > 1 else None,
+        "volatility": float(returns.std(ddof=1) * math.sqrt(per_year)) if len(returns) > 1 else None,
         "sharpe": sharpe(returns, per_year),
         "sortino": sortino(returns, per_year),
         "downside_deviation": downside(returns) * math.sqrt(per_year),
@@ -54,8 +56,8 @@ def statistics(
         "calmar": annual / depth if annual is not None and depth else None,
         "var_95": value_at_risk(returns),
         "cvar_95": expected_shortfall(returns),
-        "beta": beta(returns[1:], market_returns),
-        "correlation": correlation(returns[1:], market_returns),
+        "beta": beta(returns, market_returns),
+        "correlation": correlation(returns, market_returns),
         "buy_and_hold_return": float(market[-1] / market[0] - 1),
         "buy_and_hold_drawdown": drawdown(market)[0],
         "time_in_market": time_in_market(trades, int(times[0]), int(times[-1])),

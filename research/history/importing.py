@@ -22,6 +22,12 @@ from store.candles import INTERVALS, CandleStore, CandleStoreError, WriteResult
 from store.exact_column import ExactColumnError, Int64Array, filled, numbers_of
 
 _SAMPLE: Final = 5_000
+_ENOUGH: Final = 10
+"""Steps on a wider grid that are no chance: a quiet market may well leave out some candles in a row."""
+
+
+class OptionError(SourceError):
+    """The file is sound, and not what an option says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,8 @@ class ImportReport:
     written: WriteResult
     refusals: tuple[Refusal, ...] = ()
     problem: str = ""
+    is_option_wrong: bool = False
+    """The problem is what was said of the file, not the file."""
 
     @property
     def is_whole(self) -> bool:
@@ -66,7 +74,8 @@ def import_file(store: CandleStore, path: Path, options: ImportOptions) -> Impor
         return _import_rows(store, path, source, options)
     except (SourceError, CandleStoreError, ExactColumnError) as error:
         text = str(error) if str(path) in str(error) else f"{path}: {error}"
-        return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text)
+        return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text,
+                            is_option_wrong=isinstance(error, OptionError))
 
 
 def _import_rows(store: CandleStore, path: Path, source: SourceRows, options: ImportOptions) -> ImportReport:
@@ -74,8 +83,10 @@ def _import_rows(store: CandleStore, path: Path, source: SourceRows, options: Im
     judge = RowJudge(source)
     times = read_times(judge)
     is_first = codes == codes[0]
-    interval = options.interval or interval_in(str(path)) or _usual_interval(path, times[is_first & ~judge.is_bad])
+    mine = times[is_first & ~judge.is_bad]
+    interval = options.interval or interval_in(str(path)) or _usual_interval(path, mine)
     _check_interval(path, interval)
+    _check_step(path, interval, mine)
     if options.stamps_are_closes:
         times = np.where(judge.is_bad, times, times - interval_ns(interval))
     columns = read_candles(judge, times, interval)
@@ -147,6 +158,22 @@ def _usual_interval(path: Path, times: Int64Array) -> str:
 def _check_interval(path: Path, interval: str) -> None:
     if interval not in INTERVALS:
         raise SourceError(f"{path}: {interval} candles are not kept. Known: {', '.join(INTERVALS)}.")
+
+
+def _check_step(path: Path, interval: str, times: Int64Array) -> None:
+    """Rows that are closer to each other than a candle is long, or all on a wider grid, are of another interval."""
+    opens = np.unique(times)
+    steps = np.diff(opens)
+    if not len(steps):
+        return
+    values, counts = np.unique(steps, return_counts=True)
+    usual, length = int(values[np.argmax(counts)]), interval_ns(interval)
+    held = next((name for name in INTERVALS if interval_ns(name) == usual), "")
+    is_wider = bool(held) and usual > length and len(steps) >= _ENOUGH and not ((opens - opens[0]) % usual).any()
+    if usual < length or is_wider:
+        told = f"{held} candles" if held else f"a row every {usual / 1e9:g} s"
+        remedy = f"write --timeframe {held}" if held else f"candles of {', '.join(INTERVALS)} can be read"
+        raise OptionError(f"{path}: the file holds {told}, not candles of {interval}: {remedy}.")
 
 
 def _is_candidate(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Records: cheap at birth, compared and hashed by value, without a dictionary of their own; and frozen ones as cheap."""
+"""Records: cheap at birth, compared by value, without a dictionary of their own; and frozen ones as cheap."""
 
 import inspect
 import pickle
