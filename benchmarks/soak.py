@@ -5,7 +5,8 @@ descriptors, sizes of journal and tape. Printed as a table; the slope of memory 
 follows the warm-up, in MB (1,000,000 bytes) an hour. The last line is JSON. Exit code 1 when memory grew by more
 than --most MB/h, or when the daemon ended.
 
-A short run measures bounded buffers that are still filling: give it an hour before believing the slope.
+Bounded buffers fill for the first `WARM_UP_MINUTES` (docs/simulator.md lists them): a run that is too short to wait
+them out measures how fast they fill, says so (`is_warm` is false) and does not judge.
 """
 
 import argparse
@@ -35,6 +36,10 @@ PATHS: Final = (
 MOST_GROWTH: Final = 1.0
 """MB an hour (F50)."""
 
+WARM_UP_MINUTES: Final = 30.0
+LEAST_COUNTED_MINUTES: Final = 15.0
+"""A slope over less is the noise of the allocator: one arena of a megabyte more is ten megabytes an hour."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -59,19 +64,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make soak", description="Does anything grow?")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--every", type=float, default=5, help="seconds between two looks")
-    parser.add_argument("--warm-up", type=float, default=None, help="minutes that do not count (a third, at most 10)")
+    parser.add_argument("--warm-up", type=float, default=None, help="minutes that do not count (30, at most half)")
     parser.add_argument("--most", type=float, default=MOST_GROWTH, help="MB/h above which the exit code is 1")
     asked = parser.parse_args(arguments)
-    warm_up_s = 60 * (min(asked.minutes / 3, 10) if asked.warm_up is None else asked.warm_up)
+    warm_up_s = 60 * (min(asked.minutes / 2, WARM_UP_MINUTES) if asked.warm_up is None else asked.warm_up)
     if not 0 < asked.every <= 60 or asked.minutes * 60 - warm_up_s < 3 * asked.every:
         parser.error("too short: choose more --minutes, a shorter --warm-up or fewer seconds --every")
     with running_daemon() as daemon:
         samples, asked_count, refused = asyncio.run(_watch(daemon, asked.minutes * 60, asked.every))
     told = summary(samples, warm_up_s)
     told |= {"requests": asked_count, "requests_refused": refused, "clients": CLIENTS}
+    if not told["is_warm"]:
+        sys.stdout.write(
+            f"Too short to judge memory: buffers fill for {WARM_UP_MINUTES:.0f} minutes, and a slope wants "
+            f"{LEAST_COUNTED_MINUTES:.0f} more. Choose MINUTES={WARM_UP_MINUTES + LEAST_COUNTED_MINUTES:.0f} or more.\n"
+        )
     sys.stdout.write(json.dumps(told) + "\n")
     ended_early = samples[-1].at_s < asked.minutes * 60 - 3 * asked.every
-    return 1 if ended_early or told["memory_mb_per_hour"] > asked.most else 0
+    has_grown = told["is_warm"] and told["memory_mb_per_hour"] > asked.most
+    return 1 if ended_early or has_grown else 0
 
 
 async def _watch(daemon: RunningDaemon, seconds: float, every: float) -> tuple[list[Sample], int, int]:
@@ -165,8 +176,9 @@ def summary(samples: Sequence[Sample], warm_up_s: float) -> dict[str, Any]:
     lags = sorted(sample.loop_lag_ms for sample in samples)
     answers = sorted(sample.answer_ms for sample in samples)
     first, last = counted[0], samples[-1]
+    is_warm = warm_up_s >= 60 * WARM_UP_MINUTES and last.at_s - first.at_s >= 59 * LEAST_COUNTED_MINUTES
     return {
-        "minutes": round(last.at_s / 60, 2), "warm_up_minutes": round(warm_up_s / 60, 2),
+        "minutes": round(last.at_s / 60, 2), "warm_up_minutes": round(warm_up_s / 60, 2), "is_warm": is_warm,
         "memory_mb_per_hour": round(slope_per_hour([(s.at_s, s.memory) for s in counted]), 3),
         "memory_mb_per_hour_second_half": round(slope_per_hour([(s.at_s, s.memory) for s in second_half]), 3),
         "practice_mb_per_hour": round(slope_per_hour([(s.at_s, s.practice_memory) for s in counted]), 3),

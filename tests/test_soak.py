@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.soak import Sample, slope_per_hour, summary
+from benchmarks.soak import WARM_UP_MINUTES, Sample, slope_per_hour, summary
 
 
 def sample(at_s: float, memory: float, *, descriptors: int = 40, lag_ms: float = 1.0) -> Sample:
@@ -35,3 +35,10 @@ def test_the_summary_names_lag_descriptors_and_the_journals_growth() -> None:
     assert (told["descriptors_after_warm_up"], told["descriptors_last"]) == (40, 41)
     assert told["loop_lag_ms_max"] == 9.95
     assert told["journal_mb_per_hour"] == 3.6
+
+
+def test_a_run_that_cannot_wait_the_buffers_out_says_that_it_is_not_warm() -> None:
+    long = [sample(at, 100) for at in range(5, 3000, 5)]
+    assert summary(long, 60 * WARM_UP_MINUTES)["is_warm"] is True
+    assert summary(long, 600)["is_warm"] is False
+    assert summary([each for each in long if each.at_s < 2400], 60 * WARM_UP_MINUTES)["is_warm"] is False
