@@ -23,7 +23,7 @@ die() { echo "aws.sh: $*" >&2; exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
         --instance-type|--region|--key-pair|--ssh-from|--source|--disk|--s3-bucket|--name)
-            [ $# -ge 2 ] && [ -n "$2" ] || die "$1 needs a value" ;;
+            if [ $# -lt 2 ] || [ -z "$2" ]; then die "$1 needs a value"; fi ;;
     esac
     case $1 in
         --instance-type) instance_type=$2; shift ;;

@@ -4,6 +4,7 @@
 # Again is an upgrade: the new program is built beside the old one and takes its place in one step, then the service
 # is started anew. Your /etc/tradingd is never overwritten. --dry-run only says what would be done.
 set -eu
+umask 022  # the service's user must be able to read the program
 
 usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0; }
 
@@ -47,6 +48,12 @@ run "$release/bin/tradingd" version
 # One rename: there is no moment without a program.
 run ln -sfn "$release" /opt/tradingd.new
 run mv -T /opt/tradingd.new /opt/tradingd
+# The three newest stay: the one before is a way back (ln -sfn it to /opt/tradingd).
+if [ -z "$dry" ]; then
+    find /opt/tradingd-releases -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n +4 | while IFS= read -r old; do
+        rm -rf -- "$old"
+    done
+fi
 for unit in tradingd.service tradingd-backup.service tradingd-backup.timer; do
     run install -m 0644 "$source/deploy/$unit" "/etc/systemd/system/$unit"
 done

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 import time
 import zlib
@@ -35,6 +36,8 @@ MANIFEST: Final = "manifest.json"
 _NOT_TAKEN: Final = ("lock", "run.json")
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
+_ASIDE: Final = "before-restore-"
+_INCOMING: Final = "restore-"
 _TRIES: Final = 3
 _MOST_FILES: Final = 10_000
 _MOST_MANIFEST: Final = 10_000_000
@@ -136,6 +139,8 @@ def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path
             continue
         if name.parts[0] in _BULKY and not with_tape:
             continue
+        if name.parts[0].startswith((_ASIDE, _INCOMING)):
+            continue  # what a restore set aside, or did not finish
         if any(".damaged-" in part for part in name.parts[:-1]):
             continue  # what a repair set aside, with the damage in it
         is_passing = path.suffix in (".new", ".part", ".mended") or ".sqlite" in path.name or ".tar" in path.name
@@ -199,12 +204,17 @@ def read_back(source: Path) -> Manifest:
 def _unpack(source: Path, folder: Path | None) -> Manifest:
     found: dict[str, tuple[int, str]] = {}
     manifest: Manifest | None = None
+    room = shutil.disk_usage(folder).free if folder is not None else None
     try:
         with gzip.open(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for entry in archive:
                 file = archive.extractfile(entry)
                 if not entry.isfile() or file is None or len(found) > _MOST_FILES:
                     raise BackupError(f"{source}: {entry.name!r} does not belong into a backup of tradingd.")
+                if room is not None:
+                    room -= entry.size
+                    if room < 0:  # before a byte of it is written: zeros pack a thousandfold
+                        raise BackupError(f"{source}: needs more disk space than is free. Free some first.")
                 if entry.name == MANIFEST:
                     manifest = _parse(file.read(_MOST_MANIFEST))
                 else:
@@ -272,7 +282,7 @@ def restore(source: Path, data_dir: Path) -> Restored:
     Raises `BackupError`, `JournalError`, and what opening the data directory raises.
     """
     locked = DataDir.open(data_dir)
-    incoming = data_dir / f"restore-{time.time_ns()}"
+    incoming = data_dir / f"{_INCOMING}{time.time_ns()}"
     try:
         incoming.mkdir(mode=0o700)
         manifest = _unpack(source, incoming)
@@ -285,6 +295,7 @@ def restore(source: Path, data_dir: Path) -> Restored:
         for path in sorted(incoming.iterdir()):
             path.rename(data_dir / path.name)
         incoming.rmdir()
+        _give_to_owner(data_dir)
         _sync_folder(data_dir)
     except OSError as error:
         raise BackupError(f"{data_dir}: cannot be restored to ({error}). Free disk space, mend rights.") from error
@@ -307,14 +318,22 @@ def _latch(path: Path, manifest: Manifest) -> None:
 
 def _set_aside(data_dir: Path, incoming: Path) -> Path | None:
     there = [path for path in sorted(data_dir.iterdir()) if path != incoming and path.name != "lock"
-             and not path.name.startswith("before-restore-")]
+             and not path.name.startswith(_ASIDE)]
     if not there:
         return None
-    aside = data_dir / f"before-restore-{time.time_ns()}"
+    aside = data_dir / f"{_ASIDE}{time.time_ns()}"
     aside.mkdir(mode=0o700)
     for path in there:
         path.rename(aside / path.name)
     return aside
+
+
+def _give_to_owner(data_dir: Path) -> None:
+    """Put back by root for a service of another user: everything is for whoever owns the folder."""
+    owner = data_dir.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        for path in (data_dir, *data_dir.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _remove(folder: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from tradingd.message_journal import MessageJournal
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+PROGRAM = Path(sys.executable).with_name("tradingd")
 AWS = ("--region", "eu-central-1", "--key-pair", "mine", "--source", "https://git.example/tradingd.git")
 
 
 def run(script: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sh", str(DEPLOY / script), *arguments], capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "TRADINGD": str(PROGRAM), **(env or {})},
     )
 
 
@@ -45,22 +46,40 @@ def data_with_journal(path: Path) -> MessageJournal:
     return journal
 
 
-def test_a_backup_of_an_open_journal_can_be_read_again(tmp_path: Path) -> None:
+def test_a_backup_of_an_open_journal_of_several_files_is_restored_whole(tmp_path: Path) -> None:
     journal = data_with_journal(tmp_path / "data")
+    assert journal.rotate()
+    maker = MessageMaker("daemon", SessionId("s2"))
+    journal.append([maker.make(system.AgentStarted("ceo", number), number + 1) for number in range(50, 60)], sync=True)
     done = run("backup.sh", str(tmp_path / "data"), str(tmp_path / "out"))
     journal.close()
     assert done.returncode == 0, done.stderr
     archive = Path(done.stdout.strip())
     assert archive.stat().st_mode & 0o077 == 0
-    with tarfile.open(archive) as packed:
-        packed.extractall(tmp_path / "back", filter="data")
-    folder = tmp_path / "back" / archive.name.removesuffix(".tar.gz")
-    assert {path.name for path in folder.iterdir()} == {
-        "SHA256SUMS", "credentials.json", "journal-practice-paper.journal"
-    }
-    restored = MessageJournal.open(folder / "journal-practice-paper.journal")
-    assert [message.body.restarts for message in restored.read()] == list(range(50))
+    put_back = subprocess.run(
+        [str(PROGRAM), "restore", str(archive), "--data-dir", str(tmp_path / "back"), "--yes"], check=False,
+        capture_output=True, text=True, timeout=60,
+    )
+    assert put_back.returncode == 0, put_back.stderr
+    restored = MessageJournal.open(tmp_path / "back" / "journal-practice-paper.journal")
+    assert [message.body.restarts for message in restored.read()] == list(range(60))
     restored.close()
+    assert not (tmp_path / "back" / "tape").exists()
+
+
+def test_a_damaged_journal_ends_the_backup_and_no_older_one_is_thrown_away(tmp_path: Path) -> None:
+    data_with_journal(tmp_path / "data").close()
+    journal = tmp_path / "data" / "journal-practice-paper.journal"
+    content = bytearray(journal.read_bytes())
+    content[300] ^= 1
+    journal.write_bytes(content)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "tradingd-20200101T000000Z.tar.gz").touch()
+    done = run("backup.sh", str(tmp_path / "data"), str(out), env={"KEEP": "1"})
+    assert done.returncode != 0
+    assert "damaged" in done.stderr
+    assert [path.name for path in out.iterdir()] == ["tradingd-20200101T000000Z.tar.gz"]
 
 
 def test_only_the_newest_backups_are_kept(tmp_path: Path) -> None:

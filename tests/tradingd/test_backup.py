@@ -1,7 +1,9 @@
 """Backup and restore: while the daemon writes, by one command each, and what comes back is what was saved."""
 
+import gzip
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -171,3 +173,33 @@ def test_a_backup_never_overwrites_another(tmp_path: Path) -> None:
         back_up(data, tmp_path / "b.tar.gz")
     assert (tmp_path / "b.tar.gz").read_text() == "precious"
     journal.close()
+
+
+def test_what_a_restore_set_aside_is_in_no_later_backup(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.close()
+    first = back_up(data, tmp_path / "1.tar.gz")
+    assert restore(tmp_path / "1.tar.gz", data).set_aside is not None
+    second = back_up(data, tmp_path / "2.tar.gz")
+    assert [each.name for each in second.files] == [each.name for each in first.files]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_puts_back_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.close()
+    back_up(data, tmp_path / "1.tar.gz")
+    os.chown(data, 12_345, 12_345)
+    restore(tmp_path / "1.tar.gz", data)
+    assert {path.stat().st_uid for path in data.rglob("*")} == {12_345}
+
+
+def test_a_backup_that_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    bomb = tmp_path / "b.tar.gz"
+    with gzip.open(bomb, "wb") as file:
+        entry = tarfile.TarInfo("account.json")
+        entry.size = 10**15
+        file.write(entry.tobuf(tarfile.GNU_FORMAT) + bytes(1_000_000))
+    with pytest.raises(BackupError, match="more disk space than is free"):
+        restore(bomb, tmp_path / "new")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["lock"]

@@ -2,11 +2,14 @@
 
 import json
 import re
+import shutil
+import subprocess
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from bus.ids import ClientOrderId, SessionId
@@ -93,6 +96,22 @@ def test_the_dashboard_asks_only_for_metrics_there_are_and_for_nearly_all() -> N
     assert len(real) > 40
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
+
+
+def test_the_alerting_rules_ask_for_metrics_and_labels_there_are() -> None:
+    path = ROOT / "deploy/prometheus/rules.yaml"
+    (group,) = yaml.safe_load(path.read_text())["groups"]
+    rules = group["rules"]
+    assert len({rule["alert"] for rule in rules}) == len(rules) >= 10
+    for rule in rules:
+        assert re.fullmatch(r"Tradingd[A-Z]\w+", rule["alert"])
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+        (name,) = set(re.findall(r"\btradingd_\w+", rule["expr"]))
+        metric = BY_NAME[re.sub(r"_bucket$", "", name)]
+        labels = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        assert labels | set(re.findall(r"{(\w+)=", rule["expr"])) <= set(metric.labels)
+    if shutil.which("promtool"):
+        subprocess.run(["promtool", "check", "rules", str(path)], check=True, capture_output=True)
 
 
 def test_names_follow_the_rules_of_prometheus() -> None:
