@@ -76,7 +76,7 @@ def choose_instruments(
             continue
         if found is None:
             raise ConfigError(
-                f"{settings.source}: symbols: {settings.venue} does not trade {name!r}. {_examples(settings, offered)}"
+                f"{settings.where('symbols')}: {settings.venue} does not trade {name!r}. {_examples(settings, offered)}"
             )
         if found not in chosen:
             chosen.append(found)
@@ -89,7 +89,8 @@ def _with_account_quote(settings: Settings, instruments: list[Instrument]) -> li
         return instruments
     quotes = ", ".join(sorted({instrument.quote for instrument in instruments}))
     raise ConfigError(
-        f"{settings.source}: account.quote is {settings.account.quote}, but the symbols are quoted in {quotes}: "
+        f"{settings.where('account', 'quote')}: "
+        f"it is {settings.account.quote}, but the symbols are quoted in {quotes}: "
         "nothing could be traded. Set account.quote (TRADINGD__ACCOUNT__QUOTE) to one of these."
     )
 
@@ -110,9 +111,9 @@ def practice_symbols(settings: Settings, *, is_replay: bool) -> tuple[str, ...]:
     """
     for name in () if is_replay else settings.symbols:
         base, _, quote = name.strip().partition("/")
-        if not base or not quote:
+        if not (base.isalnum() and quote.isalnum() and name.isascii()):
             raise ConfigError(
-                f"{settings.source}: symbols: {name!r} is not a pair. The practice market wants BASE/QUOTE, such as "
+                f"{settings.where('symbols')}: {name!r} is not a pair. The practice market wants BASE/QUOTE, such as "
                 "BTC/USDT."
             )
     return settings.symbols
@@ -192,7 +193,7 @@ def make_agents(
     try:
         make_alphas(council.weights, outside)
     except UnknownAlphaError as error:
-        raise ConfigError(f"{settings.source} (or the environment): {error}") from error
+        raise ConfigError(f"{settings.where('council', 'weights', error.name)}: {error}") from error
     times_made = count()
     chosen = chosen_strategies(settings)
     return {

@@ -27,6 +27,7 @@ from bus.memory_bus import MemoryBus
 from bus.messages import orders, system
 from bus.messages.header import MessageMaker
 from exchanges.binance.rest import NoAnswerError
+from exchanges.practice.pairs import invented_note
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
 from market.instrument import Instrument
@@ -221,7 +222,7 @@ class Daemon:
         self._welcome(instruments)
         tell_standing(
             self._runtime, url=self._url if self.settings.log.format == "json" else "",
-            notes=(self._replay_note, self._recording_note()),
+            notes=(self._replay_note, self._recording_note(), self._invented_note()),
         )
         await self._open_account()
         await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
@@ -547,6 +548,10 @@ class Daemon:
             sys.stdout.write(banner.welcome(self.settings.mode, where, names, self._url, self._data_dir.path))
             sys.stdout.flush()
         self._auth.show_new_password(sys.stderr)
+
+    def _invented_note(self) -> str:
+        is_made_up = self.settings.venue == "practice" and not self._is_replay
+        return invented_note(self.settings.symbols) if is_made_up else ""
 
     def _recording_note(self) -> str:
         if not self._recording.has_candles:

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,11 @@ class RunInfo:
     url: str
     started_ns: int
 
+    def sentence(self) -> str:
+        """pid 4242, since 2026-11-20 14:36:30 UTC, http://127.0.0.1:8080"""
+        since = datetime.fromtimestamp(self.started_ns // 1_000_000_000, UTC)
+        return f"pid {self.pid}, since {since:%Y-%m-%d %H:%M:%S} UTC, {self.url}"
+
 
 class DataDir:
     """`open` makes and locks it; `close` lets go."""
@@ -56,7 +62,7 @@ class DataDir:
         except OSError as error:
             os.close(lock)
             info = read_run_info(path)
-            who = f" (pid {info.pid}, {info.url})" if info else ""
+            who = f" ({info.sentence()})" if info else ""
             raise AlreadyRunningError(
                 f"another daemon runs on {path}{who}. Stop it with `tradingd shutdown`, or use another --data-dir."
             ) from error
@@ -109,6 +115,21 @@ def current_journal(path: Path) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         name = JOURNAL
     return path / (name if "/" not in name else JOURNAL)
+
+
+def is_held(path: Path) -> bool:
+    """Does a daemon hold this data directory now? It may be starting or ending, so that it cannot be reached."""
+    try:
+        lock = os.open(path / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def read_run_info(path: Path) -> RunInfo | None:

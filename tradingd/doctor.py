@@ -30,6 +30,7 @@ LIBRARIES: Final = (
 _OLDEST_PYTHON: Final = (3, 11)
 _LOW_DISK: Final = 1_000_000_000
 _NO_DISK: Final = 100_000_000
+_ANY_PAGE: Final = "/"
 _TIMEOUT_S: Final = 5.0
 _CLOCK_OFF_S: Final = 2.0
 _CLOCK_WRONG_S: Final = 30.0
@@ -98,18 +99,19 @@ def examine(
     venue = settings.venues.get(settings.venue)
     rest_url = venue.rest_url if venue is not None else ""
     has_keys = venue is not None and bool(venue.api_key.get_secret_value() and venue.api_secret.get_secret_value())
-    clock_url = rest_url if rest_url else None
     checks: list[Callable[[], CheckResult]] = [
         lambda: _data_dir(settings.data_dir),
+        lambda: _daemon(settings.data_dir),
         lambda: _kill_file(settings.data_dir),
         lambda: _credentials(settings.data_dir),
         lambda: _disk(settings.data_dir),
         lambda: _alphas(settings),
+        lambda: _symbols(settings),
         lambda: _port(settings.api.host, settings.api.port, settings.data_dir),
         lambda: _redis(settings.bus.url),
     ]
     results += [check() for check in checks]
-    results += _venue_and_clock(settings.venue, clock_url)
+    results += _venue_and_clock(settings, rest_url)
     results.append(_live(settings.mode, settings.venue, has_keys=has_keys, consent=env.get("TRADINGD_ALLOW_LIVE")))
     return results
 
@@ -202,6 +204,36 @@ def _alphas(settings: "Settings") -> CheckResult:
     return CheckResult("alphas", "ok", f"the built-in ones and {', '.join(names)}")
 
 
+def _symbols(settings: "Settings") -> CheckResult:
+    from exchanges.practice.pairs import invented_note
+    from tradingd.composition import practice_symbols
+    from tradingd.settings import ConfigError
+
+    if settings.venue != "practice":
+        return CheckResult("symbols", "ok", f"{', '.join(settings.symbols)} (`tradingd venue check` asks the venue)")
+    try:
+        practice_symbols(settings, is_replay=False)
+    except ConfigError as error:
+        return CheckResult("symbols", "fail", str(error))
+    note = invented_note(settings.symbols)
+    return CheckResult("symbols", "warn" if note else "ok", note or ", ".join(settings.symbols))
+
+
+def _daemon(path: Path) -> CheckResult:
+    """Who holds the data directory."""
+    from tradingd.data_dir import is_held, read_run_info
+
+    info = read_run_info(path)
+    if not is_held(path):
+        gone = f"; the last one (pid {info.pid}) was killed, the next start takes up its orders" if info else ""
+        return CheckResult("daemon", "ok", f"none runs on {path}{gone}")
+    if info is None:
+        return CheckResult("daemon", "warn", f"one that is starting or ending holds {path}: it cannot be reached yet")
+    if not _answers(info.url):
+        return CheckResult("daemon", "warn", f"{info.sentence()} holds {path}, but does not answer")
+    return CheckResult("daemon", "ok", f"{info.sentence()} holds {path}")
+
+
 def _disk(path: Path) -> CheckResult:
     folder = next(folder for folder in (path, *path.parents) if folder.exists())
     free = shutil.disk_usage(folder).free
@@ -276,20 +308,30 @@ def _redis_socket(scheme: str, host: str, port: int, path: str) -> socket.socket
     return link
 
 
-def _venue_and_clock(venue: str, rest_url: str | None) -> Iterator[CheckResult]:
+def _venue_and_clock(settings: "Settings", rest_url: str) -> Iterator[CheckResult]:
+    venue = settings.venue
     now = time.time()
     if now < _EARLIEST:
         yield CheckResult("clock", "fail", "the machine's clock was never set. Set it (timedatectl set-ntp true).")
         return
-    if not rest_url:
+    if venue == "practice" and not rest_url:
         yield CheckResult("venue", "ok", f"{venue}: the daemon starts its own practice exchange")
         yield CheckResult("clock", "ok", "not compared: no outside venue")
         return
-    url = f"{rest_url}/api/v3/ping"
+    path = _ping_path(settings)
+    if not rest_url:
+        yield CheckResult("venue", "ok", f"{venue}: not asked here; `tradingd venue check {venue}` does")
+        yield CheckResult("clock", "ok", "not compared")
+        return
+    url = f"{rest_url}{path}"
     try:
         with urlopen(Request(url), timeout=_TIMEOUT_S) as answer:  # noqa: S310 - the configured venue
             date = answer.headers.get("Date")
     except HTTPError as error:
+        if path == _ANY_PAGE:
+            yield CheckResult("venue", "ok", f"{venue} answers at {rest_url}; `tradingd venue check {venue}` says more")
+            yield _clock(error.headers.get("Date"), (now + time.time()) / 2)
+            return
         yield CheckResult("venue", "fail", f"{url} answers HTTP {error.code}. Mend venues.{venue}.rest_url.")
         return
     except (URLError, OSError, ValueError) as error:
@@ -298,6 +340,15 @@ def _venue_and_clock(venue: str, rest_url: str | None) -> Iterator[CheckResult]:
         return
     yield CheckResult("venue", "ok", f"{venue} answers at {rest_url}")
     yield _clock(date, (now + time.time()) / 2)
+
+
+def _ping_path(settings: "Settings") -> str:
+    """A public page of the venue, any where only ccxt knows one."""
+    from tradingd.settings import VenueSettings
+    from tradingd.venue_access import dialect_of
+
+    dialect = dialect_of(settings.venue, settings.venues.get(settings.venue, VenueSettings()))
+    return {"binance": "/api/v3/ping", "coinbase": "/api/v3/brokerage/time"}.get(dialect, _ANY_PAGE)
 
 
 def _clock(date: str | None, now: float) -> CheckResult:

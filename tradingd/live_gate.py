@@ -26,26 +26,29 @@ def check_live(
     """Raises `ConfigError` with the first thing that is missing. The practice venue needs none of it."""
     if settings.venue == PRACTICE:
         return
-    where, name = settings.source, settings.venue
+    name = settings.venue
     consent = (os.environ if environ is None else environ).get(LIVE_CONSENT)
     if consent != "yes":
         raise ConfigError(
-            f"{where}: mode is live, but {LIVE_CONSENT}=yes is not in the environment. Real money needs both; "
+            f"{settings.where('mode')}: "
+            f"it is live, but {LIVE_CONSENT}=yes is not in the environment. Real money needs both; "
             'set it, or write mode = "paper".'
         )
     if dialect_of(name, urls) == "ccxt":
         raise ConfigError(
-            f"{where}: venue: {name} is reached through ccxt's own streams, which lose and repeat events unseen: it is "
+            f"{settings.where('venue')}: "
+            f"{name} is reached through ccxt's own streams, which lose and repeat events unseen: it is "
             'for paper trading only. Write mode = "paper", or trade on binance, binanceus or coinbase.'
         )
     check_kill_file(data_dir)
     if not is_loopback(urls.rest_url):
-        _check_limits(where, limits)
+        _check_limits(settings, limits)
     keys = settings.venues.get(name, VenueSettings())
     if not (keys.api_key.get_secret_value() and keys.api_secret.get_secret_value()):
         prefix = f"TRADINGD__VENUES__{name.upper()}__"
         raise ConfigError(
-            f"{where}: mode is live, but there are no keys of {name}. Set {prefix}API_KEY and {prefix}API_SECRET in "
+            f"{settings.where('mode')}: "
+            f"it is live, but there are no keys of {name}. Set {prefix}API_KEY and {prefix}API_SECRET in "
             'the environment (or `tradingd secrets set`), or write mode = "paper".'
         )
 
@@ -66,12 +69,14 @@ def check_kill_file(data_dir: Path) -> None:
         ) from error
 
 
-def _check_limits(where: str, limits: RiskLimits) -> None:
+def _check_limits(settings: Settings, limits: RiskLimits) -> None:
     for key in _MUST_BIND:
         if getattr(limits, key) >= 1:
-            raise ConfigError(f"{where}: risk.{key}: 1 is no limit, and real money needs one. Write a smaller ratio.")
+            where = settings.where("risk", key)
+            raise ConfigError(f"{where}: 1 is no limit, and real money needs one. Write a smaller ratio.")
     if all(getattr(limits, key) >= 1 for key in _ONE_OF):
         raise ConfigError(
-            f"{where}: risk.{_ONE_OF[0]} and risk.{_ONE_OF[1]} are both 1: nothing limits a day's loss of real money. "
+            f"{settings.where('risk', _ONE_OF[0])}"
+            f" and risk.{_ONE_OF[1]} are both 1: nothing limits a day's loss of real money. "
             "Write a smaller ratio for one of them."
         )

@@ -49,7 +49,8 @@ class MarketAccess:
         if not options.replay and (settings.venue != "practice" or self._venue.rest_url):
             if settings.practice.faults:
                 raise ConfigError(
-                    f"{settings.source}: practice.faults: a script goes to a practice exchange that the daemon starts "
+                    f"{settings.where('practice', 'faults')}: "
+                    f"a script goes to a practice exchange that the daemon starts "
                     f"itself, and this run trades on another ({settings.venue}). Leave it out."
                 )
             return

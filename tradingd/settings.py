@@ -1,5 +1,6 @@
 """config.toml and environment -> one validated, frozen `Settings`; errors name file, key and remedy."""
 
+import difflib
 import os
 import tomllib
 from decimal import Decimal
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 
 from market.interval import IntervalError, interval_ns
 from orders.time_rules import parse_blackout, parse_day_end
@@ -16,6 +17,7 @@ from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_s
 from tradingd.secrets import default_file
 from tradingd.settings_alerts import AlertsSettings
 from tradingd.settings_research import ResearchSettings
+from tradingd.settings_sources import Sources, sources_of
 from tradingd.settings_tuning import TuningSettings
 from tradingd.venue_defaults import fill_in
 
@@ -316,7 +318,7 @@ class Settings(_Section):
     venue: str = "practice"
     symbols: tuple[str, ...] = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT")
     data_dir: Path = Path("data")
-    seed: int = Field(default=7, ge=0)
+    seed: int = Field(default=7, ge=0, lt=2**63)
     account: AccountSettings = AccountSettings()
     api: ApiSettings = ApiSettings()
     bus: BusSettings = BusSettings()
@@ -340,6 +342,11 @@ class Settings(_Section):
     venues: dict[str, VenueSettings] = Field(default_factory=dict)
     practice: PracticeSettings = PracticeSettings()
     source: str = "defaults"
+    _sources: Sources | None = PrivateAttr(default=None)
+
+    def where(self, *keys: str) -> str:
+        """Who said this setting, as a message begins: a flag, an environment variable, or file, line and key."""
+        return (self._sources or Sources(self.source)).where(*keys)
 
     @field_validator("symbols")
     @classmethod
@@ -382,11 +389,13 @@ def load_settings(
     except SecretSourceError as error:
         raise ConfigError(str(error)) from error
     data["source"] = str(path)
+    sources = sources_of(path, text, from_env, overrides)
     fill_in(data)
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path, from_env)) from error
+        raise ConfigError(_explain(error, sources)) from error
+    settings._sources = sources
     _check_across(settings, environ)
     return settings.model_copy(update={"data_dir": _absolute(settings.data_dir, path, data, from_env, overrides)})
 
@@ -447,15 +456,15 @@ def _refuse_password_of_store(text: str, path: Path) -> None:
         )
 
 
-def _explain(error: ValidationError, path: Path, from_env: dict[tuple[str, ...], str]) -> str:
+def _explain(error: ValidationError, sources: Sources) -> str:
     lines = []
     for problem in error.errors():
         keys = tuple(str(part) for part in problem["loc"])
-        variable = next((name for loc, name in from_env.items() if keys[: len(loc)] == loc), None)
-        where = f"environment variable {variable}" if variable else f"{path}: {'.'.join(keys)}"
+        where = sources.where(*keys)
         given = problem.get("input")
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{where}: unknown key. Remove it or mend its spelling (config.toml lists every key).")
+            near = _near(keys)
+            lines.append(f"{where}: unknown key. {near}Remove it or mend its spelling (config.toml lists every key).")
         else:
             is_private = keys[:1] in (("alerts",), ("venues",)) or keys == ("bus", "url")  # may be a mistyped secret
             shown = "" if isinstance(given, dict) or is_private else f" (got {str(given)[:60]!r})"
@@ -464,23 +473,36 @@ def _explain(error: ValidationError, path: Path, from_env: dict[tuple[str, ...],
     return "\n".join(lines)
 
 
+def _near(keys: tuple[str, ...]) -> str:
+    """Is it "max_positions"? Or nothing."""
+    kind: Any = Settings
+    for key in keys[:-1]:
+        held = kind.model_fields.get(key)
+        kind = held.annotation if held is not None else None
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return ""
+    known = [name for name in kind.model_fields if name != "source"]
+    found = difflib.get_close_matches(keys[-1], known, 1)
+    return f"Is it {found[0]!r}? " if found else ""
+
+
 def _check_across(settings: Settings, environ: dict[str, str]) -> None:
-    where = settings.source
+    where = settings.where
     if settings.venue not in settings.venues and settings.venue != "practice":
         known = ", ".join(sorted({*settings.venues, "practice"}))
-        raise ConfigError(f"{where}: venue: {settings.venue!r} has no [venues.{settings.venue}]. Known: {known}.")
+        raise ConfigError(f"{where('venue')}: {settings.venue!r} has no [venues.{settings.venue}]. Known: {known}.")
     if settings.candles.decision not in settings.candles.intervals:
         raise ConfigError(
-            f"{where}: candles.decision: {settings.candles.decision!r} is not among candles.intervals "
+            f"{where('candles', 'decision')}: {settings.candles.decision!r} is not among candles.intervals "
             f"{list(settings.candles.intervals)}. Add it there."
         )
     if settings.strategy.trail_min > settings.strategy.trail_max:
-        raise ConfigError(f"{where}: strategy.trail_min is above strategy.trail_max: lower it.")
+        raise ConfigError(f"{where('strategy', 'trail_min')}: it is above strategy.trail_max: lower it.")
     if not settings.symbols:
-        raise ConfigError(f"{where}: symbols: name at least one, such as BTC/USDT.")
+        raise ConfigError(f"{where('symbols')}: name at least one, such as BTC/USDT.")
     if settings.mode == "live" and environ.get(LIVE_CONSENT) != "yes" and settings.venue != "practice":
         raise ConfigError(
-            f"{where}: mode is live, but {LIVE_CONSENT}=yes is not in the environment. Real money needs both; "
+            f"{where('mode')}: it is live, but {LIVE_CONSENT}=yes is not in the environment. Real money needs both; "
             'set it, or write mode = "paper".'
         )
     practice = settings.venues.get("practice", VenueSettings())
@@ -488,12 +510,14 @@ def _check_across(settings: Settings, environ: dict[str, str]) -> None:
         url = getattr(practice, key)
         if url and urlsplit(url).hostname not in LOOPBACK:
             raise ConfigError(
-                f"{where}: venues.practice.{key}: {url!r} is not on this machine. The practice venue trades without "
+                f"{where('venues', 'practice', key)}: "
+                f"{url!r} is not on this machine. The practice venue trades without "
                 "keys and consent, so it must be loopback; use [venues.binance] for a real exchange."
             )
     if settings.api.host not in LOOPBACK and not settings.api.allow_public_without_tls:
         raise ConfigError(
-            f"{where}: api.host {settings.api.host!r} can be reached by others without TLS. Use 127.0.0.1 behind a "
+            f"{where('api', 'host')}: "
+            f"{settings.api.host!r} can be reached by others without TLS. Use 127.0.0.1 behind a "
             "TLS proxy, or set api.allow_public_without_tls = true."
         )
 

@@ -24,46 +24,47 @@ SELECTION_FILE: Final = Path("lab") / "selection.json"
 
 def chosen_strategies(settings: Settings) -> tuple[RuleChoice, ...]:
     """The strategies that decide; empty when the consensus does. Raises `ConfigError` naming what cannot be chosen."""
-    strategy, where = settings.strategy, settings.source
+    strategy = settings.strategy
     if strategy.param and strategy.rule in (CONSENSUS, SELECTION):
         raise ConfigError(
-            f"{where}: strategy.param: parameters belong to one strategy; write its name as strategy.rule, or "
+            f"{settings.where('strategy', 'param')}: "
+            f"parameters belong to one strategy; write its name as strategy.rule, or "
             "remove them."
         )
     if strategy.rule == GRID:
         try:
             make_strategy(GRID, strategy.param)
         except RuleError as error:
-            raise ConfigError(f"{where}: strategy.param: {error}.") from error
+            raise ConfigError(f"{settings.where('strategy', 'param')}: {error}.") from error
     if strategy.rule in (CONSENSUS, GRID):
         return ()
     if strategy.rule != SELECTION:
         choices: Sequence[RuleChoice] = (RuleChoice(strategy.rule, dict(strategy.param)),)
-        key = "strategy.rule"
+        where = settings.where("strategy", "rule")
     elif strategy.selection:
         choices = tuple(RuleChoice(name, {}, weight) for name, weight in sorted(strategy.selection.items()) if weight)
-        key = "strategy.selection"
+        where = settings.where("strategy", "selection")
     else:
         path = settings.data_dir / SELECTION_FILE
-        choices, where, key = _of_file(path, settings), str(path), "strategies"
+        choices, where = _of_file(path, settings), f"{path}: strategies"
     if not choices:
         raise ConfigError(
-            f'{where}: {key}: no strategy has a weight above 0: write one, or strategy.rule = "{CONSENSUS}".'
+            f'{where}: no strategy has a weight above 0: write one, or strategy.rule = "{CONSENSUS}".'
         )
     for choice in choices:
         if choice.name == GRID:
             raise ConfigError(
-                f"{where}: {key}: {GRID} holds many levels at once and cannot be one of several: write "
+                f"{where}: {GRID} holds many levels at once and cannot be one of several: write "
                 f'strategy.rule = "{GRID}".'
             )
         if choice.name not in STRATEGIES:
             raise ConfigError(
-                f"{where}: {key}: no strategy is called {choice.name!r}: write one of {', '.join(strategy_names())}."
+                f"{where}: no strategy is called {choice.name!r}: write one of {', '.join(strategy_names())}."
             )
         try:
             make_strategy(choice.name, choice.parameters)
         except RuleError as error:
-            raise ConfigError(f"{where}: {key}: {error}.") from error
+            raise ConfigError(f"{where}: {error}.") from error
     return tuple(choices)
 
 
@@ -81,7 +82,8 @@ def _of_file(path: Path, settings: Settings) -> tuple[RuleChoice, ...]:
         )
     except FileNotFoundError:
         raise ConfigError(
-            f'{settings.source}: strategy.rule is "{SELECTION}", but there is neither a table [strategy.selection] nor '
+            f'{settings.where("strategy", "rule")}: '
+            f'it is "{SELECTION}", but there is neither a table [strategy.selection] nor '
             f"{path}. {remedy}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -63,20 +63,22 @@ def is_loopback(url: str) -> bool:
 
 def check_addresses(settings: Settings, urls: VenueSettings) -> None:
     """Raises `ConfigError` for a venue whose addresses are missing or lead where no order may go in the clear."""
-    name, where = settings.venue, settings.source
+    name = settings.venue
     dialect = dialect_of(name, urls)
     if dialect == "ccxt":
         return
     for key in ("rest_url", "ws_url"):
         if not getattr(urls, key):
-            raise ConfigError(f"{where}: venues.{name}.{key}: the address is missing. config.toml as shipped has it.")
+            where = settings.where("venues", name, key)
+            raise ConfigError(f"{where}: the address is missing. config.toml as shipped has it.")
     for key, secure in (("rest_url", "https"), ("ws_url", "wss"), ("ws_api_url", "wss"), ("ws_user_url", "wss")):
         url = getattr(urls, key)
         parts = urlsplit(url)
         if not url or parts.scheme == secure or (is_loopback(url) and parts.scheme == secure.removesuffix("s")):
             continue
         raise ConfigError(
-            f"{where}: venues.{name}.{key}: {url!r} is not a {secure}:// address. Only a server on this machine may "
+            f"{settings.where('venues', name, key)}: "
+            f"{url!r} is not a {secure}:// address. Only a server on this machine may "
             "be spoken to unencrypted."
         )
 

@@ -18,7 +18,11 @@ BUILT_IN: Final[tuple[type[Alpha], ...]] = (
 
 
 class UnknownAlphaError(ValueError):
-    """A weight names a signal model that does not exist."""
+    """A weight names a signal model that does not exist; `name` is that name."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text)
+        self.name = name
 
 
 BUILT_IN_NAMES: Final = tuple(sorted(model.name for model in BUILT_IN))
@@ -36,7 +40,7 @@ def make_alphas(weights: Mapping[str, float], outside: Collection[str] | None = 
     for name in sorted(weights):
         if name not in known and outside is not None:
             raise UnknownAlphaError(
-                f"council.weights: there is no alpha {name!r}. Known: {', '.join(known)}; mend the name, or put its "
+                name, f"there is no alpha {name!r}. Known: {', '.join(known)}; mend the name, or put its "
                 "file back into DATA_DIR/alphas."
             )
     return alphas

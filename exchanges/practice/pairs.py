@@ -1,7 +1,7 @@
 """The pairs that are traded here: names, increments and filters, and their exchangeInfo entry."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -63,6 +63,19 @@ def synthetic_pair(symbol: str) -> Pair:
         price_digits = 4 - price.adjusted()
         quantity_digits = max(0, min(6, price.adjusted() + 1))
     return plain_pair(base, quote, price_digits, quantity_digits, price)
+
+
+def invented_note(symbols: Iterable[str]) -> str:
+    """Which of these coins nobody knows, so that price and increments are made up from their names; or ""."""
+    bases = {symbol: symbol.partition("/")[0] for symbol in symbols}
+    unknown = [symbol for symbol, base in bases.items() if base not in _KNOWN]
+    if not unknown:
+        return ""
+    some = ", ".join(unknown[:5]) + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
+    return (
+        f"the practice market knows no {some} and makes up a price for it: is it misspelt? It knows "
+        f"{', '.join(_KNOWN)}, each in any quote currency"
+    )
 
 
 def plain_pair(base: str, quote: str, price_digits: int, quantity_digits: int, start: Decimal = Decimal(0)) -> Pair:

@@ -476,7 +476,7 @@ def test_every_built_in_alpha_is_made_in_the_same_order_under_its_own_name() -> 
 
 
 def test_a_weight_without_a_model_is_refused_by_name() -> None:
-    with pytest.raises(UnknownAlphaError, match=r"council\.weights: there is no alpha 'momentun'.*mend the name"):
+    with pytest.raises(UnknownAlphaError, match=r"there is no alpha 'momentun'.*mend the name"):
         make_alphas({"momentun": 1.0})
 
 

@@ -1,6 +1,7 @@
 """The command line: against a served daemon, against a journal without one, and without either."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -414,6 +415,34 @@ def test_doctor_fails_with_the_reason(tmp_path: Path, line: str, check: str, wor
     [row] = [row for row in told.json if row["name"] == check]
     assert row["level"] == "fail"
     assert word in row["text"]
+
+
+def test_doctor_names_the_daemon_that_holds_the_data_directory(
+    small: tuple[SmallDaemon, Run], tmp_path: Path,
+) -> None:
+    row = next(row for row in small[1]("doctor", "--json").json if row["name"] == "daemon")
+    assert row["level"] == "ok"
+    assert row["text"].startswith("pid 4242, since 1970-01-01 00:00:00 UTC, http://127.0.0.1:")
+    free = tradingd("doctor", "--json", "--data-dir", tmp_path / "other").json
+    assert next(row["text"] for row in free if row["name"] == "daemon") == f"none runs on {tmp_path / 'other'}"
+
+
+def test_doctor_tells_a_daemon_that_was_killed_from_one_that_runs(tmp_path: Path) -> None:
+    data_dir = DataDir.open(tmp_path)
+    data_dir.announce(RunInfo(4242, "http://127.0.0.1:1", 1))
+    rows = tradingd("doctor", "--json", "--data-dir", tmp_path).json
+    assert next(row["text"] for row in rows if row["name"] == "daemon").endswith("but does not answer")
+    os.close(data_dir._lock)  # as the kernel does for a process that is killed
+    rows = tradingd("doctor", "--json", "--data-dir", tmp_path).json
+    assert "(pid 4242) was killed" in next(row["text"] for row in rows if row["name"] == "daemon")
+
+
+def test_doctor_says_which_coins_the_practice_market_makes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADINGD__SYMBOLS", "BTTC/USDT,BTC/USDT")
+    row = next(row for row in tradingd("doctor", "--json", "--data-dir", tmp_path).json if row["name"] == "symbols")
+    assert row["level"] == "warn"
+    assert "knows no BTTC/USDT and makes up a price" in row["text"]
+    assert "It knows BTC, ETH" in row["text"]
 
 
 def test_doctor_warns_of_a_data_directory_others_can_read(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_it_is_made_with_its_parents_and_for_its_owner_alone(tmp_path: Path) -> 
 def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
     first = DataDir.open(tmp_path)
     first.announce(RunInfo(4711, "http://127.0.0.1:9", 1))
-    with pytest.raises(AlreadyRunningError, match=r"pid 4711, http://127.0.0.1:9.*--data-dir"):
+    with pytest.raises(AlreadyRunningError, match=r"pid 4711, since .*, http://127.0.0.1:9.*--data-dir"):
         DataDir.open(tmp_path)
     first.close()
     DataDir.open(tmp_path).close()

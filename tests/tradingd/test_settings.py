@@ -230,6 +230,43 @@ def test_a_bad_variable_is_named_instead_of_the_file(tmp_path: Path) -> None:
     assert "mine.toml" not in str(refused.value)
 
 
+@pytest.mark.parametrize(("overrides", "flag"), [
+    ({"symbols": []}, "--symbols: name at least one"), ({"venue": "nope"}, "--venue: 'nope' has no [venues.nope]"),
+    ({"api": {"port": 99_999}}, "--port (api.port): "), ({"seed": -1}, "--seed: "), ({"seed": 2**63}, "--seed: "),
+    ({"log": {"format": "xml"}}, "--log (log.format): "),
+])
+def test_a_bad_option_is_named_instead_of_the_file_and_of_a_variable_that_it_overrides(
+    tmp_path: Path, overrides: dict[str, Any], flag: str,
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load_settings(written(tmp_path, "seed = 1\n"), overrides=overrides, environ={"TRADINGD__API__PORT": "1"})
+    assert str(refused.value).startswith(flag)
+    assert "mine.toml" not in str(refused.value)
+    assert "TRADINGD__API" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "place"), [
+    ("# a\nseed = -1\n", "line 2: seed: "), ("[api]\n\nport = 70000\n", "line 3: api.port: "),
+    ("[risk.protections]\ncooldown_s = -1", "line 2: risk.protections.cooldown_s: "),
+    ("[council]\nweights = { momentum = 2 }", "line 2: council.weights: "),
+    ("api.port = 70000", "line 1: api.port: "), ("\n[nonsense]\nx = 1", "line 2: nonsense: unknown key"),
+    ("[risk]\nmax_postions = 3", "line 2: risk.max_postions: unknown key. Is it 'max_positions'?"),
+])
+def test_the_line_of_the_file_is_named(tmp_path: Path, text: str, place: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, text)
+    assert str(refused.value).startswith(f"{tmp_path / 'mine.toml'}, {place}")
+
+
+def test_what_is_found_wrong_later_is_told_with_its_source_too(tmp_path: Path) -> None:
+    settings = load(tmp_path, "[account]\nquote = 'EUR'\n", TRADINGD__VENUE="practice")
+    assert settings.where("account", "quote").endswith("mine.toml, line 2: account.quote")
+    assert settings.where("venue") == "environment variable TRADINGD__VENUE"
+    assert settings.where("risk", "collar").endswith("mine.toml: risk.collar")
+    assert settings.model_copy().where("venue") == settings.where("venue")
+    assert Settings().where("venue") == "defaults: venue"
+
+
 @pytest.mark.parametrize("name", ["TRADINGD__", "TRADINGD__API__", "TRADINGD____PORT"])
 def test_a_misspelt_variable_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}.*TRADINGD__SECTION__KEY"):
