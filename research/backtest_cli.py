@@ -289,7 +289,8 @@ def _tell(
     ]
     if figures.get("path_dependent") is not None:
         share = _percent(figures["path_dependent"])
-        rows.append(("path", f"{share} of exits rest on which extreme of a candle came first: try shorter candles"))
+        advice = ": try shorter candles" if figures["path_dependent"] else ""
+        rows.append(("path", f"{share} of exits rest on which extreme of a candle came first{advice}"))
     if result.open_quantity:
         rows.append(("open", f"{result.open_quantity} are still held at the end; marked, not counted as a trade"))
     if result.rejected:

@@ -80,6 +80,12 @@ def run(
     faults: Annotated[
         Path | None, typer.Option("--faults", metavar="FILE", help="What goes wrong at the practice exchange.")
     ] = None,
+    wait: Annotated[
+        bool | None, typer.Option(
+            "--wait/--no-wait", show_default=False,
+            help="When a first start does not reach the venue: wait for it, or end. Default: end on a terminal.",
+        ),
+    ] = None,
     no_safe: Annotated[bool, typer.Option("--no-safe", help="Trade at once even after repeated crashes.")] = False,
 ) -> None:
     """Run the daemon until Ctrl-C, SIGTERM or `tradingd shutdown`."""
@@ -108,7 +114,9 @@ def run(
     from tradingd.process import run_daemon
 
     named = symbols is not None or _SYMBOLS in os.environ
-    raise typer.Exit(run_daemon(settings, RunOptions(files, speed, for_seconds, no_safe, symbols_given=named)))
+    waits = wait if wait is not None else not sys.stdout.isatty()
+    options = RunOptions(files, speed, for_seconds, no_safe, symbols_given=named, waits=waits)
+    raise typer.Exit(run_daemon(settings, options))
 
 
 def replay_files(given: list[str]) -> tuple[Path, ...]:

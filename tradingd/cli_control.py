@@ -1,6 +1,7 @@
 """Commands that change something in the running daemon: trading state, kill switch, the end."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,7 +9,18 @@ import typer
 from tradingd import exit_codes
 from tradingd.cli_kill import kill, unlock
 from tradingd.cli_orders import say
-from tradingd.cli_session import CliError, ConfigOption, DataDirOption, JsonOption, YesOption, confirm, connect
+from tradingd.cli_session import (
+    CliError,
+    ConfigOption,
+    DataDirOption,
+    JsonOption,
+    YesOption,
+    client_of,
+    confirm,
+    connect,
+    note,
+    settings_of,
+)
 
 
 def _vote(name: str, about: str) -> Callable[..., None]:
@@ -39,11 +51,16 @@ def shutdown(config: ConfigOption = None, data_dir: DataDirOption = None, json: 
 
 
 def mode(
-    wanted: Annotated[str, typer.Argument(metavar="paper|live", help="Where orders go.")],
+    wanted: Annotated[
+        str, typer.Argument(metavar="[paper|live]", help="Where orders go; without it: where they go now.")
+    ] = "",
     yes: YesOption = False,
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
-    """Switch between paper and live: the account must be flat, and the daemon starts anew in the other mode."""
+    """Paper or live: look, or switch. The account must be flat, and the daemon starts anew in the other mode."""
+    if not wanted:
+        _tell_mode(config, data_dir, as_json=json)
+        return
     if wanted not in ("paper", "live"):
         raise CliError(exit_codes.USAGE, f"{wanted!r}: write paper or live.")
     client = connect(config, data_dir)
@@ -53,6 +70,26 @@ def mode(
         body["confirm"] = "live"
     answer = client.post("/api/trading/mode", body)
     say(answer, answer["message"], as_json=json)
+
+
+def _tell_mode(config: Path | None, data_dir: Path | None, *, as_json: bool) -> None:
+    from tradingd.client import NotReachableError
+    from tradingd.mode_switch import as_chosen
+
+    settings = settings_of(config, data_dir)
+    try:
+        status = client_of(settings.data_dir).get("/api/status")
+        present, venue, is_running = status["mode"], status["venue"], True
+    except NotReachableError as error:
+        present, venue, is_running = as_chosen(settings).mode, settings.venue, False
+        note(f"{error}: this is how the next start would be")
+    where = "no order leaves this machine" if present == "paper" else f"orders go to {venue}"
+    how = (
+        "to go live write mode = \"live\" in config.toml, set TRADINGD_ALLOW_LIVE=yes and start anew"
+        if settings.mode != "live" else f"`tradingd mode {'live' if present == 'paper' else 'paper'}` switches"
+    )
+    answer = {"mode": present, "venue": venue, "configured": settings.mode, "is_running": is_running}
+    say(answer, f"{present} on {venue}: {where}; {how}, when no position is open and no order works", as_json=as_json)
 
 
 def register(app: typer.Typer) -> None:

@@ -61,7 +61,7 @@ def explain_failure(error: Exception) -> CliError:
         by_the_rules = error.status == 422 and "order_id" in error.body
         return CliError(_code_of(error), f"{error.message} [{error.code}]" if by_the_rules else error.message)
     if isinstance(error, NotReachableError):
-        return CliError(exit_codes.NOT_REACHABLE, f"{error}. Start it with `tradingd run`, or name its --data-dir.")
+        return CliError(exit_codes.NOT_REACHABLE, f"{error}. {_remedy(error)}")
     if isinstance(error, ConfigError | DataDirError | CredentialsError):
         return CliError(exit_codes.CONFIGURATION, str(error))
     if isinstance(error, JournalError):
@@ -69,6 +69,12 @@ def explain_failure(error: Exception) -> CliError:
     if isinstance(error, AlreadyRunningError):
         return CliError(exit_codes.ALREADY_RUNNING, str(error))
     return CliError(exit_codes.FAILURE, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def _remedy(error: Exception) -> str:
+    if "starting" in str(error):
+        return "Look again in a moment, or end it with Ctrl-C or SIGTERM."
+    return "Start it with `tradingd run`, or name its --data-dir."
 
 
 def _code_of(error: "AnswerError") -> int:
@@ -100,11 +106,11 @@ def client_of(data_dir: Path) -> "Client":
     """A client of the daemon of this data directory, with a token of its own; raises `NotReachableError`."""
     from tradingd.auth import mint_token
     from tradingd.client import Client, NotReachableError
-    from tradingd.data_dir import read_run_info
+    from tradingd.data_dir import read_run_info, whereabouts
 
     info = read_run_info(data_dir)
     if info is None:
-        raise NotReachableError(f"no daemon runs on {data_dir}")
+        raise NotReachableError(whereabouts(data_dir))
     return Client(info.url, mint_token(data_dir, hours=_TOKEN_HOURS))
 
 
@@ -137,7 +143,7 @@ def read_journal(settings: "Settings", reason: Exception) -> "ReadModel":
 
     path = current_journal(settings.data_dir)
     if not path.exists():
-        text = f"{reason}, and there is no journal yet. Start it with `tradingd run`, or name its --data-dir."
+        text = f"{reason}, and there is no journal yet. {_remedy(reason)}"
         raise CliError(exit_codes.NOT_REACHABLE, text)
     model = ReadModel(settings.account.quote)
     journal = MessageJournal.open(path, read_only=True)

@@ -103,7 +103,7 @@ def status(answer: Mapping[str, Any]) -> None:
         ("orders", f"{answer['working_orders']} working, {answer['unknown_orders']} unknown"),
         ("fills", answer["fills"]),
     ]
-    if answer["state"] != "STOPPED" and not answer["is_ready"]:
+    if not answer["is_ready"]:
         rows.insert(1, ("not ready", answer["not_ready_reason"]))
     kill = answer["kill"]
     if kill is not None:

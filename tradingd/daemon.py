@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import os
+import random
 import signal
 import sys
 import time
@@ -26,6 +27,7 @@ from bus.ids import SessionId
 from bus.memory_bus import MemoryBus
 from bus.messages import orders, system
 from bus.messages.header import MessageMaker
+from exchanges.backoff import Backoff
 from exchanges.binance.rest import NoAnswerError
 from exchanges.practice.pairs import invented_note
 from exchanges.simulated import SimulatedVenue
@@ -34,7 +36,7 @@ from market.instrument import Instrument
 from market.interval import SECOND_NS
 from store.checkpoint import CheckpointError
 from tradingd import banner, composition, venue_access
-from tradingd.account_opening import ASK_AGAIN_S, AccountOpening
+from tradingd.account_opening import AccountOpening
 from tradingd.account_watch import AccountWatch
 from tradingd.announcements import farewell_of, tell_standing
 from tradingd.audience import Audience
@@ -81,6 +83,7 @@ from tradingd.settings import Settings, VenueSettings
 from tradingd.status_report import StatusReport
 from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
 from tradingd.tuner import Tuner
+from tradingd.tuning_fold import TUNER
 from tradingd.version import VERSION
 from tradingd.warm_up import warm_up
 from tradingd.weight_keeper import keep_weights
@@ -91,6 +94,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _FEED: Final = "market"
 _VENUE_CLOCK_S: Final = 0.02
+_ANSWER_WITHIN_S: Final = 300.0
+"""Longer than asking a venue once takes, with its pauses."""
 _SHUTDOWN_LIMIT_S: Final = 15.0
 _YOUNG_OBJECTS: Final = 20_000
 _T = TypeVar("_T")
@@ -369,15 +374,21 @@ class Daemon:
         await self._patiently(self._venue.start)
 
     async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """A restart in the middle of an outage waits for its end; a first start says at once what is wrong."""
+        """A restart in the middle of an outage waits for its end; a first start that a person watches says at once
+        what is wrong.
+        """
+        backoff = Backoff(random.random)
         while True:
             try:
                 return await ask()
             except NoAnswerError as error:
-                if not self._past.count:
+                if not self._past.count and not self._options.waits:
                     raise
-                _log.warning("the start waits for the venue: %s", redact(str(error)))
-                await asyncio.sleep(ASK_AGAIN_S)
+                told = redact(str(error)).rstrip(".")
+                _log.warning("the start waits for the venue and asks again: %s", told)
+                self._data_dir.note_waiting(f"it waits for the venue and asks again: {told}")
+                self._service.waiting(f"waiting for the venue: {told}", within_s=_ANSWER_WITHIN_S)
+                await asyncio.sleep(backoff.next_s())
 
     def _on_report(self, report: orders.ExecutionReport) -> None:
         if report.reason:
@@ -426,6 +437,7 @@ class Daemon:
         self._tuner = Tuner(
             self.settings, self._read_model.tuning, self._clock.now,
             lambda change, by: self._runtime.set_parameters(change, by=by),
+            lambda note: self._runtime.record(TUNER, note),
             lambda text: self._runtime.tell_story("TUNING", text),
         )
         weights = keep_weights(self._runtime, self.settings)

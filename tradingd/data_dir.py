@@ -16,6 +16,7 @@ _ACCOUNT: Final = "account.json"
 _OLD_REPLAYS: Final = 5
 _LOCK: Final = "lock"
 _RUN: Final = "run.json"
+_STARTING: Final = "starting.json"
 
 
 class AlreadyRunningError(RuntimeError):
@@ -66,6 +67,7 @@ class DataDir:
             raise AlreadyRunningError(
                 f"another daemon runs on {path}{who}. Stop it with `tradingd shutdown`, or use another --data-dir."
             ) from error
+        (path / _RUN).unlink(missing_ok=True)  # of one that was killed
         return cls(path, lock)
 
     def use_journal(self, venue: str, mode: str, *, is_replay: bool) -> Path:
@@ -90,14 +92,22 @@ class DataDir:
             path.unlink()
         journal.replace(journal.with_name(f"{journal.stem}-{number:06d}.journal"))
 
+    def note_waiting(self, what: str) -> None:
+        """For the command line, while the start cannot go on: what it waits for."""
+        temporary = self.path / f"{_STARTING}.new"
+        temporary.write_text(json.dumps({"pid": os.getpid(), "waits_for": what}) + "\n")
+        temporary.replace(self.path / _STARTING)
+
     def announce(self, info: RunInfo) -> None:
         """Write run.json (atomically) for the command line."""
+        (self.path / _STARTING).unlink(missing_ok=True)
         temporary = self.path / f"{_RUN}.new"
         temporary.write_text(json.dumps({"pid": info.pid, "url": info.url, "started": info.started_ns}) + "\n")
         temporary.replace(self.path / _RUN)
 
     def close(self) -> None:
         """Withdraw the announcement and the lock."""
+        (self.path / _STARTING).unlink(missing_ok=True)
         (self.path / _RUN).unlink(missing_ok=True)
         os.close(self._lock)
 
@@ -130,6 +140,17 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def whereabouts(path: Path) -> str:
+    """Why no daemon can be reached on this data directory, as a sentence."""
+    if not is_held(path):
+        return f"no daemon runs on {path}"
+    try:
+        data: Any = json.loads((path / _STARTING).read_text())
+        return f"the daemon on {path} (pid {int(data['pid'])}) is starting: {data['waits_for']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"the daemon on {path} is starting or ending"
 
 
 def read_run_info(path: Path) -> RunInfo | None:

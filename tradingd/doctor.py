@@ -221,14 +221,14 @@ def _symbols(settings: "Settings") -> CheckResult:
 
 def _daemon(path: Path) -> CheckResult:
     """Who holds the data directory."""
-    from tradingd.data_dir import is_held, read_run_info
+    from tradingd.data_dir import is_held, read_run_info, whereabouts
 
     info = read_run_info(path)
     if not is_held(path):
         gone = f"; the last one (pid {info.pid}) was killed, the next start takes up its orders" if info else ""
         return CheckResult("daemon", "ok", f"none runs on {path}{gone}")
     if info is None:
-        return CheckResult("daemon", "warn", f"one that is starting or ending holds {path}: it cannot be reached yet")
+        return CheckResult("daemon", "warn", whereabouts(path))
     if not _answers(info.url):
         return CheckResult("daemon", "warn", f"{info.sentence()} holds {path}, but does not answer")
     return CheckResult("daemon", "ok", f"{info.sentence()} holds {path}")

@@ -30,6 +30,10 @@ class ServiceNotify:
         """Type=notify: the unit counts as started."""
         self._send(f"READY=1\nMAINPID={os.getpid()}\nSTATUS={_line(text)}")
 
+    def waiting(self, text: str, within_s: float) -> None:
+        """The start takes longer: systemd is to give it `within_s` more from now on."""
+        self._send(f"EXTEND_TIMEOUT_USEC={round(within_s * 1e6)}\nSTATUS={_line(text)}")
+
     def stopping(self, text: str) -> None:
         """An orderly end has begun."""
         self._send(f"STOPPING=1\nSTATUS={_line(text)}")

@@ -5,6 +5,7 @@ from typing import Literal
 
 from market.money import to_text
 from tradingd.control import AgentReport, Control, FeedStatus
+from tradingd.data_dir import whereabouts
 from tradingd.read_model import ReadModel
 from tradingd.read_model_risk import LockView
 from tradingd.read_model_views import CountsView, KillView, VoteView, iso_or_none, to_iso
@@ -166,7 +167,7 @@ def offline_status(model: ReadModel, settings: Settings) -> StatusView:
     return StatusView(
         state="STOPPED",
         is_ready=False,
-        not_ready_reason="no daemon runs on this data directory",
+        not_ready_reason=whereabouts(settings.data_dir),
         mode=session.mode if session is not None else settings.mode,
         venue=session.venue if session is not None else settings.venue,
         symbols=session.symbols if session is not None else settings.symbols,

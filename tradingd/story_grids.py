@@ -16,7 +16,9 @@ def _started(body: grid.GridStarted, _: Message) -> tuple[str, str, str]:
         text = f"{body.grid_id} waits for its first entry, from {to_text(body.centre)}"
     else:
         text = f"{body.grid_id} of {2 * command.levels + 1} levels around {to_text(body.centre)}"
-    text += f", {to_text(body.spacing * 100)[:6]} % apart, with {to_text(command.capital)}"
+    text += f", {to_text(round(body.spacing * 100, 3))} % apart, with {to_text(command.capital)}"
+    if command.entry != "first":
+        text += "; nothing is bought yet: levels within 5 % of the price get a trailing buy now, the others as it nears"
     return "GRID", body.symbol, f"{text}; {body.warning}" if body.warning else text
 
 

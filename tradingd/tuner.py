@@ -7,7 +7,7 @@ or takes too long changes nothing, and is told. Replays of recordings are never 
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -49,23 +49,31 @@ class Scores:
 
 
 class Tuner:
-    """`record` journals a change and tells the agents; `tell` says a line to people."""
+    """`record` journals a change and tells the agents; `note` only journals (a day that changed nothing); `tell` says a
+    line to people.
+    """
 
     def __init__(
         self, settings: Settings, fold: TuningFold, now: Callable[[], int],
-        record: Callable[[ParametersChanged, str], object], tell: Callable[[str], None], scorer: _Scorer = tradelab,
+        record: Callable[[ParametersChanged, str], object], note: Callable[[ParametersChanged], object],
+        tell: Callable[[str], None], scorer: _Scorer = tradelab,
     ) -> None:
         self._settings = settings
         self._fold = fold
         self._now = now
         self._record = record
+        self._note = note
         self._tell = tell
         self._scorer = scorer
         self._has_file = Path(settings.source).is_file()
         self._task: asyncio.Task[None] | None = None
-        self._tried_day = -1
         self._first_ns = 0
-        self.last = "it has not been tried since the start"
+        self._last = ""
+
+    @property
+    def last(self) -> str:
+        """What came of the last attempt, of an earlier process, too."""
+        return self._last or self._fold.last_told or "it has not been tried yet"
 
     @property
     def is_running(self) -> bool:
@@ -84,7 +92,7 @@ class Tuner:
         if now < self._first_ns + SETTLED_NS:
             return
         hours, _, minutes = self._settings.tuning.at.partition(":")
-        if not self.is_on or self.is_running or self._was_today() or self._tried_day == now // DAY_NS:
+        if not self.is_on or self.is_running or self._was_today():
             return
         if now % DAY_NS >= (int(hours) * 60 + int(minutes)) * _MINUTE_NS:
             self.start()
@@ -95,7 +103,6 @@ class Tuner:
             raise TuningError("the tuning is under way already")
         if self._was_today():
             raise TuningError("it was tuned today already: at most once a day")
-        self._tried_day = self._now() // DAY_NS
         self._task = asyncio.create_task(self._run(), name="tuning")
 
     async def stop(self) -> None:
@@ -140,17 +147,24 @@ class Tuner:
         try:
             scores = await self._scores(sets)
         except (TuningError, OutOfTimeError, OSError) as error:
-            self._say(f"nothing changed: {error}")
+            self._leave(f"nothing changed: {error}")
             return
         if self._fold.current is not current:
-            self._say("nothing changed: a person changed the parameters meanwhile")
+            self._leave("nothing changed: a person changed the parameters meanwhile")
             return
         tuned = tuning.tune(sets, scores.council, scores.grid, self._fold.outcomes(), configured)
         if tuned.parameters == held and not tuned.judged:
-            self._say(f"nothing changed: no variation was better ({scores.told})")
+            self._leave(f"nothing changed: no variation was better ({scores.told})")
             return
         reason = f"{'; '.join(tuned.reasons) or 'judged, and left as it is'} ({scores.told})"
         self._change(tuned.parameters, version, True, TUNER, reason, tuned.judged)
+        self._say(reason)
+
+    def _leave(self, reason: str) -> None:
+        """The day's work is done, whatever came of it: written down, so that a restart does not begin it again."""
+        configured = configured_parameters(self._settings)
+        held = self._fold.current or ParametersChanged(0, 0, configured.told(), self.is_on, TUNER, "")
+        self._note(replace(held, by=TUNER, reason=reason[:2000], judged=()))
         self._say(reason)
 
     async def _scores(self, sets: tuple[Parameters, ...]) -> Scores:
@@ -181,7 +195,7 @@ class Tuner:
         return self._fold.tuned_day == self._now() // DAY_NS
 
     def _say(self, text: str) -> None:
-        self.last = text
+        self._last = text
         self._tell(text)
 
 

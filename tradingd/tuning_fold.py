@@ -34,7 +34,9 @@ class TuningFold:
     def __init__(self, orders: OrderFold) -> None:
         self.versions: deque[Version] = deque(maxlen=MOST_VERSIONS)
         self.tuned_day = -1
-        """The UTC day (days since 1970) on which the product last tuned itself."""
+        """The UTC day (days since 1970) on which the product last did its tuning, whatever came of it."""
+        self.last_told = ""
+        """What came of it."""
         self._orders = orders
         self._outcomes: dict[str, deque[bool]] = {name: deque(maxlen=OUTCOMES_REMEMBERED) for name in BOUNDS}
         self._handlers: dict[type, Any] = {ParametersChanged: self._on_changed, PositionClosed: self._on_closed}
@@ -62,9 +64,11 @@ class TuningFold:
         return {name: Outcomes(len(known), sum(known)) for name, known in self._outcomes.items()}
 
     def _on_changed(self, ts: int, change: ParametersChanged) -> None:
-        self.versions.append(Version(ts, change))
         if change.by == TUNER:
-            self.tuned_day = ts // DAY_NS
+            self.tuned_day, self.last_told = ts // DAY_NS, change.reason
+        if change.version < self.next_version:
+            return  # the version that holds, told again: a day's work that changed nothing
+        self.versions.append(Version(ts, change))
         for name in change.judged:
             if name in self._outcomes:
                 self._outcomes[name].clear()

@@ -299,7 +299,7 @@ class Parameter:
 class ParametersChanged:
     """From now on these hold. `version` counts up from 1 and names this set for ever; `parent` is the version it was
     made from (0 = as configured). `is_tuning`: whether they may be tuned on. `judged`: whose outcomes were used up by
-    it.
+    it. The version that holds, said again, tells of a day's tuning that changed nothing, with the reason.
     """
 
     version: int

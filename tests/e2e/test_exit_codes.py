@@ -1,12 +1,20 @@
 """What cannot run says so in a sentence, with the exit code a script can tell apart."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import running, tradingd
-from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE, USAGE
+from tests.e2e.process import ROOT, clean_environment, running, tradingd, until
+from tradingd.data_dir import whereabouts
+from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE, OK, USAGE
+
+AWAY = {
+    "TRADINGD__VENUES__BINANCE__REST_URL": "http://127.0.0.1:1", "TRADINGD__VENUES__BINANCE__WS_URL": "ws://127.0.0.1:1",
+}
+"""Nobody listens there."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -42,7 +50,7 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         ("[account\n", ("not valid TOML", "line 1")),
         ('[venues.binance]\napi_key = "abc"\n', ("venues.binance.api_key", "TRADINGD__VENUES__BINANCE__API_KEY")),
         ('mode = "live"\nvenue = "binance"\n[venues.binance]\nrest_url = "https://api.binance.com"\n',
-         ("mode is live", "TRADINGD_ALLOW_LIVE")),
+         ("mode: it is live", "TRADINGD_ALLOW_LIVE")),
         ('venue = "kraken"\n', ("venue", "kraken", "Known: practice")),
     ],
 )
@@ -95,3 +103,33 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None
     ended = tradingd("run", "--data-dir", str(tmp_path / "file" / "data"), "--port", "0")
     assert ended.returncode == CONFIGURATION
     assert "--data-dir" in ended.stderr
+
+
+def test_a_first_start_with_no_wait_says_at_once_that_the_venue_is_away(tmp_path: Path) -> None:
+    ended = tradingd(
+        "run", "--no-wait", "--venue", "binance", "--data-dir", str(tmp_path / "d"), "--port", "0", env=AWAY,
+    )
+    assert ended.returncode == FAILURE
+    assert "no answer after 5 attempts" in ended.stderr
+
+
+def test_a_first_start_that_nobody_watches_waits_for_the_venue_says_so_and_hears_sigterm(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tradingd", "run", "--venue", "binance", "--port", "0"]
+    data_dir = tmp_path / "d"
+    with subprocess.Popen(
+        [*command, "--data-dir", str(data_dir)], cwd=ROOT, env=clean_environment(AWAY), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    ) as process:
+        try:
+            until(lambda: "waits for the venue" in whereabouts(data_dir), "the word of what it waits for", 60)
+            told = tradingd("status", "--data-dir", str(data_dir))
+            assert f"(pid {process.pid}) is starting: it waits for the venue" in told.stderr
+            assert "http://127.0.0.1:1/api/v3/exchangeInfo" in told.stderr
+            assert process.poll() is None
+            process.terminate()
+            out, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == OK
+    assert "the start waits for the venue" in out
+    assert whereabouts(data_dir) == f"no daemon runs on {data_dir}"

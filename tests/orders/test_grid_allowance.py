@@ -45,11 +45,14 @@ def test_a_grid_that_the_limits_leave_room_for_starts_without_a_warning() -> Non
 def test_a_grid_too_large_for_the_limits_starts_with_a_sentence_that_says_so_and_keeps_it_over_a_restart() -> None:
     made = world()
     warning = started(made, StartGrid(BTC, D(1200), 3)).warning
-    assert warning == (
-        "the limits allow 500 of 1,200 USDT: 4 of 6 levels will wait; raise risk.exposure_per_asset or start with less "
-        "capital"
+    assert warning.startswith(
+        "2 of 6 buy levels may be armed or held at once, 4 wait for room, the nearest to the price first: all 6 "
+        "together would be worth 1,205.36 USDT, "
     )
+    assert "and risk.exposure_per_asset leaves 499.91 USDT; raise that limit, or start with at most " in warning
     assert armed(made) == 2
+    most = D(warning.rsplit(" ", 2)[1])
+    assert started(world(), StartGrid(BTC, most, 3)).warning == ""
     made.restart()
     (grid,) = made.engine.grids
     assert grid.warning == warning
@@ -66,7 +69,7 @@ def test_a_grid_of_which_no_level_fits_is_refused() -> None:
 def test_what_is_held_already_takes_its_room_from_the_grid() -> None:
     made = world()
     made.give(SubmitOrder(ClientOrderId("td-1"), BTC, "buy", "market", D(3), "manual"))
-    assert "limits allow 2" in started(made, StartGrid(BTC, D(480), 3)).warning
+    assert "leaves 199.95 USDT" in started(made, StartGrid(BTC, D(480), 3)).warning
 
 
 def test_the_limit_on_one_order_is_asked_of_each_level() -> None:

@@ -72,7 +72,8 @@ class SmallDaemon:
         self._manual = 0
         self._trades = 0
         self._tuner = Tuner(
-            settings, self.read_model.tuning, self.now, lambda change, by: self.fact(change), lambda text: None,
+            settings, self.read_model.tuning, self.now, lambda change, by: self.fact(change), self.fact,
+            lambda text: None,
             self._no_history,
         )
         self._votes = {voter: ("ACTIVE", "all is well") for voter in ("operator", "ceo", "risk", "health")}

@@ -164,7 +164,7 @@ def test_run_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [(settings, options)] = calls
     assert (settings.symbols, settings.api.port, settings.seed) == (("BTC/USDT", "ETH/USDT"), 0, 3)
     assert (settings.log.format, settings.data_dir) == ("json", tmp_path / "d")
-    assert options == RunOptions((recording,), 0, 2, symbols_given=True)
+    assert options == RunOptions((recording,), 0, 2, symbols_given=True, waits=True)
 
 
 def test_a_wrong_setting_names_file_and_key(tmp_path: Path) -> None:
@@ -390,6 +390,19 @@ def test_user_password_prints_a_new_one_once(tmp_path: Path) -> None:
     assert auth.principal(auth.login("operator", told.out.strip(), "a")).is_operator
     with pytest.raises(LoginRefusedError):
         auth.login("operator", old, "a")
+
+
+def test_mode_without_an_argument_says_where_orders_go_and_how_to_change_it(
+    small: tuple[SmallDaemon, Run], tmp_path: Path,
+) -> None:
+    told = small[1]("mode")
+    assert told.out.startswith("paper on practice: no order leaves this machine; to go live write mode = ")
+    assert small[1]("mode", "--json").json == {
+        "mode": "paper", "venue": "practice", "configured": "paper", "is_running": True,
+    }
+    stopped = tradingd("mode", "--data-dir", tmp_path / "other")
+    assert stopped.out.startswith("paper on practice")
+    assert "how the next start would be" in stopped.error
 
 
 def test_doctor_finds_this_tree_fit(tmp_path: Path) -> None:

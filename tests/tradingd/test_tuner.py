@@ -50,12 +50,16 @@ class Room:
     def again(self, scorer: Any = None) -> Tuner:
         """As after a restart: only the journal is remembered."""
         self.tuner = Tuner(
-            self.settings, self.model.tuning, lambda: self.now, self.record, self.told.append, scorer or self.score,
+            self.settings, self.model.tuning, lambda: self.now, self.record, self.note, self.told.append,
+            scorer or self.score,
         )
         return self.tuner
 
     def record(self, change: ParametersChanged, by: str) -> None:
         self.model.apply(self._maker.make(change, self.now))
+
+    def note(self, change: ParametersChanged) -> None:
+        self.record(change, change.by)
 
     async def score(self, arguments: list[str], *, within_s: float, config: str) -> Ended:
         self.asked.append(arguments)
@@ -184,6 +188,34 @@ async def test_no_better_variation_is_told_and_is_no_version() -> None:
     room = await Room({"council": EVEN, "grid": [], "told": "500 candles"}).day()
     assert room.versions == []
     assert room.told == ["nothing changed: no variation was better (500 candles)"]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+async def test_a_day_s_work_that_changed_nothing_or_failed_is_done_and_a_restart_does_not_begin_it_again(
+    code: int,
+) -> None:
+    room = await Room({"council": EVEN, "grid": [], "told": "500 candles"}, code).day()
+    told = room.tuner.last
+    room.again()
+    await room.day()
+    assert len(room.asked) == 1
+    assert room.tuner.last == told
+    assert told.startswith("nothing changed: ")
+    with pytest.raises(TuningError, match="at most once a day"):
+        room.tuner.start()
+    room.now += DAY_NS
+    await room.day()
+    assert len(room.asked) == 2
+
+
+async def test_a_day_that_changed_nothing_leaves_the_version_that_holds_and_its_outcomes() -> None:
+    room = await Room().day()
+    held, room.answer = room.versions, {"council": EVEN, "grid": [], "told": "500 candles"}
+    room.trades(2, 1)
+    room.now += DAY_NS
+    await room.day()
+    assert room.versions == held
+    assert room.model.tuning.outcomes()["size"].count == 3
 
 
 async def test_what_a_person_did_meanwhile_stands() -> None:
