@@ -65,10 +65,10 @@ from tradingd.read_model_views import (
 from tradingd.recent_events import RecentEvents
 from tradingd.tuning_fold import TuningFold
 
-MAX_ORDERS: Final = 500
+MAX_ORDERS: Final = 300
 MAX_FILLS: Final = 10_000
 MAX_ROUND_TRIPS: Final = 5_000
-MAX_CHAINS: Final = 100
+MAX_CHAINS: Final = 40
 MAX_ALERTS: Final = 200
 _DECISION: Final = re.compile(r"[a-z0-9]{1,40}(-p|\.[a-z0-9]{1,40}\.)[0-9]{1,18}\Z")
 """The id of a proposal (SESSION-pN) or of a message (strategy.SESSION.N)."""
