@@ -110,18 +110,26 @@ class CouncilBacktest:
                 progress(index + 1)
 
     def _way(self, runtime: Runtime, before: Decimal, price: Decimal, at: int, name: str) -> None:
-        """Between two prices the market passes every trigger: each is met where it stands, nearest first."""
-        engine = runtime.engine
+        """Between two prices the market passes every trigger: each is met where it stands, nearest first.
+
+        At the tick behind it, in the way's direction: a tick before it nothing would fire.
+        """
+        engine, falls = runtime.engine, price < before
+        met: set[Decimal] = set()
         for number in range(_MOST_TRIGGERS):
             low, high = min(before, price), max(before, price)
             between = [
                 trigger for order in engine.orders.working()
                 if (trigger := engine.trigger_of(order.client_order_id)) is not None and low <= trigger <= high
+                and trigger not in met
             ]
             if not between:
                 return
-            before = max(between) if price < before else min(between)
-            self._price(runtime, self._instrument.round_price(before, "sell"), _LEAST, at, f"{name}.{number}")
+            trigger = max(between) if falls else min(between)
+            met.add(trigger)
+            reached = self._instrument.round_price(trigger, "buy" if falls else "sell")
+            before = max(reached, price) if falls else min(reached, price)
+            self._price(runtime, before, _LEAST, at, f"{name}.{number}")
 
     def _price(
         self, runtime: Runtime, price: Decimal, volume: Decimal, at: int, name: str, *, is_idle: bool = False

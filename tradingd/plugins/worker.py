@@ -10,6 +10,7 @@ import ctypes
 import faulthandler
 import importlib
 import importlib.util
+import inspect
 import io
 import os
 import resource
@@ -148,6 +149,7 @@ def _describe(alpha: object) -> dict[str, Any]:
         )
     if not isinstance(version, str | int) or isinstance(version, bool):
         raise LoadError(f'{kind}.version is {version!r}: write version = "1"')
+    _require_plain(kind, getattr(alpha, "opinion", None))
     weight = getattr(alpha, "weight", None)
     if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1):
         raise LoadError(f"{kind}.weight is {weight!r}: write a number from 0 to 1, or leave it out")
@@ -158,6 +160,13 @@ def _describe(alpha: object) -> dict[str, Any]:
         "name": name, "version": plain_text(version, 40), "weight": weight, "regimes": sorted(regimes),
         "has_state": callable(getattr(alpha, "save_state", None)),
     }
+
+
+def _require_plain(kind: str, opinion: Any) -> None:
+    if inspect.iscoroutinefunction(opinion) or inspect.isgeneratorfunction(opinion):
+        raise LoadError(
+            f"{kind}.opinion is async or yields: write a plain def opinion(self, view) that returns an Opinion"
+        )
 
 
 def _answer(alpha: Any, frame: dict[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bus.messages.orders import OrderTriggered
 from research.backtest import council
 from research.backtest.council import CouncilBacktest
 from research.backtest.council_fold import CouncilResult
@@ -15,7 +16,7 @@ from tradingd.message_journal import MessageJournal
 from tradingd.replay_check import check_replay
 from tradingd.settings import CandleSettings, CouncilSettings, Settings
 
-BARS = walk(500, 2, step=8000)
+BARS = walk(500, 3, step=8000)
 CASH = Decimal(10_000)
 COSTS = Costs(Decimal("0.001"), Decimal("0.0002"), Decimal("0.0005"))
 SETTINGS = Settings(council=CouncilSettings(
@@ -103,3 +104,16 @@ def test_orders_that_come_out_otherwise_without_the_future_are_refused(result: C
     assert any(index < len(BARS) // 2 for index, _, _ in other)
     with pytest.raises(LookAheadError):
         council.check(BARS, CASH, COSTS, SETTINGS, other)
+
+
+def test_a_trigger_inside_a_candle_is_met_where_it_stands_not_at_the_candles_end(journal: Path) -> None:
+    opened = MessageJournal.open(journal, read_only=True)
+    try:
+        fired = [message.body for message in opened.read() if isinstance(message.body, OrderTriggered)]
+    finally:
+        opened.close()
+    digits = max(getattr(BARS.columns, name).digits or 0 for name in ("open", "high", "low", "close"))
+    tick = Decimal(1).scaleb(-digits)
+    assert len(fired) >= 4
+    # A gap between two candles may jump over a trigger; the walk has none.
+    assert all(abs(each.price - each.trigger) <= tick for each in fired)

@@ -164,6 +164,10 @@ def test_one_that_dies_each_time_is_given_up(tmp_path: Path, open_panel: Open, n
 BROKEN = {
     "a syntax error": ("class A:\n    def opinion(self, view:\n", "line 2", "SyntaxError"),
     "an import that is missing": ("import nothing_of_this_name\n", "line 1", "ModuleNotFoundError"),
+    "async": (
+        'class A:\n    name = "a"\n    version = "1"\n    async def opinion(self, view):\n        return None\n', "",
+        "A.opinion is async or yields: write a plain def",
+    ),
     "no class": ("x = 1\n", "", "no class with a method opinion(view)"),
     "two classes": (
         "class A:\n    def opinion(self, v): ...\nclass B:\n    def opinion(self, v): ...\n", "", "A, B",
