@@ -10,7 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-PROSE: Final = frozenset({"message", "says", "reasons", "reason", "reasoning", "why", "last error", "finding"})
+PROSE: Final = frozenset(
+    {"message", "says", "reasons", "reason", "reasoning", "why", "last error", "finding", "meaning"}
+)
 """Columns of sentences: they may be broken into lines. Ids, words and numbers stay whole."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")

@@ -79,7 +79,12 @@ def limits(config: ConfigOption = None, data_dir: DataDirOption = None, json: Js
         if current_journal(settings.data_dir).exists():
             changed = read_journal(settings, error).tuning.current
         answer = [asdict(view) for view in number_views(settings, changed)]
-    _print(answer, as_json=json, columns={"key": "number", "value": "VALUE", "source": "set by"}, nothing="no limits")
+    if json:
+        _print(answer, as_json=True, columns={}, nothing="")
+    else:
+        from tradingd.cli_limits import show
+
+        show(answer, settings.account.quote)
 
 
 @locks_app.callback()

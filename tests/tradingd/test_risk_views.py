@@ -155,7 +155,7 @@ def test_limits_need_no_daemon(tmp_path: Path) -> None:
     file.write_text('[risk]\npreset = "autotrader"\n')
     code, text = run("limits", "--config", str(file))
     assert code == exit_codes.OK
-    assert any(line.split() == ["daily_loss", "0.15", "preset"] for line in text.splitlines())
+    assert any(line.split()[:4] == ["daily_loss", "15", "%", "preset"] for line in text.splitlines())
 
 
 @pytest.mark.parametrize("words", [("locks",), ("stats",), ("locks", "lift", "lock-1")])

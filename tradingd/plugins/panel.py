@@ -131,7 +131,7 @@ class PanelOfHosts:
 
     def source_of(self, name: str) -> str:
         """The file or package behind an alpha, without the folder."""
-        return _file_of(self._host_by_name[name].source.label)
+        return file_of(self._host_by_name[name].source.label)
 
     def label_of(self, host: AlphaHost) -> str:
         """The name if it is the only one of it, else the file."""
@@ -164,7 +164,7 @@ class PanelOfHosts:
         """What has not the right to its name is called by its file: two rows of one name would be taken for one."""
         is_free = name not in self._taken and name not in self._host_by_name
         is_its_own = host is not None and self._host_by_name.get(name) is host
-        return name if is_free or is_its_own else _file_of(label)
+        return name if is_free or is_its_own else file_of(label)
 
     def problems(self) -> list[tuple[str, str]]:
         """Label and text of each that cannot be used now."""
@@ -193,11 +193,11 @@ def _problem_text(host: AlphaHost) -> str:
 
 
 def _taken_by(winner: AlphaHost) -> str:
-    file = _file_of(winner.source.label)
+    file = file_of(winner.source.label)
     return f"the name {winner.name} is taken by {file}, which runs: give one of them another name"
 
 
-def _file_of(label: str) -> str:
+def file_of(label: str) -> str:
     """The file of a path; a package's label as it is."""
     return label.rpartition("/")[2]
 
