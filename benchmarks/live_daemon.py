@@ -64,7 +64,7 @@ async def live_daemon(
                 [sys.executable, *command], env=environment, stdout=output, stderr=output,
             )
         try:
-            await asyncio.wait_for(exchange.connected.wait(), 20)
+            await asyncio.wait_for(exchange.connected.wait(), 60)
             url, token = await asyncio.to_thread(_control, Path(folder), environment)
             exchange.send(exchange.quote(exchange.price))
             exchange.send(exchange.trade(exchange.price))

@@ -83,6 +83,12 @@ class FrameSocket(ClientConnection):
         if splitter is None:
             super().data_received(data)
             return
+        take = self._take
+        if take is not None and not self._waiting and not self._parts:
+            message = splitter.only(data)
+            if message is not None:
+                self._handle(take, message)
+                return
         splitter.add(data)
         while (piece := splitter.next()) is not None:
             if splitter.is_message and not self._parts:

@@ -35,6 +35,20 @@ class FrameSplitter:
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
 
+    def only(self, data: bytes) -> bytes | None:
+        """The message, when `data` is one whole text frame and nothing was left before it; else None: `add` it.
+
+        So almost all come, one by one.
+        """
+        if self._at < len(self._data) or self._foreign or self._is_in_head or len(data) < 4 or data[0] != _TEXT:
+            return None
+        size, start = data[1], 2
+        if size == _LONG:
+            size, start = data[2] << 8 | data[3], 4
+        if start + size != len(data) or size > self._longest or data[1] > _LONG:
+            return None
+        return data[start:]
+
     def next(self) -> bytes | None:
         """The next message, or the next piece of something else; None when more must be read first."""
         self.is_message = False

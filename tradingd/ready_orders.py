@@ -18,7 +18,6 @@ from market.ticks import TradeTick
 from orders.effects import Effect, SubmitToVenue
 from orders.engine import Engine
 from orders.loaded import LoadedOrder
-from risk.approved import Approved
 from store.journal_format import Record
 
 _TS: Final = 8_765_432_109_876_543_210
@@ -32,23 +31,21 @@ class ForetoldOtherwiseError(RuntimeError):
 
 @final
 class ReadyOrder:
-    """One loaded order and all that can be written ahead of it."""
+    """One loaded order and all that can be written ahead of it.
 
-    __slots__ = ("_loaded", "_prepared", "_templates")
+    `approve` is that of `LoadedOrder`, `send` that of `PreparedOrder`.
+    """
+
+    __slots__ = ("_loaded", "_templates", "approve", "send", "symbol")
 
     def __init__(self, loaded: LoadedOrder, prepared: PreparedOrder) -> None:
         """Raises `ValueError` when its records hold something that looks like a place left open."""
         self._loaded = loaded
-        self._prepared = prepared
+        # Looked up once: at the trigger each step between costs.
+        self.symbol = loaded.order.symbol
+        self.approve = loaded.approve
+        self.send = prepared.send
         self._templates = [_template(fact) for fact in loaded.facts(_TS, _PRICE, _REFERENCE)]
-
-    @property
-    def symbol(self) -> str:
-        return self._loaded.order.symbol
-
-    def approve(self, tick: TradeTick) -> Approved | None:
-        """See `LoadedOrder.approve`."""
-        return self._loaded.approve(tick)
 
     def records(self, tick: TradeTick) -> list[Record]:
         """For the journal, before it is sent."""
@@ -60,10 +57,6 @@ class ReadyOrder:
             number = (price if is_price else reference) if tail else b""
             filled.append(Record(0, ts, kind, b"".join((head, when, middle, number, tail))))
         return filled
-
-    def send(self, approved: Approved) -> None:
-        """The request leaves."""
-        self._prepared.send(approved)
 
     def hold_against(self, effects: Sequence[Effect], records: Sequence[Record]) -> None:
         """Raises `ForetoldOtherwiseError` unless the effects begin with these facts and the sending of this order."""

@@ -141,6 +141,8 @@ class FrameParser:
                 return AliveFrame("list")
             raise FrameError("unknown_shape", f"expected an object, got {type(data).__name__}")
         try:
+            if data.get("e") == "trade":  # the one kind of frame that sends orders off
+                return self._trade(data, data["t"], ts_init, is_aggregate=False)
             return self._parse_event(data, ts_init)
         except (KeyError, TypeError) as error:
             raise FrameError("unknown_shape", f"{type(error).__name__} {error} in {_excerpt(frame)}") from None
@@ -155,8 +157,6 @@ class FrameParser:
             return _parse_control(data, self._symbols)
         if event == "bookTicker":
             return self._quote(data, ts_init)
-        if event == "trade":
-            return self._trade(data, data["t"], ts_init, is_aggregate=False)
         if event == "depthUpdate":
             return self._depth(data, ts_init)
         if event == "aggTrade":

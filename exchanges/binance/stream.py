@@ -219,20 +219,23 @@ class BinanceFeed:
             self._on_refused(error, ts_init, sink)
             return False
         self._refused_in_a_row = 0
-        if type(frame) is EndFrame:
+        kind = type(frame)
+        items: Sequence[FeedItem]
+        if kind is TradeFrame:
+            items = self._state.on_trade(frame)  # type: ignore[arg-type]  # narrowed by `kind`, faster
+        elif kind is QuoteFrame:
+            items = self._state.on_quote(frame)  # type: ignore[arg-type]
+        elif isinstance(frame, EndFrame):
             self._replay_ts = max(self._replay_ts, frame.ts)
             sink(FeedEnded(self._replay_ts))
             return True
-        for item in self._items(frame, ts_init):
+        else:
+            items = self._other_items(frame, ts_init)
+        for item in items:
             sink(item)
         return False
 
-    def _items(self, frame: Frame, ts_init: int) -> Sequence[FeedItem]:
-        kind = type(frame)
-        if kind is QuoteFrame:
-            return self._state.on_quote(frame)  # type: ignore[arg-type]  # narrowed by `kind`, faster
-        if kind is TradeFrame:
-            return self._state.on_trade(frame)  # type: ignore[arg-type]
+    def _other_items(self, frame: Frame, ts_init: int) -> Sequence[FeedItem]:
         if isinstance(frame, BookDelta):
             items = self._state.on_delta(frame)
             if self._state.by_symbol[frame.symbol].depth.wants_snapshot:

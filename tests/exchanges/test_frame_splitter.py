@@ -29,7 +29,10 @@ def split(data: bytes, cuts: list[int], longest: int = 1 << 20) -> tuple[list[by
     splitter = FrameSplitter(longest)
     messages, rest = [], b""
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for begin, end in pairwise(edges):
+    for number, (begin, end) in enumerate(pairwise(edges)):
+        if number % 2 == 0 and (whole := splitter.only(data[begin:end])) is not None:
+            messages.append(whole)
+            continue
         splitter.add(data[begin:end])
         while (piece := splitter.next()) is not None:
             if splitter.is_message:
@@ -105,3 +108,20 @@ def test_random_streams_say_what_the_library_says():
         messages, rest = split(HEAD + stream, [chance.randrange(4_000) for _ in range(3)])
         assert messages == [data for opcode, data, _ in said if opcode is Opcode.TEXT]
         assert library_says(rest.removeprefix(HEAD)) == [each for each in said if each[0] is not Opcode.TEXT]
+
+
+@given(SIZES, st.integers(1, 3))
+def test_one_whole_message_is_known_at_once_and_nothing_else_is(size: int, copies: int) -> None:
+    splitter = FrameSplitter(1 << 20)
+    message = frame(Opcode.TEXT, text(size))
+    assert splitter.only(message) is None  # the handshake is not over
+    splitter.add(HEAD)
+    while splitter.next() is not None:
+        pass
+    is_simple = copies == 1 and size <= 65_535 and len(message) >= 4
+    assert splitter.only(message * copies) == (text(size) if is_simple else None)
+    assert splitter.only(message[:-1]) is None
+    assert splitter.only(frame(Opcode.BINARY, text(size))) is None
+    splitter.add(message[:1])
+    assert splitter.next() is None
+    assert splitter.only(message) is None  # something is left that comes before it
