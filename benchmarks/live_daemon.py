@@ -98,7 +98,7 @@ def _environment(exchange: LoopbackExchange, folder: str) -> dict[str, str]:
 
 
 def _control(folder: Path, environment: dict[str, str]) -> tuple[str, str]:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if (folder / "run.json").exists():
             url = json.loads((folder / "run.json").read_text())["url"]
