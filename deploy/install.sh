@@ -29,6 +29,12 @@ source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
     echo "install.sh: Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11" >&2
     exit 1
 }
+# The service runs as a user of its own and sees no home directory (ProtectHome): it could not start such a Python.
+base=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
+case $base in /home/*|/root/*|/run/user/*)
+    echo "install.sh: $base lies in a home directory, where the service cannot reach it: set PYTHON=/usr/bin/python3" >&2
+    [ -n "$dry" ] || exit 1 ;;
+esac
 if [ -z "$dry" ] && [ "$(id -u)" != 0 ]; then
     echo "install.sh: it writes to /opt and /etc: run it with sudo" >&2
     exit 1
@@ -36,6 +42,7 @@ fi
 
 release="/opt/tradingd-releases/$(date -u +%Y%m%dT%H%M%SZ)"
 run mkdir -p /opt/tradingd-releases
+[ -n "$dry" ] || trap 'rm -rf -- "$release"' EXIT  # half a program is none
 run "$python" -m venv "$release"
 run "$release/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r "$source/requirements/run.txt"
 run "$release/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation "$source"
@@ -48,6 +55,7 @@ run "$release/bin/tradingd" version
 # One rename: there is no moment without a program.
 run ln -sfn "$release" /opt/tradingd.new
 run mv -T /opt/tradingd.new /opt/tradingd
+trap - EXIT
 # The three newest stay: the one before is a way back (ln -sfn it to /opt/tradingd).
 if [ -z "$dry" ]; then
     find /opt/tradingd-releases -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n +4 | while IFS= read -r old; do

@@ -121,6 +121,16 @@ def test_a_dry_run_of_the_installer_names_each_step_and_does_none() -> None:
     assert before == {path: path.exists() for path in before}
 
 
+def test_a_python_in_a_home_directory_is_refused_for_the_service_could_not_start_it(tmp_path: Path) -> None:
+    at_home = tmp_path / "python3"
+    at_home.write_text('#!/bin/sh\ncase $2 in *base_prefix*) echo /home/ann/.pyenv/versions/3.12 ;; esac\n')
+    at_home.chmod(0o755)
+    done = run("install.sh", "--no-start", env={"PYTHON": str(at_home)})
+    assert done.returncode == 1
+    assert "set PYTHON=/usr/bin/python3" in done.stderr
+    assert run("install.sh", "--dry-run", env={"PYTHON": str(at_home)}).returncode == 0
+
+
 def test_an_unknown_option_of_the_installer_is_refused() -> None:
     assert run("install.sh", "--force").returncode == 2
 
