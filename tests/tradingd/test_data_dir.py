@@ -76,6 +76,13 @@ def test_a_file_in_the_way_is_named_with_the_remedy(tmp_path: Path) -> None:
         DataDir.open(tmp_path / "file" / "data")
 
 
+def test_a_folder_in_which_everybody_may_write_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(DataDirError, match=f"chmod 700 {tmp_path}"):
+        DataDir.open(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_lock_is_not_passed_on_to_children(tmp_path: Path) -> None:
     directory = DataDir.open(tmp_path)
     try:

@@ -1,5 +1,6 @@
 """Where alphas of users and packages are found: entry points, then DATA_DIR/alphas/*.py. Nothing is imported here."""
 
+import stat
 from collections.abc import Collection
 from dataclasses import dataclass
 from importlib import metadata
@@ -52,6 +53,10 @@ def find_sources(
         paths = []
         broken.append(BrokenSource(str(folder), FOLDER, f"the folder cannot be read ({error}): mend its rights"))
     for path in paths:
+        if _may_be_changed_by_anybody(folder) or _may_be_changed_by_anybody(path):
+            why = "everybody on this machine may change it, so its code is not run: chmod o-w it and its folder"
+            broken.append(BrokenSource(str(path), path.stem, why))
+            continue
         found.append(AlphaSource(str(path), path.stem, path=str(path.resolve())))
     for source in found[MOST:]:
         broken.append(BrokenSource(source.label, source.stem, f"there are more than {MOST} alphas: remove some"))
@@ -63,6 +68,13 @@ def find_sources(
         else:
             kept.append(source)
     return kept, broken
+
+
+def _may_be_changed_by_anybody(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False  # whoever loads it says why it cannot
 
 
 def _entry_points() -> tuple[list[AlphaSource], list[BrokenSource]]:

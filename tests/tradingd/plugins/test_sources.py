@@ -93,6 +93,15 @@ def test_a_built_in_s_name_is_refused_before_anything_runs(tmp_path: Path) -> No
     assert "built-in" in broken[0].why
 
 
+@pytest.mark.parametrize("name", ["", "a.py"])
+def test_code_that_everybody_may_change_is_not_run(tmp_path: Path, name: str) -> None:
+    good(tmp_path, "a")
+    (tmp_path / "alphas" / name).chmod(0o777)
+    found, broken = find_sources(tmp_path)
+    assert not found
+    assert "chmod o-w" in broken[0].why
+
+
 def test_without_a_folder_there_is_nothing(tmp_path: Path) -> None:
     assert find_sources(tmp_path / "nowhere") == ([], [])
 
