@@ -55,7 +55,7 @@ class DataDir:
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             if path.stat().st_mode & stat.S_IWOTH:  # code of alphas is loaded from it, and the kill file lies in it
-                raise DataDirError(f"data_dir {path} can be written by everybody on this machine. Run: chmod 700 {path}")
+                raise DataDirError(f"data_dir {path} can be written by everybody here. Run: chmod 700 {path}")
             lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataDirError(
