@@ -46,7 +46,7 @@ class LiveDaemon:
             urllib.request.urlopen(request, timeout=5).read()
         except urllib.error.HTTPError as error:
             said = error.read().decode()[:300]
-            if any(code in said for code in ("TRADING_REDUCING", "STALE_DATA")):
+            if any(code in said for code in ("TRADING_REDUCING", "STALE_DATA", "PRICE_UNKNOWN")):
                 return False
             raise BenchSkipped(f"an order for the measurement was refused: {said}") from error
         return True

@@ -28,10 +28,11 @@ from tradingd import composition
 from tradingd.account_watch import AccountWatch, is_any_on_its_way, query_working
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_parts import Scope
-from tradingd.feed_driver import READY_AFTER_S, FeedDriver
+from tradingd.feed_driver import FeedDriver
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
+from tradingd.ready_keeper import SOON_S as READY_SOON_S
 from tradingd.runtime import Runtime
 from tradingd.session import PastSessions, live_session_id
 from tradingd.settings import Settings
@@ -259,10 +260,10 @@ class Process:
         self._tell_world(f"{line.who} {line.kind} {line.symbol} {line.text}")
 
     def _on_step(self) -> None:
-        """As `FeedDriver.keep_orders_ready`."""
+        """As `tradingd.ready_keeper`, without its budget."""
         if not self._is_ready_due:
             self._is_ready_due = True
-            self.schedule.after(READY_AFTER_S, self._make_ready)
+            self.schedule.after(READY_SOON_S, self._make_ready)
 
     def _make_ready(self) -> None:
         self._is_ready_due = False

@@ -68,6 +68,7 @@ from tradingd.plugins.plugins import Plugins
 from tradingd.projection_account import AUTO, account_of, store_url
 from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
+from tradingd.ready_keeper import ReadyKeeper
 from tradingd.recorded_panel import RecordedPanel
 from tradingd.recorded_runtime import RecordedRuntime
 from tradingd.records import Records
@@ -247,7 +248,7 @@ class Daemon:
             self._spawn("timer", self._driver.run_timer())
             self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
             if self.settings.mode == "live":
-                self._spawn("ready orders", self._driver.keep_orders_ready())
+                self._spawn("ready orders", ReadyKeeper(self._runtime).run())
         if self._checkpoints is not None:
             self._spawn("checkpoints", self._checkpoints.run())
         if not self._is_replay:

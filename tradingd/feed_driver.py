@@ -18,8 +18,6 @@ from tradingd.runtime import Runtime
 
 _LONG_GAP_SECONDS: Final = 60
 _LAG_LIMIT_S: Final = 1.0
-READY_AFTER_S: Final = 0.001
-"""What a step sets off (answers of the venue, further steps) mostly comes within; one working out serves for all."""
 
 
 class FeedDriver:
@@ -143,27 +141,6 @@ class FeedDriver:
                 self._runtime.health.clear("lag")
             self._on_second()
             self._runtime.tick()
-
-    async def keep_orders_ready(self) -> None:
-        """Live: a moment after each step that changed something, work out ahead what may fire next."""
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.TimerHandle | None = None
-
-        def make_ready() -> None:
-            nonlocal waiting
-            waiting = None
-            self._runtime.make_ready()
-
-        def on_step() -> None:
-            nonlocal waiting
-            if waiting is None:
-                waiting = loop.call_later(READY_AFTER_S, make_ready)
-
-        self._runtime.on_step = on_step
-        try:
-            await loop.create_future()
-        finally:
-            self._runtime.on_step = lambda: None
 
     async def run_venue_clock(self, period_s: float) -> None:
         """Live paper: let due answers of the simulated venue arrive even when the market is quiet."""

@@ -88,6 +88,8 @@ class Runtime:
         self.frames = 0
         self._preparer = venue if isinstance(venue, PreparesOrders) else None
         self._ready: Sequence[ReadyOrder] = ()
+        self.fired_ready = 0
+        """Orders that left as they had been made ready."""
         self._story = story
         self._simulated = venue if isinstance(venue, SimulatedVenue) else None
         self._makers: dict[str, MessageMaker] = {}
@@ -248,6 +250,7 @@ class Runtime:
                 self.journal.append_encoded(records, sync=True)
                 ready.send(approved)
                 self._ready = ()
+                self.fired_ready += 1
                 effects = self.engine.process(tick)
                 ready.hold_against(effects, records)
                 self.perform(effects, len(records) + 1)
