@@ -62,7 +62,8 @@ if [ -z "$dry" ]; then
         rm -rf -- "$old"
     done
 fi
-for unit in tradingd.service tradingd-backup.service tradingd-backup.timer; do
+for unit in tradingd.service tradingd-backup.service tradingd-backup.timer tradingd-history.service \
+    tradingd-history.timer; do
     run install -m 0644 "$source/deploy/$unit" "/etc/systemd/system/$unit"
 done
 run systemctl daemon-reload

@@ -119,12 +119,18 @@ def audit(
     symbol: SymbolOption = "", timeframe: TimeframeOption = "", venue: VenueOption = _VENUE,
     data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
-    """Judge the candles: gaps, outliers (a move above 50 %, high above twice low), suspected splits, silence."""
+    """Judge the candles: gaps, outliers (a move above 50 %, high above twice low), suspected splits, silence.
+
+    Daily candles of a market that rests at weekends: days on which none of its symbols traded are its holidays.
+    """
     store = open_store(data_dir, venue)
     from research import data_views
     from research.history.audit import audit as judge
+    from research.history.trading_days import holidays
 
-    audits = [judge(store, *each) for each in chosen(store, symbol, timeframe)]
+    wanted = chosen(store, symbol, timeframe)
+    closed = holidays(store) if any(interval == "1d" for _, interval in wanted) else frozenset()
+    audits = [judge(store, *each, closed) for each in wanted]
     if as_json:
         print_json([data_views.audit_row(each) for each in audits])
     else:

@@ -70,7 +70,7 @@ def audit_row(each: Audit) -> Row:
     """`tradelab data audit`"""
     return {
         **coverage_row(each.coverage), "duplicates": each.repeats, "silent": each.silent,
-        "longest_still": each.longest_still, "clean": each.is_clean,
+        "longest_still": each.longest_still, "holidays": each.holidays, "clean": each.is_clean,
         "findings": [
             {"kind": found.kind, "time": moment(found.ts_ns), "value": found.value, "text": found.sentence()}
             for found in each.findings
@@ -170,6 +170,9 @@ def audit_table(audits: Sequence[Audit]) -> None:
           "clean" if each.is_clean else "look") for each in audits],
         ("candles", "interpolated", "missing", "outliers", "splits", "silent", "longest still"),
     )
+    resting = [each.holidays for each in audits if each.holidays]
+    if resting:
+        note(f"days on which the whole market was closed are no gaps: {max(resting)} at most, in {len(resting)} series")
     findings = [(each.coverage, found) for each in audits for found in each.findings]
     shown = findings[:_MOST_FINDINGS]
     if findings:

@@ -200,8 +200,12 @@ def filled(array: Any, value: object) -> Any:
 
 def _has_exponent(texts: Any) -> bool:
     """May there be an e or E in the texts? One look at all bytes is quicker than at each text."""
-    data = texts.buffers()[2]
-    return data is not None and bool((np.frombuffer(data, np.uint8) | 0x20 == ord("e")).any())
+    _, places, data = texts.buffers()
+    if data is None:
+        return False
+    ends = np.frombuffer(places, np.int64 if pa.types.is_large_string(texts.type) else np.int32)
+    mine = np.frombuffer(data, np.uint8)[ends[texts.offset] : ends[texts.offset + len(texts)]]
+    return bool((mine | 0x20 == ord("e")).any())
 
 
 def _integers(array: Any) -> Int64Array:

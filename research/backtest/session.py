@@ -93,12 +93,16 @@ class SessionStore:
     def complete(self, name: str, document: Mapping[str, Any], bars: Bars, equity: Sequence[float]) -> Path:
         """A session of the same name is replaced; each file is whole or not there."""
         self.root.mkdir(parents=True, exist_ok=True)
-        columns = {name: getattr(bars.columns, name).floats() for name in _COLUMNS}
-        arrays = {"ts": bars.ts, **columns, "equity": np.asarray(equity, np.float64)}
-        table = pa.Table.from_arrays([arrow_of(each) for each in arrays.values()], list(arrays))
         path = self._path(name, ".parquet")
         temporary = path.with_suffix(".new")
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=False, row_group_size=_ROWS)
+        curve = np.asarray(equity, np.float64)
+        kinds = pa.schema([("ts", pa.int64()), *((name, pa.float64()) for name in (*_COLUMNS, "equity"))])
+        with pq.ParquetWriter(temporary, kinds, compression="zstd", use_dictionary=False) as writer:
+            for first in range(0, len(bars), _ROWS):  # as floats only a piece at a time
+                rows = slice(first, first + _ROWS)
+                part = bars.columns.take(rows)
+                arrays = [part.ts_ns, *(getattr(part, name).floats() for name in _COLUMNS), curve[rows]]
+                writer.write_table(pa.Table.from_arrays([arrow_of(each) for each in arrays], schema=kinds))
         os.replace(temporary, path)
         made = self._put(name, {"status": "completed", **document})
         self._unmark(name)

@@ -3,11 +3,12 @@
 Nothing is changed: a finding is for a person, or for a backtest that wants to leave a stretch out.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
 
+from research.history.trading_days import without_holidays
 from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays
 from store.candle_grid import CandleGrid
 from store.candles import CandleStore, Coverage
@@ -44,13 +45,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The whole judgement of a series. `silent`: candles without volume; `repeats`: open times stored twice."""
+    """The whole judgement of a series. `silent`: candles without volume; `repeats`: open times stored twice.
+
+    `holidays`: missing days on which the whole market was closed; the coverage no longer counts them as gaps.
+    """
 
     coverage: Coverage
     repeats: int
     silent: int
     longest_still: int
     findings: tuple[Finding, ...]
+    holidays: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -58,12 +63,15 @@ class Audit:
         return not self.coverage.gaps and not self.findings and not self.repeats
 
 
-def audit(store: CandleStore, symbol: str, interval: str) -> Audit:
-    """Judge one series."""
-    arrays = store.load(symbol, interval)
+def audit(store: CandleStore, symbol: str, interval: str, closed: frozenset[int] = frozenset()) -> Audit:
+    """Judge one series. `closed`: the market's holidays (`trading_days.holidays`), for daily candles."""
+    arrays, coverage, days = store.load(symbol, interval), store.coverage(symbol, interval), 0
+    if interval == "1d" and closed and CandleGrid.of(interval, arrays.ts_open).rests_at_weekends:
+        gaps, days = without_holidays(coverage.gaps, closed)
+        coverage = replace(coverage, gaps=gaps, expected=coverage.expected - days)
     return Audit(
-        store.coverage(symbol, interval), int((np.diff(arrays.ts_open) <= 0).sum()), int((arrays.volume == 0).sum()),
-        _longest_still(arrays), tuple(find_oddities(arrays)),
+        coverage, int((np.diff(arrays.ts_open) <= 0).sum()), int((arrays.volume == 0).sum()),
+        _longest_still(arrays), tuple(find_oddities(arrays)), days,
     )
 
 

@@ -23,7 +23,7 @@ from store.exact_column import ExactColumnError, Int64Array, filled, numbers_of
 
 _SAMPLE: Final = 5_000
 _ENOUGH: Final = 10
-"""Steps on a wider grid that are no chance: a quiet market may well leave out some candles in a row."""
+"""Steps between rows that are no chance: a quiet market may well leave out some candles in a row."""
 
 
 class OptionError(SourceError):
@@ -68,17 +68,17 @@ class ImportReport:
 def import_file(store: CandleStore, path: Path, options: ImportOptions) -> ImportReport:
     """Never raises for what is in the file: `problem` and `refusals` tell it. A disk that refuses raises."""
     try:
-        source = read_source(path)
-        if not source.rows:
-            raise SourceError(f"{path}: holds no row.")
-        return _import_rows(store, path, source, options)
+        return _import_rows(store, path, options)
     except (SourceError, CandleStoreError, ExactColumnError) as error:
         text = str(error) if str(path) in str(error) else f"{path}: {error}"
         return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text,
                             is_option_wrong=isinstance(error, OptionError))
 
 
-def _import_rows(store: CandleStore, path: Path, source: SourceRows, options: ImportOptions) -> ImportReport:
+def _import_rows(store: CandleStore, path: Path, options: ImportOptions) -> ImportReport:
+    source = read_source(path)
+    if not source.rows:
+        raise SourceError(f"{path}: holds no row.")
     names, codes = _symbols(path, source, options)
     judge = RowJudge(source)
     times = read_times(judge)
@@ -90,20 +90,24 @@ def _import_rows(store: CandleStore, path: Path, source: SourceRows, options: Im
     if options.stamps_are_closes:
         times = np.where(judge.is_bad, times, times - interval_ns(interval))
     columns = read_candles(judge, times, interval)
-    report = ImportReport(path, tuple(names), interval, source.rows + len(source.broken), judge.refused, 0,
+    count = source.rows
+    report = ImportReport(path, tuple(names), interval, count + len(source.broken), judge.refused, 0,
                           WriteResult(), judge.refusals())
-    if options.is_strict and judge.refused:
-        return replace(report, problem=f"{path}: {judge.refused} rows refused: nothing of it was imported (--strict).")
-    good = np.flatnonzero(~judge.is_bad)
+    is_good = ~judge.is_bad
+    del source, judge  # a year of minutes as texts takes more room than all that follows
+    pa.default_memory_pool().release_unused()
+    if options.is_strict and report.refused:
+        return replace(report, problem=f"{path}: {report.refused} rows refused: nothing of it was imported (--strict).")
+    good = np.flatnonzero(is_good)
     if options.symbol in names:
         # Of a file of many symbols only the named one is wanted.
         good, names = good[codes[good] == names.index(options.symbol)], [options.symbol]
-        codes = np.zeros(source.rows, np.int64)
+        codes = np.zeros(count, np.int64)
         report = replace(report, symbols=(options.symbol,))
     written, duplicates = WriteResult(), 0
     order = good[np.argsort(codes[good], kind="stable")] if len(names) > 1 else good
     bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    whole = len(order) == source.rows and len(names) == 1
+    whole = len(order) == count and len(names) == 1
     for number, name in enumerate(names):
         rows = order[bounds[number] : bounds[number + 1]]
         mine = columns if whole else columns.take(rows)
@@ -164,13 +168,13 @@ def _check_step(path: Path, interval: str, times: Int64Array) -> None:
     """Rows that are closer to each other than a candle is long, or all on a wider grid, are of another interval."""
     opens = np.unique(times)
     steps = np.diff(opens)
-    if not len(steps):
-        return
+    if len(steps) < _ENOUGH:
+        return  # one wrong time among few rows is a matter of that row
     values, counts = np.unique(steps, return_counts=True)
     usual, length = int(values[np.argmax(counts)]), interval_ns(interval)
     held = next((name for name in INTERVALS if interval_ns(name) == usual), "")
-    is_wider = bool(held) and usual > length and len(steps) >= _ENOUGH and not ((opens - opens[0]) % usual).any()
-    if usual < length or is_wider:
+    is_wider = bool(held) and usual > length and not ((opens - opens[0]) % usual).any()
+    if is_wider or (usual < length and int((steps < length).sum()) * 2 > len(steps)):
         told = f"{held} candles" if held else f"a row every {usual / 1e9:g} s"
         remedy = f"write --timeframe {held}" if held else f"candles of {', '.join(INTERVALS)} can be read"
         raise OptionError(f"{path}: the file holds {told}, not candles of {interval}: {remedy}.")

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from research.history.source_rows import SourceRows
 from store.candle_columns import NUMBERS, PRICES, CandleColumns
 from store.exact_column import BoolArray, ExactColumn, Int64Array, filled, numbers_of
 
+_STEP: Final = 65_536
 TOLD: Final = 20
 """So many refused rows are told in full; all are counted."""
 
@@ -73,34 +74,50 @@ def read_candles(judge: RowJudge, times: Int64Array, interval: str) -> CandleCol
     # Arrow parses texts without the interpreter's lock; floats gain nothing by threads, and all at once take memory.
     are_texts = any(pa.types.is_string(judge.source.columns[name].type) for name in PRICES)
     with ThreadPoolExecutor(len(NUMBERS) if are_texts else 1) as threads:
-        parsed = list(threads.map(lambda name: _numbers(judge.source, name), NUMBERS))
+        parsed = list(threads.map(lambda name: _in_steps(judge.source, name), NUMBERS))
     for name, (_, is_bad) in zip(NUMBERS, parsed, strict=True):
         judge.refuse(is_bad, name, "write a plain number of at most 18 digits")
-    numbers = [column for column, _ in parsed]
-    first, high, low, close, volume = (column.floats() for column in numbers)
-    for name, values in zip(PRICES, (first, high, low, close), strict=True):
-        judge.refuse(values <= 0, name, "a price must be greater than 0")
-    judge.refuse(high < np.maximum(first, close), "high", "the high must be at least open and close")
-    judge.refuse(low > np.minimum(first, close), "low", "the low must be at most open and close")
-    judge.refuse(volume < 0, "volume", "a volume cannot be negative")
+    columns = CandleColumns.of(times, [column for column, _ in parsed], _trades(judge.source))
+    for name in PRICES:
+        judge.refuse(getattr(columns, name).values <= 0, name, "a price must be greater than 0")
+    is_too_low, is_too_high = _beyond_range(columns)
+    judge.refuse(is_too_low, "high", "the high must be at least open and close")
+    judge.refuse(is_too_high, "low", "the low must be at most open and close")
+    judge.refuse(columns.volume.values < 0, "volume", "a volume cannot be negative")
     judge.refuse(
         times % interval_ns(interval) != 0, "ts",
         f"the candle does not open on the {interval} grid: give the right --timeframe, or mend the time",
     )
-    return CandleColumns.of(times, numbers, _trades(judge.source))
+    return columns
 
 
-def _numbers(source: SourceRows, name: str) -> tuple[ExactColumn, BoolArray]:
-    """A column, and which of its rows hold no number."""
-    column, zeros = source.columns.get(name), ExactColumn(np.zeros(source.rows, np.int64), 0)
+def _beyond_range(columns: CandleColumns) -> tuple[BoolArray, BoolArray]:
+    """Where the high is below open or close, and where the low is above one. In steps, for the room floats take."""
+    is_too_low, is_too_high = (np.zeros(len(columns), np.bool_) for _ in range(2))
+    for at in range(0, len(columns), _STEP):
+        rows = slice(at, at + _STEP)
+        first, high, low, close = (getattr(columns, name).take(rows).floats() for name in PRICES)
+        is_too_low[rows] = high < np.maximum(first, close)
+        is_too_high[rows] = low > np.minimum(first, close)
+    return is_too_low, is_too_high
+
+
+def _in_steps(source: SourceRows, name: str) -> tuple[ExactColumn, BoolArray]:
+    """A column, and which of its rows hold no number. In steps: parsing needs several times the room of its result."""
+    column = source.columns.get(name)
     if column is None:  # only volume may be absent
-        return zeros, np.zeros(source.rows, np.bool_)
+        return ExactColumn(np.zeros(source.rows, np.int64), 0), np.zeros(source.rows, np.bool_)
+    parts = [_numbers(column.slice(first, _STEP)) for first in range(0, max(source.rows, 1), _STEP)]
+    return ExactColumn.concat([part for part, _ in parts]), np.concatenate([is_bad for _, is_bad in parts])
+
+
+def _numbers(column: Any) -> tuple[ExactColumn, BoolArray]:
     kinds = pa.types
     exact = (kinds.is_string, kinds.is_large_string, kinds.is_decimal, kinds.is_integer)
     if any(is_kind(column.type) for is_kind in exact):
         return ExactColumn.of_texts(column.cast(pa.string()))
     if not kinds.is_floating(column.type):
-        return zeros, np.ones(source.rows, np.bool_)
+        return ExactColumn(np.zeros(len(column), np.int64), 0), np.ones(len(column), np.bool_)
     values = np.asarray(numbers_of(filled(column.cast(pa.float64()), np.nan)), np.float64)
     is_bad = ~np.isfinite(values)
     return ExactColumn.of_floats(np.where(is_bad, 0.0, values)), is_bad

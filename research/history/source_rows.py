@@ -21,6 +21,7 @@ from research.history.column_names import KLINE, is_heading, match_columns, name
 SUFFIXES: Final = (".csv", ".csv.gz", ".txt", ".json", ".json.gz", ".parquet", ".feather", ".zip")
 _MOST_BYTES: Final = 8 * 1024**3
 _HEAD_LINES: Final = 8
+_HEAD_BYTES: Final = 65_536
 _SHAPE: Final = "symbol,date,open,high,low,close,volume"
 
 
@@ -47,10 +48,9 @@ def read_source(path: Path) -> SourceRows:
     try:
         name, data = _contents(path)
         if name.endswith(".parquet"):
-            # Not `read_table`: it loads pyarrow's datasets and, with them, pandas.
-            return _of_table(path, pq.ParquetFile(data).read(use_threads=False), "row")
+            return _of_parquet(path, data)
         if name.endswith(".feather"):
-            return _of_table(path, pafeather.read_table(data), "row")
+            return _of_table(path, pafeather.read_table(data))
         if name.endswith(".json"):
             return _of_json(path, bytes(data))
         return _of_csv(path, data)
@@ -74,16 +74,15 @@ def _contents(path: Path) -> tuple[str, Any]:
             return inside[0].filename.lower(), archive.read(inside[0])
     if name.endswith(".gz"):
         return name.removesuffix(".gz"), gzip.decompress(path.read_bytes())
-    if name.endswith((".parquet", ".feather")):
-        return name, pa.memory_map(str(path))
-    return name, path.read_bytes()
+    return name, path if name.endswith((".parquet", ".feather", ".csv")) else path.read_bytes()
 
 
 # ---- CSV ---------------------------------------------------------------------------------------------
 
 
-def _of_csv(path: Path, data: bytes) -> SourceRows:
-    skipped, names, delimiter = _heading(path, data)
+def _of_csv(path: Path, data: bytes | Path) -> SourceRows:
+    """`data`: the text, or the file that holds it, which is then read piece by piece."""
+    skipped, names, delimiter = _heading(path, _head(data))
     broken: list[tuple[int, str]] = []
 
     def on_broken(row: Any) -> str:
@@ -92,7 +91,7 @@ def _of_csv(path: Path, data: bytes) -> SourceRows:
 
     def read(*, strictly: bool) -> Any:
         return pacsv.read_csv(
-            io.BytesIO(data),
+            io.BytesIO(data) if isinstance(data, bytes) else pa.OSFile(str(data)),
             read_options=pacsv.ReadOptions(skip_rows=skipped, column_names=names, use_threads=strictly),
             parse_options=pacsv.ParseOptions(
                 delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=None if strictly else on_broken
@@ -116,14 +115,21 @@ def _of_csv(path: Path, data: bytes) -> SourceRows:
         is_blank = is_blank & pa.compute.equal(column, "").to_numpy()
     is_null = ~is_blank
     kept = table.filter(pa.array(is_null)) if is_blank.any() else table
-    found = match_columns(names)
-    columns = {ours: _whole(kept.column(theirs)) for ours, theirs in found.items()}
-    return SourceRows(columns, kept.num_rows, "line", lines[is_null] if is_blank.any() else lines, broken)
+    rows, held = kept.num_rows, {ours: kept.column(theirs) for ours, theirs in match_columns(names).items()}
+    del table, cells, kept
+    return SourceRows(_wholes(held), rows, "line", lines[is_null] if is_blank.any() else lines, broken)
+
+
+def _head(data: bytes | Path) -> bytes:
+    if isinstance(data, bytes):
+        return data[:_HEAD_BYTES]
+    with data.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)
 
 
 def _heading(path: Path, data: bytes) -> tuple[int, list[str], str]:
-    """Lines before the data, column names, delimiter."""
-    head = data[:65_536].decode("utf-8-sig", "replace").splitlines()[:_HEAD_LINES]
+    """Lines before the data, column names, delimiter; of the first bytes."""
+    head = data.decode("utf-8-sig", "replace").splitlines()[:_HEAD_LINES]
     for number, line in enumerate(head):
         for delimiter in (",", ";", "\t"):
             cells = [cell.strip().strip('"') for cell in line.split(delimiter)]
@@ -196,13 +202,37 @@ def _text(value: object) -> str:
 # ---- Parquet, Feather --------------------------------------------------------------------------------
 
 
-def _of_table(path: Path, table: Any, row_word: str) -> SourceRows:
-    names = [str(name) for name in table.schema.names]
+def _of_parquet(path: Path, data: Any) -> SourceRows:
+    """A column at a time. Not by `read_table`: it loads pyarrow's datasets and, with them, pandas."""
+    with pq.ParquetFile(data) as file:
+        names = [str(name) for name in file.schema_arrow.names]
+        found = _found(path, names)
+        if any("." in name for name in found.values()):  # a dot is a way into a structure there
+            return _of_table(path, file.read(use_threads=False))
+        columns = {
+            ours: _whole(file.read(columns=[theirs], use_threads=False).column(0)) for ours, theirs in found.items()
+        }
+        rows = file.metadata.num_rows
+    return SourceRows(columns, rows, "row", np.arange(1, rows + 1))
+
+
+def _found(path: Path, names: Sequence[str]) -> Mapping[str, str]:
     if not is_heading(names):
         raise SourceError(f"{path}: columns {', '.join(names)[:200]}: one of time, open, high, low, close "
                           "is not there. Rename them.")
-    columns = {ours: _whole(table.column(theirs)) for ours, theirs in match_columns(names).items()}
-    return SourceRows(columns, table.num_rows, row_word, np.arange(1, table.num_rows + 1))
+    return match_columns(names)
+
+
+def _of_table(path: Path, table: Any) -> SourceRows:
+    found = _found(path, [str(name) for name in table.schema.names])
+    rows, held = table.num_rows, {ours: table.column(theirs) for ours, theirs in found.items()}
+    del table
+    return SourceRows(_wholes(held), rows, "row", np.arange(1, rows + 1))
+
+
+def _wholes(held: dict[str, Any]) -> dict[str, Any]:
+    """Each column in one piece. They are taken out of `held` one by one: never is there all of it twice."""
+    return {name: _whole(held.pop(name)) for name in list(held)}
 
 
 def _whole(column: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,23 @@ from tradingd.service_notify import ServiceNotify
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-UNITS = ("tradingd.service", "tradingd-backup.service", "tradingd-backup.timer")
+UNITS = (
+    "tradingd.service", "tradingd-backup.service", "tradingd-backup.timer", "tradingd-history.service",
+    "tradingd-history.timer",
+)
+WITHOUT_CODE_AT_RUN_TIME = """
+import ctypes, os, sys
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE, what MemoryDenyWriteExecute= does; inherited over exec
+    sys.exit(77)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+IS_DENIED = """
+import mmap
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+except PermissionError:
+    print("denied")
+"""
 
 
 def unit(name: str) -> configparser.ConfigParser:
@@ -54,7 +71,9 @@ def heard(listener: socket.socket) -> list[str]:
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for name in UNITS:
         text = (DEPLOY / name).read_text()
-        for program in ("/opt/tradingd/bin/tradingd", "/opt/tradingd/share/backup.sh"):
+        for program in (
+            "/opt/tradingd/bin/tradingd", "/opt/tradingd/bin/tradelab", "/opt/tradingd/share/backup.sh",
+        ):
             text = text.replace(program, "/bin/true")  # verify wants the program to exist
         (tmp_path / name).write_text(text)
     done = subprocess.run(
@@ -89,6 +108,45 @@ def test_the_backup_has_the_daemons_user_and_nothing_of_the_network() -> None:
     assert backup["User"] == daemon["User"]
     assert backup["PrivateNetwork"] == "yes"
     assert daemon["StateDirectory"] in backup["StateDirectory"].split()
+
+
+def test_the_care_of_the_history_has_the_daemons_user_its_settings_and_its_turn_last() -> None:
+    care, daemon = unit("tradingd-history.service")["Service"], unit("tradingd.service")["Service"]
+    assert (care["User"], care["StateDirectory"]) == (daemon["User"], daemon["StateDirectory"])
+    assert care["ExecStart"] == "/opt/tradingd/bin/tradelab data maintain --data-dir /var/lib/tradingd"
+    assert care["Environment"].partition("=")[2] in daemon["ExecStart"]
+    assert int(care["Nice"]) > 10
+    assert unit("tradingd-history.timer")["Timer"]["OnCalendar"] == "*-*-* 00:20:00 UTC"
+
+
+def test_nothing_of_ours_makes_code_at_run_time_which_the_units_forbid(tmp_path: Path) -> None:
+    """Daemon and laboratory under the kernel's own ban (Linux 6.3): no part of theirs, compiled ones too, needs it."""
+    for name in ("tradingd.service", "tradingd-history.service"):
+        assert unit(name)["Service"]["MemoryDenyWriteExecute"] == "yes"
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", WITHOUT_CODE_AT_RUN_TIME, *words], cwd=ROOT, capture_output=True, text=True,
+            check=False, timeout=120,
+        )
+
+    proof = run("-c", IS_DENIED)
+    if proof.returncode == 77:
+        pytest.skip("this kernel knows no PR_SET_MDWE")
+    assert proof.stdout.strip() == "denied"
+    (tmp_path / "BTCUSDT-1h-2024-01.csv").write_text("ts,open,high,low,close,volume\n" + "".join(
+        f"{1704067200000 + number * 3_600_000},1,1.5,0.5,{1 + number % 7 / 10},3\n" for number in range(300)
+    ))
+    where = ("--data-dir", str(tmp_path / "data"))
+    for words in (
+        ("research", "data", "import", str(tmp_path / "BTCUSDT-1h-2024-01.csv"), *where),
+        ("research", "data", "query", "SELECT count(*) FROM candles", *where),
+        ("research", "backtest", "--strategy", "sma_cross", "--symbol", "BTCUSDT", "--timeframe", "1h", *where),
+        ("research", "backtest", "--strategy", "council", "--symbol", "BTCUSDT", "--timeframe", "1h", *where),
+        ("tradingd", "doctor", *where),
+    ):
+        done = run("-m", *words)
+        assert done.returncode == 0, (words, done.stdout[-300:], done.stderr[-600:])
 
 
 # ---- under a fake systemd -----------------------------------------------------------------------------
