@@ -25,9 +25,11 @@ _NAMES: Final[dict[str, str]] = {
     "exchange_down venue_down cancel_only",
     "trading_down": "f55 trading_api_down api_down order_api_down rest_down orders_down private_api_down",
     "network_down": "f56 dns dns_failure tls tls_failure network_partition partition network_outage offline "
-    "disconnect_all no_network half_open ipv6 network_loss network_cut",
+    "disconnect_all no_network half_open ipv6 network_loss network_cut connection_reset unreachable flap "
+    "packet_loss",
     "cancel_lost": "f26 cancel_ack_lost cancel_timeout lost_cancel cancel_unanswered",
-    "cancel_race": "f25 cancel_fill_race cancel_races_fill fill_cancel_race fill_during_cancel",
+    "cancel_race": "f25 cancel_fill_race cancel_races_fill fill_cancel_race fill_during_cancel cancel_reject "
+    "cancel_rejected",
     "stream_down": "user_stream_down user_stream_cut user_stream_disconnect order_stream_down fills_down "
     "user_data_stream_down stream_lost executions_down",
     "fill_lost": "f24 lost_fill missed_fill fill_missed fill_dropped drop_fill lose_fill missing_fill execution_lost",
@@ -41,7 +43,7 @@ _NAMES: Final[dict[str, str]] = {
     "stop_refused": "f29 stop_rejected stop_order_refused stop_order_rejected reject_stop stop_reject",
     "feed_down": "f01 feed_disconnect feed_closed feed_cut disconnect socket_closed websocket_closed ws_disconnect "
     "market_data_down feed_lost feed_drop market_down feed_disconnected websocket_disconnect connection_lost reconnect "
-    "websocket_down ws_down down close closed",
+    "websocket_down ws_down websocket_close ws_close down close closed",
     "mute": "f02 feed_mute stale stale_feed feed_stale frozen_feed feed_frozen silent silence stale_data feed_silent "
     "freeze stall_feed",
     "quiet": "f03 quiet_market no_trades market_quiet",
@@ -62,7 +64,7 @@ _NAMES: Final[dict[str, str]] = {
     "tick_size instrument_changed",
     "halted": "symbol_halted symbol_halt delisted halt_symbol symbol_delisted delist instrument_halted trading_halted",
     "kill_idle": "f39 kill kill_9 kill9 sigkill process_kill crash_process process_crash process_killed die "
-    "process_death daemon_kill daemon_crash restart process_restart kill_process exit",
+    "process_death daemon_kill daemon_crash restart process_restart kill_process exit oom out_of_memory oom_killed",
     "kill_before_journal": "crash_before_journal kill_before_write before_journal",
     "kill_after_journal": "crash_after_journal kill_after_write after_journal",
     "kill_before_send": "crash_before_send before_send kill_mid_send",
@@ -92,7 +94,7 @@ _NAMES: Final[dict[str, str]] = {
     "runaway": "f36 runaway_strategy order_flood flood",
     "replayed": "f37 f60 replayed_intent duplicate_intent duplicate_command replay_command replayed_command "
     "replayed_request replay resend duplicate_order",
-    "kill_halt": "f58 kill_switch halt kill_switch_halt engage_kill emergency_stop panic lock engage",
+    "kill_halt": "f58 kill_switch halt kill_switch_halt engage_kill press_kill emergency_stop panic lock engage",
     "kill_cancel": "kill_switch_cancel cancel_all",
     "kill_flatten": "f59 kill_switch_flatten flatten close_all liquidate kill_switch_unreachable",
     "unlock": "release release_kill kill_switch_release kill_release",
@@ -111,7 +113,8 @@ _BEFALLEN: Final = frozenset({
     "people", "user", "orders", "order", "feed", "market", "data", "market_data", "stream", "user_stream", "journal",
     "bus", "redis", "sql", "postgres", "agents", "agent", "position", "account", "kill_switch", "engine", "machine",
     "rest", "api", "websocket", "ws", "book", "ticks", "trades", "quotes", "none", "loop", "store", "database",
-    "self", "host", "system", "symbol",
+    "self", "host", "system", "symbol", "tradingd", "command", "commands", "create", "cancel", "query", "request",
+    "requests", "messages", "message", "fills", "fill",
 })
 """What a fault may befall as a whole: a target that chooses nothing within it."""
 
@@ -124,6 +127,8 @@ _BY_PLACE: Final[dict[tuple[str, str], str]] = {
     ("disconnect", "user_stream"): "stream_down", ("disconnect", "network"): "network_down",
     ("disconnect", "exchange"): "network_down", ("disconnect", "redis"): "bus_down", ("disconnect", "bus"): "bus_down",
     ("drop", "network"): "network_down", ("drop", "bus"): "bus_loss", ("drop", "feed"): "feed_down",
+    ("duplicate", "fill"): "fill_duplicate", ("duplicate", "fills"): "fill_duplicate",
+    ("timeout", "cancel"): "cancel_lost", ("timeout", "query"): "trading_down",
     ("duplicate", "orders"): "fill_duplicate", ("duplicate", "user_stream"): "fill_duplicate",
     ("reorder", "feed"): "reorder_ticks", ("reorder", "market"): "reorder_ticks", ("reorder", "ticks"): "reorder_ticks",
     ("gap", "market"): "gap", ("crash", "process"): "kill_idle", ("crash", "daemon"): "kill_idle",
