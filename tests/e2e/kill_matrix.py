@@ -5,6 +5,7 @@ The exit code is 1 when anything was wrong after a death; the folder of such a l
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import threading
@@ -18,7 +19,7 @@ from tests.e2e.kill_world import CHAINS, Survived, live_through
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make kill-matrix", description="kill -9 at each step of an order's life.")
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=len(CHAINS), help="lives at once")
+    parser.add_argument("--jobs", type=int, default=min(len(CHAINS), os.cpu_count() or 2), help="lives at once")
     asked = parser.parse_args()
     folder = Path(mkdtemp(prefix="tradingd-kill-matrix-"))
     outcomes: list[Survived] = []

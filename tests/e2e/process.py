@@ -21,7 +21,7 @@ from tradingd.data_dir import current_journal, read_run_info
 from tradingd.message_journal import MessageJournal
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 30.0
+READY_S = 90.0
 NOT_YET = ("PRICE_UNKNOWN", "STALE_DATA", "TRADING_REDUCING", "FEED_SILENT")
 """Denials of the first moments, before the feed has spoken."""
 T = TypeVar("T")
