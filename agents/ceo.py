@@ -6,6 +6,7 @@ that expires: should the CEO die, its last mandate runs out and no new risk is p
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from agents.agent import AgentStatus, Emit
 from agents.mandate import choose_mandate
@@ -39,6 +40,9 @@ class CeoConfig:
     mandate_valid_ns: int = 180 * SECOND_NS
     mandate_settle_ns: int = 10 * SECOND_NS
     regime_fresh_ns: int = 180 * SECOND_NS
+
+HISTORY: Final = "history"
+"""Who tells a CEO that was begun anew of the failures it did not hear of."""
 
 
 class Ceo:
@@ -153,6 +157,9 @@ class Ceo:
         charge = self._charges.get(message.body.agent)
         if charge is None:
             return emits
+        if message.header.source == HISTORY:
+            charge.remember_failure(now)
+            return emits + self._supervise(now)
         charge.on_failed(now, message.body.error)
         return emits + self._restart_if_needed(charge, now) + self._supervise(now)
 

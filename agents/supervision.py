@@ -49,6 +49,10 @@ class Charge:
         self.is_proven = False
         self._failures.append(now)
 
+    def remember_failure(self, now: int) -> None:
+        """It failed before the one who supervises it was begun: counted as of now, and mended already."""
+        self._failures.append(now)
+
     def restart_reason(self, now: int) -> str:
         """Why it should be restarted at this moment; "" if it should not, or not yet."""
         reason = self._silence(now) or (f"it failed: {self.error}" if self.error else "")

@@ -1,10 +1,12 @@
 """Around each agent: turns what it emits into numbered messages, notices when it fails, begins it anew."""
 
+from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
 
 from agents.agent import Agent, AgentStatus
+from agents.supervision import FAILURE_WINDOW_NS, FAILURES_TOLERATED
 from bus.clock import Clock
 from bus.codec import why_unsayable
 from bus.ids import SessionId
@@ -51,6 +53,7 @@ class AgentRunner:
         self.timing = Timing()
         self._error = ""
         self._has_failed = False
+        self._failures: deque[tuple[int, str]] = deque(maxlen=FAILURES_TOLERATED)
         self._started_ns = 0
         self._heartbeat_ns = 0
         self._restarts = 0
@@ -68,6 +71,11 @@ class AgentRunner:
     def has_failed(self) -> bool:
         """It raised, and hears nothing until `restart`."""
         return self._has_failed
+
+    def recent_failures(self) -> list[AgentFailed]:
+        """Those that still count for the CEO, at most as many as it tolerates."""
+        since = self._clock.now() - FAILURE_WINDOW_NS
+        return [AgentFailed(self.name, error) for failed_ns, error in self._failures if failed_ns > since]
 
     @property
     def subscriptions(self) -> frozenset[type]:
@@ -143,6 +151,7 @@ class AgentRunner:
         self._watch.end()
         self._has_failed = True
         self._error = why[:500]
+        self._failures.append((self._clock.now(), self._error))
         self._say(AgentFailed(self.name, self._error), message.id)
 
     def _say(self, body: object, cause: str) -> None:

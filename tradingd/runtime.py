@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from agents.agent import Agent
+from agents.ceo import HISTORY
 from bus.bus import Bus
 from bus.clock import Clock
 from bus.ids import SessionId
@@ -362,6 +363,10 @@ class Runtime:
     def _on_agent_restarted(self, runner: AgentRunner) -> None:
         if Candle in runner.subscriptions:
             self.give_history(runner)
+        if system.AgentFailed in runner.subscriptions:  # a CEO that forgot who failed would allow entries again
+            for other in self.runners.values():
+                for failure in other.recent_failures():
+                    runner.deliver(self.make(HISTORY, failure))
         for kind, message in self._standing.items():
             if kind in runner.subscriptions:
                 runner.deliver(message)
@@ -430,7 +435,7 @@ class Runtime:
         for runner in self.runners.values():
             runner.start()
         for order in self.engine.orders.working():
-            self.runners["strategy"].deliver(self.make("history", orders.OrderInitialized(order.spec)))
+            self.runners["strategy"].deliver(self.make(HISTORY, orders.OrderInitialized(order.spec)))
 
     def subscribe_all(self) -> None:
         """Connect agents and engine to the bus."""
@@ -488,7 +493,7 @@ class Runtime:
     def warm_up(self, candles: Iterable[Candle]) -> None:
         """History over REST: for the engine's ATR and for the agents that learn from candles."""
         for candle in candles:
-            message = self.make("history", candle)
+            message = self.make(HISTORY, candle)
             self._remember(message)
             self.take(candle)
             for runner in self._learners():
@@ -511,7 +516,7 @@ class Runtime:
         """Everything an agent that begins anew needs to know of the past (repeats are ignored by it)."""
         for past in self._history.values():
             for candle in past:
-                runner.deliver(self.make("history", replace(candle, is_warmup=True)))
+                runner.deliver(self.make(HISTORY, replace(candle, is_warmup=True)))
 
     @property
     def history(self) -> Mapping[tuple[str, str], Sequence[Candle]]:

@@ -16,7 +16,7 @@ import numpy as np
 from research.backtest import charts
 from research.backtest.bars import Bars
 from research.backtest.council_log import CouncilLog
-from research.backtest.market_kind import MarketKind, judge_market
+from research.backtest.market_kind import CRASH_FALL, QUIET_RANGE, TREND_CHANGE, MarketKind, judge_market
 from research.backtest.trades import Trade
 from risk.codes import DENIAL_CODES
 
@@ -85,12 +85,12 @@ def _market(run: CouncilRun, market: MarketKind) -> list[str]:
     bars = run.bars
     first, last = bars.columns.open.floats()[0], bars.close[-1]
     lines = [
-        f"{bars.symbol} went from {_price(first)} to {_price(last)} ({_change(market.change)}) from "
+        f"{bars.symbol} went from {_price(first)} to {_price(last)} ({_change(market.change, TREND_CHANGE)}) from "
         f"{_day(int(bars.ts[0]))} to {_day(int(bars.ts[-1]))}; highest {_price(market.highest)} on "
         f"{_day(market.highest_ts)}, lowest {_price(market.lowest)} on {_day(market.lowest_ts)}, "
-        f"{_percent(market.range)} apart.",
-        f"The deepest fall within seven days was {_percent(market.fall)}: from {_moment(market.fall_from_ts)} to "
-        f"{_moment(market.fall_to_ts)}. A usual candle of {bars.interval} moved {_percent(market.usual_move)}.",
+        f"{_percent(market.range, QUIET_RANGE)} apart.",
+        f"The deepest fall within seven days was {_percent(market.fall, CRASH_FALL)}: from {_moment(market.fall_from_ts)} "
+        f"to {_moment(market.fall_to_ts)}. A usual candle of {bars.interval} moved {_percent(market.usual_move)}.",
     ]
     if not _is_long(run):
         lines.append(_why_kind(market))
@@ -128,7 +128,8 @@ def _short(run: CouncilRun, market: MarketKind) -> list[str]:
         f"{_amount(run.start_cash)} became {_amount(final)} ({_change(change)}); buying and holding gave "
         f"{_change(hold)}.",
         f"It was in the market {_percent(invested)} of the time, with at most {_percent(most)} of equity. The deepest "
-        f"drawdown was {_percent(depth)}; the market's deepest fall within a week was {_percent(market.fall)}.",
+        f"drawdown was {_percent(depth)}; the market's deepest fall within a week was "
+        f"{_percent(market.fall, CRASH_FALL)}.",
     ]
     if not run.trades:
         lines.append("It closed no trade" + ("; what it bought is still held." if run.log.filled else "."))
@@ -276,8 +277,8 @@ def _protection(run: CouncilRun, market: MarketKind) -> list[str]:
     equity, exposure = np.asarray(run.equity), np.asarray(run.log.exposure)
     kept = equity[last] / equity[first] - 1.0
     lines = [
-        f"From {_moment(begin)} to {_moment(end)} the market fell by {_percent(market.fall)}; equity changed by "
-        f"{_change(float(kept))}.",
+        f"From {_moment(begin)} to {_moment(end)} the market fell by {_percent(market.fall, CRASH_FALL)}; equity "
+        f"changed by {_change(float(kept))}.",
         f"At the top {_percent(float(exposure[first]))} of equity was in the market, at the closes of the fall at most "
         f"{_percent(float(exposure[first : last + 1].max()))}: the limits on exposure are the first protection.",
     ]
@@ -391,16 +392,23 @@ def _count(count: int, one: str, many: str) -> str:
     return f"{'no' if not count else f'{count:,}'} {one if count == 1 else many}"
 
 
-def _percent(ratio: float) -> str:
-    """Whole percents from 10 on, one place from 1 on, two below: 38 %, 3.2 %, 0.04 %."""
+def _percent(ratio: float, bound: float = 0.0) -> str:
+    """Whole percents from 10 on, one place from 1 on, two below: 38 %, 3.2 %, 0.04 %.
+
+    One that is below `bound` does not read as if it were at it: 19.98 %, not 20 %.
+    """
     size = abs(percent := ratio * 100.0)
     if size < 0.005:
         return "0 %"
-    return f"{percent:.{0 if size >= 9.95 else 1 if size >= 0.995 else 2}f} %"
+    places = 0 if size >= 9.95 else 1 if size >= 0.995 else 2
+    if bound and size < 100.0 * bound:
+        while places < 4 and round(size, places) >= round(100.0 * bound, places):
+            places += 1
+    return f"{percent:.{places}f} %"
 
 
-def _change(ratio: float) -> str:
-    text = _percent(ratio)
+def _change(ratio: float, bound: float = 0.0) -> str:
+    text = _percent(ratio, bound)
     return text if text.strip("-0. %") == "" or ratio < 0.0 else f"+{text}"
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from agents.agent import Emit
-from agents.ceo import Ceo
+from agents.ceo import HISTORY, Ceo
 from bus.messages.council import MandateIssued, RestartAgent, StartAgent
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.system import AgentFailed, AgentStarted, AlertRaised, Heartbeat, TradingStateChanged, VoteTradingState
@@ -312,3 +312,16 @@ def test_an_agent_that_fails_before_the_first_timer_is_begun_anew_at_once() -> N
     company = Company()
     emits = company.tell(1, AgentFailed("analyst", "it raised on history"))
     assert [emit.body.agent for emit in emits if isinstance(emit.body, RestartAgent)] == ["analyst"]
+
+
+def test_a_ceo_begun_anew_counts_the_failures_it_is_told_of_and_restarts_nobody_for_them() -> None:
+    company = Company()
+    past = Voice(HISTORY)
+    for _ in range(3):
+        emits = company.ceo.handle(past.say(0, AgentFailed("strategy", "boom")))
+        company.said += [(0, emit.body) for emit in emits]
+    company.live(0, 60)
+    assert company.all(RestartAgent) == []
+    assert {state for _, state in company.votes()} == {"REDUCING"}
+    company.live(61, 301)
+    assert company.votes()[-1][1] == "ACTIVE"

@@ -116,6 +116,20 @@ def test_a_risk_officer_that_fails_again_and_again_means_reducing_within_five_se
     assert exit_fires(scene)
 
 
+def test_a_ceo_that_fails_too_does_not_forget_who_failed(tmp_path: Path) -> None:
+    scene = scene_with(tmp_path, raises)
+    for _ in range(4):
+        scene.second()
+    for _ in range(5):
+        scene.over_the_bus(PROPOSED)
+        scene.second()
+    assert scene.runtime.engine.trading_state == "REDUCING"
+    scene.runtime.runners["ceo"].restart("it failed")
+    for _ in range(30):
+        scene.second()
+    assert scene.runtime.engine.trading_state == "REDUCING"
+
+
 def test_a_risk_officer_that_stops_showing_signs_of_life_means_reducing_within_five_seconds(tmp_path: Path) -> None:
     scene = scene_with(tmp_path, is_mute)
     for _ in range(4):

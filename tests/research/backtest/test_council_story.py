@@ -8,12 +8,13 @@ from bus.ids import ClientOrderId, ProposalId, TradeId
 from bus.messages.council import MandateIssued, ProposalApproved, ProposalVetoed
 from bus.messages.orders import OrderCancelled, OrderFilled, OrderInitialized, Protection, SubmitOrder
 from bus.messages.system import LockPlaced
+from research.backtest import council_story
 from research.backtest.bars import Bars
 from research.backtest.council import CouncilBacktest
 from research.backtest.council_fold import CouncilResult
 from research.backtest.council_log import CouncilLog, short_reason
 from research.backtest.council_story import CouncilRun, tell
-from research.backtest.market_kind import judge_market
+from research.backtest.market_kind import CRASH_FALL, judge_market
 from research.backtest.runner import Costs
 from research.backtest.trades import Trade
 from tests.agents.council_scene import Voice, analysis, buys, proposal, sells, signal
@@ -242,3 +243,10 @@ def test_a_strategy_of_the_library_is_named_as_who_decided() -> None:
 def test_a_council_without_models_has_a_story_too() -> None:
     story = CouncilBacktest(walk(50, 3), Decimal(10_000), Costs(), Settings()).run().story
     assert "no model had an opinion" in " ".join(line for section in story for line in section.lines)
+
+
+@pytest.mark.parametrize(("ratio", "told"), [
+    (0.19976, "19.98 %"), (0.2, "20 %"), (0.201, "20 %"), (0.19999, "19.999 %"), (0.194, "19 %"), (0.38, "38 %"),
+])
+def test_a_fall_short_of_a_crash_does_not_read_as_one(ratio: float, told: str) -> None:
+    assert council_story._percent(ratio, CRASH_FALL) == told
