@@ -90,7 +90,8 @@ def _market(run: CouncilRun, market: MarketKind) -> list[str]:
         f"{_day(market.highest_ts)}, lowest {_price(market.lowest)} on {_day(market.lowest_ts)}, "
         f"{_percent(market.range, QUIET_RANGE)} apart.",
         f"The deepest fall within seven days was {_percent(market.fall, CRASH_FALL)}: from "
-        f"{_moment(market.fall_from_ts)} to {_moment(market.fall_to_ts)}. A usual candle of {bars.interval} moved {_percent(market.usual_move)}.",
+        f"{_moment(market.fall_from_ts)} to {_moment(market.fall_to_ts)}. "
+        f"A usual candle of {bars.interval} moved {_percent(market.usual_move)}.",
     ]
     if not _is_long(run):
         lines.append(_why_kind(market))
