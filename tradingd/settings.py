@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from market.interval import IntervalError, interval_ns
 from orders.time_rules import parse_blackout, parse_day_end
@@ -62,10 +71,20 @@ class ApiSettings(_Section):
     max_clients: int = Field(default=100, ge=1, le=1000)
 
 
+def _sound_address(url: str) -> str:
+    try:
+        urlsplit(url).port  # noqa: B018 - asking is the check
+    except ValueError as error:  # its own words may repeat the password
+        raise ValueError("no sound address: a port is a number up to 65535, brackets stand around IPv6 only") from error
+    return url
+
+
 class BusSettings(_Section):
     """[bus]"""
 
-    url: str = Field(default="memory://", pattern=r"^(memory://|rediss?://.+|unix://.+)$")
+    url: Annotated[
+        str, Field(pattern=r"^(memory://|rediss?://.+|unix://.+)$"), AfterValidator(_sound_address)
+    ] = "memory://"
     namespace: str = Field(default="tradingd", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
     queue_size: int = Field(default=10_000, ge=100)
 
@@ -245,7 +264,9 @@ class JournalSettings(_Section):
 class StoreSettings(_Section):
     """[store]; a URL with a password comes from the environment only."""
 
-    url: str = Field(default="auto", pattern=r"^(auto|off|sqlite:///.+|postgres(ql)?://.+/.+)$")
+    url: Annotated[
+        str, Field(pattern=r"^(auto|off|sqlite:///.+|postgres(ql)?://.+/.+)$"), AfterValidator(_sound_address)
+    ] = "auto"
     lease: Literal["auto", "off"] = "auto"
 
 
@@ -466,7 +487,8 @@ def _explain(error: ValidationError, sources: Sources) -> str:
             near = _near(keys)
             lines.append(f"{where}: unknown key. {near}Remove it or mend its spelling (config.toml lists every key).")
         else:
-            is_private = keys[:1] in (("alerts",), ("venues",)) or keys == ("bus", "url")  # may be a mistyped secret
+            # May be a mistyped secret, or an address that holds one.
+            is_private = keys[:1] in (("alerts",), ("venues",)) or keys in (("bus",), ("store",)) or keys[-1].endswith("url")
             shown = "" if isinstance(given, dict) or is_private else f" (got {str(given)[:60]!r})"
             reason = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{where}: {reason[:1].lower() + reason[1:]}{shown}.")

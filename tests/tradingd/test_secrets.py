@@ -186,6 +186,11 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: 
     ("TRADINGD__ALERTS__PHONE", CANARY), ("TRADINGD__ALERTS__PHONE__TOKENS", CANARY),
     ("TRADINGD__ALERTS__PHONE__SERVICE", CANARY), ("TRADINGD__VENUES__BINANCE", CANARY),
     ("TRADINGD__VENUES__BINANCE__API_KEYS", CANARY), ("TRADINGD__BUS__URL", f"rediss:/u:{CANARY}@h"),
+    ("TRADINGD__BUS__URL", f"redis://:{CANARY}@h:99999/0"), ("TRADINGD__BUS__URL", f"redis://h:{CANARY}/0"),
+    ("TRADINGD__STORE__URL", f"postgresql://u:{CANARY}@[bad/db"),
+    ("TRADINGD__STORE__URL", f"postgresql://h:{CANARY}/db"),
+    ("TRADINGD__STORE__URL", f"postgres//u:{CANARY}@h/db"), ("TRADINGD__STORE", f"postgresql://u:{CANARY}@h/db"),
+    ("TRADINGD__BUS", f"redis://:{CANARY}@h/0"), ("TRADINGD__METRICS__OTLP_URL", f"ftp://u:{CANARY}@h"),
 ])
 def test_a_mistyped_secret_is_not_repeated_by_the_error(tmp_path: Path, variable: str, value: str) -> None:
     config = tmp_path / "mine.toml"
