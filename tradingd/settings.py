@@ -488,7 +488,8 @@ def _explain(error: ValidationError, sources: Sources) -> str:
             lines.append(f"{where}: unknown key. {near}Remove it or mend its spelling (config.toml lists every key).")
         else:
             # May be a mistyped secret, or an address that holds one.
-            is_private = keys[:1] in (("alerts",), ("venues",)) or keys in (("bus",), ("store",)) or keys[-1].endswith("url")
+            is_address = keys in (("bus",), ("store",)) or any(key.endswith("url") for key in keys[-1:])
+            is_private = is_address or keys[:1] in (("alerts",), ("venues",))
             shown = "" if isinstance(given, dict) or is_private else f" (got {str(given)[:60]!r})"
             reason = problem["msg"].removeprefix("Value error, ")
             lines.append(f"{where}: {reason[:1].lower() + reason[1:]}{shown}.")
