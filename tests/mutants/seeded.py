@@ -16,6 +16,7 @@ SEGMENTS: Final = ("tests/store/test_journal_segments.py",)
 PACKING: Final = ("tests/tradingd/test_journal_packing.py",)
 LIVE_ORDERS: Final = ("tests/exchanges/binance/test_orders.py", "tests/exchanges/binance/test_stops.py")
 FEED: Final = ("tests/exchanges/binance/test_parser.py", "tests/exchanges/binance/test_depth.py")
+READY: Final = ("tests/orders/test_loaded.py", "tests/tradingd/test_ready_orders.py")
 TRAILS: Final = ("tests/orders/test_trailing.py", "tests/orders/test_trailing_against_plain_loop.py")
 
 
@@ -31,6 +32,19 @@ class Mutant:
 
 
 MUTANTS: Final = (
+    # ---- orders that were made ready -----------------------------------------------------------------------
+    Mutant(
+        "a ready order leaves before the journal holds it", "tradingd/runtime.py",
+        "                self.journal.append_encoded(records, sync=True)\n                ready.send(approved)\n",
+        "                ready.send(approved)\n                self.journal.append_encoded(records, sync=True)\n", READY,
+    ),
+    Mutant(
+        "a ready order leaves whatever happened since", "orders/loaded.py", "desk.steps != self._steps or ", "", READY,
+    ),
+    Mutant(
+        "a ready order leaves at any quote", "risk/price_range.py",
+        "            and bid >= self.quote_low and ask <= self.quote_high and ask - bid >= self.least_spread\n", "", READY,
+    ),
     # ---- journal and runtime -------------------------------------------------------------------------------
     Mutant(
         "the flush before the venue is dropped", "store/journal.py",
