@@ -36,14 +36,16 @@ MUTANTS: Final = (
     Mutant(
         "a ready order leaves before the journal holds it", "tradingd/runtime.py",
         "                self.journal.append_encoded(records, sync=True)\n                ready.send(approved)\n",
-        "                ready.send(approved)\n                self.journal.append_encoded(records, sync=True)\n", READY,
+        "                ready.send(approved)\n                self.journal.append_encoded(records, sync=True)\n",
+        READY,
     ),
     Mutant(
         "a ready order leaves whatever happened since", "orders/loaded.py", "desk.steps != self._steps or ", "", READY,
     ),
     Mutant(
         "a ready order leaves at any quote", "risk/price_range.py",
-        "            and bid >= self.quote_low and ask <= self.quote_high and ask - bid >= self.least_spread\n", "", READY,
+        "            and bid >= self.quote_low and ask <= self.quote_high and ask - bid >= self.least_spread\n", "",
+        READY,
     ),
     # ---- journal and runtime -------------------------------------------------------------------------------
     Mutant(
