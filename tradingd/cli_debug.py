@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from tradingd.cli_session import ConfigOption, DataDirOption, JsonOption, connect
+from tradingd.cli_session import ConfigOption, DataDirOption, JsonOption, connect, note
 
 _LOOK_EVERY_S: Final = 0.5
 _MOST: Final = 2_000
@@ -72,6 +72,8 @@ def events(
         for event in answer:
             _tell_event(event, as_json=json)
         if not follow:
+            if not answer and not json:
+                note("no such event among the latest. Kinds are written like OrderFilled, sources like engine.")
             return
         at = answer[-1]["id"] if answer else at
         time.sleep(_LOOK_EVERY_S)

@@ -68,6 +68,9 @@ def show(
         return
     from tradingd.read_model_views import to_iso
 
+    if not records:
+        what = f"no record of the kind {kind!r}" if kind else "no record"
+        note(f"{what}{f' behind number {after}' if after else ''}. Kinds are written like OrderFilled.")
     for each in records:
         typer.echo(f"{each.number:>8}  {to_iso(each.ts)}  {each.kind:<20}  {_fields_of(each.data)}")
 

@@ -189,6 +189,8 @@ def cancel(
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
     """Cancel a working order."""
+    if not order_id.strip():
+        raise CliError(exit_codes.USAGE, "name the order: `tradingd orders` lists them.")
     answer = connect(config, data_dir).delete(f"/api/orders/{quote(order_id, safe='')}")
     say(answer, f"{answer['id']}: {answer['state']} ({answer['detail']})", as_json=json)
 

@@ -57,7 +57,12 @@ def remove(
     name: NameArgument, yes: YesOption = False, config: ConfigOption = None, data_dir: DataDirOption = None,
 ) -> None:
     """Forget one."""
+    from tradingd.settings import secrets_file
+
     settings = settings_of(config, data_dir)
+    sealed = secrets_file(settings)
+    if not sealed.exists():  # opening it would make a master key
+        raise CliError(exit_codes.NOT_FOUND, f"no secret {name!r}: there is no {sealed}.")
     path, values, entries, key = _open(settings)
     if name not in values:
         key.wipe()

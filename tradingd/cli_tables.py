@@ -63,6 +63,17 @@ def rounded(text: str) -> str:
     return f"{value:.2f}" if size >= 1000 else f"{value:.4f}" if size >= 1 else f"{value:.6f}"
 
 
+def span(seconds: float) -> str:
+    """42 s, 12 min 5 s, 3 h 20 min, 4 d 7 h: the two largest parts."""
+    parts = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    left, told = round(seconds), list[str]()
+    for size, unit in parts:
+        count, left = divmod(left, size)
+        if count or told:
+            told.append(f"{count} {unit}")
+    return " ".join(told[:2]) or "0 s"
+
+
 def moment(iso: str | None) -> str:
     """The time of day, with the date in front when it was not today (UTC)."""
     full = clock(iso)
@@ -92,7 +103,7 @@ def pairs(rows: Iterable[tuple[str, object]]) -> Table:
 def status(answer: Mapping[str, Any]) -> None:
     """`tradingd status`"""
     out, quote = console(), answer["quote"]
-    started = f", up {answer['uptime_s']:.0f} s" if answer["pid"] else ""
+    started = f", up {span(answer['uptime_s'])}" if answer["pid"] else ""
     rows: list[tuple[str, object]] = [
         ("state", answer["state"]),
         ("daemon", f"{answer['mode']} on {answer['venue']}{' (replay)' if answer['is_replay'] else ''}{started}"),

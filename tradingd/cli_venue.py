@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from tradingd import exit_codes
-from tradingd.cli_session import ConfigOption, DataDirOption, JsonOption
+from tradingd.cli_session import CliError, ConfigOption, DataDirOption, JsonOption
 
 app = typer.Typer(no_args_is_help=True, help="Exchanges: what works there.", rich_markup_mode=None)
 
@@ -30,13 +30,16 @@ def check(
 
     from tradingd import cli_tables
     from tradingd.redaction import redact
-    from tradingd.settings import LIVE_CONSENT, load_settings
+    from tradingd.settings import LIVE_CONSENT, ConfigError, load_settings
     from tradingd.venue_check import VenueCheck
 
     overrides: dict[str, Any] = {"venue": name}
     if data_dir is not None:
         overrides["data_dir"] = str(data_dir)
-    settings = load_settings(config, overrides=overrides, environ={**os.environ, LIVE_CONSENT: "yes"}, unlock=True)
+    try:
+        settings = load_settings(config, overrides=overrides, environ={**os.environ, LIVE_CONSENT: "yes"}, unlock=True)
+    except ConfigError as error:  # here the venue is no option
+        raise CliError(exit_codes.CONFIGURATION, str(error).removeprefix("--venue: ")) from error
     redact.learn_settings(settings)
     results = asyncio.run(VenueCheck(settings, places_order=place).run())
     rows = [asdict(result) for result in results]

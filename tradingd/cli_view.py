@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tradingd.settings import Settings
 
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=5000, help="At most this many, newest first.")]
+_STATES = ("PENDING", "SUBMITTED", "PARTIAL", "FILLED", "CANCELLED", "REJECTED", "EXPIRED")
 _DAY_NS = 86_400 * 1_000_000_000
 
 
@@ -64,7 +65,9 @@ def orders(
     limit: LimitOption = 5000,
 ) -> None:
     """Working orders; with --all also the ended ones."""
-    wanted_state = state.upper()
+    wanted_state = state.strip().upper()
+    if wanted_state and wanted_state not in _STATES:
+        raise CliError(exit_codes.USAGE, f"--state {state!r}: write one of {', '.join(_STATES)}.")
     show_ended = everything or bool(wanted_state)
 
     def offline(model: "ReadModel", settings: "Settings") -> Any:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tradingd.auth import Auth
 from tradingd.cli import app
+from tradingd.cli_tables import span
 from tradingd.data_dir import DataDir, RunInfo
 from tradingd.plugins.host import HostState
 from tradingd.plugins.panel import PluginReport
@@ -61,3 +62,11 @@ def test_agents_and_status_fit_eighty_columns(small: tuple[SmallDaemon, Run], co
     told = small[1](command)
     assert max(map(len, told.stdout.splitlines())) <= 80
     assert "all well" in told.stdout
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.2, "0 s"), (42.4, "42 s"), (725, "12 min 5 s"), (12_000, "3 h 20 min"), (370_800, "4 d 7 h"),
+    (86_400, "1 d 0 h"),
+])
+def test_how_long_it_is_up_is_told_in_parts_that_people_count_in(seconds: float, text: str) -> None:
+    assert span(seconds) == text

@@ -1,0 +1,54 @@
+"""Small words of the command line: what is not there is said, and nothing is made on the way."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.tradingd.small_daemon import SmallDaemon, settings_in
+from tradingd import exit_codes
+from tradingd.cli import app
+from tradingd.data_dir import JOURNAL
+from tradingd.message_journal import MessageJournal
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """With a journal, and no daemon."""
+    path = tmp_path / "state"
+    path.mkdir()
+    journal = MessageJournal.open(path / JOURNAL)
+    journal.append(SmallDaemon(settings_in(path)).journal, sync=True)
+    journal.close()
+    return path
+
+
+def tradingd(data_dir: Path, *arguments: str, **environ: str) -> Any:
+    return CliRunner().invoke(app, [*arguments, "--data-dir", str(data_dir)], env=environ)
+
+
+def test_a_state_that_no_order_has_is_refused_without_a_daemon_too(data_dir: Path) -> None:
+    told = tradingd(data_dir, "orders", "--state", "nonsense")
+    assert told.exit_code == exit_codes.USAGE
+    assert "write one of PENDING, SUBMITTED" in told.stderr
+    assert tradingd(data_dir, "orders", "--state", "filled").exit_code == exit_codes.OK
+
+
+def test_nothing_found_in_the_journal_is_said(data_dir: Path) -> None:
+    assert "no record of the kind 'Nope'" in tradingd(data_dir, "journal", "show", "--kind", "Nope").stderr
+    assert "behind number 999" in tradingd(data_dir, "journal", "show", "--after", "999").stderr
+    assert tradingd(data_dir, "journal", "show", "--kind", "DaemonStarted").stderr == ""
+
+
+def test_forgetting_a_secret_where_there_is_none_makes_no_master_key(data_dir: Path) -> None:
+    told = tradingd(data_dir, "secrets", "remove", "venues.binance.api_key", "--yes", HOME=str(data_dir))
+    assert told.exit_code == exit_codes.NOT_FOUND
+    assert "master key" not in told.stderr
+    assert list(data_dir.rglob("master.key")) == []
+
+
+def test_an_order_without_a_name_is_asked_for(data_dir: Path) -> None:
+    told = tradingd(data_dir, "cancel", "")
+    assert told.exit_code == exit_codes.USAGE
+    assert "name the order" in told.stderr
