@@ -376,6 +376,18 @@ def test_a_malformed_order_names_its_field_and_reaches_nobody(api: Served, chang
     assert api.daemon.commands == []
 
 
+@pytest.mark.parametrize("body", [
+    b'{"symbol":"BTC/USDT","side":"buy","side":"sell","type":"market","quantity":"0.1"}',
+    b'{"symbol":"BTC/USDT","side":"sell","type":"trailing","quantity":"0.1",'
+    b'"trail":{"kind":"percent","value":"9","value":"2"}}',
+])
+def test_a_key_that_stands_twice_orders_nothing(api: Served, body: bytes) -> None:
+    status, _, answer = api.raw("POST", "/api/orders", body)
+    assert (status, answer["code"], answer["field"]) == (422, "INVALID_REQUEST", "body")
+    assert "stands twice" in answer["message"]
+    assert api.daemon.commands == []
+
+
 def test_a_body_that_is_not_json_is_422(api: Served) -> None:
     status, _, body = api.raw("POST", "/api/orders", b"{quantity")
     assert (status, body["code"]) == (422, "INVALID_REQUEST")
