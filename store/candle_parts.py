@@ -19,7 +19,7 @@ from market.interval import interval_ns
 from store.candle_columns import NUMBERS, CandleColumns
 from store.exact_column import ExactColumn, Int64Array, arrow_of, numbers_of
 
-ROWS_PER_GROUP: Final = 10_000
+ROWS_PER_GROUP: Final = 5_000
 SUFFIX: Final = ".parquet"
 _MS_NS: Final = 1_000_000
 _HOUR_NS: Final = 3_600_000_000_000

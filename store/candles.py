@@ -119,7 +119,7 @@ class CandleStore:
         self, symbol: str, interval: str, start_ns: int | None = None, end_ns: int | None = None, *,
         is_warmup: bool = False,
     ) -> Iterator[Candle]:
-        """Exact candles, oldest first, read in batches of 10,000."""
+        """Exact candles, oldest first, read in batches of 5,000."""
         for path in self._parts(symbol, interval, start_ns, end_ns):
             part = read_part(path, start_ns, end_ns)
             for first in range(0, len(part), ROWS_PER_GROUP):
