@@ -29,7 +29,7 @@ STEPS: Final = {SOL: Decimal("0.001"), XRP: Decimal("0.1"), DOGE: Decimal(1)}
 ADDRESSES: Final = ("rest_url", "ws_url", "ws_api_url")
 ZERO: Final = Decimal(0)
 SETTLED_WITHIN_S: Final = 40.0
-DEAD_WITHIN_S: Final = 30.0
+DEAD_WITHIN_S: Final = 90.0
 
 SETTINGS: Final = {
     "TRADINGD__MODE": "live", "TRADINGD__COUNCIL__THRESHOLD": "1", "TRADINGD__CANDLES__WARMUP": "0",

@@ -39,7 +39,7 @@ def test_of_many_symbols_no_more_analyses_are_kept_than_of_a_few_busy_ones() -> 
 
 
 def test_analyses_do_not_crowd_other_events_out_and_all_are_told_in_their_order() -> None:
-    events = RecentEvents(most=3, most_analyses=2)
+    events = RecentEvents(most=3, most_of_the_council=2)
     for number in range(5):
         events.note(MAKER.make(AgentStarted(f"agent{number}", 0), number))
         events.note(analysis("BTC/USDT"))
