@@ -50,6 +50,8 @@ class Link:
         self._was_down = False
         self.is_connected = False
         """The user stream is there: what happens while it is not is told to nobody."""
+        self.busy_until_ns = 0
+        """When the last of what is on its way arrives."""
 
     # ---- the process lives and dies ------------------------------------------------------------------
 
@@ -286,11 +288,14 @@ class Link:
 
     def _arrive(self, action: Callable[[], object]) -> None:
         """At the exchange, whether or not the sender still lives."""
-        self._schedule.at(self._schedule.now + int(self._latency() * 1000) * MILLISECOND, lambda: (action(), None)[1])
+        ts = self._schedule.now + int(self._latency() * 1000) * MILLISECOND
+        self.busy_until_ns = max(self.busy_until_ns, ts)
+        self._schedule.at(ts, lambda: (action(), None)[1])
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         """To the process, if it is still the same one."""
         epoch = self._epoch
+        self.busy_until_ns = max(self.busy_until_ns, self._schedule.now + int(seconds * SECOND))
 
         def arrived() -> None:
             if epoch == self._epoch:
