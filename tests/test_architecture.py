@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +115,14 @@ def test_nothing_is_evaluated_unpickled_or_given_to_a_shell() -> None:
                 if shell or called(node) in ("eval", "exec", "os.system", "os.popen", "yaml.load"):
                     wrong.append(f"{name} {called(node)}")
     assert set(wrong) - COMPILES_ITSELF == set()
+
+
+def test_the_daemon_starts_without_the_laboratorys_libraries() -> None:
+    """Parquet and databases for analysis take a quarter of the daemon's memory; whoever asks for history loads them."""
+    heavy = ("pyarrow", "duckdb", "pandas", "numba", "ccxt", "schemathesis")
+    text = f"import sys, tradingd.daemon, tradingd.api.app; print([one for one in {heavy} if one in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "[]"
 
 
 def test_money_never_becomes_a_float_where_orders_are_decided() -> None:

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bus.messages.council import AnalysisCompleted, Candidate, CandidatesRanked
 from bus.messages.header import Message
 from market.interval import SECOND_NS, interval_ns
 from market.money import to_text
 from market.month_profile import DAY_NS, MONTH_DAYS, MonthProfile, month_profile
-from store.candles import CandleStore
 from tradingd.read_model_views import iso_or_none, to_iso
+
+if TYPE_CHECKING:
+    from store.candles import CandleStore
 
 PROFILE_LIFE_NS: Final = 60 * SECOND_NS
 """A profile is made at most so often per symbol."""
@@ -159,41 +161,54 @@ class MarketFold:
         )
 
 
+class ProfileError(RuntimeError):
+    """The stored candles cannot be read; the text names the file and the remedy."""
+
+
 class MonthProfiles:
     """Thirty-day profiles from the stored candles, each kept for a minute of the session's time.
 
-    `profile` reads files: call it off the event loop.
+    `profile` reads files: call it off the event loop. What reads them (Parquet) is loaded by the first who asks: it
+    takes as much memory as a quarter of the daemon.
     """
 
     def __init__(self, root: Path, venue: str, now: Callable[[], int]) -> None:
-        self._store = CandleStore(root, venue)
+        self._root = root
+        self._venue = venue
         self._now = now
         self._known: dict[str, tuple[int, MonthProfile | None]] = {}
 
     def profile(self, symbol: str) -> MonthProfile | None:
-        """None when too little is stored. Raises `CandlePartError` for a damaged file."""
+        """None when too little is stored. Raises `ProfileError` for a damaged file."""
+        from store.candle_parts import CandlePartError
+        from store.candles import CandleStore
+
         now = self._now()
         made_at, made = self._known.get(symbol, (0, None))
         if made_at and 0 <= now - made_at < PROFILE_LIFE_NS:
             return made
-        made = self._make(symbol, now)
+        try:
+            made = _profile(CandleStore(self._root, self._venue), symbol, now)
+        except CandlePartError as error:
+            raise ProfileError(str(error)) from error
         if len(self._known) >= MOST_SYMBOLS:
             self._known.clear()
         self._known[symbol] = (now, made)
         return made
 
-    def _make(self, symbol: str, now: int) -> MonthProfile | None:
-        """From the series that reaches back furthest within the month; of equal ones the coarsest up to an hour."""
-        start = now - MONTH_DAYS * DAY_NS
-        lengths = {interval: interval_ns(interval) for name, interval in self._store.series() if name == symbol}
-        fine = sorted((one for one in lengths if lengths[one] <= LONGEST_NS), key=lambda one: -lengths[one])
-        best: MonthProfile | None = None
-        for interval in fine or sorted(lengths, key=lambda one: lengths[one]):
-            one = self._store.load(symbol, interval, start, now + 1)
-            made = month_profile(symbol, interval, one.ts_open, one.open, one.high, one.low, one.close, one.volume)
-            if made is not None and (best is None or made.days > best.days + 1.0):
-                best = made
-        return best
+
+def _profile(store: "CandleStore", symbol: str, now: int) -> MonthProfile | None:
+    """From the series that reaches back furthest within the month; of equal ones the coarsest up to an hour."""
+    start = now - MONTH_DAYS * DAY_NS
+    lengths = {interval: interval_ns(interval) for name, interval in store.series() if name == symbol}
+    fine = sorted((one for one in lengths if lengths[one] <= LONGEST_NS), key=lambda one: -lengths[one])
+    best: MonthProfile | None = None
+    for interval in fine or sorted(lengths, key=lambda one: lengths[one]):
+        one = store.load(symbol, interval, start, now + 1)
+        made = month_profile(symbol, interval, one.ts_open, one.open, one.high, one.low, one.close, one.volume)
+        if made is not None and (best is None or made.days > best.days + 1.0):
+            best = made
+    return best
 
 
 def month_view(made: MonthProfile | None) -> MonthView | None:

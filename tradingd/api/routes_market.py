@@ -6,12 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from store.candle_parts import CandlePartError
 from tradingd.api.access import ControlOf, Viewer
 from tradingd.api.errors import ApiError, json_response
 from tradingd.api.routes_read import ERRORS
 from tradingd.api.schema_shapes import VALUES
-from tradingd.market_views import MonthProfiles, ScannerView, SymbolMarketView, month_view
+from tradingd.market_views import MonthProfiles, ProfileError, ScannerView, SymbolMarketView, month_view
 from tradingd.symbols import find_symbol
 
 Symbol = Annotated[
@@ -39,6 +38,6 @@ async def market(request: Request, control: ControlOf, _: Viewer, symbol: Symbol
     profiles: MonthProfiles = request.app.state.profiles
     try:
         made = await asyncio.to_thread(profiles.profile, known)
-    except CandlePartError as error:
+    except ProfileError as error:
         raise ApiError(503, "HISTORY_DAMAGED", str(error)) from error
     return json_response(SymbolMarketView(known, control.read_model.market.analysis(known), month_view(made)))
