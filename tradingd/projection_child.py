@@ -52,7 +52,9 @@ class ProjectionChild:
         while True:
             try:
                 said = await self._run_once()
-            except OSError as error:  # no process, no memory, no descriptor: trading goes on, we try again
+            except (OSError, RuntimeError) as error:
+                # No process, no memory, no descriptor; uvloop's RuntimeError where it died before it was told
+                # anything: trading goes on, we try again.
                 said = f"its process cannot be started: {error}"
             code = self._process.returncode if self._process is not None else None
             self._on_change(False, said or f"its process ended with code {code}")
