@@ -31,7 +31,7 @@ source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 }
 # The service runs as a user of its own and sees no home directory (ProtectHome): it could not start such a Python.
 base=$("$python" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')
-case $base in /home/*|/root/*|/run/user/*)
+case $(printf %s "$base" | cut -d/ -f2) in home|root|run)
     echo "install.sh: $base lies in a home directory, where the service cannot reach it: set PYTHON=/usr/bin/python3" >&2
     [ -n "$dry" ] || exit 1 ;;
 esac

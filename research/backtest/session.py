@@ -87,7 +87,7 @@ class SessionStore:
         except BlockingIOError:
             return True
         except OSError:
-            pass
+            return False  # no mark: it never ran here, or has ended
         return False
 
     def complete(self, name: str, document: Mapping[str, Any], bars: Bars, equity: Sequence[float]) -> Path:
