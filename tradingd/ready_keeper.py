@@ -11,9 +11,10 @@ from tradingd.runtime import Runtime
 
 SOON_S: Final = 0.001
 """What a step sets off (answers of the venue, further steps) mostly comes within; one working out serves for all."""
-PER_S: Final = 20.0
-"""So often in a second on the long run: about a hundredth of a processor."""
-BURST: Final = 20.0
+PER_S: Final = 100.0
+"""So often in a second on the long run: a few hundredths of a processor, where every trade moves a trail."""
+BURST: Final = 100.0
+"""So often at once: ten orders placed together and fired one after the other take thirty."""
 
 
 class ReadyKeeper:
