@@ -52,6 +52,7 @@ from tradingd.data_dir import DataDir, RunInfo, journal_name
 from tradingd.disk_watch import DiskWatch
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
+from tradingd.huge_pages import use_huge_pages
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_keeper import JournalKeeper
 from tradingd.lease import LeaseKeeper, holder_name
@@ -262,6 +263,7 @@ class Daemon:
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
+        self._spawn("huge pages", _move_to_huge_pages())
 
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
         """Open and fold it. A replay begins with a fresh account, unless this very one was cut off."""
@@ -680,3 +682,7 @@ class Daemon:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_SHUTDOWN_LIMIT_S)
         self._tasks.clear()
+
+
+async def _move_to_huge_pages() -> None:
+    await asyncio.to_thread(use_huge_pages)
