@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
-from exchanges.binance.http_line import SentRequest
 from exchanges.binance.order_answers import (
     CANCEL_REFUSED,
     KEY_CODES,
@@ -44,6 +43,7 @@ from exchanges.binance.rest import (
 )
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
+from exchanges.http_line import SentRequest
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.venue import OpenOrder, ReportSink

@@ -15,8 +15,8 @@ from yarl import URL
 
 from bus.clock import Clock
 from exchanges.backoff import Backoff
-from exchanges.binance.http_line import HttpLine, LineAnswer, LineError, SentRequest
 from exchanges.binance.signing import PreparedPost, Signer
+from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
 
 READ_ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 10.0

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Final, final
 
-from exchanges.binance.http_line import HttpLine, SentRequest
+from exchanges.http_line import HttpLine, SentRequest
 
 _HASH_BLOCK: Final = 64  # bytes that SHA-256 takes at a time
 

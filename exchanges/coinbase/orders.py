@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bus.clock import Clock
@@ -24,9 +24,10 @@ from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
 from exchanges.coinbase.order_lookup import OrderLookup
 from exchanges.coinbase.order_wishes import create_body, is_immediate
-from exchanges.coinbase.rest import CoinbaseRest
+from exchanges.coinbase.rest import ORDERS, CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
+from exchanges.http_line import SentRequest
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
@@ -153,6 +154,7 @@ class CoinbaseVenue:
         )
         self.notes = (note,) if note else ()
         await self.balances()
+        await self._rest.keep_warm()
         if self._config.ws_user_url:
             self._tasks.run(self.stream.run(), f"{self.name} user stream")
         self._tasks.run(self._keep_warm(), f"{self.name} order line")
@@ -172,9 +174,16 @@ class CoinbaseVenue:
         order = approved.order
         if len(self._working) < MOST_WORKING:
             self._working[order.client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
-        self._tasks.run(
-            self._submit(order), f"submit {order.client_order_id}", order.client_order_id, order.symbol
-        )
+        try:
+            body = create_body(order, self._instruments[order.symbol])
+        except (KeyError, ValueError) as error:
+            work = self._refuse(order, f"not sent: {error}")
+        else:
+            self._posting.add(order.client_order_id)
+            # The order's bytes leave before the engine's step goes on, if they can; else the task sends them.
+            posted = self._rest.post_now(ORDERS, body) if self._rest.banned_for_s() <= 0 else None
+            work = self._submit(order, body, posted)
+        self._tasks.run(work, f"submit {order.client_order_id}", order.client_order_id, order.symbol)
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
@@ -212,23 +221,23 @@ class CoinbaseVenue:
 
     # ---- a new order -----------------------------------------------------------------------------
 
-    async def _submit(self, order: OrderRequest) -> None:
+    async def _refuse(self, order: OrderRequest, reason: str) -> None:
+        self._say(order, "rejected", reason)
+
+    async def _submit(self, order: OrderRequest, body: dict[str, Any], posted: SentRequest | None) -> None:
         client_order_id, symbol = order.client_order_id, order.symbol
         try:
-            body = create_body(order, self._instruments[symbol])
-        except ValueError as error:
-            self._say(order, "rejected", f"not sent: {error}")
-            return
-        self._posting.add(client_order_id)
-        try:
-            while (banned_s := self._rest.banned_for_s()) > 0:
+            while posted is None and (banned_s := self._rest.banned_for_s()) > 0:
                 if order.side == "buy":
                     self._say(order, "rejected", f"not sent: the venue wants no requests for another {banned_s:.1f} s")
                     return
                 await asyncio.sleep(min(banned_s, 1.0))  # an exit that is refused would only be given again
-            answer = await self._rest.once("POST", "brokerage/orders", body, budget="order")
+            if posted is not None:
+                answer = await self._rest.answer_to(posted, ORDERS)
+            else:
+                answer = await self._rest.once("POST", ORDERS, body, budget="order")
             if answer.status == 401 and await self._rest.was_clock_wrong():
-                answer = await self._rest.once("POST", "brokerage/orders", body, budget="order")
+                answer = await self._rest.once("POST", ORDERS, body, budget="order")
         except TransportError as error:
             self._say(order, "unknown", str(error))
             return
@@ -441,6 +450,7 @@ class CoinbaseVenue:
             if self._rest.banned_for_s() == 0:
                 with contextlib.suppress(TransportError):
                     await self._rest.synchronise_clock()
+                await self._rest.keep_warm()
 
     def _tell(self, report: ExecutionReport) -> None:
         client_order_id, kind = report.client_order_id, report.exec_type

@@ -22,10 +22,10 @@ from bus.messages.orders import (
     OrderSubmitted,
 )
 from bus.messages.system import KillSwitchEngaged
-from exchanges.binance.http_line import _Line
 from exchanges.binance.orders import BinanceVenue
 from exchanges.binance.rest import RestClient
 from exchanges.binance.signing import PreparedPost
+from exchanges.http_line import _Line
 from orders.effects import Effect
 from orders.engine import Engine
 from risk.approved import Approved, OrderRequest

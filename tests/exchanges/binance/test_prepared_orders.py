@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from bus.clock import FeedClock
-from exchanges.binance.http_line import HttpLine
 from exchanges.binance.rest import RestClient
 from exchanges.binance.signing import Signer
+from exchanges.http_line import HttpLine
 from exchanges.venue import PreparesOrders
 from tests.exchanges.approvals import approved_order
 from tests.exchanges.binance.loopback import Loopback, until

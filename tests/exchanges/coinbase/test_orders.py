@@ -9,7 +9,8 @@ from aiohttp import web
 from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
-from exchanges.binance.rest import VenueError
+from exchanges.binance.rest import TransportError, VenueError
+from exchanges.coinbase.keys import KeyPair
 from exchanges.coinbase.orders import CoinbaseConfig, CoinbaseVenue
 from market.instrument import Instrument
 from tests.exchanges.approvals import approved_order
@@ -372,10 +373,45 @@ async def test_the_process_wide_rounding_of_decimals_is_left_alone(exchange: Exc
             raise ConnectionError("gone")
 
         desk.venue._rest._bridge._exchange.request = rounding_request
-        desk.submit()
-        await desk.heard("unknown")
+        with pytest.raises(TransportError, match="gone"):
+            await desk.venue._rest.once("GET", "brokerage/accounts")
         assert decimal.getcontext().rounding == before.rounding
         assert decimal.getcontext().prec == before.prec
+
+
+async def test_an_order_leaves_within_the_step_that_wants_it_with_a_token_that_was_there(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+):
+    exchange.auto_fill = True
+    signed: list[str] = []
+    make = KeyPair.token
+
+    def token(keys: KeyPair, *what: Any) -> str:
+        signed.append(make(keys, *what))
+        return signed[-1]
+
+    async with Desk(exchange) as desk:
+        await desk.venue.start()
+        monkeypatch.setattr(KeyPair, "token", token)
+        (line,) = desk.venue._rest._line._idle
+        written: list[bytes] = []
+        send = line.send
+
+        def noted(request: bytes) -> Any:
+            written.append(request)
+            return send(request)
+
+        monkeypatch.setattr(line, "send", noted)
+        for number in range(2):
+            signed.clear()
+            desk.submit(client_order_id=ClientOrderId(f"td-s1-{number}"))
+            assert len(written) == number + 1, "the bytes leave before anything else runs"
+            assert signed == [], "nothing is signed while the order is in a hurry"
+            await until(lambda: "fill" in desk.kinds)
+            desk.reports.clear()
+        assert exchange.bad_tokens == 0
+        first, second = (request.split(b"Bearer ")[1].split(b"\r\n")[0] for request in written)
+        assert first != second, "each request has a token of its own"
 
 
 async def test_absence_is_not_believed_while_the_request_is_under_way(exchange: Exchange):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from exchanges.binance.http_line import HttpLine, LineError
+from exchanges.http_line import HttpLine, LineError
 from tests.exchanges.binance.loopback import until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nRetry-After: 3\r\n\r\nok"
