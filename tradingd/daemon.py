@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -24,9 +24,7 @@ from bus import codec
 from bus.bus import Bus
 from bus.clock import Clock, FeedClock, LiveClock
 from bus.ids import SessionId
-from bus.memory_bus import MemoryBus
 from bus.messages import orders, system
-from bus.messages.header import MessageMaker
 from exchanges.backoff import Backoff
 from exchanges.binance.rest import NoAnswerError
 from exchanges.practice.pairs import invented_note
@@ -41,20 +39,22 @@ from tradingd.account_watch import AccountWatch
 from tradingd.announcements import farewell_of, tell_standing
 from tradingd.audience import Audience
 from tradingd.auth import CREDENTIALS_FILE, Auth, read_credentials
+from tradingd.background_tasks import BackgroundTasks
+from tradingd.bus_choice import make_bus
 from tradingd.candle_history import CandleHistory
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope
 from tradingd.conditions import Conditions
 from tradingd.configured_grids import ConfiguredGrids
-from tradingd.continued_journal import ContinuedJournal
-from tradingd.data_dir import DataDir, RunInfo, journal_name
+from tradingd.data_dir import DataDir, RunInfo
 from tradingd.disk_watch import DiskWatch
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
-from tradingd.huge_pages import use_huge_pages
+from tradingd.huge_pages import move_to_huge_pages
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_keeper import JournalKeeper
+from tradingd.journal_opening import open_journal
 from tradingd.lease import LeaseKeeper, holder_name
 from tradingd.lease_choice import take_account
 from tradingd.life import BEHIND, READY, STOPPING, WAITING, Life
@@ -66,8 +66,6 @@ from tradingd.paper_account import holdings, resting_orders
 from tradingd.parameters import held_parameters
 from tradingd.path_dependence import PathDependence
 from tradingd.plugins.plugins import Plugins
-from tradingd.projection_account import AUTO, account_of, store_url
-from tradingd.projection_child import ProjectionChild, ProjectionTask
 from tradingd.read_model import ReadModel
 from tradingd.ready_keeper import ReadyKeeper
 from tradingd.recorded_panel import RecordedPanel
@@ -83,6 +81,7 @@ from tradingd.session import PastSessions, live_session_id, replay_session_id
 from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
 from tradingd.status_report import StatusReport
+from tradingd.store_choice import make_store
 from tradingd.story import BackgroundWriter, Story, StoryLine, make_writer
 from tradingd.tuner import Tuner
 from tradingd.tuning_fold import TUNER
@@ -98,7 +97,6 @@ _FEED: Final = "market"
 _VENUE_CLOCK_S: Final = 0.02
 _ANSWER_WITHIN_S: Final = 300.0
 """Longer than asking a venue once takes, with its pauses."""
-_SHUTDOWN_LIMIT_S: Final = 15.0
 _YOUNG_OBJECTS: Final = 20_000
 _T = TypeVar("_T")
 
@@ -120,7 +118,7 @@ class Daemon:
         self._started_ns = time.time_ns()
         self._limits = composition.make_limits(settings)
         self._writer: BackgroundWriter = make_writer(settings.log.format)
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks = BackgroundTasks(self._on_fatal)
         self._past = PastSessions()
         self._recovery: Recovery | None = None
         self._checkpoints: CheckpointKeeper | None = None
@@ -217,7 +215,7 @@ class Daemon:
         self._history = self._records.history(
             self._runtime, self._driver, self._feed, self._limits.stale_after_ns, stack,
         )
-        stack.push_async_callback(self._cancel_tasks)
+        stack.push_async_callback(self._tasks.cancel)
         self._restore()
         plugins.tell_loaded()
         await self._serve(app, stack)
@@ -235,59 +233,41 @@ class Daemon:
         await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
         self.life.phase = WAITING if not self._replay.is_behind else BEHIND
         self._driver.before_item = self._before_item if self._replay.was_cut else None
-        self._spawn("feed", self._run_feed(instruments))
+        self._tasks.spawn("feed", self._run_feed(instruments))
         if self.settings.mode == "live":
             quote = self.settings.account.quote
             watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._account.change_funds)
-            self._spawn("account watch", watch.run())
+            self._tasks.spawn("account watch", watch.run())
         if not self._is_replay:
             rules = InstrumentWatch(self._runtime, self._feed, self._venue, instruments)
-            self._spawn("instrument watch", rules.run(self._own_settings.refresh_s))
+            self._tasks.spawn("instrument watch", rules.run(self._own_settings.refresh_s))
         if keeper is not None:
-            self._spawn("account lease", keeper.run())
+            self._tasks.spawn("account lease", keeper.run())
         if not self._is_replay:
-            self._spawn("timer", self._driver.run_timer())
-            self._spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
+            self._tasks.spawn("timer", self._driver.run_timer())
+            self._tasks.spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
             if self.settings.mode == "live":
-                self._spawn("ready orders", ReadyKeeper(self._runtime).run())
+                self._tasks.spawn("ready orders", ReadyKeeper(self._runtime).run())
         if self._checkpoints is not None:
-            self._spawn("checkpoints", self._checkpoints.run())
+            self._tasks.spawn("checkpoints", self._checkpoints.run())
         if not self._is_replay:
-            self._spawn("alpha states", plugins.keep_states())
+            self._tasks.spawn("alpha states", plugins.keep_states())
             # A replay is held against its one file byte by byte, and is finite.
             files = JournalKeeper(self._journal, self.settings.journal, self._checkpoints)
-            self._spawn("journal files", files.run())
-        stack.push_async_callback(self._cancel_tasks)
+            self._tasks.spawn("journal files", files.run())
+        stack.push_async_callback(self._tasks.cancel)
         self._start_store(stack)
         rehearse()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
-        self._spawn("huge pages", _move_to_huge_pages())
+        self._tasks.spawn("huge pages", move_to_huge_pages())
 
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
-        """Open and fold it. A replay begins with a fresh account, unless this very one was cut off."""
-        path = self._data_dir.use_journal(self.settings.venue, self.settings.mode, is_replay=self._is_replay)
-        journal = ContinuedJournal.open(path)
-        self._replay.find_cut(journal)
-        self._journal = journal
-        self._fold_journal()
-        is_done_with = not self._past.ended_unclean or self._replay.is_able
-        if self._is_replay and not self._replay.was_cut and self._past.count and is_done_with \
-                and self._read_model.kill is None:
-            if self._past.ended_unclean:
-                self._replay_note = (
-                    "the last replay was cut off, and this is another one (recording, settings or version): it begins "
-                    "with a fresh account; the other's journal is kept"
-                )
-            self._journal.close()
-            self._data_dir.set_aside(path)
-            self._past = PastSessions()
-            self._operations.read_model = ReadModel(self.settings.account.quote)
-            self._journal = MessageJournal.open(path)
-            self._fold_journal()
+        opened = open_journal(self._data_dir, self.settings, self._replay, is_replay=self._is_replay)
+        self._journal, self._past, self._recovery = opened.journal, opened.past, opened.recovery
+        self._operations.read_model, self._replay_note = opened.read_model, opened.note
         stack.callback(self._journal.close)
-        self._read_model.journal = path
 
     def _begin_replay(self, stack: contextlib.AsyncExitStack) -> None:
         self._replay.begin(self._session, self._recording.shift_days)
@@ -314,13 +294,8 @@ class Daemon:
 
     def _watch_kill_file(self) -> None:
         engine = self._runtime.engine
-        self._spawn("kill file", self._operations.kill_file.watch(lambda: engine.kill, self._operations.by_kill_file))
-
-    def _fold_journal(self) -> None:
-        """By the newest good checkpoint and the records behind it; the engine follows in `_restore`."""
-        self._recovery = Recovery(
-            self._journal, self._past, self._read_model, use_checkpoints=not self._is_replay,
-        )
+        watch = self._operations.kill_file.watch(lambda: engine.kill, self._operations.by_kill_file)
+        self._tasks.spawn("kill file", watch)
 
     async def _take_account(self, urls: VenueSettings, stack: contextlib.AsyncExitStack) -> LeaseKeeper | None:
         """Live: nobody else may trade this account, before anything is sent to it."""
@@ -333,17 +308,10 @@ class Daemon:
         return keeper
 
     def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
-        """The SQL store follows the journal in a process of its own; a replay's account is not kept."""
-        url = store_url(self.settings.store.url, self._data_dir.path)
-        if not url or self._is_replay:
-            return
-        path = self._data_dir.path / journal_name(self.settings.venue, self.settings.mode, is_replay=False)
-        task = ProjectionTask(
-            path, url, account_of(path), self.settings.account.quote, is_own=self.settings.store.url == AUTO,
-        )
-        store = ProjectionChild(task, self._conditions.store)
-        store.start()
-        stack.push_async_callback(store.stop)
+        store = None if self._is_replay else make_store(self.settings, self._data_dir.path, self._conditions.store)
+        if store is not None:
+            store.start()
+            stack.push_async_callback(store.stop)
 
     def _make_clock_and_session(self) -> None:
         if self._is_replay:
@@ -403,16 +371,7 @@ class Daemon:
     ) -> None:
         tradable = [i for i in instruments if i.quote == self.settings.account.quote]
         engine = composition.make_engine(self.settings, self._limits, tradable, self._session)
-        maker = MessageMaker("bus", self._session)
-        if self.settings.bus.url == "memory://":
-            self._bus = MemoryBus(maker, self.settings.bus.queue_size)
-        else:
-            from bus.redis_bus import RedisBus  # only those who use Redis pay for its library
-
-            self._bus = RedisBus(
-                self.settings.bus.url, self.settings.bus.namespace, self._session, maker, self._clock,
-                self.settings.bus.queue_size, self._conditions.bus,
-            )
+        self._bus = make_bus(self.settings, self._session, self._clock, self._conditions.bus)
         story = Story(self._write_line, self.settings.account.quote)
         parts: dict[str, Any] = {
             "session": self._session, "engine": engine, "venue": self._venue, "bus": self._bus,
@@ -531,7 +490,7 @@ class Daemon:
         self._url = server.url
         self._data_dir.announce(RunInfo(os.getpid(), server.url, self._started_ns))
         self._service.ready(f"control {server.url}")
-        self._spawn("service watchdog", self._service.watch(self._service_status))
+        self._tasks.spawn("service watchdog", self._service.watch(self._service_status))
 
     def _service_status(self) -> str:
         return self.life.phase or f"{self._runtime.engine.trading_state} in {self.settings.mode} mode"
@@ -550,7 +509,7 @@ class Daemon:
         if account.is_new:
             await account.compare()
         else:
-            self._spawn("reconciliation", account.compare())
+            self._tasks.spawn("reconciliation", account.compare())
 
     @property
     def _own_settings(self) -> VenueSettings:
@@ -578,15 +537,6 @@ class Daemon:
         )
 
     # ---- while running -----------------------------------------------------------------------------
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(self._on_task_done)
-        self._tasks.append(task)
-
-    def _on_task_done(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._on_fatal(task.exception() or RuntimeError(task.get_name()))
 
     def _on_fatal(self, error: BaseException) -> None:
         """Engine, gate, ledger or journal failed: nothing goes on from here but a new start."""
@@ -655,7 +605,7 @@ class Daemon:
         self.life.phase = STOPPING
         if not self.life.is_to_start_again:
             self._service.stopping(self.life.end_reason)
-        await self._cancel_tasks()
+        await self._tasks.cancel()
         if self._tuner is not None:
             await self._tuner.stop()
         if self._operations.plugins is not None:
@@ -675,14 +625,3 @@ class Daemon:
         """To the console, but not again what was there before the cut."""
         if not self._replay.is_behind:
             self._writer(line)
-
-    async def _cancel_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_SHUTDOWN_LIMIT_S)
-        self._tasks.clear()
-
-
-async def _move_to_huge_pages() -> None:
-    await asyncio.to_thread(use_huge_pages)

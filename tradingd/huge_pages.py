@@ -4,6 +4,7 @@ Between two trades the processor forgets where the pages lie; looking up some th
 time from a tick to its order. Memory in use stays as it was: only stretches are moved that are nearly full.
 """
 
+import asyncio
 import contextlib
 import ctypes
 import mmap
@@ -32,6 +33,11 @@ def use_huge_pages() -> int:
         return 0
     advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     return sum(HUGE for address in stretches if advise(address, HUGE, _COLLAPSE) == 0)
+
+
+async def move_to_huge_pages() -> None:
+    """The same beside the event loop."""
+    await asyncio.to_thread(use_huge_pages)
 
 
 def _full_stretches() -> Iterator[int]:

@@ -1,0 +1,55 @@
+"""The journal that a run goes on with, and what it holds, folded. A replay begins with a fresh account."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tradingd.checkpoint import Recovery
+from tradingd.continued_journal import ContinuedJournal
+from tradingd.data_dir import DataDir
+from tradingd.message_journal import MessageJournal
+from tradingd.read_model import ReadModel
+from tradingd.replay_run import ReplayRun
+from tradingd.session import PastSessions
+from tradingd.settings import Settings
+
+_FRESH_ACCOUNT: Final = (
+    "the last replay was cut off, and this is another one (recording, settings or version): it begins with a fresh "
+    "account; the other's journal is kept"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedJournal:
+    """`recovery` has folded the past and the read model; the engine is its next. `note`: what a person should know."""
+
+    path: Path
+    journal: MessageJournal
+    past: PastSessions
+    read_model: ReadModel
+    recovery: Recovery
+    note: str = ""
+
+
+def open_journal(data_dir: DataDir, settings: Settings, replay: ReplayRun, *, is_replay: bool) -> OpenedJournal:
+    """Open and fold it. A replay's is set aside and begun anew, unless this very replay was cut off."""
+    path = data_dir.use_journal(settings.venue, settings.mode, is_replay=is_replay)
+    journal = ContinuedJournal.open(path)
+    replay.find_cut(journal)
+    opened = _fold(path, journal, settings, is_replay=is_replay)
+    past = opened.past
+    is_done_with = not past.ended_unclean or replay.is_able
+    if not (is_replay and not replay.was_cut and past.count and is_done_with and opened.read_model.kill is None):
+        return opened
+    journal.close()
+    data_dir.set_aside(path)
+    note = _FRESH_ACCOUNT if past.ended_unclean else ""
+    return _fold(path, MessageJournal.open(path), settings, is_replay=is_replay, note=note)
+
+
+def _fold(path: Path, journal: MessageJournal, settings: Settings, *, is_replay: bool, note: str = "") -> OpenedJournal:
+    """By the newest good checkpoint and the records behind it."""
+    past, read_model = PastSessions(), ReadModel(settings.account.quote)
+    recovery = Recovery(journal, past, read_model, use_checkpoints=not is_replay)
+    read_model.journal = path
+    return OpenedJournal(path, journal, past, read_model, recovery, note)
