@@ -89,7 +89,9 @@ class Process:
             self.runtime.add_agent(name, make)
         self.driver = FeedDriver(
             self.runtime, on_second=self._on_second, on_end=lambda: None, replay_clock=None,
+            monotonic=lambda: schedule.now / SECOND,
         )
+        self.driver.expect_second()
         self.parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self.market = MarketState(instruments, FeedCounters())
         self.watch = AccountWatch(self.runtime, link, settings.account.quote, instruments, self._change_funds)
@@ -97,7 +99,6 @@ class Process:
         self.rules_watch = InstrumentWatch(self.runtime, no_feed, link, instruments)
         self._is_safe_mode = is_safe_mode
         self._is_ready_due = self._is_dead = False
-        self._last_tick = schedule.now
         self.runtime.health.raise_condition("feed", "market data has not begun")
         link.sink = self._on_report
         link.on_send = self._on_send
@@ -214,15 +215,8 @@ class Process:
             self.driver.sink(item)
 
     def second(self) -> None:
-        """The once-a-second timer, and a late one is noticed as live."""
-        late_s = (self.schedule.now - self._last_tick) / SECOND - 1
-        self._last_tick = self.schedule.now
-        if late_s > 1:
-            self.runtime.health.raise_condition("lag", f"the event loop was {late_s:.1f} s late")
-        else:
-            self.runtime.health.clear("lag")
-        self._on_second()
-        self.runtime.tick()
+        """The once-a-second timer."""
+        self.driver.second()
 
     def _on_second(self) -> None:
         self._show("disk", "disk_full", "less than 64 MB are free for the journal")

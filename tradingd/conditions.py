@@ -14,6 +14,7 @@ from tradingd.settings import Settings
 
 _log = logging.getLogger(__name__)
 _MEMORY_BUS: Final = "memory://"
+_BEHIND_LOOKS: Final = 3
 
 
 class Conditions:
@@ -122,6 +123,11 @@ class Conditions:
         would be a new vote every second."""
         too_old = f"no market data for more than {limit_ns / SECOND_NS:g} s"
         self._set("stale", too_old if age_ns > limit_ns else "")
+
+    def backlog(self, looks: int) -> None:
+        """So many looks in a row found market data that waits to be handled; a burst is worked off before the third."""
+        if looks == 0 or looks >= _BEHIND_LOOKS:
+            self._set("backlog", "market data comes faster than it is handled: prices are old" if looks else "")
 
     def mode(self, text: str) -> None:
         """The mode is being switched ("": it is not)."""

@@ -556,6 +556,7 @@ class Daemon:
             self._history.on_second(self._clock.now())
         if driver.state == "connected" and driver.last_ns:
             self._conditions.data_age(self._clock.now() - driver.last_ns, self._limits.stale_after_ns)
+        self._conditions.backlog(self._feed.counters.behind_looks)
         if self._bus.is_connected:
             self._conditions.bus_is_there()
         if self._replay.is_behind:

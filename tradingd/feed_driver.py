@@ -6,6 +6,8 @@ inputs at any speed.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -17,7 +19,11 @@ from market.ticks import FeedAlive
 from tradingd.runtime import Runtime
 
 _LONG_GAP_SECONDS: Final = 60
-_LAG_LIMIT_S: Final = 1.0
+LAG_LIMIT_S: Final = 1.0
+"""A timer so late means that the loop was blocked, or the process had no time."""
+STEADY_SECONDS: Final = 2
+"""So many timers must come on time before that is over: what waited meanwhile comes at once and is old."""
+_LAG_LIMIT_NS: Final = round(LAG_LIMIT_S * SECOND_NS)
 
 
 class FeedDriver:
@@ -27,11 +33,12 @@ class FeedDriver:
         self, runtime: Runtime, *, on_second: Callable[[], None], on_end: Callable[[], None],
         replay_clock: FeedClock | None, silence_is_normal: bool = False,
         on_up: Callable[[], None] = lambda: None, for_ns: int = 0, on_full: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`silence_is_normal`: the replay is made of candles, whose few ticks say nothing about a live line.
 
         `for_ns`: a replay ends so long after its first feed time, to the nanosecond: `on_full` is called, and what
-        the feed still gives is not taken.
+        the feed still gives is not taken. `monotonic`: seconds, by which the timer's lateness is told.
         """
         self._for_ns = for_ns if replay_clock is not None else 0
         self._on_full = on_full
@@ -53,6 +60,9 @@ class FeedDriver:
         self.first_ns = 0
         self.last_ns = 0
         self.loop_lag_s = 0.0
+        self._monotonic = monotonic
+        self._timer_due = math.inf
+        self._seconds_on_time = STEADY_SECONDS
 
     def sink(self, item: FeedItem) -> None:
         """One item of the feed, in order; all that follows from it is done on return: that is the back-pressure."""
@@ -74,8 +84,25 @@ class FeedDriver:
             self.state = "ended"
             self._on_end()
         else:
+            if item.ts_init - self.last_ns > _LAG_LIMIT_NS:
+                self._look_for_lag()
             self.last_ns = item.ts_init
             self._runtime.take(item)  # type: ignore[arg-type]
+
+    def _look_for_lag(self) -> None:
+        """Nothing came for long. Was it the loop that stood still?
+
+        Then what comes now has waited, and no entry may rest on it: its price is of then, though received now.
+        """
+        late_s = self._monotonic() - self._timer_due
+        if late_s > LAG_LIMIT_S:
+            self._note_lag(late_s)
+            self._runtime.vote_health()
+
+    def _note_lag(self, late_s: float) -> None:
+        self.loop_lag_s = late_s
+        self._seconds_on_time = 0
+        self._runtime.health.raise_condition("lag", f"the event loop was {late_s:.1f} s late")
 
     def _up(self, item: FeedUp) -> None:
         self.state = "connected"
@@ -129,18 +156,30 @@ class FeedDriver:
 
     async def run_timer(self) -> None:
         """Live: fire the timer once a second and notice when the loop is late."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + 1.0
+        self.expect_second()
         while True:
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            self.loop_lag_s = max(0.0, loop.time() - due)
-            due = max(due + 1.0, loop.time())
-            if self.loop_lag_s > _LAG_LIMIT_S:
-                self._runtime.health.raise_condition("lag", f"the event loop was {self.loop_lag_s:.1f} s late")
+            await asyncio.sleep(max(0.0, self._timer_due - self._monotonic()))
+            self.second()
+
+    def expect_second(self) -> None:
+        """The first timer is due a second from now."""
+        self._timer_due = self._monotonic() + 1.0
+
+    def second(self) -> None:
+        """The timer has come, on time or late."""
+        late_s = max(0.0, self._monotonic() - self._timer_due)
+        if late_s > LAG_LIMIT_S:
+            self._note_lag(late_s)
+            self.expect_second()
+        else:
+            self.loop_lag_s = late_s
+            self._timer_due += 1.0
+            if self._seconds_on_time < STEADY_SECONDS:
+                self._seconds_on_time += 1
             else:
                 self._runtime.health.clear("lag")
-            self._on_second()
-            self._runtime.tick()
+        self._on_second()
+        self._runtime.tick()
 
     async def run_venue_clock(self, period_s: float) -> None:
         """Live paper: let due answers of the simulated venue arrive even when the market is quiet."""

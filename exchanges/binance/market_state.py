@@ -29,6 +29,8 @@ class FeedCounters:
     reconnects: int = 0
     quiet_checks: int = 0
     polled_quotes: int = 0
+    behind_looks: int = 0
+    """So many looks in a row found messages that nobody had handled yet: they come faster than they are handled."""
     last_problem: str = ""
 
     def refuse(self, reason: str) -> None:

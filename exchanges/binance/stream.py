@@ -159,6 +159,7 @@ class BinanceFeed:
         self, subscription: Subscription, sink: FeedSink, backoff: Backoff, *, is_again: bool
     ) -> None:
         socket = await self._connect(subscription.url)
+        self.counters.behind_looks = 0
         watchdog: asyncio.Task[None] | None = None
         try:
             if self._is_replay:
@@ -348,6 +349,7 @@ class BinanceFeed:
         looks, frames = 0, self.counters.frames
         while True:
             await asyncio.sleep(self._watch_every_s)
+            self.counters.behind_looks = 0 if socket.is_idle else self.counters.behind_looks + 1
             if self.counters.frames != frames or not socket.is_idle:
                 looks, frames = 0, self.counters.frames
                 continue

@@ -150,6 +150,7 @@ class CoinbaseFeed:
 
     async def _connect_and_stream(self, sink: FeedSink, backoff: Backoff, *, is_again: bool) -> None:
         socket = await self._connect()
+        self.counters.behind_looks = 0
         watchdog: asyncio.Task[None] | None = None
         try:
             early = await self._subscribe(socket)
@@ -331,6 +332,7 @@ class CoinbaseFeed:
         """End a connection that is mute or has lost a book for good; ask anew for a book that is lost."""
         while True:
             await asyncio.sleep(self._watch_every_s)
+            self.counters.behind_looks = 0 if socket.is_idle else self.counters.behind_looks + 1
             if not socket.is_idle:
                 self._silence.begin_look()
                 continue

@@ -224,6 +224,17 @@ class Process:
         """For its own end; its exit code."""
         return self._process.wait(seconds)
 
+    @contextmanager
+    def standing_still(self, seconds: float) -> Iterator[None]:
+        """No instruction of it is executed for the length of the block, which takes `seconds` at least."""
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+            until(lambda: time.monotonic() - began > seconds, "the time to pass", seconds + 1)
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """kill -9, and nobody left behind."""
         if self._process.poll() is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.fat_fingers import refusal_of, slips
 from tests.e2e.fault_sessions import trade_through
 from tests.e2e.practice_truth import PracticeTruth, agree, limit_order, market_order
 from tests.e2e.process import Process, running, until
@@ -79,6 +80,28 @@ def test_a_closed_market_refuses_entries_and_takes_them_again_afterwards(daemon:
     until(lambda: daemon.order(refused)["state"] == "REJECTED", "the exchange's no", 10)
     truth.call("DELETE", "/practice/faults")
     daemon.filled(market_order(daemon, "DOGE/USDT", "buy", "34"))
+    agree(daemon, truth, *SYMBOLS)
+
+
+def test_what_is_executed_while_the_daemon_stands_still_is_not_lost(daemon: Process, truth: PracticeTruth) -> None:
+    """F13: the fills come, entries wait until the loop is on time again."""
+    order = limit_order(daemon, truth, "SOL/USDT", "0.08", "0.99")
+    until(lambda: daemon.order(order)["detail"] == "accepted", "an order that rests", 5)
+    with daemon.standing_still(4.0):
+        truth.fault("crash", "SOL/USDT")
+    until(lambda: any("late" in each["text"] for each in daemon.status()["problems"]), "the lag named", 3)
+    daemon.filled(order, 45)
+    until(lambda: daemon.status()["state"] == "ACTIVE", "entries again", 15)
+    agree(daemon, truth, *SYMBOLS)
+
+
+def test_what_nobody_can_mean_is_denied_with_a_code(daemon: Process, truth: PracticeTruth) -> None:
+    """F35."""
+    before = len(truth.orders(*SYMBOLS))
+    held, price = daemon.positions()["XRP/USDT"]["quantity"], daemon.positions()["XRP/USDT"]["mark"]
+    for wish, code in slips(held, price):
+        assert refusal_of(daemon, {"symbol": "XRP/USDT", **wish}) == code, wish
+    assert len(truth.orders(*SYMBOLS)) == before
     agree(daemon, truth, *SYMBOLS)
 
 

@@ -117,6 +117,7 @@ class Coinbase:
     def _door(self, handler: Handler, *, is_private: bool) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.calls.append(f"{request.method} {request.path}")
+            await request.read()  # one that hangs is obeyed late all the same, though its asker has left
             if self.faults.strikes("maintenance"):
                 return web.Response(status=503, text="upstream connect error or disconnect/reset before headers")
             if self.faults.is_on("ban"):

@@ -154,3 +154,65 @@ def test_the_clock_of_a_replay_is_the_runtimes_own(tmp_path: Path) -> None:
     driven = Driven(tmp_path)
     assert isinstance(driven.scene.runtime.clock, FeedClock)
     assert driven.scene.runtime.make("daemon", system.DaemonStopping("x")).header.ts == driven.scene.clock.now()
+
+
+class Late:
+    """A live driver whose loop's time the test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scene = Scene(folder).open()
+        self.loop_s = 100.0
+        self.driver = FeedDriver(
+            self.scene.runtime, on_second=lambda: None, on_end=lambda: None, replay_clock=None,
+            monotonic=lambda: self.loop_s,
+        )
+        self.driver.expect_second()
+        self.driver.sink(FeedUp("practice", self.scene.clock.now()))
+
+    def pass_time(self, seconds: float) -> None:
+        self.loop_s += seconds
+        self.scene.clock.advance(self.scene.clock.now() + round(seconds * SECOND))
+
+    def seconds_on_time(self, count: int) -> None:
+        for _ in range(count):
+            self.pass_time(1.0)
+            self.driver.second()
+
+    def trade(self, price: str) -> None:
+        now = self.scene.clock.now()
+        self.driver.sink(TradeTick(BTC, D(price), D("0.1"), "buy", "7", now - 5 * SECOND, now))
+
+    @property
+    def state(self) -> str:
+        return self.scene.runtime.engine.trading_state
+
+
+def test_what_waited_while_the_loop_stood_still_finds_no_entries_allowed(tmp_path: Path) -> None:
+    """F13: the first message of the past comes before the timer does."""
+    late = Late(tmp_path)
+    late.seconds_on_time(2)
+    late.trade("100")
+    assert late.state == "ACTIVE"
+    late.pass_time(6.0)
+    late.trade("101")
+    assert late.state == "REDUCING"
+    assert any("late" in text for text in late.scene.runtime.health.reasons_to_reduce)
+
+
+def test_entries_come_back_when_the_timer_has_been_on_time_for_some_seconds(tmp_path: Path) -> None:
+    late = Late(tmp_path)
+    late.seconds_on_time(1)
+    late.pass_time(4.0)
+    late.driver.second()
+    assert (late.state, late.driver.loop_lag_s) == ("REDUCING", 3.0)
+    late.seconds_on_time(2)
+    assert late.state == "REDUCING"
+    late.seconds_on_time(1)
+    assert late.state == "ACTIVE"
+
+
+def test_a_market_that_was_merely_quiet_is_no_lag(tmp_path: Path) -> None:
+    late = Late(tmp_path)
+    late.seconds_on_time(30)
+    late.trade("100")
+    assert late.state == "ACTIVE"

@@ -268,6 +268,26 @@ async def test_a_blocked_loop_is_not_taken_for_silence(loopback: Loopback):
     await watcher.feed.close()
 
 
+async def test_messages_that_come_faster_than_they_are_handled_are_counted_as_a_backlog(loopback: Loopback):
+    """F13: prices that wait are old, however lately they were taken from the wire."""
+    loopback.scripts.append(sends(*(trade(number) for number in range(1, 61))))
+    watcher = Watcher(loopback, watch_every_s=0.005)
+    most = 0
+
+    def busy(item: FeedItem) -> None:
+        nonlocal most
+        most = max(most, watcher.feed.counters.behind_looks)
+        time.sleep(0.006)  # longer than one turn of the socket
+
+    task = asyncio.create_task(watcher.feed.run([BTC], busy))
+    await until(lambda: most >= 3)
+    await until(lambda: watcher.feed.counters.behind_looks == 0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await watcher.feed.close()
+
+
 async def test_a_frame_above_five_megabytes_ends_the_connection_and_is_counted(loopback: Loopback):
     loopback.scripts += [sends("[" + " " * 5_000_001 + "]"), sends(trade(1))]
     async with Watcher(loopback) as watcher:
