@@ -106,12 +106,14 @@ def backtest(
 def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> None:
     from research.backtest.data import DataError, DataOptionError
     from research.backtest.guard import LookAheadError
+    from research.backtest.room import give_back_freed
     from research.backtest.rules import RuleError, make_rule
     from research.backtest.runner import Costs
     from research.backtest.session import SessionError
 
     if not chosen["strategy"]:
         raise CliError(cli_session.USAGE, "no strategy: write --strategy sma_cross, or name one in the config")
+    give_back_freed()
     amounts = {key: amount_of(key, chosen[key]) for key in ("cash", "stake", "fee", "spread", "slippage")}
     costs = Costs(amounts["fee"], amounts["spread"], amounts["slippage"])
 

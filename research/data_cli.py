@@ -45,7 +45,7 @@ def import_files(
     store = open_store(data_dir, venue)
     from research import data_views
     from research.history import archives, importing
-    from research.history.source_rows import SourceError
+    from research.history.source_piece import SourceError
 
     options = importing.ImportOptions(symbol, timeframe, strict, stamps == "close")
     try:

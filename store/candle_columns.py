@@ -61,7 +61,16 @@ class CandleColumns:
         return cls.of(
             np.concatenate([part.ts_ns for part in parts]),
             [ExactColumn.concat([getattr(part, name) for part in parts]) for name in NUMBERS],
-            np.concatenate([part.trades for part in parts]),
+            np.concatenate([part.trades for part in parts]) if any(part.trades.any() for part in parts)
+            else _unknown(sum(map(len, parts))),
+        )
+
+    def copy(self) -> Self:
+        """The same numbers in arrays of their own."""
+        return self.of(
+            self.ts_ns.copy(),
+            [ExactColumn(column.values.copy(), column.digits) for column in (getattr(self, name) for name in NUMBERS)],
+            self.trades.copy() if self.trades.any() else _unknown(len(self)),
         )
 
     def take(self, chosen: Any) -> Self:
@@ -111,6 +120,11 @@ class CandleColumns:
         made = sha256()
         self.add_to(made)
         return made.hexdigest()
+
+
+def _unknown(count: int) -> Int64Array:
+    """Zeros that nobody wrote take no memory, unlike copies of zeros."""
+    return np.zeros(count, np.int64)
 
 
 def _same(left: ExactColumn, right: ExactColumn) -> bool:

@@ -60,7 +60,7 @@ class ExactColumn:
     @classmethod
     def of_decimals(cls, numbers: Iterable[Decimal]) -> Self:
         """Raises `ExactColumnError` for more digits than can be kept."""
-        column, is_bad = cls.of_texts(pa.array([format(number, "f") for number in numbers], pa.string()))
+        column, is_bad = cls.of_texts(texts_of([format(number, "f") for number in numbers]))
         if is_bad.any():
             raise ExactColumnError(f"a number of more than {MOST_DIGITS} digits")
         return cls(column.values, column.digits)
@@ -78,13 +78,13 @@ class ExactColumn:
         except (pa.ArrowInvalid, ExactColumnError):
             pass
         plain = filled(pc.utf8_trim_whitespace(texts), "")
-        fits = pc.match_substring_regex(plain, _PLAIN).to_numpy(zero_copy_only=False)
-        lengths = pc.binary_length(plain).to_numpy(zero_copy_only=False)
+        fits = numbers_of(pc.match_substring_regex(plain, _PLAIN).cast(pa.int32())) == 1
+        lengths = numbers_of(pc.binary_length(plain))
         is_odd = ~fits | (lengths > MOST_DIGITS)
-        odd = [_plain_text(text) for text in plain.filter(pa.array(is_odd)).to_pylist()]
+        odd = [_plain_text(text) for text in plain.take(arrow_of(np.flatnonzero(is_odd))).to_pylist()]
         is_bad[is_odd] = [text is None for text in odd]
-        mended = pa.array([text or "0" for text in odd], plain.type)
-        checked = pc.replace_with_mask(plain, pa.array(is_odd), mended)
+        mended = texts_of([text or "0" for text in odd]).cast(plain.type)
+        checked = pc.replace_with_mask(plain, _mask_of(is_odd), mended)
         try:
             return cls._of_plain_texts(checked), is_bad
         except pa.ArrowInvalid:
@@ -98,7 +98,8 @@ class ExactColumn:
             raise ExactColumnError("not all plain numbers")
         has_point = pc.match_substring(texts, ".")
         if not pc.all(has_point).as_py():
-            texts = pc.if_else(has_point, texts, pc.binary_join_element_wise(texts, "", "."))
+            nothing, point = texts_of(["", "."]).cast(texts.type)
+            texts = pc.if_else(has_point, texts, pc.binary_join_element_wise(texts, nothing, point))
         texts = pc.utf8_rtrim(texts, "0")
         digits = int(pc.max(pc.subtract(pc.binary_length(texts), pc.find_substring(texts, "."))).as_py()) - 1
         return cls(_integers(texts.cast(pa.decimal64(MOST_DIGITS, min(digits, MOST_DIGITS)))), digits)
@@ -182,6 +183,18 @@ def arrow_of(values: Int64Array | Float64Array, kind: Any = None) -> Any:
     plain = pa.float64() if values.dtype == np.float64 else pa.int64()
     buffer = pa.py_buffer(np.ascontiguousarray(values))
     return pa.Array.from_buffers(kind or plain, len(values), [None, buffer])
+
+
+def texts_of(texts: Sequence[str]) -> Any:
+    """An Arrow array of strings; `pa.array` would load pandas."""
+    data = [text.encode() for text in texts]
+    ends = np.cumsum([0, *map(len, data)], dtype=np.int32)
+    return pa.Array.from_buffers(pa.string(), len(data), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(data))])
+
+
+def _mask_of(marked: BoolArray) -> Any:
+    bits = pa.py_buffer(np.packbits(marked, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(marked), [None, bits])
 
 
 def numbers_of(column: Any) -> Any:

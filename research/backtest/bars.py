@@ -75,11 +75,7 @@ class Bars:
 
     def cut(self, count: int) -> "Bars":
         """The first `count` candles, copied: what comes after cannot be reached from here."""
-        part = self.columns.take(slice(0, count))
-        numbers = [part.open, part.high, part.low, part.close, part.volume]
-        return Bars(self.symbol, self.interval, CandleColumns.of(
-            part.ts_ns.copy(), [ExactColumn(each.values.copy(), each.digits) for each in numbers], part.trades.copy(),
-        ))
+        return Bars(self.symbol, self.interval, self.columns.take(slice(0, count)).copy())
 
     def arrays(self) -> Candles:
         """For `prepare`: copies, so that nothing a rule does to them changes the run."""

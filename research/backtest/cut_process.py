@@ -101,7 +101,7 @@ def _answer(head: Mapping[str, Any], block: io.BytesIO) -> dict[str, Any]:
     try:
         with caged() as tries:
             rule = prepared(make_rule(str(head["strategy"]), head["param"]), bars)
-            decisions = Backtest(bars, Decimal(head["cash"]), Decimal(head["stake"]), costs).run(rule).decisions
+            decisions = Backtest(bars, Decimal(head["cash"]), Decimal(head["stake"]), costs).decisions(rule)
         return {"error": f"the rule {tries[0]}"} if tries else {"decisions": decisions}
     except RuleError as error:
         return {"error": str(error)}

@@ -11,13 +11,14 @@ import pyarrow as pa
 from market.candles import CandleBuilder
 from market.ticks import Candle, TradeTick
 from research.backtest.bars import Bars
-from research.history.audit import find_oddities
+from research.history.audit import SEEN_AROUND, Finding, find_oddities
 from research.history.symbol_names import our_symbol
 from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
 from store.candle_grid import CandleGrid, find_gaps
 from store.candles import CandleStore
 
 _SHOWN: Final = 10
+_ROWS: Final = 65_536
 _TOLD: Final = 3
 
 
@@ -111,10 +112,18 @@ def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | 
 
 def quality(symbol: str, interval: str, columns: CandleColumns) -> dict[str, Any]:
     """The audit of exactly the candles that are used: nothing is filled in, a gap is told."""
-    arrays = CandleArrays.of_columns(symbol, interval, columns)
-    gaps = find_gaps(CandleGrid.of(interval, arrays.ts_open), arrays.ts_open, LONGEST_FILLED_GAP)
-    odd = find_oddities(arrays)
+    gaps = find_gaps(CandleGrid.of(interval, columns.ts_ns), columns.ts_ns, LONGEST_FILLED_GAP)
+    odd = [each for first in range(0, len(columns), _ROWS) for each in _odd(symbol, interval, columns, first)]
     return {
-        "gaps": len(gaps), "missing": sum(gap.candles for gap in gaps), "silent": int((arrays.volume == 0).sum()),
+        "gaps": len(gaps), "missing": sum(gap.candles for gap in gaps),
+        "silent": int((columns.volume.values == 0).sum()),
         "oddities": len(odd), "shown": [{"ts": each.ts_ns, "text": each.sentence()} for each in odd[:_SHOWN]],
     }
+
+
+def _odd(symbol: str, interval: str, columns: CandleColumns, first: int) -> list[Finding]:
+    """Of `_ROWS` candles, seen with their neighbours: as floats only so many at a time."""
+    near = columns.take(slice(max(0, first - SEEN_AROUND), first + _ROWS + SEEN_AROUND))
+    ends = columns.ts_ns[first : first + _ROWS]
+    found = find_oddities(CandleArrays.of_columns(symbol, interval, near))
+    return [each for each in found if ends[0] <= each.ts_ns <= ends[-1]]

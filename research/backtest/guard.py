@@ -60,7 +60,7 @@ def check(
 ) -> int:
     """As `compare`, in this process. `make` gives a new rule."""
     return compare(
-        bars, decisions, lambda part: Backtest(part, cash, stake, costs).run(prepared(make(), part)).decisions
+        bars, decisions, lambda part: Backtest(part, cash, stake, costs).decisions(prepared(make(), part))
     )
 
 

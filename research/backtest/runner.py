@@ -139,15 +139,28 @@ class Backtest:
 
     def run(self, rule: Rule, progress: Callable[[int], None] | None = None) -> Result:
         """All candles, once; `progress` is told the index now and then. Raises `RuleError` for what the rule raises."""
+        result = self._decided(rule, progress)
+        ledger = self._engine.ledger
+        result.open_quantity, result.cash, result.fees = ledger.quantity(self._symbol), ledger.cash, ledger.fees
+        result.fills = self._fold.fills
+        result.equity = self._marked()
+        return result
+
+    def decisions(self, rule: Rule) -> list[tuple[int, str, str]]:
+        """As `run`, for who asks for nothing else."""
+        return self._decided(rule, None).decisions
+
+    def _decided(self, rule: Rule, progress: Callable[[int], None] | None) -> Result:
         with rare_collection():
             try:
                 with patience(lambda: self._context.index, lambda: self._stuck(rule)):
-                    return self._run(rule, progress)
+                    self._run(rule, progress)
             except StuckError as error:
                 raise RuleError(str(error)) from None
+        return self._result
 
-    def _run(self, rule: Rule, progress: Callable[[int], None] | None) -> Result:
-        bars, result = self._bars, self._result
+    def _run(self, rule: Rule, progress: Callable[[int], None] | None) -> None:
+        bars = self._bars
         begin = int(bars.ts[0]) if len(bars) else 0
         self._take(self._maker.make(FundsChanged(bars.quote, self._cash, self._cash, "initial capital"), begin))
         self._look_at_account(0)
@@ -163,11 +176,6 @@ class Backtest:
             raise trouble.cause from trouble
         except Exception as error:
             raise RuleError(f"the rule failed at candle {self._context.index}: {_where(error)}") from error
-        ledger = self._engine.ledger
-        result.open_quantity, result.cash, result.fees = ledger.quantity(self._symbol), ledger.cash, ledger.fees
-        result.fills = self._fold.fills
-        result.equity = self._marked()
-        return result
 
     def _stuck(self, rule: Rule) -> str:
         index, file = self._context.index, rule.on_candle.__code__.co_filename

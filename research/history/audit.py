@@ -21,6 +21,8 @@ LARGEST_RANGE: Final = 2.0
 _SPLITS: Final = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 100.0)
 _SPLIT_TOLERANCE: Final = 0.03
 _AROUND: Final = 5
+SEEN_AROUND: Final = _AROUND + 1
+"""What is odd about a candle rests on so many before and after it."""
 
 FindingKind = Literal["move", "range", "split"]
 

@@ -4,30 +4,25 @@ A refused row is told with line, field and remedy, and the rest is imported (it 
 with `is_strict` nothing of a file with a refused row is.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from market.interval import interval_ns
-from research.history.row_checks import Refusal, RowJudge, read_candles, read_times
-from research.history.source_rows import SUFFIXES, SourceError, SourceRows, read_source
-from research.history.symbol_names import archive_of, interval_in, our_symbol, symbol_in
-from store.candle_columns import CandleColumns
+from research.history.candle_spool import CandleSpool
+from research.history.judged_piece import Gathered, JudgedPiece, judged_piece, symbol_told, symbols_of
+from research.history.row_checks import Refusal, RowJudge, read_times
+from research.history.source_piece import MakePiece, SourceError
+from research.history.source_rows import SUFFIXES, read_source
+from research.history.step_count import OptionError, usual_interval
+from research.history.symbol_names import archive_of, interval_in
 from store.candles import INTERVALS, CandleStore, CandleStoreError, WriteResult
-from store.exact_column import ExactColumnError, Int64Array, filled, numbers_of
+from store.exact_column import ExactColumnError, Int64Array
 
-_SAMPLE: Final = 5_000
-_ENOUGH: Final = 10
-"""Steps between rows that are no chance: a quiet market may well leave out some candles in a row."""
-
-
-class OptionError(SourceError):
-    """The file is sound, and not what an option says of it."""
+_AT_ONCE: Final = 2
+"""Pieces that are parsed side by side; one more of each waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,108 +71,81 @@ def import_file(store: CandleStore, path: Path, options: ImportOptions) -> Impor
 
 
 def _import_rows(store: CandleStore, path: Path, options: ImportOptions) -> ImportReport:
-    source = read_source(path)
-    if not source.rows:
-        raise SourceError(f"{path}: holds no row.")
-    names, codes = _symbols(path, source, options)
-    judge = RowJudge(source)
-    times = read_times(judge)
-    is_first = codes == codes[0]
-    mine = times[is_first & ~judge.is_bad]
-    interval = options.interval or interval_in(str(path)) or _usual_interval(path, mine)
-    _check_interval(path, interval)
-    _check_step(path, interval, mine)
-    if options.stamps_are_closes:
-        times = np.where(judge.is_bad, times, times - interval_ns(interval))
-    columns = read_candles(judge, times, interval)
-    count = source.rows
-    report = ImportReport(path, tuple(names), interval, count + len(source.broken), judge.refused, 0,
-                          WriteResult(), judge.refusals())
-    is_good = ~judge.is_bad
-    del source, judge  # a year of minutes as texts takes more room than all that follows
-    pa.default_memory_pool().release_unused()
-    if options.is_strict and report.refused:
-        return replace(report, problem=f"{path}: {report.refused} rows refused: nothing of it was imported (--strict).")
-    good = np.flatnonzero(is_good)
-    if options.symbol in names:
-        # Of a file of many symbols only the named one is wanted.
-        good, names = good[codes[good] == names.index(options.symbol)], [options.symbol]
-        codes = np.zeros(count, np.int64)
-        report = replace(report, symbols=(options.symbol,))
+    """All of the file is judged before the first candle is written."""
+    pieces = read_source(path)
+    before, judge = _first_rows(path, pieces)
+    told = symbol_told(path, judge.source, options.symbol)
+    stamps = read_times(judge)
+    interval = options.interval or interval_in(str(path)) or _usual_interval(path, judge, stamps)
+    if interval not in INTERVALS:
+        raise SourceError(f"{path}: {interval} candles are not kept. Known: {', '.join(INTERVALS)}.")
+    are_closes = options.stamps_are_closes
+
+    def judged(make: MakePiece) -> JudgedPiece:
+        judge = RowJudge(make())
+        return judged_piece(judge, read_times(judge), interval, stamps_are_closes=are_closes)
+
+    with CandleSpool(store.root, interval) as spool:
+        gathered = Gathered(path, told, options.symbol, spool)
+        for each in before:
+            gathered.add(judged_piece(each, read_times(each), interval, stamps_are_closes=are_closes))
+        gathered.add(judged_piece(judge, stamps, interval, stamps_are_closes=are_closes))
+        del before, judge, stamps
+        for piece in _some_ahead(judged, pieces):
+            gathered.add(piece)
+        names = gathered.chosen()
+        gathered.steps.check(path, interval)
+        report = ImportReport(path, tuple(names.values()), interval, gathered.rows, gathered.refused, 0, WriteResult(),
+                              tuple(gathered.refusals))
+        if options.is_strict and report.refused:
+            return replace(
+                report, problem=f"{path}: {report.refused} rows refused: nothing of it was imported (--strict)."
+            )
+        return _written(store, spool, names, report)
+
+
+def _first_rows(path: Path, pieces: Iterator[MakePiece]) -> tuple[list[RowJudge], RowJudge]:
+    """The first piece that has rows, and those before it, which are broken lines; raises `SourceError`."""
+    before: list[RowJudge] = []
+    for make in pieces:
+        judge = RowJudge(make())
+        if judge.source.rows:
+            return before, judge
+        before.append(judge)
+    raise SourceError(f"{path}: holds no row.")
+
+
+def _written(store: CandleStore, spool: CandleSpool, names: Mapping[str, str], report: ImportReport) -> ImportReport:
     written, duplicates = WriteResult(), 0
-    order = good[np.argsort(codes[good], kind="stable")] if len(names) > 1 else good
-    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    whole = len(order) == count and len(names) == 1
-    for number, name in enumerate(names):
-        rows = order[bounds[number] : bounds[number + 1]]
-        mine = columns if whole else columns.take(rows)
-        once = mine.latest_of_each()
-        duplicates += len(mine) - len(once)
-        written += store.write(name, interval, _shortened(once))
+    for spooled, name in names.items():
+        for run in spool.runs(spooled):
+            once = run.latest_of_each()
+            duplicates += len(run) - len(once)
+            written += store.write(name, report.interval, once)
     return replace(report, duplicates=duplicates, written=written)
 
 
-def _shortened(columns: CandleColumns) -> CandleColumns:
-    """One symbol's numbers need fewer digits than those of a whole file of symbols."""
-    return CandleColumns.of(
-        columns.ts_ns,
-        [column.shortest() for column in (columns.open, columns.high, columns.low, columns.close, columns.volume)],
-        columns.trades,
-    )
+def _some_ahead(judged: Callable[[MakePiece], JudgedPiece], pieces: Iterator[MakePiece]) -> Iterator[JudgedPiece]:
+    """In order, made by threads: Arrow parses texts without the interpreter's lock."""
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        waiting: deque[Future[JudgedPiece]] = deque()
+        try:
+            for make in pieces:
+                waiting.append(threads.submit(judged, make))
+                if len(waiting) > _AT_ONCE:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for each in waiting:
+                each.cancel()
 
 
-def _symbols(path: Path, source: SourceRows, options: ImportOptions) -> tuple[list[str], Int64Array]:
-    """The symbols of the file, and which of them each row is of."""
-    column = source.columns.get("symbol")
-    if options.symbol and (column is None or len(pc.unique(column)) < 2):
-        return [options.symbol], np.zeros(source.rows, np.int64)
-    if column is None:
-        told = symbol_in(str(path))
-        if not told:
-            raise SourceError(f"{path}: neither a symbol column nor a name such as BTCUSDT-1m-2024-01: give --symbol.")
-        return [told], np.zeros(source.rows, np.int64)
-    encoded = pc.dictionary_encode(filled(column.cast(pa.string()), ""))
-    spelt = [our_symbol(name) for name in encoded.dictionary.to_pylist()]
-    if "" in spelt:
-        raise SourceError(f"{path}: rows without a symbol: fill the symbol column, or give --symbol.")
-    names = sorted(set(spelt))
-    if options.symbol and options.symbol not in names:
-        raise SourceError(f"{path}: no row is of {options.symbol}: it holds {len(names)} symbols, such as {names[0]}.")
-    code_of = np.array([names.index(name) for name in spelt], np.int64)
-    return names, code_of[np.asarray(numbers_of(encoded.indices), np.int64)]
-
-
-def _usual_interval(path: Path, times: Int64Array) -> str:
-    """The commonest step between rows, if it is one of ours."""
-    steps = np.diff(np.unique(times[:_SAMPLE]))
-    if len(steps):
-        values, counts = np.unique(steps, return_counts=True)
-        usual = int(values[np.argmax(counts)])
-        for name in INTERVALS:
-            if interval_ns(name) == usual:
-                return name
-    raise SourceError(f"{path}: how long its candles are cannot be told from the rows: give --timeframe.")
-
-
-def _check_interval(path: Path, interval: str) -> None:
-    if interval not in INTERVALS:
-        raise SourceError(f"{path}: {interval} candles are not kept. Known: {', '.join(INTERVALS)}.")
-
-
-def _check_step(path: Path, interval: str, times: Int64Array) -> None:
-    """Rows that are closer to each other than a candle is long, or all on a wider grid, are of another interval."""
-    opens = np.unique(times)
-    steps = np.diff(opens)
-    if len(steps) < _ENOUGH:
-        return  # one wrong time among few rows is a matter of that row
-    values, counts = np.unique(steps, return_counts=True)
-    usual, length = int(values[np.argmax(counts)]), interval_ns(interval)
-    held = next((name for name in INTERVALS if interval_ns(name) == usual), "")
-    is_wider = bool(held) and usual > length and not ((opens - opens[0]) % usual).any()
-    if is_wider or (usual < length and int((steps < length).sum()) * 2 > len(steps)):
-        told = f"{held} candles" if held else f"a row every {usual / 1e9:g} s"
-        remedy = f"write --timeframe {held}" if held else f"candles of {', '.join(INTERVALS)} can be read"
-        raise OptionError(f"{path}: the file holds {told}, not candles of {interval}: {remedy}.")
+def _usual_interval(path: Path, judge: RowJudge, stamps: Int64Array) -> str:
+    """Of the first symbol; raises `SourceError`."""
+    symbols = symbols_of(judge.source)
+    is_mine = ~judge.is_bad if symbols is None else ~judge.is_bad & (symbols.codes == symbols.codes[0])
+    return usual_interval(path, stamps[is_mine])
 
 
 def _is_candidate(path: Path) -> bool:

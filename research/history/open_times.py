@@ -21,7 +21,7 @@ def open_times(column: Any) -> tuple[Int64Array, BoolArray]:
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         zone = getattr(column.type, "tz", None)
         times = filled(column.cast(pa.timestamp("ns", zone)).cast(pa.int64()), _NO_TIME)
-        return _judged(np.asarray(times.to_numpy(zero_copy_only=False), np.int64))
+        return _judged(np.asarray(numbers_of(times), np.int64))
     if pa.types.is_integer(column.type):
         whole = numbers_of(filled(column.cast(pa.int64(), safe=False), _NO_TIME))
         return _judged(_of_numbers(whole))
@@ -39,12 +39,12 @@ def parse_time(text: str) -> int | None:
 
 def _of_texts(texts: Any) -> tuple[Int64Array, BoolArray]:
     try:
-        return _judged(_of_numbers(texts.cast(pa.int64()).to_numpy(zero_copy_only=False)))
+        return _judged(_of_numbers(numbers_of(texts.cast(pa.int64()))))
     except pa.ArrowInvalid:
         pass
     for kind in (pa.timestamp("ms"), pa.timestamp("ms", "UTC")):
         try:
-            times = texts.cast(kind).cast(pa.int64()).to_numpy(zero_copy_only=False)
+            times = numbers_of(texts.cast(kind).cast(pa.int64()))
             return _judged(np.asarray(times, np.int64) * 1_000_000)
         except (pa.ArrowInvalid, ValueError):
             continue
@@ -100,4 +100,5 @@ def _of_text(text: str) -> int:
 
 def _ns(moment: datetime) -> int:
     since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+    made = (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
+    return made if abs(made) < 2**62 else _NO_TIME  # datetime knows the year 9999, int64 nanoseconds do not

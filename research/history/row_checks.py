@@ -1,6 +1,5 @@
 """Rows of a file judged one by one: what becomes a candle, and what is refused with its line, field and remedy."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,13 +8,14 @@ import pyarrow as pa
 
 from market.interval import interval_ns
 from research.history.open_times import open_times
-from research.history.source_rows import SourceRows
+from research.history.source_piece import SourcePiece
 from store.candle_columns import NUMBERS, PRICES, CandleColumns
 from store.exact_column import BoolArray, ExactColumn, Int64Array, filled, numbers_of
 
-_STEP: Final = 65_536
 TOLD: Final = 20
 """So many refused rows are told in full; all are counted."""
+Told = tuple[int, str, str, str]
+"""A refusal: line within the piece, field, value, remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,11 @@ class Refusal:
 class RowJudge:
     """Collects which rows of a source are refused; the first reason of a row counts."""
 
-    def __init__(self, source: SourceRows) -> None:
+    def __init__(self, source: SourcePiece) -> None:
         self.source = source
         self.is_bad: BoolArray = np.zeros(source.rows, np.bool_)
-        self._told: list[tuple[int, Refusal]] = [
-            (number, Refusal(f"{source.row_word} {number}", "row", text, "make it complete or take it out"))
-            for number, text in source.broken
+        self._told: list[Told] = [
+            (number, "row", text, "make it complete or take it out") for number, text in source.broken
         ]
         self.refused = len(source.broken)
 
@@ -55,11 +54,11 @@ class RowJudge:
         for index in fresh[:TOLD]:
             line = int(self.source.lines[index])
             value = "" if column is None else str(column[int(index)].as_py() or "")[:60]
-            self._told.append((line, Refusal(f"{self.source.row_word} {line}", field, value, remedy)))
+            self._told.append((line, field, value, remedy))
 
-    def refusals(self) -> tuple[Refusal, ...]:
-        """The first ones, by line."""
-        return tuple(refusal for _, refusal in sorted(self._told, key=lambda each: each[0])[:TOLD])
+    def told(self) -> list[Told]:
+        """The first refusals, by line."""
+        return sorted(self._told)[:TOLD]
 
 
 def read_times(judge: RowJudge) -> Int64Array:
@@ -71,16 +70,14 @@ def read_times(judge: RowJudge) -> Int64Array:
 
 def read_candles(judge: RowJudge, times: Int64Array, interval: str) -> CandleColumns:
     """All rows as columns; the rows that cannot be candles are refused (and still in the result)."""
-    # Arrow parses texts without the interpreter's lock; floats gain nothing by threads, and all at once take memory.
-    are_texts = any(pa.types.is_string(judge.source.columns[name].type) for name in PRICES)
-    with ThreadPoolExecutor(len(NUMBERS) if are_texts else 1) as threads:
-        parsed = list(threads.map(lambda name: _in_steps(judge.source, name), NUMBERS))
+    parsed = [_column(judge.source, name) for name in NUMBERS]
     for name, (_, is_bad) in zip(NUMBERS, parsed, strict=True):
         judge.refuse(is_bad, name, "write a plain number of at most 18 digits")
     columns = CandleColumns.of(times, [column for column, _ in parsed], _trades(judge.source))
     for name in PRICES:
         judge.refuse(getattr(columns, name).values <= 0, name, "a price must be greater than 0")
-    is_too_low, is_too_high = _beyond_range(columns)
+    first, high, low, close = (getattr(columns, name).floats() for name in PRICES)
+    is_too_low, is_too_high = high < np.maximum(first, close), low > np.minimum(first, close)
     judge.refuse(is_too_low, "high", "the high must be at least open and close")
     judge.refuse(is_too_high, "low", "the low must be at most open and close")
     judge.refuse(columns.volume.values < 0, "volume", "a volume cannot be negative")
@@ -91,24 +88,12 @@ def read_candles(judge: RowJudge, times: Int64Array, interval: str) -> CandleCol
     return columns
 
 
-def _beyond_range(columns: CandleColumns) -> tuple[BoolArray, BoolArray]:
-    """Where the high is below open or close, and where the low is above one. In steps, for the room floats take."""
-    is_too_low, is_too_high = (np.zeros(len(columns), np.bool_) for _ in range(2))
-    for at in range(0, len(columns), _STEP):
-        rows = slice(at, at + _STEP)
-        first, high, low, close = (getattr(columns, name).take(rows).floats() for name in PRICES)
-        is_too_low[rows] = high < np.maximum(first, close)
-        is_too_high[rows] = low > np.minimum(first, close)
-    return is_too_low, is_too_high
-
-
-def _in_steps(source: SourceRows, name: str) -> tuple[ExactColumn, BoolArray]:
-    """A column, and which of its rows hold no number. In steps: parsing needs several times the room of its result."""
+def _column(source: SourcePiece, name: str) -> tuple[ExactColumn, BoolArray]:
+    """A column, and which of its rows hold no number."""
     column = source.columns.get(name)
     if column is None:  # only volume may be absent
         return ExactColumn(np.zeros(source.rows, np.int64), 0), np.zeros(source.rows, np.bool_)
-    parts = [_numbers(column.slice(first, _STEP)) for first in range(0, max(source.rows, 1), _STEP)]
-    return ExactColumn.concat([part for part, _ in parts]), np.concatenate([is_bad for _, is_bad in parts])
+    return _numbers(column)
 
 
 def _numbers(column: Any) -> tuple[ExactColumn, BoolArray]:
@@ -123,7 +108,7 @@ def _numbers(column: Any) -> tuple[ExactColumn, BoolArray]:
     return ExactColumn.of_floats(np.where(is_bad, 0.0, values)), is_bad
 
 
-def _trades(source: SourceRows) -> Int64Array:
+def _trades(source: SourcePiece) -> Int64Array:
     """Number of trades where the source tells one, else 0: not known."""
     column = source.columns.get("trades")
     unknown = np.zeros(source.rows, np.int64)

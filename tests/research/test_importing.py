@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from research.history.importing import ImportOptions, ImportReport, find_files, import_file
-from research.history.source_rows import SourceError
+from research.history.source_piece import SourceError
 from research.history.symbol_names import archive_of, our_symbol, symbol_in
 from store.candles import CandleStore, WriteResult
 from tests.shared_data import shared_file
