@@ -5,6 +5,7 @@ import os
 import tomllib
 from decimal import Decimal
 from importlib import resources
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -59,6 +60,15 @@ class AccountSettings(_Section):
         return self.risk_tolerance or "moderate"
 
 
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            ip_network(value, strict=False)
+        except ValueError as error:
+            raise ValueError(f"{value!r} is no address and no network: write 127.0.0.1 or 10.0.0.0/8") from error
+    return values
+
+
 class ApiSettings(_Section):
     """[api]"""
 
@@ -67,6 +77,7 @@ class ApiSettings(_Section):
     token_hours: int = Field(default=24, ge=1, le=720)
     allow_public_without_tls: bool = False
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: Annotated[tuple[str, ...], AfterValidator(_networks)] = ()
     requests_per_second: int = Field(default=300, ge=1, le=100_000)
     max_clients: int = Field(default=100, ge=1, le=1000)
 

@@ -1,12 +1,13 @@
 """Weights, results, the glass, mode, settings, logout, idempotency and rate over a real socket."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from bus.ids import ClientOrderId
 from bus.messages import council, ledger, orders
@@ -273,3 +274,22 @@ def test_a_name_of_a_proxy_is_ours_when_it_is_allowed(tmp_path: Path) -> None:
         assert api.raw("POST", "/api/trading/pause", Host="trade.example.com", Origin=page)[0] == 200
         assert api.raw("POST", "/api/trading/pause", Host="trade.example.com", Origin="https://evil.example")[0] == 403
 
+
+@pytest.mark.parametrize(
+    ("trusted", "seen_as"), [((), "127.0.0.1"), (("127.0.0.0/8",), "203.0.113.9"), (("10.1.2.3",), "127.0.0.1")],
+)
+def test_the_address_that_a_proxy_names_is_believed_of_a_trusted_one_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, trusted: tuple[str, ...], seen_as: str,
+) -> None:
+    settings = settings_in(tmp_path).model_copy(update={"api": ApiSettings(trusted_proxies=trusted)})
+    with served(SmallDaemon(settings), Auth.open(tmp_path)) as url:
+        api = Served(SmallDaemon(settings), url, tmp_path, "")
+        wrong = {"username": "admin", "password": "wrong"}
+        forwarded = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9"}
+        assert api.raw("POST", "/api/auth/login", json.dumps(wrong).encode(), **forwarded)[0] == 401
+    assert f"a login from {seen_as} was refused" in caplog.text
+
+
+def test_a_trusted_proxy_that_is_no_address_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ValidationError, match=r"'proxy\.example' is no address and no network: write 127\.0\.0\.1"):
+        ApiSettings(trusted_proxies=("proxy.example",))

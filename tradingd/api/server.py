@@ -180,11 +180,13 @@ class ApiServer:
         def websocket(config: uvicorn.Config, server_state: ServerState, app_state: object) -> WebsocketProtocol:
             return WebsocketProtocol(gate, server_state)
 
+        proxies = list(state.control.settings.api.trusted_proxies)
         config = uvicorn.Config(
             app, lifespan="off", ws=cast(Any, websocket),
             http=type("ApiConnection", (_Connection,), {"waiting": {}}), log_config=None, access_log=False,
             server_header=False,
-            proxy_headers=False,  # a client could name its own address and dodge the login lock
+            # Of nobody else: a client could name its own address and dodge the login lock.
+            proxy_headers=bool(proxies), forwarded_allow_ips=proxies,
             timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=_KEEP_ALIVE_S,
         )
         self._server = _Server(config)
