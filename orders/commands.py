@@ -153,8 +153,16 @@ def close(desk: Desk, command: ClosePosition) -> None:
 
 
 def vote(desk: Desk, command: VoteTradingState) -> None:
-    """One voter's word; only a change is a new fact."""
+    """One voter's word; only a change is a new fact.
+
+    A person's ACTIVE also opens symbols that were halted after repeated faults.
+    """
     state = desk.state
+    if command.state == "ACTIVE" and command.voter in ("operator", "health"):
+        desk.try_exits_at_once()
+        if command.voter == "operator":
+            for symbol in sorted(state.halted_symbols):
+                desk.release_symbol(symbol, "operator", command.reason)
     unchanged = (command.voter, command.state, command.reason) in state.votes.votes
     if unchanged:
         body = TradingStateChanged(state.trading_state, state.votes.votes, state.votes.reason)

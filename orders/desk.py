@@ -12,7 +12,7 @@ from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.orders import OrderDenied, OrderSubmitted, SubmitOrder
-from bus.messages.system import AlertRaised, LimitBreached
+from bus.messages.system import AlertRaised, LimitBreached, SymbolReleased
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
 from market.money import ZERO
@@ -90,6 +90,8 @@ class Desk:
         """Denials in a row per exit that is ready to leave."""
         self.not_before: dict[ClientOrderId, int] = {}
         """When an exit that the venue keeps refusing may be tried again (UTC ns)."""
+        self.freed_ns = 0
+        """When something that may have been in the way of exits was said to be over (UTC ns)."""
         self.blocked: dict[ClientOrderId, int] = {}
         """Tries in vain per exit that waits for another one to end at the venue."""
         self.asked: dict[ClientOrderId, None] = {}
@@ -118,9 +120,19 @@ class Desk:
         self.emit(AlertRaised(level, title, message))  # type: ignore[arg-type]
 
     def halt_symbol(self, symbol: str, message: str) -> None:
-        """No entries on the symbol until it is flat, or a person releases the kill switch."""
+        """No entries on the symbol until it is flat, an exit of it is executed after all, or a person says so."""
         if symbol not in self.state.halted_symbols:
             self.emit(LimitBreached(SYMBOL_HALT, symbol, "3", message))
+
+    def release_symbol(self, symbol: str, by: str, reason: str) -> None:
+        """The halt is over, if there is one."""
+        if symbol in self.state.halted_symbols:
+            self.emit(SymbolReleased(symbol, by, reason))
+
+    def try_exits_at_once(self) -> None:
+        """What stood in their way is over: none waits out the pause that it had earned."""
+        self.freed_ns = self.now
+        self.not_before.clear()
 
     def deny(self, order: SubmitOrder, why: Refusal | Denied) -> None:
         """The order is refused and ends, REJECTED by us. One of very many gets its answer, but is only counted."""

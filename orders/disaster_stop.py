@@ -54,6 +54,7 @@ class _Patience:
 
     placed: str = ""
     vain: int = 0
+    refused_ns: int = 0
     due_ns: int = 0
     passed_since_ns: int = 0
     told: str = ""
@@ -183,13 +184,13 @@ class DisasterStops:
         if last is not None and last.by == "venue" and not last.filled:
             patience.placed = ""
             pause = min(FIRST_PAUSE_NS << min(patience.vain, 10), LONGEST_PAUSE_NS)
-            patience.vain, patience.due_ns = patience.vain + 1, desk.now + pause
+            patience.vain, patience.refused_ns, patience.due_ns = patience.vain + 1, desk.now, desk.now + pause
             self._tell(
                 symbol, "critical", f"refused {last.reason}", f"{symbol}: no stop rests at the venue",
                 f"The venue ended {last.client_order_id}: {last.reason}. It is tried again; meanwhile only this "
                 "process watches the position, so do not stop it.",
             )
-        return desk.now >= patience.due_ns
+        return desk.now >= patience.due_ns or patience.refused_ns < desk.freed_ns
 
     def _place(self, symbol: str, quantity: Decimal) -> None:
         desk = self._desk

@@ -364,7 +364,7 @@ def _escalate(desk: Desk, order: Order) -> None:
         message = (
             f"{MAX_TRIES} market exits of {symbol} were not executed by the venue ({order.reason}). "
             "The position is still open; it is tried again and again. Look at the exchange. No entries on the symbol "
-            "until it is closed."
+            "until an exit is executed; `tradingd start` opens them at once."
         )
         desk.alert("critical", f"{symbol}: the position cannot be closed", message)
         desk.halt_symbol(symbol, message)

@@ -14,6 +14,7 @@ from bus.messages.orders import (
     OrderSubmitted,
     OrderUnknown,
 )
+from bus.messages.system import BY_RULE
 from market.interval import SECOND_NS
 from market.money import ZERO
 from orders import account, exits, locks, protection, reassess, replacing
@@ -112,6 +113,8 @@ def _on_fill(desk: Desk, order: Order, report: ExecutionReport) -> None:
             exits.release_waiting(desk, report.symbol)
     else:
         protection.fit_to_position(desk, report.symbol)
+        if order.state == "FILLED":
+            desk.release_symbol(report.symbol, BY_RULE, f"the exit {spec.client_order_id} was executed after all")
         if not order.is_working:
             exits.after_end(desk, order, by_venue=False)
     desk.wants_snapshot = True

@@ -43,6 +43,7 @@ from bus.messages.system import (
     LimitBreached,
     LockLifted,
     LockPlaced,
+    SymbolReleased,
     TradingState,
     TradingStateChanged,
 )
@@ -380,6 +381,9 @@ class EngineState:
         if fact.rule == SYMBOL_HALT:
             self.halted_symbols.add(fact.value)
 
+    def _on_symbol_released(self, fact: SymbolReleased, _ts: int) -> None:
+        self.halted_symbols.discard(fact.symbol)
+
 
 _FOLDS: Final[dict[type, Callable[[EngineState, Any, int], None]]] = {
     OrderInitialized: EngineState._on_initialized,
@@ -408,6 +412,7 @@ _FOLDS: Final[dict[type, Callable[[EngineState, Any, int], None]]] = {
     KillSwitchEngaged: EngineState._on_kill,
     KillSwitchReleased: EngineState._on_release,
     LimitBreached: EngineState._on_breach,
+    SymbolReleased: EngineState._on_symbol_released,
     LockPlaced: EngineState._on_lock,
     LockLifted: EngineState._on_lock_lifted,
     ExposureCut: EngineState._on_cut,

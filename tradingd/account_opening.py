@@ -35,6 +35,7 @@ class AccountOpening:
         self._venue = venue
         self._quote = quote
         self._look_again_s = look_again_s
+        self._comparing = asyncio.Lock()
 
     @property
     def is_new(self) -> bool:
@@ -55,8 +56,19 @@ class AccountOpening:
 
         Raises `VenueError` for a new account whose balances the venue does not tell; of an old one it asks on.
         """
+        async with self._comparing:
+            await self._compare(keep_asking=not self.is_new)
+
+    async def compare_again(self) -> None:
+        """While trading, after the venue refused us for a while: no entries until the books agree."""
+        self.forbid_entries()
+        self._runtime.vote_health()
+        async with self._comparing:
+            await self._compare(keep_asking=True)
+
+    async def _compare(self, *, keep_asking: bool) -> None:
         is_new = self.is_new
-        known, theirs = await self._balances_at_rest(keep_asking=not is_new)
+        known, theirs = await self._balances_at_rest(keep_asking=keep_asking)
         corrections: list[str] = []
         if theirs != known:
             reason = "initial balance at the venue" if is_new else "difference found at the venue"

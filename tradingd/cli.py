@@ -1,5 +1,6 @@
 """The command line. Everything heavy is imported inside the command that needs it, so `--help` is quick."""
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -38,6 +39,8 @@ from tradingd.cli_session import (
 )
 
 _SYMBOLS: Final = "TRADINGD__SYMBOLS"
+_PATIENCE_ON_TERMINAL_S: Final = 20.0
+"""An outage is often over by then; who mistyped an address reads the reason meanwhile."""
 _EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in exit_codes.MEANINGS.items())
 
 
@@ -83,7 +86,8 @@ def run(
     wait: Annotated[
         bool | None, typer.Option(
             "--wait/--no-wait", show_default=False,
-            help="When a first start does not reach the venue: wait for it, or end. Default: end on a terminal.",
+            help="When a first start does not reach the venue: wait for it, or end. Default: end, on a terminal, after "
+            "some tries.",
         ),
     ] = None,
     no_safe: Annotated[bool, typer.Option("--no-safe", help="Trade at once even after repeated crashes.")] = False,
@@ -114,8 +118,11 @@ def run(
     from tradingd.process import run_daemon
 
     named = symbols is not None or _SYMBOLS in os.environ
-    waits = wait if wait is not None else not sys.stdout.isatty()
-    options = RunOptions(files, speed, for_seconds, no_safe, symbols_given=named, waits=waits)
+    if wait is None:
+        patience_s = _PATIENCE_ON_TERMINAL_S if sys.stdout.isatty() else math.inf
+    else:
+        patience_s = math.inf if wait else 0.0
+    options = RunOptions(files, speed, for_seconds, no_safe, symbols_given=named, patience_s=patience_s)
     raise typer.Exit(run_daemon(settings, options))
 
 

@@ -26,7 +26,8 @@ from tradingd.cli_session import (
 def _vote(name: str, about: str) -> Callable[..., None]:
     def command(config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False) -> None:
         answer = connect(config, data_dir).post(f"/api/trading/{name}")
-        ended = answer["cancelled"]
+        awaited = answer["awaiting_venue"]
+        ended = [each for each in answer["cancelled"] if each not in awaited]
         sentence = f"trading is {answer['state']}"
         others = [vote for vote in answer["trading"]["votes"] if vote["state"] != "ACTIVE"]
         if others:
@@ -35,6 +36,11 @@ def _vote(name: str, about: str) -> Callable[..., None]:
             sentence += "; the kill switch is engaged (tradingd unlock releases it)"
         if ended:
             sentence += f"; cancelled {len(ended)} entries"
+        if awaited:
+            sentence += (
+                f"; the exchange was asked to cancel {len(awaited)} entries and has not confirmed it yet "
+                "(tradingd orders shows them)"
+            )
         say(answer, sentence, as_json=json)
         if name in ("start", "resume") and answer["kill"] is not None:
             raise typer.Exit(exit_codes.REFUSED)  # a script must see that trading did not begin

@@ -1,7 +1,7 @@
 """What the parts of the process tell of themselves, as conditions: status names them, and entries heed them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from bus.messages.system import AlertRaised
@@ -29,6 +29,7 @@ class Conditions:
         self._runtime: Runtime
         self._lease_doubt = ""
         self.is_restored = False
+        self.on_refused: Callable[[], None] = lambda: None
 
     @property
     def _health(self) -> Health:
@@ -91,13 +92,30 @@ class Conditions:
             self._show("store", f"the SQL store is away ({why}): nothing is lost, the journal gives it later")
 
     def venue(self, text: str) -> None:
-        """What no order can cure (refused keys, a clock that cannot be set): shown, and nothing new is risked."""
-        text = redact(text)
+        """A defect of ours or of the venue's, found at an order: nothing new is risked until a person says so."""
+        remedy = "When you have looked into it: `tradingd start` (POST /api/trading/start)."
+        self._on_venue("venue", f"{redact(text).rstrip('.')}. {remedy}")
+
+    def refused(self, text: str) -> None:
+        """The venue refuses our account (keys, clock): shown, and nothing new is risked until it is taken again."""
+        self._on_venue("refused", f"{redact(text)} It is asked again and again; entries come back by themselves.")
+        self.on_refused()
+
+    def taken_again(self) -> None:
+        """The venue takes our account, and the books were compared."""
+        self._health.clear("refused")
+        told = f"{self._settings.venue} takes our account again, and the books were compared"
+        self._runtime.tell_story("VENUE", told)
+        self._runtime.vote_health()
+
+    def _on_venue(self, name: str, text: str) -> None:
         if not self.is_restored:
             _log.warning(text)
             return
-        self._set("venue", text)
-        self._runtime.record("venue", AlertRaised("critical", f"venue {self._settings.venue}", text))
+        is_news = self._health.text_of(name) != text
+        self._set(name, text)
+        if is_news:
+            self._runtime.record("venue", AlertRaised("critical", f"venue {self._settings.venue}", text))
         self._runtime.vote_health()
 
     def order_line(self, text: str) -> None:

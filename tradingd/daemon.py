@@ -35,6 +35,7 @@ from market.interval import SECOND_NS
 from store.checkpoint import CheckpointError
 from tradingd import banner, composition, venue_access
 from tradingd.account_opening import AccountOpening
+from tradingd.account_return import AccountReturn
 from tradingd.account_watch import AccountWatch
 from tradingd.announcements import farewell_of, tell_standing
 from tradingd.audience import Audience
@@ -133,6 +134,7 @@ class Daemon:
         self._configured_grids: ConfiguredGrids | None = None
         self._service = ServiceNotify()
         self._history: CandleHistory | None = None
+        self._account_return: AccountReturn | None = None
         # Set while starting; read only when ready.
         self._journal: MessageJournal
         self._runtime: Runtime
@@ -238,6 +240,8 @@ class Daemon:
             quote = self.settings.account.quote
             watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._account.change_funds)
             self._tasks.spawn("account watch", watch.run())
+        if self._account_return is not None:
+            self._tasks.spawn("account return", self._account_return.run())
         if not self._is_replay:
             rules = InstrumentWatch(self._runtime, self._feed, self._venue, instruments)
             self._tasks.spawn("instrument watch", rules.run(self._own_settings.refresh_s))
@@ -337,23 +341,29 @@ class Daemon:
                 balances=lambda: holdings(self._runtime.engine),
             )
         else:
-            self._venue = venue_access.make_live_venue(
+            live = venue_access.make_live_venue(
                 self.settings, urls, self._clock, instruments, on_report=self._on_report,
                 on_problem=self._conditions.venue, on_line=self._conditions.order_line,
+                on_refused=self._conditions.refused,
             )
+            self._venue = live
+            self._account_return = AccountReturn(
+                live.prove_account, lambda: self._account.compare_again(), self._conditions.taken_again,
+                jitter=random.random,
+            )
+            self._conditions.on_refused = self._account_return.refused
         stack.push_async_callback(self._venue.close)
         await self._patiently(self._venue.start)
 
     async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """A restart in the middle of an outage waits for its end; a first start that a person watches says at once
-        what is wrong.
-        """
-        backoff = Backoff(random.random)
+        """A restart in the middle of an outage waits for its end; a first start has the patience of its options."""
+        backoff, loop = Backoff(random.random), asyncio.get_running_loop()
+        began = loop.time()
         while True:
             try:
                 return await ask()
             except NoAnswerError as error:
-                if not self._past.count and not self._options.waits:
+                if not self._past.count and loop.time() - began >= self._options.patience_s:
                     raise
                 told = redact(str(error)).rstrip(".")
                 _log.warning("the start waits for the venue and asks again: %s", told)
@@ -507,7 +517,7 @@ class Daemon:
             return
         account.forbid_entries()
         if account.is_new:
-            await account.compare()
+            await self._patiently(account.compare)
         else:
             self._tasks.spawn("reconciliation", account.compare())
 

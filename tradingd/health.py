@@ -25,7 +25,10 @@ class Health:
         for symbol in self._halted - symbols:
             self.clear(f"halted {symbol}")
         for symbol in sorted(symbols - self._halted):
-            text = f"entries on {symbol} are halted after repeated faults until it is flat or the kill is released"
+            text = (
+                f"entries on {symbol} are halted after repeated faults until an exit of it is executed; "
+                "`tradingd start` (POST /api/trading/start) opens them at once"
+            )
             self.raise_condition(f"halted {symbol}", text, reduces=False)
         self._halted = symbols
 
@@ -35,6 +38,10 @@ class Health:
 
     def is_raised(self, name: str) -> bool:
         return name in self._conditions
+
+    def text_of(self, name: str) -> str:
+        """What is said of it; "" when all is well."""
+        return self._conditions[name][0] if name in self._conditions else ""
 
     @property
     def reasons_to_reduce(self) -> tuple[str, ...]:

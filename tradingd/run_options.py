@@ -13,7 +13,7 @@ class RunOptions:
     much session time; None = run until told to stop. `no_safe` turns the protection after repeated crashes
     off: the daemon then starts trading even when its last starts ended in a crash. `symbols_given`: the user
     named symbols (otherwise a replay takes all that the recording holds).
-    `waits`: a first start that does not reach the venue waits for it (a later one always does), instead of ending.
+    `patience_s`: so long a first start that does not reach the venue asks again before it ends; a later one goes on.
     `configured_mode` is what the configuration says, whatever mode was chosen since.
     """
 
@@ -22,5 +22,5 @@ class RunOptions:
     for_seconds: float | None = None
     no_safe: bool = False
     symbols_given: bool = False
-    waits: bool = False
+    patience_s: float = 0.0
     configured_mode: str = ""

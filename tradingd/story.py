@@ -101,6 +101,7 @@ class Story:
             system.KillSwitchEngaged: lambda b, m: ("KILL", "", f"engaged by {b.by} ({b.action}): {b.reason}"),
             system.KillSwitchReleased: lambda b, m: ("UNLOCK", "", f"kill switch released by {b.by}: {b.reason}"),
             system.LimitBreached: lambda b, m: ("LIMIT", "", b.message),
+            system.SymbolReleased: lambda b, m: ("OPENED", b.symbol, f"entries are open again: {b.reason}"),
             system.LockPlaced: self._locked,
             system.LockLifted: lambda b, m: ("UNLOCKED", b.symbol, f"{b.lock_id} lifted by {b.by}: {b.reason}"),
             system.AgentFailed: lambda b, m: ("FAILED", "", f"agent {b.agent}: {b.error}"),

@@ -44,6 +44,10 @@ class LiveVenue(Venue, Protocol):
 
     notes: tuple[str, ...]
 
+    async def prove_account(self) -> None:
+        """That the venue takes the key, and the key may trade; raises `VenueError` with the remedy."""
+        ...
+
     def update_instruments(self, instruments: Sequence[Instrument]) -> None:
         """New rules of known symbols, for the orders that follow."""
         ...
@@ -126,8 +130,10 @@ def make_feed(
 def make_live_venue(
     settings: Settings, urls: VenueSettings, clock: Clock, instruments: Sequence[Instrument], *,
     on_report: ReportSink, on_problem: Callable[[str], None], on_line: Callable[[str], None] = lambda _: None,
+    on_refused: Callable[[str], None] = lambda _: None,
 ) -> LiveVenue:
-    """The account of the settings' venue, not started. `on_line`: whether its orders can be sent (F55)."""
+    """The account of the settings' venue, not started. `on_line`: whether its orders can be sent (F55), `on_refused`:
+    why the venue refuses the account (F19)."""
     jitter = random.Random(settings.seed + 1).random  # noqa: S311 - spreads retries
     own = settings.venues.get(settings.venue, VenueSettings())
     api_key, api_secret = _keys(settings)
@@ -140,7 +146,7 @@ def make_live_venue(
                 settings.venue, urls.rest_url, urls.ws_user_url, api_key, api_secret,
                 allow_withdrawals=own.allow_withdrawal_key, allow_unverified=own.allow_unverified_key,
             ),
-            on_report, clock, instruments, jitter=jitter, on_problem=on_problem, on_line=on_line,
+            on_report, clock, instruments, jitter=jitter, on_problem=on_problem, on_line=on_line, on_refused=on_refused,
         )
     from exchanges.binance.orders import BinanceConfig, BinanceVenue
 
@@ -153,7 +159,10 @@ def make_live_venue(
         config = with_other(
             config, api_key=api_key or PRACTICE, api_secret=api_secret or PRACTICE, checks_key=False
         )
-    return BinanceVenue(config, on_report, clock, instruments, jitter=jitter, on_problem=on_problem, on_line=on_line)
+    return BinanceVenue(
+        config, on_report, clock, instruments, jitter=jitter, on_problem=on_problem, on_line=on_line,
+        on_refused=on_refused,
+    )
 
 
 def _private_pace(settings: Settings) -> float:

@@ -205,7 +205,7 @@ class VenueCheck:
     async def _opened(self, urls: VenueSettings, instruments: Sequence[Instrument]) -> AsyncIterator[LiveVenue]:
         venue = make_live_venue(
             self.settings, urls, self._clock, instruments, on_report=self._reports.append,
-            on_problem=self._problems.append,
+            on_problem=self._problems.append, on_refused=self._problems.append,
         )
         try:
             await venue.start()

@@ -110,6 +110,16 @@ class LockLifted:
 
 @fast_init
 @dataclass(frozen=True, slots=True)
+class SymbolReleased:
+    """Entries on a symbol that was halted after repeated faults are open again; `by` a person, or `BY_RULE`."""
+
+    symbol: str
+    by: str
+    reason: str
+
+
+@fast_init
+@dataclass(frozen=True, slots=True)
 class ExposureCut:
     """At or beyond a drawdown limit positions were cut: `step` so far in this episode, 0 = the episode is over.
 

@@ -100,8 +100,9 @@ class _Working:
 class BinanceVenue:
     """Implements `exchanges.venue.Venue`. `start` it inside a running loop before anything else.
 
-    `on_problem` is told in words what no order can cure: refused keys, a clock that cannot be set, a
-    defect of our own. `on_line` hears why no order can be sent, "" when it can be again.
+    `on_problem` is told in words of a defect of our own. `on_refused` hears each time why the venue refuses the
+    account (keys, a clock that cannot be set); `prove_account` finds out whether it still does. `on_line` hears why no
+    order can be sent, "" when it can be again.
     """
 
     is_simulated = False
@@ -109,7 +110,7 @@ class BinanceVenue:
     def __init__(
         self, config: BinanceConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
         jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
-        on_line: Callable[[str], None] = lambda _: None,
+        on_line: Callable[[str], None] = lambda _: None, on_refused: Callable[[str], None] = lambda _: None,
         poll_every_s: float = POLL_EVERY_S, sweep_every_s: float = SWEEP_EVERY_S,
     ) -> None:
         self.name = config.name
@@ -117,6 +118,7 @@ class BinanceVenue:
         self._sink = sink
         self._clock = clock
         self._on_problem = on_problem
+        self._on_refused = on_refused
         self._poll_every_s = poll_every_s
         self._sweep_every_s = sweep_every_s
         self._wire_by_symbol = {each.symbol: each.venue_symbol for each in instruments}
@@ -154,14 +156,18 @@ class BinanceVenue:
             await self._rest.synchronise_clock()
         except TransportError as error:
             raise NoAnswerError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
-        await self._examine_key()
-        await self.balances()
+        await self.prove_account()
         if self._config.ws_api_url:
             self._tasks.run(self.stream.run(), f"{self.name} user stream")
         self._tasks.run(self._keep_warm(), f"{self.name} order line")
         self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
         self._tasks.run(self._keep_sweeping(), f"{self.name} order sweep")
+
+    async def prove_account(self) -> None:
+        """That the venue takes the key, and the key may trade; raises `VenueError` with the remedy."""
+        await self._examine_key()
+        await self.balances()
 
     async def _examine_key(self) -> None:
         from exchanges.permissions import ask_binance_rights, examine_key  # it knows the other venues, too
@@ -466,12 +472,12 @@ class BinanceVenue:
 
     def _watch_account(self, answer: Answer) -> None:
         if answer.code in KEY_CODES:
-            self._on_problem(
+            self._on_refused(
                 f"{self.name}: the venue refuses our keys ({answer.code}: {answer.message}). Check the key, its "
                 "rights and its address list at the exchange."
             )
         elif answer.code == TIMESTAMP_REFUSED:
-            self._on_problem(
+            self._on_refused(
                 f"{self.name}: the venue refuses our clock even after setting it ({answer.message}). "
                 "Synchronise this machine's clock (NTP)."
             )

@@ -90,8 +90,9 @@ class _Working:
 class CoinbaseVenue:
     """Implements `exchanges.venue.Venue`. `start` it inside a running loop before anything else.
 
-    `on_problem` is told in words what no order can cure: refused keys, an echo of a foreign id, a defect of our own.
-    `on_line` hears why no order can be sent, "" when it can be again.
+    `on_problem` is told in words of an echo of a foreign id, or a defect of our own. `on_refused` hears each time why
+    the venue refuses the account; `prove_account` finds out whether it still does. `on_line` hears why no order can be
+    sent, "" when it can be again.
     """
 
     is_simulated = False
@@ -99,7 +100,7 @@ class CoinbaseVenue:
     def __init__(
         self, config: CoinbaseConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
         jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
-        on_line: Callable[[str], None] = lambda _: None,
+        on_line: Callable[[str], None] = lambda _: None, on_refused: Callable[[str], None] = lambda _: None,
         poll_every_s: float = POLL_EVERY_S, absence_s: float = ABSENCE_S,
     ) -> None:
         self.name = config.name
@@ -107,6 +108,7 @@ class CoinbaseVenue:
         self._sink = sink
         self._clock = clock
         self._on_problem = on_problem
+        self._on_refused = on_refused
         self._poll_every_s = poll_every_s
         self._absence_s = absence_s
         self._instruments = {each.symbol: each for each in instruments}
@@ -147,6 +149,16 @@ class CoinbaseVenue:
             await self._rest.synchronise_clock()
         except TransportError as error:
             raise NoAnswerError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
+        await self.prove_account()
+        await self._rest.keep_warm()
+        if self._config.ws_user_url:
+            self._tasks.run(self.stream.run(), f"{self.name} user stream")
+        self._tasks.run(self._keep_warm(), f"{self.name} order line")
+        self._tasks.run(self._line.watch(), f"{self.name} order line watch")
+        self._tasks.run(self._poll(), f"{self.name} order poll")
+
+    async def prove_account(self) -> None:
+        """That the venue takes the key, and the key may trade; raises `VenueError` with the remedy."""
         note = await examine_key(
             self.name, self.key_rights, allow_withdrawals=self._config.allow_withdrawals,
             allow_unverified=self._config.allow_unverified,
@@ -154,12 +166,6 @@ class CoinbaseVenue:
         )
         self.notes = (note,) if note else ()
         await self.balances()
-        await self._rest.keep_warm()
-        if self._config.ws_user_url:
-            self._tasks.run(self.stream.run(), f"{self.name} user stream")
-        self._tasks.run(self._keep_warm(), f"{self.name} order line")
-        self._tasks.run(self._line.watch(), f"{self.name} order line watch")
-        self._tasks.run(self._poll(), f"{self.name} order poll")
 
     async def key_rights(self) -> KeyRights | None:
         """What our key may do; None when the venue does not say. Raises `VenueError`."""
@@ -477,7 +483,7 @@ class CoinbaseVenue:
 
     def _watch_account(self, answer: Answer) -> None:
         if answer.status in (401, 403):
-            self._on_problem(
+            self._on_refused(
                 f"{self.name}: the venue refuses our keys (HTTP {answer.status} {answer.message}). Check the key, its "
                 "rights and its address list at the exchange, and this machine's clock (NTP)."
             )

@@ -17,7 +17,7 @@ from bus.messages.orders import (
     Protection,
     TrailSpec,
 )
-from bus.messages.system import AlertRaised, LimitBreached, VoteTradingState
+from bus.messages.system import BY_RULE, AlertRaised, LimitBreached, SymbolReleased, VoteTradingState
 from tests.orders.trading import BTC, WIDE, Bench, answers, bodies, cancels, of_type, sent
 
 D = Decimal
@@ -214,6 +214,38 @@ def test_the_halt_of_a_symbol_ends_when_it_is_flat(bench):
     assert bench.engine.halted_symbols == frozenset()
     bench.trade("97")
     assert sent(bench.submit("td-new2", "buy", "market", "1"))
+
+
+def test_the_halt_of_a_symbol_ends_when_one_of_its_exits_is_executed_after_all(bench):
+    bench.hold("2", "100")
+    bench.submit("td-half", "sell", "market", "1", reduce_only=True)
+    effects = bench.report("td-half", "rejected", reason="-2015: Invalid API-key")
+    _, effects = refuse(bench, effects, 4)
+    assert bench.engine.halted_symbols == {BTC}
+    (call,) = sent(effects)
+    (released,) = of_type(bench.fill(call.approved.order.client_order_id, "1", "97"), SymbolReleased)
+    assert (released.symbol, released.by) == (BTC, BY_RULE)
+    assert bench.engine.ledger.quantity(BTC) == 1
+    assert bench.engine.halted_symbols == frozenset()
+
+
+def test_a_persons_start_ends_the_halt_of_a_symbol_and_it_stays_ended_after_a_restart(bench):
+    bench.hold("1", "100", protection=STOP)
+    refuse(bench, bench.trade("97"), 4)
+    (released,) = of_type(bench.say(VoteTradingState("operator", "ACTIVE", "started by ann")), SymbolReleased)
+    assert released.reason == "started by ann"
+    assert bench.engine.halted_symbols == frozenset()
+    assert bench.restarted().engine.halted_symbols == frozenset()
+
+
+def test_when_health_is_back_a_refused_exit_does_not_wait_out_its_pause(bench):
+    bench.hold("1", "100", protection=STOP)
+    bench.say(VoteTradingState("health", "REDUCING", "the venue refuses our keys"))
+    _, effects = refuse(bench, bench.trade("97"), 7)
+    bench.report(sent(effects)[0].approved.order.client_order_id, "rejected", reason="-2015: Invalid API-key")
+    assert not sent(bench.second())
+    bench.say(VoteTradingState("health", "ACTIVE", "all is well"))
+    assert sent(bench.second())
 
 
 def test_after_a_restart_a_refused_exit_is_tried_at_once(bench):

@@ -106,7 +106,7 @@ class Binance:
 
     def check(self, text: str, key: str | None) -> None:
         """The signature over `text`, the key and the timestamp; BinanceError otherwise."""
-        if key != self.key:
+        if key != self.key or self.faults.is_on("bad_key"):
             raise BinanceError(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         wish = dict(parse_qsl(text))
         payload, _, _ = text.rpartition("&signature=")
@@ -227,6 +227,8 @@ class Binance:
     # the account
 
     async def _account(self, _: web.Request, wish: dict[str, str]) -> web.Response:
+        if self.faults.is_on("no_balances"):
+            raise BinanceError(-1000, "An unknown error occurred while processing the request.", 500)
         account = self.exchange.account
         assets = sorted({*account.free, *account.locked})
         rows = [{"asset": asset, "free": f"{account.free.get(asset, Decimal(0)):.8f}",

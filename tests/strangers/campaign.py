@@ -30,7 +30,7 @@ CANCELS = ("cancel_lost", "cancel_race", "cancel_rate_limit")
 TICKS = ("gap", "crossed", "bad_tick", "spike", "nan", "zero", "malformed")
 LASTS = {"not_found_early": 3.0, "late_answers": 3.0, "maintenance": 3.0, "slow": 4.0, "user_mute": 4.0,
          "user_down": 3.0, "double_reports": 2.0, "stream_down": 4.0, "mute": 7.0, "double_ticks": 1.0,
-         "rest_dead": 4.0, "quiet": 4.0}
+         "rest_dead": 4.0, "quiet": 4.0, "bad_key": 4.0}
 """Faults that last, and for how many seconds."""
 OTHERS = ("skew", "ban", "close", "overfill", "stop_jumped", "taken_by_hand", "foreign_order", "deposit", "halt",
           "stall")
@@ -67,10 +67,20 @@ class Campaign:
     def settled(self, seconds: float = 30.0) -> None:
         """Both books are the same, and what is held is protected."""
         agree(self.daemon, self.stranger.exchange, seconds)
-        until(
-            lambda: all(protected(self.daemon, self.stranger.exchange, _symbol(market)) for market in self.markets),
-            "protected positions", PROTECTED_S,
-        )
+        try:
+            until(lambda: not self._bare(), "protected positions", PROTECTED_S)
+        except AssertionError as error:
+            bare = self._bare()
+            keys = ("id", "state", "detail", "reason", "quantity")
+            sales = [row for row in self.daemon.orders() if row["side"] == "sell" and row["symbol"] in bare]
+            exits = [{key: row[key] for key in keys} for row in sales]
+            problems = [each["text"] for each in self.daemon.status()["problems"]]
+            raise AssertionError(f"{error}: {bare} bare, {problems}, {exits[:4]}") from None
+
+    def _bare(self) -> list[str]:
+        """Held, and nothing that rests there would sell all of it."""
+        symbols = [_symbol(market) for market in self.markets]
+        return [each for each in symbols if not protected(self.daemon, self.stranger.exchange, each)]
 
     def step(self, names: str) -> float:
         """One wrong, or several ("ban+mute"), to their end. Seconds from then until both books were the same."""
@@ -236,10 +246,11 @@ def session(stranger: Stranger, folder: Path, names: Sequence[str], seed: int, *
     while left:
         with running_there(stranger, folder / "data", TRADINGD__RISK__MAX_POSITIONS="5") as daemon:
             campaign = Campaign(stranger, daemon, seed, number=len(names) - len(left))
-            if len(left) == len(names):
-                campaign.begin()
-            else:
-                campaign.settled()
+            try:
+                campaign.begin() if len(left) == len(names) else campaign.settled()
+            except AssertionError as error:
+                failed.append(f"after a start: {error}")
+                sys.stdout.write(f"  after a start FAILED: {error}\n")
             while left:
                 name = left.pop(0)
                 is_killed = kills and random.random() < 0.3

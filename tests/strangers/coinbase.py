@@ -106,6 +106,8 @@ class Coinbase:
             )
         except jwt.PyJWTError:
             return False
+        if self.faults.is_on("bad_key"):
+            return False
         now = time() + self.clock_ahead_s
         told = str(claims.get("uri", "")).replace("http://", "").replace("https://", "")
         return (
@@ -199,6 +201,8 @@ class Coinbase:
     # the account
 
     async def _accounts(self, request: web.Request) -> web.Response:
+        if self.faults.is_on("no_balances"):
+            return _error(500, "INTERNAL", "internal error")
         account = self.exchange.account
         names = sorted({*account.free, *account.locked})
         start = int(request.query.get("cursor") or 0)

@@ -1,6 +1,7 @@
 """The command line: against a served daemon, against a journal without one, and without either."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -164,7 +165,7 @@ def test_run_passes_its_options_on(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [(settings, options)] = calls
     assert (settings.symbols, settings.api.port, settings.seed) == (("BTC/USDT", "ETH/USDT"), 0, 3)
     assert (settings.log.format, settings.data_dir) == ("json", tmp_path / "d")
-    assert options == RunOptions((recording,), 0, 2, symbols_given=True, waits=True)
+    assert options == RunOptions((recording,), 0, 2, symbols_given=True, patience_s=math.inf)
 
 
 def test_a_wrong_setting_names_file_and_key(tmp_path: Path) -> None:

@@ -205,12 +205,16 @@ class HealthAnswer:
 
 @dataclass(frozen=True, slots=True)
 class TradingAnswer:
-    """The trading state after the command, and which orders it ended."""
+    """The trading state after the command, and which orders it ends.
+
+    `awaiting_venue`: those whose end the venue was asked for and has not confirmed yet; it is asked on.
+    """
 
     state: str
     trading: TradingView
     kill: KillView | None
     cancelled: tuple[str, ...]
+    awaiting_venue: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,11 +54,14 @@ async def pause(control: ControlOf, who: Operator) -> Response:
 
 @router.post("/trading/stop", response_model=TradingAnswer)
 async def stop(control: ControlOf, who: Operator) -> Response:
-    """Pause, and cancel the entries that still wait. Positions keep their exits."""
+    """Pause, and cancel the entries that still wait. Positions keep their exits.
+
+    The answer does not wait for the venue: `awaiting_venue` names the entries whose end it has not confirmed yet.
+    """
     reason = f"stopped by {who.user}"
     await control.execute(VoteTradingState("operator", "REDUCING", reason), by=who.user)
     facts = await control.execute(CancelAllOrders("entries", reason=reason), by=who.user)
-    return trading_answer(control, cancelled_ids(facts))
+    return trading_answer(control, cancelled_ids(facts), entries_awaiting_their_end(control))
 
 
 @router.post("/trading/kill", response_model=KillAnswer)
@@ -95,10 +98,21 @@ async def shutdown(control: ControlOf, who: Operator) -> Response:
     return json_response(ShutdownAnswer("the daemon is shutting down"), 202)
 
 
-def trading_answer(control: Control, cancelled: tuple[str, ...] = ()) -> Response:
+def trading_answer(
+    control: Control, cancelled: tuple[str, ...] = (), awaiting_venue: tuple[str, ...] = (),
+) -> Response:
     """The present state."""
-    trading = control.read_model.trading()
-    return json_response(TradingAnswer(trading.state, trading, control.read_model.kill_view(), cancelled))
+    model = control.read_model
+    trading = model.trading()
+    return json_response(TradingAnswer(trading.state, trading, model.kill_view(), cancelled, awaiting_venue))
+
+
+def entries_awaiting_their_end(control: Control) -> tuple[str, ...]:
+    """Entries that the venue was asked to cancel, now or before, and that may still be executed."""
+    return tuple(
+        record.id for record in control.read_model.order_fold.by_id.values()
+        if record.is_working and record.detail == "pending_cancel" and record.spec.side == "buy"
+    )
 
 
 def kill_answer(control: Control, *, changed: bool) -> Response:

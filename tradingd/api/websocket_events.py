@@ -36,10 +36,10 @@ _POSITION_EVENTS: Final[dict[type, str]] = {
 _STATUS_EVENTS: Final[dict[type, str]] = {
     system.DaemonStarted: "started", system.DaemonStopping: "stopping", system.TradingStateChanged: "trading",
     system.KillSwitchEngaged: "kill", system.KillSwitchReleased: "unlock", system.LockPlaced: "lock",
-    system.LockLifted: "lock_lifted", system.FeedConnected: "feed_connected", system.FeedLost: "feed_lost",
-    system.ReconciliationCompleted: "reconciled", ledger.FundsChanged: "funds", grid.GridStarted: "grid_started",
-    grid.GridStopping: "grid_stopping", grid.GridStopped: "grid_stopped", grid.GridTuned: "grid_tuned",
-    grid.GridShifted: "grid_shifted",
+    system.LockLifted: "lock_lifted", system.SymbolReleased: "symbol_released", system.FeedConnected: "feed_connected",
+    system.FeedLost: "feed_lost", system.ReconciliationCompleted: "reconciled", ledger.FundsChanged: "funds",
+    grid.GridStarted: "grid_started", grid.GridStopping: "grid_stopping", grid.GridStopped: "grid_stopped",
+    grid.GridTuned: "grid_tuned", grid.GridShifted: "grid_shifted",
 }
 _AGENT_EVENTS: Final[dict[type, str]] = {
     system.AgentStarted: "started", system.AgentFailed: "failed", system.AgentStopped: "stopped",

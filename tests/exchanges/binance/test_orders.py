@@ -39,12 +39,14 @@ class Desk:
         self.server = server
         self.reports: list[ExecutionReport] = []
         self.problems: list[str] = []
+        self.refusals: list[str] = []
         timeout = options.pop("order_timeout_s", 2.0)
         config = BinanceConfig(
             "binance", server.rest_url, f"ws://{server.base}/ws-api/v3" if ws else "", "key", "secret", timeout
         )
         self.venue = BinanceVenue(
             config, self.reports.append, LiveClock(), [BTC], jitter=lambda: 0.5, on_problem=self.problems.append,
+            on_refused=self.refusals.append,
             **options,
         )
 
@@ -195,23 +197,23 @@ async def test_a_wrong_clock_is_set_and_the_order_sent_once_more(loopback: Loopb
         first, second = desk.posts
         assert first["newClientOrderId"] == second["newClientOrderId"] == "td-1"
         assert int(second["timestamp"]) - int(first["timestamp"]) > 50_000
-        assert desk.problems == []
+        assert (desk.problems, desk.refusals) == ([], [])
 
 
-async def test_a_clock_that_cannot_be_set_is_a_problem_for_a_person(loopback: Loopback):
+async def test_a_clock_that_cannot_be_set_is_told(loopback: Loopback):
     loopback.answer("POST", ORDER, {"code": -1021, "msg": "Timestamp"}, status=400)
     loopback.answer("GET", "/api/v3/time", {"serverTime": T0})
     async with Desk(loopback) as desk:
         assert await desk.submitted() == ["rejected"]
         assert len(desk.posts) == 2
-    assert "clock" in desk.problems[0]
+    assert "clock" in desk.refusals[0]
 
 
-async def test_a_refused_key_is_a_problem_for_a_person(loopback: Loopback):
+async def test_a_refused_key_is_told(loopback: Loopback):
     loopback.answer("POST", ORDER, {"code": -2015, "msg": "Invalid API-key"}, status=401)
     async with Desk(loopback) as desk:
         assert await desk.submitted() == ["rejected"]
-    assert "keys" in desk.problems[0]
+    assert "keys" in desk.refusals[0]
 
 
 # ---- query and cancel ------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class Desk:
         self.server = server
         self.reports: list[ExecutionReport] = []
         self.problems: list[str] = []
+        self.refusals: list[str] = []
         config = CoinbaseConfig(
             "coinbase", server.rest_url, server.ws_user_url if options.pop("ws", False) else "",
             options.pop("api_key", KEY_NAME), options.pop("api_secret", PEM), options.pop("order_timeout_s", 2.0),
@@ -34,6 +35,7 @@ class Desk:
         )
         self.venue = CoinbaseVenue(
             config, self.reports.append, LiveClock(), [BTC], jitter=lambda: 0.5, on_problem=self.problems.append,
+            on_refused=self.refusals.append,
             **{"absence_s": 0.02, **options},
         )
 
@@ -312,13 +314,13 @@ async def test_a_wrong_clock_is_set_and_the_order_sent_once_more(exchange: Excha
     assert exchange.bad_tokens == 1
 
 
-async def test_refused_keys_are_a_problem_for_a_person(exchange: Exchange):
+async def test_refused_keys_are_told(exchange: Exchange):
     exchange.fail("POST", "/orders", answers("Unauthorized", 401))
     async with Desk(exchange) as desk:
         desk.submit()
         await desk.heard("rejected")
-    assert "refuses our keys" in desk.problems[0]
-    assert PEM[40:80] not in repr(desk.problems) + repr(desk.venue._config) + repr(desk.venue._rest.keys)
+    assert "refuses our keys" in desk.refusals[0]
+    assert PEM[40:80] not in repr(desk.refusals) + repr(desk.venue._config) + repr(desk.venue._rest.keys)
 
 
 async def test_balances_are_what_is_free_and_what_is_held(exchange: Exchange):

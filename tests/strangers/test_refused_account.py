@@ -1,0 +1,85 @@
+"""An exchange that refuses the account for a while, or is away when the daemon begins."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.e2e.process import Process, until
+from tests.strangers.sessions import Stranger, running_there, strange_binance, strange_coinbase
+from tests.strangers.truth import agree, protected
+from tradingd.client import AnswerError
+
+VENUES = pytest.mark.parametrize("strange", [strange_binance, strange_coinbase])
+Strange = Callable[..., AbstractContextManager[Stranger]]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+
+def problems(daemon: Process) -> str:
+    return "; ".join(each["text"] for each in daemon.status()["problems"])
+
+
+@VENUES
+def test_after_a_key_is_taken_again_entries_come_back_by_themselves(strange: Strange, tmp_path: Path) -> None:
+    """F19. An exit that was refused meanwhile leaves, and the halt it brought on its symbol ends with it."""
+    with strange() as stranger, running_there(stranger, tmp_path / "data") as daemon:
+        symbol = stranger.env["TRADINGD__SYMBOLS"].split(",")[0]
+        daemon.buy(symbol, "0.5")
+        until(lambda: protected(daemon, stranger.exchange, symbol), "a protected position", 5)
+        stranger.served.do(lambda: stranger.door.faults.last("bad_key", 600))
+        wish = {"symbol": symbol, "side": "buy", "type": "market", "quantity": "0.2"}
+        entry = daemon.client.post("/api/orders", wish)["id"]
+        until(lambda: daemon.order(entry)["state"] == "REJECTED", "the exchange's no", 15)
+        until(lambda: "refuses our keys" in problems(daemon), "the reason among the problems", 5)
+        assert "entries come back by themselves" in problems(daemon)
+        assert daemon.status()["state"] == "REDUCING"
+        with pytest.raises(AnswerError) as refused:
+            daemon.client.post("/api/orders", {**wish, "quantity": "0.21"})
+        assert refused.value.code == "TRADING_REDUCING"
+        exit_id = daemon.client.post("/api/orders", {**wish, "side": "sell", "quantity": "0.1"})["id"]
+        stranger.served.do(stranger.door.faults.until.clear)
+        began = monotonic()
+        until(lambda: daemon.status()["state"] == "ACTIVE", "entries again", 25)
+        assert monotonic() - began < 25
+        assert "refuses our keys" not in problems(daemon)
+        until(lambda: not daemon.status()["problems"], "no problem left", 35)
+        assert daemon.buy(symbol, "0.22")["state"] == "FILLED"
+        agree(daemon, stranger.exchange)
+        assert daemon.order(exit_id)["state"] in ("FILLED", "REJECTED")
+        until(lambda: protected(daemon, stranger.exchange, symbol), "a protected position", 5)
+        assert len(stranger.door.posts) == len(set(stranger.door.posts))
+
+
+@VENUES
+def test_a_first_start_in_a_short_outage_waits_for_its_end(strange: Strange, tmp_path: Path) -> None:
+    with strange() as stranger:
+        stranger.served.do(lambda: stranger.door.faults.last("maintenance", 10))
+        with running_there(stranger, tmp_path / "data") as daemon:
+            daemon.buy(stranger.env["TRADINGD__SYMBOLS"].split(",")[0], "0.5")
+            agree(daemon, stranger.exchange)
+
+
+@VENUES
+def test_balances_that_are_not_told_at_a_first_start_are_waited_for(strange: Strange, tmp_path: Path) -> None:
+    with strange() as stranger:
+        stranger.served.do(lambda: stranger.door.faults.last("no_balances", 15))
+        with running_there(stranger, tmp_path / "data") as daemon:
+            daemon.buy(stranger.env["TRADINGD__SYMBOLS"].split(",")[0], "0.5")
+            agree(daemon, stranger.exchange)
+
+
+@VENUES
+def test_a_key_that_is_refused_at_the_start_ends_it_with_the_remedy(strange: Strange, tmp_path: Path) -> None:
+    with strange() as stranger:
+        stranger.served.do(lambda: stranger.door.faults.last("bad_key", 600))
+        process = Process(tmp_path / "data", env=stranger.env)
+        try:
+            assert process.wait(60) == 1
+            sentence = process.err.strip().splitlines()[-1]
+            assert "Check" in sentence
+            assert "rights" in sentence
+        finally:
+            process.kill()
+        assert not stranger.exchange.orders
