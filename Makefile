@@ -23,8 +23,8 @@ check: $(DEV_STAMP)          ## ruff, mypy --strict, import-linter
 faults: $(DEV_STAMP)         ## live sessions while the practice exchange misbehaves (SESSIONS=5 SEED=1)
 	@$(BIN)/python -u -m tests.e2e.fault_sessions --sessions $(or $(SESSIONS),5) --first $(or $(SEED),1)
 
-strangers: $(DEV_STAMP)      ## live sessions on exchanges that somebody else might have written (VENUE=coinbase ROUNDS=3 KILLS=1)
-	@$(BIN)/python -u -m tests.strangers.campaign --venue $(or $(VENUE),binance) --rounds $(or $(ROUNDS),1) $(if $(KILLS),--kills)
+strangers: $(DEV_STAMP)      ## live sessions on exchanges that somebody else might have written (VENUE=coinbase ROUNDS=3 KILLS=1, WILD=1 heaps faults)
+	@$(BIN)/python -u -m tests.strangers.$(if $(WILD),wild,campaign) --venue $(or $(VENUE),binance) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(KILLS),--kills) $(if $(SEED),--seed $(SEED))
 
 fuzz-gate: $(DEV_STAMP)      ## a million random accounts and orders against the gate (PAIRS=10000 makes it fewer)
 	$(BIN)/python -m tests.risk.fuzz_gate --pairs $(or $(PAIRS),1000000)

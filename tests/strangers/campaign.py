@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -49,6 +49,8 @@ class Campaign:
         self.stranger, self.daemon = stranger, daemon
         self.random = Random(seed + number)
         self.number = number
+        self.patience_s = 20
+        """So long an order is asked for that only the moment forbids."""
 
     @property
     def markets(self) -> list[Market]:
@@ -177,6 +179,16 @@ class Campaign:
         else:
             self._market_order(market)
 
+    def give_an_order(self, market: Market, kind: str) -> None:
+        """At market, "near" it at a limit, one that is "cancelled" at once, or the "close" of the position."""
+        if kind == "close":
+            self._close(market)
+        elif kind == "market":
+            self._market_order(market)
+        else:
+            ratio = Decimal("0.98") if kind == "cancelled" else Decimal(1)
+            self._limit(market, ratio, is_cancelled=kind == "cancelled")
+
     def _market_order(self, market: Market) -> None:
         quantity = SIZES[market.base] + market.step * self.random.randrange(1, 40)
         self._send({"symbol": _symbol(market), "side": "buy", "type": "market", "quantity": str(quantity)})
@@ -187,7 +199,8 @@ class Campaign:
         order_id = self._send({"symbol": _symbol(market), "side": "buy", "type": "limit", "quantity": str(quantity),
                                "price": str(price)})
         if order_id and is_cancelled:
-            self.daemon.client.delete(f"/api/orders/{order_id}")
+            with suppress(AnswerError):  # it may have ended by itself
+                self.daemon.client.delete(f"/api/orders/{order_id}")
 
     def _close(self, market: Market) -> None:
         try:
@@ -197,7 +210,7 @@ class Campaign:
 
     def _send(self, body: dict[str, str]) -> str:
         """Its id; "" when a rule denied it. What a moment forbids is asked for again."""
-        for _ in range(20):
+        for _ in range(self.patience_s):
             try:
                 return str(self.daemon.client.post("/api/orders", body)["id"])
             except AnswerError as error:
@@ -205,7 +218,8 @@ class Campaign:
                     sys.stdout.write(f"    denied: {error.code} {error}\n")
                     return ""
             time.sleep(1.0)
-        sys.stdout.write(f"    never taken: {body}\n")
+        if self.patience_s > 1:
+            sys.stdout.write(f"    never taken: {body}\n")
         return ""
 
     def _jump(self, market: Market) -> None:

@@ -1,8 +1,10 @@
 """The stranger's own books beside the daemon's: nothing twice, nothing lost, the same coins and cash."""
 
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from time import monotonic
+from typing import Any
 
 from tests.e2e.process import Process, until
 from tests.strangers.market import Exchange, Order
@@ -60,7 +62,7 @@ def differences(daemon: Process, exchange: Exchange) -> list[str]:
     status = daemon.status()
     if status["unknown_orders"]:
         found.append(f"{status['unknown_orders']} of unknown fate")
-    return found + _holdings(daemon, exchange)
+    return found + _holdings(daemon, exchange) + _cash(exchange, status)
 
 
 def _holdings(daemon: Process, exchange: Exchange) -> list[str]:
@@ -74,6 +76,15 @@ def _holdings(daemon: Process, exchange: Exchange) -> list[str]:
         if held != true and not (symbol not in positions and true < market.step):  # less than a step cannot be sold
             found.append(f"{symbol}: {held} held here, {true} there")
     return found
+
+
+def _cash(exchange: Exchange, status: Mapping[str, Any]) -> list[str]:
+    """Compared while no entry of ours works, for those reserve some of it."""
+    if any(order.is_working and order.is_buy for order in ours(exchange)):
+        return []
+    quote = exchange.markets[0].quote
+    here, there = Decimal(status["available"]), exchange.account.total(quote)
+    return [] if here == there else [f"cash: {here} here, {there} there"]
 
 
 def _bought(exchange: Exchange, symbol: str) -> Decimal:
