@@ -77,8 +77,8 @@ class TrailingConsensus:
         entry_distance, exit_distance = self._distances(situation, atr_ratio)
         # An exit closer than a round trip costs could only lose.
         exit_trail = max(exit_distance, config.exit_trail_min)
-        # Never closer than the trail: the stop is the last resort for when the trail cannot do its work.
-        stop_ratio = max(self._limits.stop_loss, exit_trail)
+        # The limit holds whatever the trail: a wider trail has its say once the price has risen.
+        stop_ratio = self._limits.stop_loss
         sized = self._size.quantity(situation, atr_ratio, stop_ratio)
         if sized.quantity <= ZERO:
             # The last reason says that it is too small, the one before it what made it so.

@@ -10,6 +10,7 @@ from agents.strategies.trail_distance import EXIT_REACH, DistanceRule
 from agents.strategy import CouncilConfig
 from bus.messages.council import AnalysisCompleted, Feature, Regime, TradeProposed, Urgency
 from bus.messages.ledger import PositionClosed, PositionOpened
+from risk.limits import RiskLimits
 from tests.agents.council_scene import START_NS, analysis, at, buys, portfolio, position, signal
 from tests.agents.test_strategy import BTC_NAME, ENTRY, Desk
 
@@ -43,14 +44,23 @@ def test_entry_and_protection_keep_the_distance_of_regime_confidence_and_volatil
     assert wish.protection.stop_ratio == D("0.02")
 
 
-def test_a_calm_market_trails_closer_than_a_volatile_one_and_the_stop_is_never_inside_the_trail() -> None:
+def test_a_calm_market_trails_closer_than_a_volatile_one() -> None:
     calm = entry(DistanceRule(busy_hours=False), candle(1, regime="calm"))
     volatile = entry(DistanceRule(busy_hours=False), candle(1, regime="volatile"))
     assert calm.trail is not None
     assert volatile.trail is not None
     assert volatile.trail.distance > 3 * calm.trail.distance
-    assert volatile.protection.trail is not None
-    assert volatile.protection.stop_ratio == volatile.protection.trail.distance > D("0.02")
+
+
+@pytest.mark.parametrize("limit", ["0.005", "0.02", "0.05"])
+@pytest.mark.parametrize("regime", ["calm", "ranging", "trending", "volatile", "unknown"])
+def test_the_stop_stands_at_the_limit_however_wide_the_trail_is(regime: Regime, limit: str) -> None:
+    for rule, told in (
+        (DistanceRule(busy_hours=False), candle(1, regime=regime)), (FOLLOWS, usual(0.08, regime)),
+        (FOLLOWS, usual(0.007, regime)), (FOLLOWS, usual(0.0008, regime)),
+    ):
+        wish = entry(rule, told, limits=RiskLimits(stop_loss=D(limit)))
+        assert wish.protection.stop_ratio == D(limit)
 
 
 FOLLOWS = DistanceRule(busy_hours=False, exit_scale=EXIT_REACH, follows_range=True)
