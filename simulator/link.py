@@ -185,6 +185,8 @@ class Link:
         if order is None or (is_young and self._has("not_found_early", symbol)):
             self._tell(self._report(client_order_id, symbol, "not_found", "-2013: Order does not exist."))
             return
+        if order.state not in _ENDS:
+            self._working.setdefault(client_order_id, symbol)  # as the adapters do with orders of an earlier life
         self._tell_all(order, len(order.executions))
 
     def _tell_all(self, order: TrueOrder, executions: int) -> None:
