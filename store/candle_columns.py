@@ -1,8 +1,10 @@
 """Candles as columns: exact as they are stored, and as float64 arrays for analytics."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from itertools import accumulate
 from typing import Any, Final, Self
 
 import numpy as np
@@ -14,6 +16,9 @@ from store.exact_column import BoolArray, ExactColumn, Float64Array, Int64Array
 
 PRICES: Final = ("open", "high", "low", "close")
 NUMBERS: Final = (*PRICES, "volume")
+THREADS: Final = 2
+_MANY: Final = 100_000
+"""Rows that are worth threads."""
 LONGEST_FILLED_GAP: Final = 5
 """Missing candles in a row that may be interpolated; a longer gap stays missing."""
 
@@ -156,13 +161,21 @@ class CandleArrays:
         rows = sum(map(len, parts))
         times, trades = np.empty(rows, np.int64), np.empty(rows, np.int64)
         numbers = [np.empty(rows) for _ in NUMBERS]
-        first = 0
-        for part in parts:  # straight to their places: a year is too much to be copied once more
+
+        def fill(part: CandleColumns, first: int) -> None:
+            """Straight to their places: a year is too much to be copied once more."""
             place = slice(first, first + len(part))
             times[place], trades[place] = part.ts_ns, part.trades
             for name, values in zip(NUMBERS, numbers, strict=True):
                 getattr(part, name).floats(out=values[place])
-            first += len(part)
+
+        places = [0, *accumulate(map(len, parts))]
+        if rows < _MANY:
+            for part, first in zip(parts, places, strict=False):
+                fill(part, first)
+        else:
+            with ThreadPoolExecutor(THREADS) as threads:  # numpy computes without the interpreter's lock
+                list(threads.map(fill, parts, places))
         opened, high, low, close, volume = numbers
         return cls(symbol, interval, times, opened, high, low, close, volume, trades, np.zeros(rows, np.bool_))
 

@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +27,7 @@ import numpy as np
 
 from market.interval import IntervalError, interval_ns
 from market.ticks import Candle
-from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
+from store.candle_columns import LONGEST_FILLED_GAP, THREADS, CandleArrays, CandleColumns
 from store.candle_grid import CandleGrid, Gap, find_gaps
 from store.candle_parts import (
     ROWS_PER_GROUP,
@@ -46,6 +47,8 @@ _SYMBOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9/:._()+-]{0,59}\Z")
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,40}\Z")
 _PART: Final = re.compile(r"\d{4}(-\d{2}|s)?\.parquet\Z")
 _ABSENT: Final = "absent.json"
+_MANY: Final = 4
+"""Files that are worth threads."""
 
 
 class CandleStoreError(ValueError):
@@ -104,7 +107,7 @@ class CandleStore:
         fill_gaps: bool = False,
     ) -> CandleArrays:
         """As numpy arrays; empty ones when nothing is there. Raises `CandlePartError` for a damaged file."""
-        parts = [read_part(path, start_ns, end_ns) for path in self._parts(symbol, interval, start_ns, end_ns)]
+        parts = self._read_parts(symbol, interval, start_ns, end_ns)
         arrays = CandleArrays.of_columns(symbol, interval, *parts)
         return arrays.interpolated() if fill_gaps else arrays
 
@@ -112,7 +115,7 @@ class CandleStore:
         self, symbol: str, interval: str, start_ns: int | None = None, end_ns: int | None = None
     ) -> CandleColumns:
         """As exact columns."""
-        parts = [read_part(path, start_ns, end_ns) for path in self._parts(symbol, interval, start_ns, end_ns)]
+        parts = self._read_parts(symbol, interval, start_ns, end_ns)
         return CandleColumns.concat([part for part in parts if len(part)] or [CandleColumns.empty()])
 
     def iter_candles(
@@ -249,6 +252,15 @@ class CandleStore:
             temporary = folder / f".{_ABSENT}.{os.getpid()}.new"
             temporary.write_text(json.dumps(merged))
             temporary.replace(folder / _ABSENT)
+
+    def _read_parts(
+        self, symbol: str, interval: str, start_ns: int | None, end_ns: int | None
+    ) -> list[CandleColumns]:
+        paths = self._parts(symbol, interval, start_ns, end_ns)
+        if len(paths) < _MANY:
+            return [read_part(path, start_ns, end_ns) for path in paths]
+        with ThreadPoolExecutor(THREADS) as threads:  # Parquet is decoded without the interpreter's lock
+            return list(threads.map(lambda path: read_part(path, start_ns, end_ns), paths))
 
     # ---- places ------------------------------------------------------------------------------------
 
