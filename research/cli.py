@@ -19,6 +19,7 @@ from research import (
     strategies_cli,
     tune_cli,
 )
+from tradingd.usage_words import mention_negative_numbers
 
 _EPILOG: Final = "\b\nExit codes:\n" + "\n".join(f"  {code}  {text}" for code, text in cli_session.MEANINGS.items())
 
@@ -33,6 +34,7 @@ class _OneSentence(TyperGroup):
             cli_session.fail(cli_session.INTERRUPTED, "stopped; what was done is kept: the same command goes on")
         except Exception as error:
             if isinstance(error, BrokenPipeError) or type(error).__module__.split(".")[0] in ("typer", "click"):
+                mention_negative_numbers(error)
                 raise  # usage errors and ordered exits say it themselves
             if isinstance(error, cli_session.CliError):
                 cli_session.fail(error.code, error.text)

@@ -75,9 +75,10 @@ def list_series(
     archives: Annotated[
         Path | None, typer.Option("--archives", metavar="DIR", help="List monthly archive files in a folder instead.")
     ] = None,
-    venue: VenueOption = _VENUE, data_dir: DataDirOption = None, as_json: JsonOption = False,
+    venue: Annotated[str, typer.Option("--venue", help="Only what is of this venue; default: of all.")] = "",
+    data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
-    """What is in the history: symbol, interval, from, to, candles, bytes."""
+    """What is in the history: venue, symbol, interval, from, to, candles, bytes."""
     from research import data_views
 
     if archives is not None:
@@ -89,12 +90,15 @@ def list_series(
         else:
             data_views.archive_table(found)
         return
-    store = open_store(data_dir, venue)
-    rows = [store.coverage(*each) for each in store.series()]
+    from store.candles import venues_in
+
+    store = open_store(data_dir, venue or _VENUE)
+    stores = [store] if venue else [open_store(data_dir, each) for each in venues_in(store.root)]
+    rows = [each.coverage(*series) for each in stores for series in each.series()]
     if as_json:
         print_json([data_views.series_row(row) for row in rows])
     else:
-        data_views.series_table(rows, store)
+        data_views.series_table(rows, store.root, venue)
 
 
 @app.command()
@@ -238,6 +242,8 @@ def absorb_live(root: Path) -> None:
 
 def chosen(store: "CandleStore", symbol: str, timeframe: str) -> list[tuple[str, str]]:
     """The series the options name; raises `CliError` when there is none."""
+    from store.candles import venues_in
+
     series = store.series()
     found = [
         each for each in series if (not symbol or each[0] == symbol) and (not timeframe or each[1] == timeframe)
@@ -246,5 +252,8 @@ def chosen(store: "CandleStore", symbol: str, timeframe: str) -> list[tuple[str,
         wanted = " ".join(word for word in (symbol, timeframe) if word) or "candles"
         there = ", ".join(f"{name} {interval}" for name, interval in series[:8])
         remedy = f"There: {there}" if there else "`tradelab data import` or `backfill` brings some"
+        others = [each for each in venues_in(store.root) if each != store.venue]
+        if others and not there:
+            remedy = f"There are some of {', '.join(others)}: --venue {others[0]}"
         raise CliError(NOT_FOUND, f"no {wanted} of {store.venue} in {store.root}. {remedy}.")
     return found

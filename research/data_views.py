@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from research.history.audit import Audit
 from research.history.compaction import Compaction
 from research.history.importing import ImportReport
 from store.candle_grid import Gap
-from store.candles import CandleStore, Coverage, WriteResult
+from store.candles import Coverage, WriteResult
 from tradingd import cli_layout
 
 _MOST_FINDINGS: Final = 20
@@ -123,14 +124,15 @@ def minute(ts_ns: int) -> str:
     return moment(ts_ns)[:16].replace("T", " ")
 
 
-def series_table(rows: Sequence[Coverage], store: CandleStore) -> None:
-    """`tradelab data list`"""
+def series_table(rows: Sequence[Coverage], root: Path, venue: str) -> None:
+    """`tradelab data list`; `venue` "": of all."""
     if not rows:
-        note(f"no candles of {store.venue} in {store.root} yet: `tradelab data import` or `backfill` brings some")
+        whose = f" of {venue}" if venue else ""
+        note(f"no candles{whose} in {root} yet: `tradelab data import` or `backfill` brings some")
         return
     table(
-        ("symbol", "interval", "from (UTC)", "to (UTC)", "candles", "files", "size"),
-        [(row.symbol, row.interval, minute(row.first_ns), minute(row.end_ns), f"{row.candles:,}", row.files,
+        ("venue", "symbol", "interval", "from (UTC)", "to (UTC)", "candles", "files", "size"),
+        [(row.venue, row.symbol, row.interval, minute(row.first_ns), minute(row.end_ns), f"{row.candles:,}", row.files,
           size(row.size_bytes)) for row in rows],
         ("candles", "files", "size"),
     )

@@ -299,6 +299,12 @@ class CandleStore:
             os.close(lock)
 
 
+def venues_in(root: Path) -> list[str]:
+    """Of which there are candles under the folder, in order of name."""
+    names = (folder.name.partition("=")[2] for folder in root.glob("venue=*"))
+    return sorted(name for name in names if _WORD.match(name) and CandleStore(root, name).series())
+
+
 def _merge(path: Path, new: CandleColumns, keep: Literal["new", "old"]) -> WriteResult:
     if not path.exists():
         write_part(path, new)

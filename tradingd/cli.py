@@ -37,6 +37,7 @@ from tradingd.cli_session import (
     fail,
     settings_of,
 )
+from tradingd.usage_words import mention_negative_numbers
 
 _SYMBOLS: Final = "TRADINGD__SYMBOLS"
 _PATIENCE_ON_TERMINAL_S: Final = 20.0
@@ -52,6 +53,7 @@ class _OneSentence(TyperGroup):
             return super().invoke(ctx)
         except Exception as error:
             if isinstance(error, BrokenPipeError) or type(error).__module__.split(".")[0] in ("typer", "click"):
+                mention_negative_numbers(error)
                 raise  # usage errors and ordered exits say it themselves
             told = explain_failure(error)
             fail(told.code, told.text)

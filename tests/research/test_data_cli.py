@@ -111,6 +111,9 @@ def test_live_candles_are_there_at_the_next_command(folder: Path) -> None:
     writer.flush()
     (row,) = answer(folder, "list", "--venue", "practice")
     assert (row["symbol"], row["candles"]) == ("BTC/USDT", 1)
+    assert [(row["venue"], row["candles"]) for row in answer(folder, "list")] == [("binance", 28), ("practice", 1)]
+    assert "practice" in tradelab(folder, "list").stdout
+    assert "--venue binance" in tradelab(folder, "coverage", "--venue", "nobody", code=7).stderr
     writer.close()
 
 

@@ -35,6 +35,14 @@ def test_a_state_that_no_order_has_is_refused_without_a_daemon_too(data_dir: Pat
     assert tradingd(data_dir, "orders", "--state", "filled").exit_code == exit_codes.OK
 
 
+@pytest.mark.parametrize("number", ["-1", "-12.5", "-.5"])
+def test_a_negative_number_as_an_argument_is_told_how_to_be_written(data_dir: Path, number: str) -> None:
+    told = tradingd(data_dir, "order", "buy", "BTC/USDT", number)
+    assert told.exit_code == exit_codes.USAGE
+    assert "Write -- before a number below 0" in " ".join(told.stderr.split())
+    assert "No such option: -x" in tradingd(data_dir, "order", "buy", "BTC/USDT", "-x").stderr
+
+
 def test_nothing_found_in_the_journal_is_said(data_dir: Path) -> None:
     assert "no record of the kind 'Nope'" in tradingd(data_dir, "journal", "show", "--kind", "Nope").stderr
     assert "behind number 999" in tradingd(data_dir, "journal", "show", "--after", "999").stderr
