@@ -12,7 +12,7 @@ from market.candles import CandleBuilder
 from market.ticks import Candle, TradeTick
 from research.backtest.bars import Bars
 from research.history.audit import SEEN_AROUND, Finding, find_oddities
-from research.history.symbol_names import our_symbol
+from research.history.symbol_names import our_symbol, symbol_guess
 from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
 from store.candle_grid import CandleGrid, find_gaps
 from store.candles import CandleStore
@@ -43,12 +43,17 @@ def of_file(
     path: Path, symbol: str, interval: str, start_ns: int | None, end_ns: int | None, *,
     stamps_are_closes: bool = False,
 ) -> Dataset:
-    """A CSV, JSON or Parquet file; `symbol` and `interval` may be "" when it says so itself. Raises `DataError`."""
+    """A CSV, JSON or Parquet file; `interval` may be "" when it says so itself. Raises `DataError`.
+
+    `symbol` "": as the file says, else by its name.
+    """
     from research.history.importing import ImportOptions, import_file
 
     with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
         store = CandleStore(Path(folder))
-        options = ImportOptions(our_symbol(symbol), interval, stamps_are_closes=stamps_are_closes)
+        options = ImportOptions(
+            our_symbol(symbol), interval, stamps_are_closes=stamps_are_closes, otherwise=symbol_guess(path.name)
+        )
         report = import_file(store, path, options)
         if report.problem:
             raise (DataOptionError if report.is_option_wrong else DataError)(report.problem)

@@ -30,12 +30,14 @@ class ImportOptions:
     """What the file does not tell. `stamps_are_closes`: its times are the candles' ends.
 
     `symbol`: what a file is of that names one symbol or none; of a file of many symbols, the one that is wanted.
+    `otherwise`: what a file is called whose symbol nobody tells; "" refuses it.
     """
 
     symbol: str = ""
     interval: str = ""
     is_strict: bool = False
     stamps_are_closes: bool = False
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def _import_rows(store: CandleStore, path: Path, options: ImportOptions) -> Impo
     """All of the file is judged before the first candle is written."""
     pieces = read_source(path)
     before, judge = _first_rows(path, pieces)
-    told = symbol_told(path, judge.source, options.symbol)
+    told = symbol_told(path, judge.source, options.symbol, options.otherwise)
     stamps = read_times(judge)
     interval = options.interval or interval_in(str(path)) or _usual_interval(path, judge, stamps)
     if interval not in INTERVALS:

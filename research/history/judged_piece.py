@@ -54,11 +54,11 @@ def judged_piece(judge: RowJudge, stamps: Int64Array, interval: str, *, stamps_a
                        judge.told(), source.row_word, source.span)
 
 
-def symbol_told(path: Path, source: SourcePiece, wanted: str) -> str:
-    """What a file without a symbol column is of; "" for one with. Raises `SourceError`."""
+def symbol_told(path: Path, source: SourcePiece, wanted: str, otherwise: str) -> str:
+    """What a file without a symbol column is of; "" for one with. Raises `SourceError` when not even `otherwise` is."""
     if "symbol" in source.columns:
         return ""
-    told = wanted or symbol_in(str(path))
+    told = wanted or symbol_in(str(path)) or otherwise
     if not told:
         raise SourceError(f"{path}: neither a symbol column nor a name such as BTCUSDT-1m-2024-01: give --symbol.")
     return told

@@ -61,6 +61,14 @@ def symbol_in(name: str) -> str:
     return f"{base}/{quote}:{settle}" if settle else f"{base}/{quote}"
 
 
+def symbol_guess(name: str) -> str:
+    """How candles are called that nobody named: by the first word of their file, BTC/USDT for btcusdt_1m.csv."""
+    words = re.findall(r"[A-Z0-9]+", PurePath(name).name.upper().partition(".")[0])
+    first = words[0][:24] if words else ""
+    made = our_symbol(first, is_crypto=True)
+    return made if made not in ("", "USD") else "DATA"
+
+
 def interval_in(name: str) -> str:
     """The interval a file's name tells, or a folder `interval=...`; or ""."""
     match = _INTERVAL.search(PurePath(name).name)
