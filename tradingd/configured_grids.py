@@ -14,6 +14,7 @@ from bus.messages.grid import StartGrid
 from bus.messages.header import Message
 from bus.messages.orders import OrderDenied
 from orders.grid_book import GridBook
+from orders.grid_spacing import DEFAULT_SPACING
 from risk.limits import RiskLimits
 from tradingd.settings import Settings
 from tradingd.strategy_choice import GRID
@@ -62,7 +63,9 @@ class ConfiguredGrids:
         param = self._settings.strategy.param
         share = min(self._limits.exposure_per_asset, self._limits.exposure_total / len(self._symbols))
         capital = (self._settings.account.capital * share).quantize(_CENT, rounding=ROUND_FLOOR)
-        spacing = _ratio(param.get("spacing")) or (tuned.spacing if tuned is not None else None)
+        # A set that was tuned otherwise has the default spacing in it: that is nobody's word against the grid's own.
+        found = tuned.spacing if tuned is not None and tuned.spacing != DEFAULT_SPACING else None
+        spacing = _ratio(param.get("spacing")) or found
         return StartGrid(
             symbol, capital, int(param.get("levels", 10)), spacing=spacing, trail=_ratio(param.get("trail")),
             entry="first", reason=f'strategy.rule = "{GRID}"',

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -28,6 +29,8 @@ LIBRARIES: Final = (
     "typer", "uvicorn", "uvloop", "websockets",
 )
 _OLDEST_PYTHON: Final = (3, 11)
+MEANT_CAPITAL: Final = (Decimal(1_000), Decimal(100_000))
+"""In quote (T11): below, entries become too small to be sent; above, larger than many a book."""
 _LOW_DISK: Final = 1_000_000_000
 _NO_DISK: Final = 100_000_000
 _ANY_PAGE: Final = "/"
@@ -107,6 +110,7 @@ def examine(
         lambda: _disk(settings.data_dir),
         lambda: _alphas(settings),
         lambda: _symbols(settings),
+        lambda: _capital(settings),
         lambda: _port(settings.api.host, settings.api.port, settings.data_dir),
         lambda: _redis(settings.bus.url),
     ]
@@ -217,6 +221,29 @@ def _symbols(settings: "Settings") -> CheckResult:
         return CheckResult("symbols", "fail", str(error))
     note = invented_note(settings.symbols)
     return CheckResult("symbols", "warn" if note else "ok", note or ", ".join(settings.symbols))
+
+
+def _capital(settings: "Settings") -> CheckResult:
+    """Whether the paper capital is of the size that the defaults are made for."""
+    from market.money import to_text
+    from risk.limits import resolve_limits
+    from tradingd.risk_settings import written_limits
+
+    account, share = settings.account, settings.strategy.position_size
+    text = f"{account.capital:,f} {account.quote}"
+    if settings.mode == "live":
+        return CheckResult("capital", "ok", "live: what the account holds")
+    least, most = MEANT_CAPITAL
+    if least <= account.capital <= most:
+        return CheckResult("capital", "ok", text)
+    text = f"{text}: the defaults are meant for {least:,f} to {most:,f}"
+    smallest = resolve_limits(account.risk_tolerance, settings.risk.preset, written_limits(settings)).min_notional
+    if settings.risk.sizing == "confidence" and account.capital * share < smallest:
+        text = (
+            f"{text}. An entry is at most {to_text(share * 100)} % of it, less than the smallest order of "
+            f"{to_text(smallest)} {account.quote}: nothing would be bought. Raise account.capital."
+        )
+    return CheckResult("capital", "warn", text)
 
 
 def _daemon(path: Path) -> CheckResult:

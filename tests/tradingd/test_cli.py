@@ -431,6 +431,25 @@ def test_doctor_fails_with_the_reason(tmp_path: Path, line: str, check: str, wor
     assert word in row["text"]
 
 
+@pytest.mark.parametrize(
+    ("capital", "level", "word"),
+    [
+        ("1000", "ok", "1,000 USDT"), ("100000", "ok", "100,000 USDT"),
+        ("999", "warn", "meant for 1,000 to 100,000"), ("250000", "warn", "meant for 1,000 to 100,000"),
+        ("150", "warn", "less than the smallest order of 10 USDT: nothing would be bought"),
+    ],
+)
+def test_doctor_says_when_the_capital_is_not_what_the_defaults_are_meant_for(
+    tmp_path: Path, capital: str, level: str, word: str,
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[account]\ncapital = "{capital}"\n', encoding="utf-8")
+    rows = tradingd("doctor", "--config", config, "--json", "--data-dir", tmp_path / "d").json
+    row = next(row for row in rows if row["name"] == "capital")
+    assert row["level"] == level
+    assert word in row["text"]
+
+
 def test_doctor_names_the_daemon_that_holds_the_data_directory(
     small: tuple[SmallDaemon, Run], tmp_path: Path,
 ) -> None:

@@ -131,6 +131,13 @@ def test_without_a_written_spacing_the_tuned_one_holds_else_the_grids_own() -> N
     assert [own.asked[0].spacing, other.asked[0].spacing] == [None, Decimal("0.014")]
 
 
+def test_a_set_whose_spacing_was_not_tuned_leaves_it_to_the_grid() -> None:
+    tuned = configured_parameters(Settings()).with_value("trail", Decimal("0.0153"))
+    room = Grids()
+    room.second("BTC/USDT", tuned=tuned)
+    assert room.asked[0].spacing is None
+
+
 def test_a_refusal_is_told_once() -> None:
     room = Grids()
     denied = OrderDenied(ClientOrderId(""), "BTC/USDT", "GRID_TOO_SMALL", "E006", "capital", "1", "2", "Too little.")
