@@ -5,7 +5,7 @@ symbols out, each with a reason: the venue halted it, it is too young, trades to
 listed symbol is replaced only by one that is clearly better, so that the list does not flicker.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -33,6 +33,9 @@ LISTED_BONUS: Final = 5.0
 
 RUNNERS_UP: Final = 20
 """So many of those that did not make the list are told, too."""
+
+HALTED: Final = "the venue has halted it"
+"""The reason why a symbol is left out that the venue does not trade now."""
 
 QUOTE_LIFE_NS: Final = 30_000_000_000
 """A spread sampled longer ago is not known any more."""
@@ -63,13 +66,14 @@ class Scanner:
     name = "scanner"
     subscriptions: frozenset[type] = frozenset({Candle, QuotesSampled, InstrumentChanged})
 
-    def __init__(self, config: ScannerConfig, symbols: Sequence[str]) -> None:
+    def __init__(self, config: ScannerConfig, symbols: Sequence[str], halted: Collection[str] = ()) -> None:
+        """`halted`: those of `symbols` that the venue does not trade as this begins."""
         self._config = config
         length_ns = interval_ns(config.interval)
         self._tracks = {symbol: SymbolTrack(symbol, length_ns) for symbol in sorted(symbols)}
         self._spread_by_symbol: dict[str, float] = {}
         self._sampled_ns = 0
-        self._halted: set[str] = set()
+        self._halted = set(halted)
         self._least_turnover = to_float(config.min_quote_volume)
         self._listed: tuple[str, ...] = ()
         self._next_ranking: int | None = None
@@ -158,7 +162,7 @@ class Scanner:
         """Why this symbol is not fit to be ranked; "" if it is."""
         config = self._config
         if track.symbol in self._halted:
-            return "the venue has halted it"
+            return HALTED
         if measure is None:
             return f"fewer than {LEAST} candles in the window: it does not trade"
         age = now - track.first_ns if track.first_ns is not None else 0

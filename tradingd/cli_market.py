@@ -84,6 +84,9 @@ def market(
         out.print("thirty days: too few stored candles; `tradelab data backfill` fetches them")
     else:
         out.print(cli_tables.pairs(_month_rows(month)))
+    known = answer["fundamentals"]
+    age = f"{known['age_days']:.1f} days, by the oldest stored candle" if known["age_days"] is not None else "not known"
+    out.print(cli_tables.pairs([("at the venue", known["venue_status"]), ("listed for at least", age)]))
 
 
 def _joined(one: Mapping[str, Any]) -> tuple[str]:

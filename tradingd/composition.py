@@ -198,7 +198,7 @@ def make_agents(
     chosen = chosen_strategies(settings)
     return {
         "ceo": lambda: Ceo(limits, _ceo_config(settings), parameters()),
-        "scanner": lambda: Scanner(scanner_config, symbols),
+        "scanner": lambda: Scanner(scanner_config, symbols, [i.symbol for i in tradable if not i.is_trading]),
         "analyst": lambda: Analyst(
             AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
             alpha_watch.put_on(make_alphas(council.weights, None)), panel,

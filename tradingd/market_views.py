@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agents.scanner import HALTED
 from bus.messages.council import AnalysisCompleted, Candidate, CandidatesRanked
 from bus.messages.header import Message
+from bus.messages.system import DaemonStarted, InstrumentChanged
 from market.interval import SECOND_NS, interval_ns
 from market.money import to_text
 from market.month_profile import DAY_NS, MONTH_DAYS, MonthProfile, month_profile
@@ -106,12 +108,24 @@ class MonthView:
 
 
 @dataclass(frozen=True, slots=True)
+class FundamentalsView:
+    """`venue_status` "trading" or "halted". `known_since`: opening of the oldest stored candle of any interval, and
+    `age_days` since then: so long is it listed at least; None without any.
+    """
+
+    venue_status: str
+    known_since: str | None
+    age_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolMarketView:
     """`analysis` None until one was made in this session, `month` None without enough stored candles."""
 
     symbol: str
     analysis: AnalysisView | None
     month: MonthView | None
+    fundamentals: FundamentalsView
 
 
 class MarketFold:
@@ -120,9 +134,10 @@ class MarketFold:
     def __init__(self) -> None:
         self._ranking: Message | None = None
         self._analysis_by_symbol: dict[str, AnalysisCompleted] = {}
+        self._halted: set[str] = set()
 
     def apply(self, message: Message) -> None:
-        """Any message; others than rankings and analyses change nothing."""
+        """Any message; others than rankings, analyses and changes of the venue's rules change nothing."""
         body = message.body
         if isinstance(body, CandidatesRanked):
             self._ranking = message
@@ -130,6 +145,16 @@ class MarketFold:
             body.symbol in self._analysis_by_symbol or len(self._analysis_by_symbol) < MOST_SYMBOLS
         ):
             self._analysis_by_symbol[body.symbol] = body
+        elif isinstance(body, InstrumentChanged):
+            (self._halted.discard if body.is_trading else self._halted.add)(body.symbol)
+        elif isinstance(body, DaemonStarted):
+            self._halted.clear()  # the venue's rules are read anew at each start
+
+    def is_halted(self, symbol: str) -> bool:
+        """The venue said so since the start, or at the start, which the scanner knows."""
+        ranking: CandidatesRanked | None = self._ranking.body if self._ranking is not None else None
+        left_out = ranking.left_out if ranking is not None else ()
+        return symbol in self._halted or any(one.symbol == symbol and one.reason == HALTED for one in left_out)
 
     def scanner(self) -> ScannerView:
         """The newest ranking."""
@@ -165,8 +190,16 @@ class ProfileError(RuntimeError):
     """The stored candles cannot be read; the text names the file and the remedy."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredMarket:
+    """What the stored candles say of a symbol: its last thirty days, and since when there are any (UTC ns)."""
+
+    month: MonthProfile | None
+    first_ns: int | None
+
+
 class MonthProfiles:
-    """Thirty-day profiles from the stored candles, each kept for a minute of the session's time.
+    """What stored candles say, thirty-day profiles above all, each kept for a minute of the session's time.
 
     `profile` reads files: call it off the event loop. What reads them (Parquet) is loaded by the first who asks: it
     takes as much memory as a quarter of the daemon.
@@ -176,25 +209,36 @@ class MonthProfiles:
         self._root = root
         self._venue = venue
         self._now = now
-        self._known: dict[str, tuple[int, MonthProfile | None]] = {}
+        self._known: dict[str, tuple[int, StoredMarket]] = {}
 
     def profile(self, symbol: str) -> MonthProfile | None:
         """None when too little is stored. Raises `ProfileError` for a damaged file."""
+        return self.stored(symbol).month
+
+    def stored(self, symbol: str) -> StoredMarket:
+        """All of it; reads files as `profile` does, and raises the same."""
         from store.candle_parts import CandlePartError
         from store.candles import CandleStore
 
         now = self._now()
-        made_at, made = self._known.get(symbol, (0, None))
-        if made_at and 0 <= now - made_at < PROFILE_LIFE_NS:
-            return made
+        known = self._known.get(symbol)
+        if known is not None and 0 <= now - known[0] < PROFILE_LIFE_NS:
+            return known[1]
         try:
-            made = _profile(CandleStore(self._root, self._venue), symbol, now)
+            store = CandleStore(self._root, self._venue)
+            made = StoredMarket(_profile(store, symbol, now), _oldest(store, symbol))
         except CandlePartError as error:
             raise ProfileError(str(error)) from error
         if len(self._known) >= MOST_SYMBOLS:
             self._known.clear()
         self._known[symbol] = (now, made)
         return made
+
+
+def _oldest(store: "CandleStore", symbol: str) -> int | None:
+    """Opening of the oldest candle of any interval."""
+    times = [store.open_times(symbol, interval) for name, interval in store.series() if name == symbol]
+    return min((int(each[0]) for each in times if len(each)), default=None)
 
 
 def _profile(store: "CandleStore", symbol: str, now: int) -> MonthProfile | None:
@@ -209,6 +253,14 @@ def _profile(store: "CandleStore", symbol: str, now: int) -> MonthProfile | None
         if made is not None and (best is None or made.days > best.days + 1.0):
             best = made
     return best
+
+
+def fundamentals_view(first_ns: int | None, now: int, *, is_halted: bool) -> FundamentalsView:
+    """For people and scripts."""
+    status = "halted" if is_halted else "trading"
+    if first_ns is None:
+        return FundamentalsView(status, None, None)
+    return FundamentalsView(status, to_iso(first_ns), round(max(now - first_ns, 0) / DAY_NS, 2))
 
 
 def month_view(made: MonthProfile | None) -> MonthView | None:

@@ -30,8 +30,10 @@ def drifting(total_move: float, *, wick: float = 0.01, volumes: Sequence[float] 
 
 
 class Room:
-    def __init__(self, rows_by_symbol: Mapping[str, Sequence[Row]], config: ScannerConfig = CONFIG) -> None:
-        self.scanner = Scanner(config, list(rows_by_symbol))
+    def __init__(
+        self, rows_by_symbol: Mapping[str, Sequence[Row]], config: ScannerConfig = CONFIG, halted: Sequence[str] = (),
+    ) -> None:
+        self.scanner = Scanner(config, list(rows_by_symbol), halted)
         self._maker = MessageMaker("engine", SessionId("s"))
         for symbol, rows in rows_by_symbol.items():
             for one in candles(rows, symbol=symbol):
@@ -236,6 +238,14 @@ def test_a_halted_symbol_is_left_out_and_comes_back() -> None:
     assert [one.symbol for one in told.candidates] == ["B/USDT"]
     assert told.left_out == (LeftOut("A/USDT", "the venue has halted it"),)
     room.hear(replace(halt, is_trading=True), END_NS)
+    assert room.names(END_NS + 5 * SECOND_NS) == ["A/USDT", "B/USDT"]
+
+
+def test_a_symbol_that_was_halted_before_the_start_is_left_out_until_it_trades() -> None:
+    room = Room({"A/USDT": drifting(0.8), "B/USDT": drifting(0.1)}, halted=("A/USDT",))
+    assert room.names() == ["B/USDT"]
+    resumed = InstrumentChanged("A/USDT", *([Decimal(1)] * 7), is_trading=True, reason="trading again")
+    room.hear(resumed, END_NS)
     assert room.names(END_NS + 5 * SECOND_NS) == ["A/USDT", "B/USDT"]
 
 

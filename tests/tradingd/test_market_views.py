@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from agents.scanner import HALTED
 from bus.ids import SessionId
 from bus.messages.council import AlphaSignal, AnalysisCompleted, Candidate, CandidatesRanked, Feature, LeftOut
 from bus.messages.header import MessageMaker
+from bus.messages.system import InstrumentChanged
 from market.interval import SECOND_NS
 from market.ticks import Candle
 from store.candle_columns import CandleColumns
@@ -99,7 +102,26 @@ def test_a_symbol_is_told_as_the_analyst_saw_it_with_thirty_days(room: Room) -> 
 
 
 def test_a_symbol_that_was_not_analysed_has_no_analysis_and_one_without_history_no_month(room: Room) -> None:
-    assert room.client.get("/api/market?symbol=ETH/USDT") == {"symbol": "ETH/USDT", "analysis": None, "month": None}
+    assert room.client.get("/api/market?symbol=ETH/USDT") == {
+        "symbol": "ETH/USDT", "analysis": None, "month": None,
+        "fundamentals": {"venue_status": "trading", "known_since": None, "age_days": None},
+    }
+
+
+def test_fundamentals_tell_what_the_venue_says_and_how_old_the_symbol_is_at_least(room: Room) -> None:
+    def told() -> dict[str, object]:
+        return dict(room.client.get("/api/market?symbol=BTC/USDT")["fundamentals"])
+
+    assert told()["venue_status"] == "trading"
+    assert told()["age_days"] == pytest.approx(100 / 24, abs=0.05)
+    step, fee = Decimal("0.001"), Decimal(0)
+    halted = InstrumentChanged("BTC/USDT", step, step, step, Decimal(100), Decimal(10), fee, fee, False, "halted")
+    room.hear(halted)
+    assert told()["venue_status"] == "halted"
+    room.hear(replace(halted, is_trading=True, reason="trading again"))
+    assert told()["venue_status"] == "trading"
+    room.hear(replace(RANKING, left_out=(LeftOut("BTC/USDT", HALTED),)))  # halted before the start
+    assert told()["venue_status"] == "halted"
 
 
 def test_a_symbol_that_is_not_traded_is_named(room: Room) -> None:

@@ -10,7 +10,14 @@ from tradingd.api.access import ControlOf, Viewer
 from tradingd.api.errors import ApiError, json_response
 from tradingd.api.routes_read import ERRORS
 from tradingd.api.schema_shapes import VALUES
-from tradingd.market_views import MonthProfiles, ProfileError, ScannerView, SymbolMarketView, month_view
+from tradingd.market_views import (
+    MonthProfiles,
+    ProfileError,
+    ScannerView,
+    SymbolMarketView,
+    fundamentals_view,
+    month_view,
+)
 from tradingd.symbols import find_symbol
 
 Symbol = Annotated[
@@ -28,7 +35,7 @@ async def scanner(control: ControlOf, _: Viewer) -> Response:
 
 @router.get("/market", response_model=SymbolMarketView)
 async def market(request: Request, control: ControlOf, _: Viewer, symbol: Symbol) -> Response:
-    """One symbol: regime, every feature and every alpha's opinion of the newest candle, and a thirty-day profile."""
+    """One symbol: regime, every feature and every alpha's opinion of the newest candle, thirty days, status and age."""
     known = find_symbol(symbol, control.prices())
     if known is None:
         traded = ", ".join(sorted(control.prices())[:8])
@@ -37,7 +44,9 @@ async def market(request: Request, control: ControlOf, _: Viewer, symbol: Symbol
         )
     profiles: MonthProfiles = request.app.state.profiles
     try:
-        made = await asyncio.to_thread(profiles.profile, known)
+        stored = await asyncio.to_thread(profiles.stored, known)
     except ProfileError as error:
         raise ApiError(503, "HISTORY_DAMAGED", str(error)) from error
-    return json_response(SymbolMarketView(known, control.read_model.market.analysis(known), month_view(made)))
+    seen = control.read_model.market
+    fundamentals = fundamentals_view(stored.first_ns, control.now(), is_halted=seen.is_halted(known))
+    return json_response(SymbolMarketView(known, seen.analysis(known), month_view(stored.month), fundamentals))
