@@ -492,7 +492,8 @@ class BinanceVenue:
         )
 
     def _odd(self, what: str, error: Exception) -> VenueError:
-        return VenueError(f"{self.name}: {what}: not what Binance documents: {type(error).__name__} {error}")
+        return VenueError(f"{self.name}: {what}: not what Binance documents: {type(error).__name__} {error}. "
+                          f"Check rest_url of [venues.{self.name}].")
 
 
 @final
