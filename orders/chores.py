@@ -13,6 +13,7 @@ from orders.desk import Desk
 from orders.disaster_stop import DisasterStops
 from orders.drawdown_actions import DrawdownActions
 from orders.kill import engage_kill, press_on
+from orders.late_arrivals import LateArrivals
 from orders.market_state import MarketState
 from orders.order_table import Order
 from orders.upkeep import Upkeep
@@ -46,6 +47,7 @@ class Chores:
         self._drawdowns = DrawdownActions(desk)
         self._stops = DisasterStops(desk)
         self._upkeep = Upkeep(desk)
+        self.late_arrivals = LateArrivals(desk)
 
     def run(self) -> None:
         """All that is due at `desk.now`."""
@@ -54,6 +56,7 @@ class Chores:
             self._close_candles(desk.markets[symbol])
         self._tighten_trails()
         self._visit_orders()
+        self.late_arrivals.keep()
         self._upkeep.run()
         exits.release_waiting(desk)
         press_on(desk)

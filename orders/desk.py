@@ -98,6 +98,8 @@ class Desk:
         """Orders the venue was asked about and has not answered for yet."""
         self.missed: dict[ClientOrderId, int] = {}
         """Orders the venue did not know so soon after they were sent, and when it is asked again (UTC ns)."""
+        self.given_up: dict[ClientOrderId, int] = {}
+        """Orders the venue did not know, and since when (UTC ns): `orders.late_arrivals` asks about them some more."""
         self.strangers: dict[ClientOrderId, None] = {}
         """Orders with our mark that the journal does not hold, and that a person was told of."""
         self.attempts_denied = DeniedAttempts(config.limits.orders_per_minute)

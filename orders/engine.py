@@ -230,6 +230,7 @@ class Engine:
                 if order.detail == "pending_cancel":
                     desk.ask_cancel(order)
                 desk.ask_venue(order)
+        self._chores.late_arrivals.after_restart()
         exits.release_waiting(desk)
         return self._end()
 

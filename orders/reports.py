@@ -20,6 +20,8 @@ from market.money import ZERO
 from orders import account, exits, locks, protection, reassess, replacing
 from orders.cancelling import ESCALATE, TIME_OVER
 from orders.desk import Desk
+from orders.effects import CancelAtVenue
+from orders.late_arrivals import NEVER_ARRIVED, has_never_arrived
 from orders.ledger import Position
 from orders.order_table import Order
 
@@ -47,6 +49,20 @@ def on_report(desk: Desk, report: ExecutionReport) -> None:
         _on_fill(desk, order, report)
     elif order.is_at_venue:
         _on_word(desk, order, report)
+    elif report.exec_type == "accepted" and has_never_arrived(order):
+        _on_late_arrival(desk, order, report)
+
+
+def _on_late_arrival(desk: Desk, order: Order, report: ExecutionReport) -> None:
+    """It was given up, and the venue has it after all: what it executes is booked, and the rest must end."""
+    if report.client_order_id in desk.given_up:
+        del desk.given_up[report.client_order_id]
+        desk.alert(
+            "warning", "An order arrived late",
+            f"The venue did not know {order.client_order_id}, and has it now. What it executes is booked; the rest is "
+            "cancelled.",
+        )
+    desk.out.append(CancelAtVenue(order.client_order_id, report.venue_order_id, order.spec.symbol))
 
 
 def _on_stranger(desk: Desk, report: ExecutionReport) -> None:
@@ -215,7 +231,8 @@ def _on_not_found(desk: Desk, order: Order, report: ExecutionReport) -> None:
     if order.venue_order_id or order.filled:
         _on_cancelled(desk, order, report)
         return
-    _end(desk, order, OrderRejected(order.client_order_id, order.spec.symbol, "never arrived at the venue"))
+    desk.given_up[order.client_order_id] = desk.now
+    _end(desk, order, OrderRejected(order.client_order_id, order.spec.symbol, NEVER_ARRIVED))
 
 
 def _end(desk: Desk, order: Order, fact: OrderRejected | OrderExpired | OrderCancelled) -> None:
