@@ -83,3 +83,21 @@ def test_a_key_that_is_refused_at_the_start_ends_it_with_the_remedy(strange: Str
         finally:
             process.kill()
         assert not stranger.exchange.orders
+
+
+def test_a_request_that_arrives_when_it_was_given_up_and_nobody_listens_is_found_all_the_same(tmp_path: Path) -> None:
+    """F14, F39: held up for twenty seconds on its way, obeyed while the daemon is down."""
+    with strange_coinbase() as stranger:
+        with running_there(stranger, tmp_path / "data") as daemon:
+            daemon.buy("SOL/USD", "0.5")
+            stranger.served.do(lambda: stranger.door.faults.last("rest_dead", 3))
+            wish = {"symbol": "DOGE/USD", "side": "buy", "type": "market", "quantity": "200"}
+            late = daemon.client.post("/api/orders", wish)["id"]
+            until(lambda: daemon.order(late)["reason"] == "never arrived at the venue", "an order given up", 40)
+            assert not stranger.exchange.by_client_id(late)
+            daemon.kill()
+        until(lambda: stranger.exchange.by_client_id(late), "its late arrival", 30)
+        with running_there(stranger, tmp_path / "data") as daemon:
+            agree(daemon, stranger.exchange)
+            assert daemon.order(late)["state"] == "FILLED"
+            until(lambda: protected(daemon, stranger.exchange, "DOGE/USD"), "a protected position", 5)
