@@ -47,7 +47,10 @@ from risk.wording import percent
 PORTFOLIO_FRESH_NS: Final = 5 * SECOND_NS
 RELEASE_SHARE: Final = Decimal("0.95")
 """A reached limit counts as left below this share of it: a value at the brink must not make the state flicker."""
+KEEP_ANSWERS: Final = 200
+"""Answers kept of proposals that are dead: who asks once more gets the same one."""
 MAX_ANSWERS: Final = 5000
+"""Answers kept in all."""
 # The engine may take a command at its last moment; its facts then need a moment to come back.
 _GRACE_NS: Final = 5 * SECOND_NS
 _NEVER: Final = 0
@@ -82,7 +85,8 @@ class RiskOfficer:
         self._portfolio_ns = 0
         self._trading_state: TradingState = "ACTIVE"  # the gate's word is final
         self._mandate: MandateIssued | None = None
-        self._answers: dict[ProposalId, ProposalApproved | ProposalVetoed] = {}
+        self._answers: dict[ProposalId, tuple[int, ProposalApproved | ProposalVetoed]] = {}  # with the end of it
+        self._judged = 0
         self._reservations: dict[ProposalId, _Reservation] = {}
         self._breached: dict[str, Drawdown] = {}
         self._locks = LockBook()  # as far as it was heard of; the gate's word is final
@@ -116,23 +120,32 @@ class RiskOfficer:
 
     def status(self) -> AgentStatus:
         word = "limit reached" if self._breached else "guarding"
-        return AgentStatus(word, self._last, self._approved, len(self._answers))
+        return AgentStatus(word, self._last, self._approved, self._judged)
 
     # ---- verdicts ----------------------------------------------------------------------------------
 
     def _on_proposed(self, message: Message) -> list[Emit]:
         proposal: TradeProposed = message.body
         expires = message.header.expires
-        answer = self._answers.get(proposal.proposal_id)
+        _, answer = self._answers.get(proposal.proposal_id, (0, None))
         if answer is None:
             if 0 < expires <= self._now:
                 return []  # it is dead already, and silence is no
             answer = self._judge(proposal, expires)
-            self._answers[proposal.proposal_id] = answer
-            if len(self._answers) > MAX_ANSWERS:
-                del self._answers[next(iter(self._answers))]
+            self._answers[proposal.proposal_id] = expires, answer
+            self._judged += 1
+            self._forget_answers()
             self._last = f"{proposal.symbol}: {answer.reason}"
         return [Emit(answer, expires=expires)]
+
+    def _forget_answers(self) -> None:
+        """Two looks for each new one: those that may be asked for again stay, as long as there is room."""
+        for _ in range(2):
+            oldest = next(iter(self._answers))
+            is_dead = self._answers[oldest][0] <= self._now
+            if len(self._answers) <= KEEP_ANSWERS or not (is_dead or len(self._answers) > MAX_ANSWERS):
+                return
+            del self._answers[oldest]
 
     def _judge(self, proposal: TradeProposed, expires: int) -> ProposalApproved | ProposalVetoed:
         instrument = self._instruments.get(proposal.symbol)

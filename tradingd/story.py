@@ -28,6 +28,7 @@ _SIGNAL_CONFIDENCE: Final = 0.7
 _SIGNAL_PAUSE_NS: Final = 20 * SECOND_NS
 _STEP_PAUSE_NS: Final = 2 * SECOND_NS
 _STEP_RATIO: Final = Decimal("0.0005")
+_MOST_ORDERS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Story:
         self._quote = quote
         self._last_signal: dict[tuple[str, str, str], int] = {}
         self._last_step: dict[tuple[str, str], tuple[int, Decimal]] = {}
-        self._orders: dict[str, orders.SubmitOrder] = {}
+        self._orders: dict[str, tuple[str, str]] = {}  # type and origin
         self._state = ""
         self._mandate = ""
         self._tellers: dict[type, Callable[[Any, Message], tuple[str, str, str] | None]] = {
@@ -172,8 +173,8 @@ class Story:
 
     def _initialized(self, body: orders.OrderInitialized, message: Message) -> tuple[str, str, str] | None:
         order = body.order
-        self._orders[order.client_order_id] = order
-        if len(self._orders) > 2000:
+        self._orders[order.client_order_id] = order.order_type, order.origin
+        if len(self._orders) > _MOST_ORDERS:
             del self._orders[next(iter(self._orders))]
         if order.origin == "protective" and order.tag == "disaster" and order.stop_price is not None:
             quantity, at = to_text(order.quantity), price(order.stop_price)
@@ -185,9 +186,9 @@ class Story:
         return "ORDER", order.symbol, text
 
     def _armed(self, body: orders.TrailingArmed, message: Message) -> tuple[str, str, str]:
-        order = self._orders.get(body.client_order_id)
-        self._last_step[(body.symbol, body.client_order_id)] = (message.header.ts, body.trigger)
-        what = "stop" if order is not None and order.order_type == "stop" else "trail"
+        order_type, _ = self._orders.get(body.client_order_id, ("", ""))
+        self._note_step((body.symbol, body.client_order_id), message.header.ts, body.trigger)
+        what = "stop" if order_type == "stop" else "trail"
         return (
             "ARMED", body.symbol,
             f"{body.side} {what} armed, fires at {price(body.trigger)} ({body.client_order_id})",
@@ -199,7 +200,7 @@ class Story:
         moved = abs(body.trigger - last_trigger) >= last_trigger * _STEP_RATIO
         if not moved or message.header.ts - last_ts < _STEP_PAUSE_NS:
             return None
-        self._last_step[key] = (message.header.ts, body.trigger)
+        self._note_step(key, message.header.ts, body.trigger)
         others = f" and {body.count - 1} more" if body.count > 1 else ""
         extreme = "high" if body.side == "sell" else "low"
         return (
@@ -207,6 +208,12 @@ class Story:
             f"new {extreme} {price(body.best)}, {body.side} trigger now {price(body.trigger)} "
             f"({body.client_order_id}{others})",
         )
+
+    def _note_step(self, key: tuple[str, str], ts: int, trigger: Decimal) -> None:
+        self._last_step.pop(key, None)  # what moves is young again
+        self._last_step[key] = ts, trigger
+        if len(self._last_step) > _MOST_ORDERS:
+            del self._last_step[next(iter(self._last_step))]
 
     def _triggered(self, body: orders.OrderTriggered, message: Message) -> tuple[str, str, str]:
         return (
@@ -224,8 +231,8 @@ class Story:
         )
 
     def _cancelled(self, body: orders.OrderCancelled, message: Message) -> tuple[str, str, str] | None:
-        order = self._orders.get(body.client_order_id)
-        if order is not None and order.origin == "protective":
+        _, origin = self._orders.get(body.client_order_id, ("", ""))
+        if origin == "protective":
             return None
         return "CANCELLED", body.symbol, f"{body.client_order_id}: {body.reason}"
 

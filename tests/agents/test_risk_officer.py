@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agents.risk_officer import RiskOfficer
+from agents.risk_officer import KEEP_ANSWERS, RiskOfficer
 from bus.ids import ClientOrderId, ProposalId
 from bus.messages.council import MandateIssued, ProposalApproved, ProposalExpired, ProposalVetoed, TradeProposed
 from bus.messages.orders import OrderCancelled, OrderDenied, OrderInitialized, Protection, SubmitOrder
@@ -168,6 +168,22 @@ def test_a_dead_proposal_is_not_answered() -> None:
 
 
 # ---- what is approved and not yet in the portfolio -------------------------------------------------
+
+
+def test_answers_to_the_dead_are_few_and_answers_to_the_living_all_there() -> None:
+    office = Office()
+    first = office.tell(1, proposal(1), expires=at(900))
+    for number in range(2, KEEP_ANSWERS + 2):
+        office.tell(1, proposal(number, symbol="PEPE/USDT"), expires=at(900))
+    assert office.tell(2, proposal(1), expires=at(900)) == first, "none of them is dead"
+    for number in range(KEEP_ANSWERS + 2, 3 * KEEP_ANSWERS):
+        office.tell(901, proposal(number, symbol="PEPE/USDT"), expires=at(1800))
+    office.tick(1801)
+    for number in range(3 * KEEP_ANSWERS, 4 * KEEP_ANSWERS):
+        office.tell(1801, proposal(number, symbol="PEPE/USDT"), expires=at(1900))
+    assert len(office.officer._answers) <= 2 * KEEP_ANSWERS
+    assert office.tell(1802, proposal(1), expires=at(900)) == []
+    assert office.officer.status().total == 4 * KEEP_ANSWERS - 1
 
 
 def one_slot() -> Office:
