@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.messages.orders import OrderTriggered
+from bus.messages.orders import OrderInitialized, OrderTriggered
 from research.backtest import council
 from research.backtest.council import CouncilBacktest
 from research.backtest.council_fold import CouncilResult
@@ -58,13 +58,32 @@ def test_it_tells_how_many_exits_rest_on_the_assumed_path(result: CouncilResult)
     assert 0.0 < result.path_dependent <= 1.0
 
 
-def test_the_alphas_share_what_was_earned(result: CouncilResult) -> None:
+def test_the_alphas_share_what_was_earned() -> None:
+    strategy = SETTINGS.strategy.model_copy(update={"first_entry": "off"})
+    result = CouncilBacktest(BARS, CASH, COSTS, SETTINGS.model_copy(update={"strategy": strategy})).run()
     shared = sum(each["contribution"] for each in result.alphas.values())
     assert shared == pytest.approx(float(sum(each.pnl for each in result.trades)))
     for figures in result.alphas.values():
         assert figures["signals"] == figures["buys"] + figures["sells"]
         assert 0.0 <= figures["confidence"] <= 1.0
     assert {"momentum", "technical"} <= set(result.alphas)
+
+
+def test_a_first_entry_that_was_made_for_the_fall_alone_is_no_alphas_earning(
+    result: CouncilResult, journal: Path,
+) -> None:
+    opened = MessageJournal.open(journal, read_only=True)
+    try:
+        first = next(
+            message.body.order for message in opened.read()
+            if isinstance(message.body, OrderInitialized) and message.body.order.side == "buy"
+        )
+    finally:
+        opened.close()
+    assert "below the session start" in first.reason
+    assert not [vote for vote in first.votes if vote.action == "trail_buy"]
+    shared = sum(each["contribution"] for each in result.alphas.values())
+    assert shared == pytest.approx(float(sum(each.pnl for each in result.trades[1:])))
 
 
 def test_the_council_looks_at_the_longer_configured_intervals_as_it_does_live() -> None:
