@@ -172,7 +172,7 @@ class StrategySettings(_Section):
     base_trail: Decimal | None = Field(default=None, gt=0, lt=1)
     trail_band: Literal["auto", "candles", "standard", "practice", "atr"] = "auto"
     max_slippage: Decimal = Field(default=Decimal("0.001"), ge=0, lt=1)
-    first_entry: Literal["off", "on"] = "on"
+    first_entry: Literal["off", "on"] = "off"
     max_hold_s: int = Field(default=0, ge=0)
     max_hold_candles: int = Field(default=0, ge=0)
 

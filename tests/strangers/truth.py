@@ -83,7 +83,7 @@ def _cash(exchange: Exchange, status: Mapping[str, Any]) -> list[str]:
     """Compared while no entry of ours works, for those reserve some of it."""
     if any(order.is_working and order.is_buy for order in ours(exchange)):
         return []
-    quote = exchange.markets[0].quote
+    quote = next((order.market.quote for order in ours(exchange)), exchange.markets[0].quote)
     here, there = Decimal(status["available"]), exchange.account.total(quote)
     return [] if here == there else [f"cash: {here} here, {there} there"]
 
