@@ -58,9 +58,7 @@ def test_it_tells_how_many_exits_rest_on_the_assumed_path(result: CouncilResult)
     assert 0.0 < result.path_dependent <= 1.0
 
 
-def test_the_alphas_share_what_was_earned() -> None:
-    strategy = SETTINGS.strategy.model_copy(update={"first_entry": "off"})
-    result = CouncilBacktest(BARS, CASH, COSTS, SETTINGS.model_copy(update={"strategy": strategy})).run()
+def test_the_alphas_share_what_was_earned(result: CouncilResult) -> None:
     shared = sum(each["contribution"] for each in result.alphas.values())
     assert shared == pytest.approx(float(sum(each.pnl for each in result.trades)))
     for figures in result.alphas.values():
@@ -69,9 +67,10 @@ def test_the_alphas_share_what_was_earned() -> None:
     assert {"momentum", "technical"} <= set(result.alphas)
 
 
-def test_a_first_entry_that_was_made_for_the_fall_alone_is_no_alphas_earning(
-    result: CouncilResult, journal: Path,
-) -> None:
+def test_a_first_entry_that_was_made_for_the_fall_alone_is_no_alphas_earning(tmp_path: Path) -> None:
+    strategy = SETTINGS.strategy.model_copy(update={"first_entry": "on"})
+    settings, journal = SETTINGS.model_copy(update={"strategy": strategy}), tmp_path / "first.journal"
+    result = CouncilBacktest(BARS, CASH, COSTS, settings).run(journal=journal)
     opened = MessageJournal.open(journal, read_only=True)
     try:
         first = next(
