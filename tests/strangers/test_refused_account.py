@@ -52,19 +52,13 @@ def test_after_a_key_is_taken_again_entries_come_back_by_themselves(strange: Str
         assert len(stranger.door.posts) == len(set(stranger.door.posts))
 
 
+@pytest.mark.parametrize(("fault", "seconds"), [("maintenance", 10), ("no_balances", 15)])
 @VENUES
-def test_a_first_start_in_a_short_outage_waits_for_its_end(strange: Strange, tmp_path: Path) -> None:
+def test_a_first_start_in_a_short_outage_or_while_balances_are_not_told_waits_for_its_end(
+    strange: Strange, tmp_path: Path, fault: str, seconds: float,
+) -> None:
     with strange() as stranger:
-        stranger.served.do(lambda: stranger.door.faults.last("maintenance", 10))
-        with running_there(stranger, tmp_path / "data") as daemon:
-            daemon.buy(stranger.env["TRADINGD__SYMBOLS"].split(",")[0], "0.5")
-            agree(daemon, stranger.exchange)
-
-
-@VENUES
-def test_balances_that_are_not_told_at_a_first_start_are_waited_for(strange: Strange, tmp_path: Path) -> None:
-    with strange() as stranger:
-        stranger.served.do(lambda: stranger.door.faults.last("no_balances", 15))
+        stranger.served.do(lambda: stranger.door.faults.last(fault, seconds))
         with running_there(stranger, tmp_path / "data") as daemon:
             daemon.buy(stranger.env["TRADINGD__SYMBOLS"].split(",")[0], "0.5")
             agree(daemon, stranger.exchange)
