@@ -34,7 +34,8 @@ from tradingd.checkpoint_parts import (
     write_engine,
     write_model,
 )
-from tradingd.message_journal import MessageJournal, no_collection
+from tradingd.collection_pause import no_collection
+from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.session import PastSessions
 

@@ -117,7 +117,10 @@ def run(
 
     settings = load_settings(config, overrides=overrides, unlock=True)
     wipe_environment()
-    from tradingd.process import run_daemon
+    from tradingd.collection_pause import no_collection
+
+    with no_collection():
+        from tradingd.process import run_daemon
 
     named = symbols is not None or _SYMBOLS in os.environ
     if wait is None:

@@ -46,6 +46,7 @@ from tradingd.candle_history import CandleHistory
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope
+from tradingd.collection_pause import no_collection
 from tradingd.conditions import Conditions
 from tradingd.configured_grids import ConfiguredGrids
 from tradingd.data_dir import DataDir, RunInfo
@@ -481,11 +482,12 @@ class Daemon:
 
     def _load_api(self) -> "FastAPI":
         """The heaviest part to import: done while the practice exchange boots on another core."""
-        from tradingd.api.app import create_app
-
         self._auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
         redact.learn(read_credentials(self._data_dir.path / CREDENTIALS_FILE).secret)
-        app = create_app(self._operations, self._auth)
+        with no_collection():
+            from tradingd.api.app import create_app
+
+            app = create_app(self._operations, self._auth)
         app.state.metrics = self._audience.metrics
         return app
 

@@ -1,26 +1,12 @@
 """Messages in the journal: the codec between the bus's language and the journal's bytes."""
 
-import gc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from bus.codec import CodecError, decode, encode
 from bus.messages.header import Message
 from store.journal import Journal, JournalError, Position, Record
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """The garbage collector rests while a journal is folded: it would look through all of it again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class MessageJournal:
