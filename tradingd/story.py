@@ -216,6 +216,7 @@ class Story:
             del self._last_step[next(iter(self._last_step))]
 
     def _triggered(self, body: orders.OrderTriggered, message: Message) -> tuple[str, str, str]:
+        self._last_step.pop((body.symbol, body.client_order_id), None)
         return (
             "FIRED", body.symbol,
             f"{price(body.price)} reached the trigger {price(body.trigger)} ({body.client_order_id})",

@@ -22,7 +22,7 @@ SAME_WEIGHT: Final = 0.005
 WeightSource = Literal["config", "person", "learnt"]
 _MOST_ALPHAS: Final = 200
 _MOST_CHANGES: Final = 50
-_MOST_ENTRIES: Final = 2_000
+_MOST_ENTRIES: Final = 200
 """Orders whose votes are remembered until a position rests on them."""
 
 
