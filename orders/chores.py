@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 from bus.ids import ClientOrderId
+from bus.messages.orders import ExecutionReport
 from bus.messages.system import BY_RULE, LimitBreached
 from market.interval import SECOND_NS
 from market.ticks import Candle
@@ -47,7 +48,7 @@ class Chores:
         self._drawdowns = DrawdownActions(desk)
         self._stops = DisasterStops(desk)
         self._upkeep = Upkeep(desk)
-        self.late_arrivals = LateArrivals(desk)
+        self._late_arrivals = LateArrivals(desk)
 
     def run(self) -> None:
         """All that is due at `desk.now`."""
@@ -56,7 +57,7 @@ class Chores:
             self._close_candles(desk.markets[symbol])
         self._tighten_trails()
         self._visit_orders()
-        self.late_arrivals.keep()
+        self._late_arrivals.keep()
         self._upkeep.run()
         exits.release_waiting(desk)
         press_on(desk)
@@ -66,6 +67,15 @@ class Chores:
         runaway.tell_unlisted(desk)
         if desk.now - self._last_snapshot_ns >= desk.config.snapshot_ns and desk.tracker.initial_capital:
             desk.wants_snapshot = True
+
+    def after_restart(self) -> None:
+        """Protection at the venue first: it waits neither for prices nor for the first second."""
+        self._stops.keep()
+        self._late_arrivals.after_restart()
+
+    def after_report(self, report: ExecutionReport) -> None:
+        """What follows from a word of the venue without waiting for the second."""
+        self._stops.after_report(report)
 
     def snapshot(self) -> None:
         """Bring the losses up to date, and write the portfolio down."""
@@ -193,7 +203,10 @@ class Chores:
 
 
 def emit_candle(desk: Desk, market: MarketState, candle: Candle) -> None:
-    """A closed candle: learnt from (ATR), and told to the council."""
+    """A closed candle: learnt from (ATR), and told to the council; not before the history that it follows."""
+    if desk.held_candles is not None:
+        desk.held_candles.append(candle)
+        return
     if candle.interval == desk.config.decision_interval:
         market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
     desk.emit(candle)

@@ -16,6 +16,7 @@ from bus.messages.system import AlertRaised, LimitBreached, SymbolReleased
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
 from market.money import ZERO
+from market.ticks import Candle
 from orders import account
 from orders.admission import Refusal
 from orders.denied_attempts import PACE_OF_MONEY, DeniedAttempts
@@ -107,6 +108,8 @@ class Desk:
         self.steps = 0
         """Inputs that may have changed anything but prices: what was worked out ahead holds while this stands still."""
         self.wants_snapshot = False
+        self.held_candles: list[Candle] | None = None
+        """Candles that closed before the history was there, in order; None once it is, or when nobody waits for it."""
         self.out: list[Effect] = []
 
     # ---- saying and doing --------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """One stop per position that rests at the venue, for the time in which nobody here watches (T14).
 
-`DisasterStops.keep` runs once a second and compares what rests with what should: as much as is held and no other
-exit at the venue may sell, at the price `orders.disaster_prices` says. Where they differ the old stop is cancelled,
-and only when the venue has said that it is over the new one is placed: the two never live together. The engine's
-own exits do the same before they sell (`orders.exits`), and a fill of the stop meanwhile wins.
+`DisasterStops.keep` runs once a second, and first of all after a restart, and compares what rests with what should: as
+much as is held and no other exit at the venue may sell, at the price `orders.disaster_prices` says. Where they differ
+the old stop is cancelled, and only when the venue has said that it is over the new one is placed, in the same step: the
+two never live together, and the position is bare for no longer than that takes. The engine's own exits do the same
+before they sell (`orders.exits`), and a fill of the stop meanwhile wins.
 
 Nothing about the stops is kept outside the order table: they are orders like others, journalled and asked for
 after a restart. What is remembered here is about patience only: when to try again, what a person was told.
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from bus.messages.orders import OrderInitialized, SubmitOrder
+from bus.messages.orders import ExecutionReport, OrderInitialized, SubmitOrder
 from market.interval import SECOND_NS
 from market.money import ONE, ZERO, to_text
 from orders import account
 from orders.cancelling import ESCALATE, request_cancel
 from orders.desk import Desk
 from orders.disaster_prices import GAP, StopPrices, prices_below, stop_prices
+from orders.late_arrivals import has_never_arrived
 from orders.order_table import Order
 from risk.approved import Approved, Denied, OrderRequest
 
@@ -78,6 +80,16 @@ class DisasterStops:
         for symbol in sorted(resting.keys() | held.keys()):
             self._keep_one(symbol, resting.get(symbol, []))
         self._patience = {symbol: kept for symbol, kept in self._patience.items() if symbol in held}
+
+    def after_report(self, report: ExecutionReport) -> None:
+        """The end of a stop leaves its position bare: what belongs in its place does not wait for the second."""
+        orders = self._desk.state.orders
+        ended = orders.get(report.client_order_id)
+        if ended is None or not ended.is_disaster_stop or ended.is_working:
+            return
+        symbol = ended.spec.symbol
+        if not any(order.is_disaster_stop and order.is_at_venue for order in orders.exits(symbol)):
+            self._keep_one(symbol, [])
 
     def _keep_one(self, symbol: str, stops: list[Order]) -> None:
         desk = self._desk
@@ -177,13 +189,18 @@ class DisasterStops:
         return self._is_due(symbol)
 
     def _is_due(self, symbol: str) -> bool:
-        """A stop that the venue refused or ended by itself is tried again ever more slowly, and a person is told."""
+        """A stop that the venue refused or ended by itself is tried again ever more slowly, and a person is told.
+
+        One that got lost on its way was not refused: it is sent anew at once, the first time.
+        """
         desk = self._desk
         patience = self._patience.setdefault(symbol, _Patience())
         last = desk.state.orders.get(patience.placed)  # type: ignore[arg-type]
         if last is not None and last.by == "venue" and not last.filled:
             patience.placed = ""
             pause = min(FIRST_PAUSE_NS << min(patience.vain, 10), LONGEST_PAUSE_NS)
+            if not patience.vain and has_never_arrived(last):
+                pause = 0
             patience.vain, patience.refused_ns, patience.due_ns = patience.vain + 1, desk.now, desk.now + pause
             self._tell(
                 symbol, "critical", f"refused {last.reason}", f"{symbol}: no stop rests at the venue",

@@ -146,6 +146,7 @@ class Engine:
             replacing.submit(desk, message)
         elif kind is ExecutionReport:
             reports.on_report(desk, body)
+            self._chores.after_report(body)
         elif kind is TimerFired:
             self._chores.run()
         elif kind is ProposalApproved:
@@ -174,6 +175,19 @@ class Engine:
         if self._desk.wants_snapshot:
             self._chores.snapshot()
         return self._desk.out
+
+    def hold_candles(self) -> None:
+        """From here on what closes waits for the history: prices are watched meanwhile."""
+        self._desk.held_candles = []
+
+    def release_candles(self, now: int) -> Sequence[Effect]:
+        """The history is there, or will not come: what has closed since is told, in order."""
+        desk = self._desk
+        self._begin(now, "")
+        held, desk.held_candles = desk.held_candles, None
+        for candle in held or ():
+            emit_candle(desk, self._markets[candle.symbol], candle)
+        return self._end()
 
     def load(self) -> list[LoadedOrder]:
         """The held orders that would fire next, judged ahead (see `orders.loaded`). Changes nothing."""
@@ -230,8 +244,8 @@ class Engine:
                 if order.detail == "pending_cancel":
                     desk.ask_cancel(order)
                 desk.ask_venue(order)
-        self._chores.late_arrivals.after_restart()
         exits.release_waiting(desk)
+        self._chores.after_restart()
         return self._end()
 
     # ---- what is known -----------------------------------------------------------------------------

@@ -42,6 +42,7 @@ MOVES: Final[Mapping[tuple[OrderState, OrderState], str]] = {
     ("EXPIRED", "FILLED"): _LATE_FILL,
     ("REJECTED", "PARTIAL"): "held for never arrived, yet the venue executes it: it lives",
     ("REJECTED", "FILLED"): "held for never arrived, yet the venue executed it",
+    ("REJECTED", "CANCELLED"): "held for never arrived, yet the venue had it, and it ended there",
 }
 """(from, to) -> why, where it is not plain. A pair that is not here is refused."""
 

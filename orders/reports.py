@@ -28,6 +28,9 @@ from orders.order_table import Order
 NOT_FOUND_GRACE_NS: Final = 5 * SECOND_NS
 """A venue that does not know an order so soon after it was sent may only be slow (F27)."""
 
+CAME_LATE: Final = "arrived after it was given up, and was cancelled"
+"""The venue has the last word on an end, too."""
+
 KEEP_FOREIGN: Final = 1_000
 
 
@@ -49,8 +52,12 @@ def on_report(desk: Desk, report: ExecutionReport) -> None:
         _on_fill(desk, order, report)
     elif order.is_at_venue:
         _on_word(desk, order, report)
-    elif report.exec_type == "accepted" and has_never_arrived(order):
-        _on_late_arrival(desk, order, report)
+    elif has_never_arrived(order):
+        if report.exec_type == "accepted":
+            _on_late_arrival(desk, order, report)
+        elif report.exec_type in ("cancelled", "expired"):
+            desk.given_up.pop(report.client_order_id, None)
+            desk.emit(OrderCancelled(order.client_order_id, order.spec.symbol, "us", CAME_LATE))
 
 
 def _on_late_arrival(desk: Desk, order: Order, report: ExecutionReport) -> None:

@@ -1,14 +1,15 @@
 """One run of the process: starts every part in order, keeps them going, ends them in order.
 
 Start: data directory and lock -> journal -> practice child (when the venue is practice; while it boots, the
-control API is loaded) -> instruments -> engine folded from the journal -> venue -> control API -> agents and
-bus -> warm-up -> feed.
+control API is loaded) -> instruments -> venue -> engine folded from the journal, stops placed -> agents -> feed and the
+engine's seconds -> control API -> bus -> account compared -> history -> timer. A replay's feed comes after all of it.
 End: feed -> council -> journal -> control API -> venue -> practice child -> lock.
 """
 
 import asyncio
 import contextlib
 import gc
+import importlib
 import logging
 import os
 import random
@@ -170,6 +171,8 @@ class Daemon:
                 # Told to stop while a venue or a server keeps us waiting.
                 starting.cancel()
                 await asyncio.wait((starting,))
+                if self.life.failure is not None:  # what runs already has failed: not an end in order
+                    raise self.life.failure
                 return OK
             failed = starting.exception()
             if failed is not None:
@@ -192,7 +195,7 @@ class Daemon:
             fast_until_ns=self._replay.cut_ns,
         )
         codec.prepare()
-        app = self._load_api()
+        app = self._load_api() if access.has_child else None
         urls = await access.urls()
         self._recording = await access.recording(urls)
         self._records = Records(self.settings, self._data_dir.path, is_replay=self._is_replay)
@@ -221,12 +224,14 @@ class Daemon:
         stack.push_async_callback(self._tasks.cancel)
         self._restore()
         plugins.tell_loaded()
-        await self._serve(app, stack)
-        self._audience.start(self._runtime.health)
         self._start_council()
         stack.callback(self._runtime.agent_watch.remove)
+        self._watch_over_positions(instruments)
+        await self._serve(app or await self._load_api_aside(), stack)
+        self._audience.start(self._runtime.health)
         await self._bus.start()
         stack.push_async_callback(self._bus.stop)
+        stack.push_async_callback(self._tasks.cancel)
         self._welcome(instruments)
         tell_standing(
             self._runtime, url=self._url if self.settings.log.format == "json" else "",
@@ -234,9 +239,7 @@ class Daemon:
         )
         await self._open_account()
         await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
-        self.life.phase = WAITING if not self._replay.is_behind else BEHIND
-        self._driver.before_item = self._before_item if self._replay.was_cut else None
-        self._tasks.spawn("feed", self._run_feed(instruments))
+        self._begin_council(instruments)
         if self.settings.mode == "live":
             quote = self.settings.account.quote
             watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._account.change_funds)
@@ -260,13 +263,36 @@ class Daemon:
             # A replay is held against its one file byte by byte, and is finite.
             files = JournalKeeper(self._journal, self.settings.journal, self._checkpoints)
             self._tasks.spawn("journal files", files.run())
-        stack.push_async_callback(self._tasks.cancel)
         self._start_store(stack)
         rehearse()
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)  # ticks leave nothing behind to be collected: look more rarely
         self._tasks.spawn("huge pages", move_to_huge_pages())
+
+    def _watch_over_positions(self, instruments: Sequence[Instrument]) -> None:
+        """Prices, and the engine's seconds: nothing that protects waits for what is started after it."""
+        if self._is_replay:
+            return
+        if self.settings.mode == "live":
+            self._account.forbid_entries()
+            self._runtime.vote_health()
+        else:
+            self._account.give_capital(self.settings.account.capital)
+        self._runtime.hold_candles()
+        self._tasks.spawn("first beats", self._driver.run_first_beats())
+        self._tasks.spawn("feed", self._run_feed(instruments))
+
+    def _begin_council(self, instruments: Sequence[Instrument]) -> None:
+        """The history is there. A replay's feed begins only now: it waits for nobody."""
+        self.life.phase = READY if self._driver.first_ns else WAITING
+        if not self._is_replay:
+            self._runtime.release_candles()
+            return
+        if self._replay.is_behind:
+            self.life.phase = BEHIND
+        self._driver.before_item = self._before_item if self._replay.was_cut else None
+        self._tasks.spawn("feed", self._run_feed(instruments))
 
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
         opened = open_journal(self._data_dir, self.settings, self._replay, is_replay=self._is_replay)
@@ -480,8 +506,14 @@ class Daemon:
         done = recovery.checkpointed if recovery.is_engine_restored else 0
         self._checkpoints = CheckpointKeeper(self._journal, done)
 
+    async def _load_api_aside(self) -> "FastAPI":
+        """Imported beside the event loop, which has positions to watch."""
+        with no_collection():
+            await asyncio.to_thread(importlib.import_module, "tradingd.api.app")
+        return self._load_api()
+
     def _load_api(self) -> "FastAPI":
-        """The heaviest part to import: done while the practice exchange boots on another core."""
+        """The heaviest part to import: done while the practice exchange boots on another core, if there is one."""
         self._auth = Auth.open(self._data_dir.path, self.settings.api.token_hours)
         redact.learn(read_credentials(self._data_dir.path / CREDENTIALS_FILE).secret)
         with no_collection():
@@ -516,9 +548,7 @@ class Daemon:
         account = self._account
         if self.settings.mode == "paper":
             account.give_capital(self.settings.account.capital)
-            return
-        account.forbid_entries()
-        if account.is_new:
+        elif account.is_new:
             await self._patiently(account.compare)
         else:
             self._tasks.spawn("reconciliation", account.compare())

@@ -19,6 +19,8 @@ from market.ticks import FeedAlive
 from tradingd.runtime import Runtime
 
 _LONG_GAP_SECONDS: Final = 60
+BEAT_S: Final = 0.25
+"""Between looks of the first moments: a fill that was found by asking is protected within this."""
 LAG_LIMIT_S: Final = 1.0
 """A timer so late means that the loop was blocked, or the process had no time."""
 STEADY_SECONDS: Final = 2
@@ -153,6 +155,12 @@ class FeedDriver:
         clock.advance(ts)
         self._runtime.advance_venue(ts)
         self.last_ns = ts
+
+    async def run_first_beats(self) -> None:
+        """Live, until the timer takes over: the engine's own second, often, while the rest of the process starts."""
+        while self._timer_due == math.inf:
+            self._runtime.beat()
+            await asyncio.sleep(BEAT_S)
 
     async def run_timer(self) -> None:
         """Live: fire the timer once a second and notice when the loop is late."""

@@ -66,6 +66,11 @@ class MarketAccess:
         )
         await self._child.launch()
 
+    @property
+    def has_child(self) -> bool:
+        """Is a practice exchange of our own booting beside us?"""
+        return self._child is not None
+
     async def urls(self) -> VenueSettings:
         """Where the market is reached."""
         if self._child is None:

@@ -118,6 +118,15 @@ class RecordedRuntime(Runtime):
     def tick(self) -> None:
         self._noted(super().tick, "second")
 
+    def beat(self) -> None:
+        self._noted(super().beat, "beat")
+
+    def hold_candles(self) -> None:
+        self._noted(super().hold_candles, "hold candles")
+
+    def release_candles(self) -> None:
+        self._noted(super().release_candles, "release candles")
+
     def vote_health(self) -> None:
         self._noted(super().vote_health, "vote")
 

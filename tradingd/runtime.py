@@ -163,6 +163,10 @@ class Runtime:
             del self._collect[message.id]
         return answers
 
+    def beat(self) -> None:
+        """The engine's timer alone, while the process still starts: what it protects does not wait for the rest."""
+        self.take(self.make("start", system.TimerFired("second")))
+
     def tick(self) -> None:
         """Once a second of the session's clock: timers for engine and agents, the portfolio, health."""
         now = self.clock.now()
@@ -489,6 +493,15 @@ class Runtime:
         self.settle()
 
     # ---- candles -----------------------------------------------------------------------------------
+
+    def hold_candles(self) -> None:
+        """Closed candles wait for `release_candles`: who learns from candles is told the older ones first."""
+        self.engine.hold_candles()
+
+    def release_candles(self) -> None:
+        """The history was given."""
+        self.perform(self.engine.release_candles(self.clock.now()))
+        self.settle()
 
     def warm_up(self, candles: Iterable[Candle]) -> None:
         """History over REST: for the engine's ATR and for the agents that learn from candles."""

@@ -1,4 +1,4 @@
-"""Past candles over REST before the first live one: indicators, ATR and alphas learn from them and stay silent."""
+"""Past candles over REST, told before the first live one: indicators, ATR and alphas learn from them, silently."""
 
 import asyncio
 import logging
@@ -40,9 +40,10 @@ async def warm_up(
     fetches = [fetch(instrument, interval) for instrument in instruments for interval in settings.intervals]
     for history in await asyncio.gather(*fetches):
         runtime.warm_up(history)
+        await asyncio.sleep(0)  # prices are watched meanwhile
     if missing:
         named = ", ".join(sorted(missing)[:_NAMED]) + (" and others" if len(missing) > _NAMED else "")
         runtime.health.raise_condition(
-            "history", f"the venue gave no past candles of {named}: decisions wait until enough have closed",
+            "past candles", f"the venue gave no past candles of {named}: decisions wait until enough have closed",
             reduces=False,
         )

@@ -316,8 +316,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "after a restart nobody asks what became of the orders", "orders/engine.py",
-        "                desk.ask_venue(order)\n        self._chores.late",
-        "                pass\n        self._chores.late",
+        "                desk.ask_venue(order)\n        exits.release",
+        "                pass\n        exits.release",
         RESTART,
     ),
     Mutant(

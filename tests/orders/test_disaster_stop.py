@@ -126,8 +126,7 @@ def test_a_grown_position_has_its_stop_replaced_only_after_the_old_one_has_ended
     bench.second(2)
     assert bench.order(old).detail == "pending_cancel"
     assert sent(bench.second()) == []
-    bench.report(old, "cancelled")
-    (call,) = sent(bench.second())
+    (call,) = sent(bench.report(old, "cancelled"))  # in the same step: the position is bare for no longer
     assert call.approved.order.quantity == 3
     assert sum(order.remaining for order in bench.engine.orders.exits(BTC) if order.is_at_venue) == 3
 
@@ -136,9 +135,8 @@ def test_a_stop_that_fills_while_it_is_replaced_has_sold(bench):
     old = guarded(bench)
     bench.hold("1", "100", "td-more", protection=STOP)
     bench.second(2)
-    bench.fill(old, "1", "96.5")
+    (call,) = sent(bench.fill(old, "1", "96.5"))
     assert bench.engine.ledger.quantity(BTC) == 1
-    (call,) = sent(bench.second())
     assert call.approved.order.quantity == 1
 
 
@@ -154,8 +152,7 @@ def test_a_risen_trail_takes_the_stop_along_but_not_at_every_tick(bench):
     bench.trade("110")
     assert cancels(bench.second(30)) == []
     assert cancels(bench.second(30))[0].client_order_id == old
-    bench.report(old, "cancelled")
-    (call,) = sent(bench.second())
+    (call,) = sent(bench.report(old, "cancelled"))
     assert call.approved.order.stop_price == D("103.45")  # 110 - 5 % = 104.50, - 1 %
 
 
@@ -174,7 +171,10 @@ def test_a_stop_the_venue_ended_is_placed_again_ever_more_slowly_and_told_once(b
         alerts += of_type(effects, AlertRaised)
         for call in sent(effects):
             times.append(second)
-            bench.report(call.approved.order.client_order_id, "rejected", reason="-1013: Filter failure: PRICE_FILTER")
+            words = "-1013: Filter failure: PRICE_FILTER"
+            answer = bench.report(call.approved.order.client_order_id, "rejected", reason=words)
+            assert sent(answer) == []
+            alerts += of_type(answer, AlertRaised)
     assert len(times) == 5
     pauses = [later - earlier for earlier, later in pairwise(times)]
     assert pauses == sorted(pauses)
@@ -198,8 +198,20 @@ def test_a_stop_refused_because_the_price_is_through_it_becomes_a_market_sale(be
 def test_a_stop_cancelled_by_a_person_is_placed_again(bench):
     old = guarded(bench)
     bench.say(CancelAllOrders("all"))
-    bench.report(old, "cancelled")
-    assert sent(bench.second())[0].approved.order.wire_type == "stop_limit"
+    assert sent(bench.report(old, "cancelled"))[0].approved.order.wire_type == "stop_limit"
+
+
+@pytest.mark.parametrize("loss", [0, 1, 2])
+def test_a_stop_that_got_lost_on_its_way_is_sent_anew_at_once_and_then_ever_more_slowly(bench, loss):
+    bench.hold("1", "100", protection=STOP)
+    (call,) = sent(bench.second())
+    for _ in range(loss + 1):
+        bench.second(6)
+        answer = sent(bench.report(call.approved.order.client_order_id, "not_found"))
+        calls = answer or [each for _ in range(10) for each in sent(bench.second())]
+        assert len(calls) == 1
+        call = calls[0]
+    assert bool(answer) == (loss == 0)
 
 
 # ---- jumped over (F30)
@@ -209,8 +221,9 @@ def test_a_stop_jumped_over_is_taken_back_after_three_seconds_and_sold_at_market
     old = guarded(bench)
     bench.hold("0.001", "100", "td-b")
     bench.say(CancelAllOrders("all"))
-    bench.report(old, "cancelled")
-    new = placed(bench)
+    (call,) = sent(bench.report(old, "cancelled"))
+    new = call.approved.order.client_order_id
+    bench.accept(new)
     bench.trade("90")
     bench.second()
     assert cancels(bench.second(2)) == []
@@ -272,9 +285,8 @@ def test_close_takes_the_stop_back_first(bench):
 def test_an_exit_of_a_part_leaves_a_stop_over_the_rest(bench):
     stop = guarded(bench, "3")
     bench.submit("td-part", "sell", "market", "1")
-    (sale,) = sent(bench.report(stop, "cancelled"))
+    sale, call = sent(bench.report(stop, "cancelled"))
     assert sale.approved.order.quantity == 1
-    (call,) = sent(bench.second())
     assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 2)
 
 
@@ -282,9 +294,8 @@ def test_a_persons_resting_sale_has_its_quantity_and_the_stop_the_rest(bench):
     stop = guarded(bench, "3")
     effects = bench.submit("td-l", "sell", "limit", "1", price="110")
     assert sent(effects) == []
-    (sale,) = sent(bench.report(stop, "cancelled"))
+    sale, call = sent(bench.report(stop, "cancelled"))
     assert (sale.approved.order.client_order_id, sale.approved.order.wire_type) == ("td-l", "limit")
-    (call,) = sent(bench.second())
     assert call.approved.order.quantity == 2
 
 
@@ -439,8 +450,7 @@ def test_a_stop_that_never_arrived_is_placed_after_the_restart(bench):
     again.engine.finish_restore(again.now)
     again.trade("100")
     again.second(6)
-    again.report(call.approved.order.client_order_id, "not_found")
-    calls = [each for _ in range(7) for each in sent(again.second())]
+    calls = sent(again.report(call.approved.order.client_order_id, "not_found"))
     assert [each.approved.order.wire_type for each in calls] == ["stop_limit"]
 
 
@@ -478,17 +488,33 @@ def test_a_torn_journal_between_the_stop_and_its_sending_leaves_no_order_and_a_n
                and fact.body.client_order_id == call.approved.order.client_order_id)
     del bench.journal[cut:]
     again = bench.restarted()
-    again.engine.finish_restore(again.now)
+    (new,) = sent(again.engine.finish_restore(again.now))
     assert again.order(call.approved.order.client_order_id).state == "CANCELLED"
-    again.trade("100")
-    assert sent(again.second())[0].approved.order.quantity == 1
+    assert new.approved.order.quantity == 1
+
+
+def test_after_a_restart_a_bare_position_has_its_stop_with_the_first_step_before_any_price_is_heard(bench):
+    bench.hold("1", "100", protection=STOP)
+    again = bench.restarted()
+    (call,) = sent(again.engine.finish_restore(again.now))
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 1)
+    assert call.approved.order.stop_price == D("97.02")
+    again.accept(call.approved.order.client_order_id)
+    assert sent(again.second()) == []
+
+
+def test_after_a_restart_an_order_of_unknown_fate_that_may_sell_keeps_its_part_of_the_position(bench):
+    bench.hold("3", "100", protection=STOP)
+    bench.submit("td-part", "sell", "market", "1")
+    again = bench.restarted()
+    (call,) = sent(again.engine.finish_restore(again.now))
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 2)
 
 
 def test_switched_off_after_a_restart_the_stop_is_taken_back(bench):
     stop = guarded(bench)
     bench.config = replace(bench.config, disaster_stop=False)
     again = bench.restarted()
-    again.engine.finish_restore(again.now)
-    effects = again.second()
+    effects = again.engine.finish_restore(again.now)
     assert cancels(effects)[0].client_order_id == stop
     assert of_type(effects, OrderPendingCancel)[0].reason == "switched off"

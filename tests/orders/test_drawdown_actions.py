@@ -121,7 +121,9 @@ def test_the_disaster_stop_makes_way_for_a_cut() -> None:
     bench.accept(stop.approved.order.client_order_id)
     effects = fall(bench, "87.5")
     assert [each.client_order_id for each in cancels(effects)] == [stop.approved.order.client_order_id]
-    assert sold(list(bench.report(stop.approved.order.client_order_id, "cancelled"))) == [(BTC, D(20))]
+    sale, rest = sent(bench.report(stop.approved.order.client_order_id, "cancelled"))
+    assert (sale.approved.order.wire_type, sale.approved.order.quantity) == ("market", 20)
+    assert (rest.approved.order.wire_type, rest.approved.order.quantity) == ("stop_limit", 60)
 
 
 def test_a_position_too_small_to_be_halved_is_sold_whole() -> None:

@@ -3,9 +3,10 @@
 from decimal import Decimal
 from itertools import pairwise
 
-from bus.messages.orders import OrderFilled
+from bus.messages.orders import OrderCancelled, OrderFilled
 from bus.messages.system import AlertRaised
 from orders.late_arrivals import ASK_AFTER_S
+from orders.reports import CAME_LATE
 from tests.orders.trading import BTC, Bench, cancels, of_type, queries
 
 D = Decimal
@@ -58,6 +59,25 @@ def test_one_that_rests_is_cancelled_and_a_person_told_once() -> None:
     assert len(cancels(again)) == 1
     assert not of_type(again, AlertRaised)
     assert bench.engine.ledger.quantity(BTC) == 0
+
+
+def test_once_cancelled_it_ends_as_what_the_venue_says_also_after_a_restart() -> None:
+    bench = given_up("limit", price="99")
+    bench.accept("td-1")
+    bench.report("td-1", "cancelled")
+    assert (bench.order("td-1").state, bench.order("td-1").reason) == ("CANCELLED", CAME_LATE)
+    assert not of_type(bench.report("td-1", "cancelled"), OrderCancelled)
+    assert not any(queries(bench.second()) for _ in range(60))
+    assert bench.restarted().order("td-1").state == "CANCELLED"
+
+
+def test_what_a_late_one_executed_before_its_end_is_booked() -> None:
+    bench = given_up("limit", price="99")
+    bench.accept("td-1")
+    bench.fill("td-1", "0.4", "99")
+    bench.report("td-1", "cancelled")
+    assert (bench.order("td-1").state, bench.order("td-1").filled) == ("CANCELLED", D("0.4"))
+    assert bench.engine.ledger.quantity(BTC) == D("0.4")
 
 
 def test_it_is_asked_about_at_once_after_a_restart_however_long_that_took() -> None:

@@ -194,6 +194,8 @@ class Binance:
         return web.json_response({"lastUpdateId": market.update, **book_rows(market, limit)})
 
     async def _klines(self, _: web.Request, wish: dict[str, str]) -> web.Response:
+        if self.faults.is_on("candles_hang"):
+            await hang()
         return web.json_response(kline_rows(self.market(wish), wish))
 
     async def _recent(self, _: web.Request, wish: dict[str, str]) -> web.Response:

@@ -174,6 +174,8 @@ class Coinbase:
             return _error(404, "NOT_FOUND", "valid product_id is required")
         if "start" not in request.query or "end" not in request.query:
             return _error(400, "INVALID_ARGUMENT", "start and end argument is required")
+        if self.faults.is_on("candles_hang"):
+            await hang()
         rows = candle_rows(market, request.query)
         if len(rows) > 350:
             return _error(400, "INVALID_ARGUMENT", "number of candles requested should be less than 350")

@@ -52,8 +52,7 @@ def differences(daemon: Process, exchange: Exchange) -> list[str]:
             continue
         if Decimal(here["filled"]) != row.filled:
             found.append(f"{row.client_id}: filled {here['filled']} here, {row.filled} there")
-        is_late = row.status == "CANCELED" and "never arrived" in here["reason"]  # it was given up, then it came
-        if row.status in _STATES and here["state"] not in _STATES[row.status] and not is_late:
+        if row.status in _STATES and here["state"] not in _STATES[row.status]:
             found.append(f"{row.client_id}: {here['state']} here, {row.status} there")
     names = {row.client_id for row in there}
     found += [f"{each['id']} is {each['state']} here and was never there" for each in known.values()

@@ -1,5 +1,6 @@
 """From the feed to the runtime: session time, the timer of each second, and what the feed's state means."""
 
+import asyncio
 from pathlib import Path
 
 from bus.clock import FeedClock
@@ -216,3 +217,18 @@ def test_a_market_that_was_merely_quiet_is_no_lag(tmp_path: Path) -> None:
     late.seconds_on_time(30)
     late.trade("100")
     assert late.state == "ACTIVE"
+
+
+async def test_until_the_timer_takes_over_the_engine_has_its_second_often_and_the_agents_do_not(tmp_path: Path) -> None:
+    driven = Driven(tmp_path, replay=False)
+    beats: list[int] = []
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 2:
+            driven.driver.expect_second()
+
+    driven.scene.runtime.beat = beat  # type: ignore[method-assign]
+    await asyncio.wait_for(driven.driver.run_first_beats(), 10)
+    assert len(beats) == 2
+    assert driven.timers == []

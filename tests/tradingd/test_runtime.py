@@ -14,9 +14,10 @@ from bus.messages.ledger import PortfolioSnapshot, PositionOpened
 from bus.messages.orders import ExecutionReport, TrailSpec
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import OpenOrder
+from market.interval import SECOND_NS
 from market.ticks import Candle
 from risk.approved import Approved, NotApprovedError, OrderRequest
-from tests.orders.trading import BTC, ETH
+from tests.orders.trading import BTC, ETH, START
 from tests.tradingd.live_runtime import PROPOSAL, Scene, parrot
 from tradingd.message_journal import MessageJournal
 
@@ -438,6 +439,27 @@ def test_history_is_bounded_by_the_warm_up(tmp_path: Path) -> None:
     for second in range(12):
         scene.price(BTC, str(100 + second % 3), after_ms=1000)
     assert len(scene.runtime.history[(BTC, "1s")]) == 5
+
+
+def test_what_closes_before_the_history_is_there_is_told_after_it_in_order(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, warmup=50).open()
+    scene.runtime.hold_candles()
+    for second in range(4):
+        scene.price(BTC, str(100 + second), after_ms=1000)
+    assert scene.runtime.engine.prices()[BTC][2] == D(103)  # prices are watched meanwhile
+    assert (BTC, "1s") not in scene.runtime.history
+    old = [
+        Candle(BTC, "1s", START + (n - 20) * SECOND_NS, D(90), D(91), D(89), D(90), D(1), 1, START, is_warmup=True)
+        for n in range(20)
+    ]
+    scene.runtime.warm_up(old)
+    scene.runtime.release_candles()
+    told = scene.runtime.history[(BTC, "1s")]
+    assert [candle.ts_open for candle in told] == sorted(candle.ts_open for candle in told)
+    assert [candle.is_warmup for candle in told] == [True] * 20 + [False] * 4
+    assert scene.runtime.engine.atr(BTC) is not None  # the engine has learnt from the older ones, too
+    scene.price(BTC, "104", after_ms=1000)
+    assert len(scene.runtime.history[(BTC, "1s")]) == 25
 
 
 def test_the_chain_of_a_proposal_is_on_disk(tmp_path: Path) -> None:
