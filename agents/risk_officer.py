@@ -47,7 +47,7 @@ from risk.wording import percent
 PORTFOLIO_FRESH_NS: Final = 5 * SECOND_NS
 RELEASE_SHARE: Final = Decimal("0.95")
 """A reached limit counts as left below this share of it: a value at the brink must not make the state flicker."""
-KEEP_ANSWERS: Final = 200
+KEEP_ANSWERS: Final = 50
 """Answers kept of proposals that are dead: who asks once more gets the same one."""
 MAX_ANSWERS: Final = 5000
 """Answers kept in all."""
