@@ -17,7 +17,7 @@ module.exports = {
       stop_exit_codes: [0, 3, 8], // ended on purpose; a setting is wrong; another daemon runs
       restart_delay: 2000,
       min_uptime: 10000,
-      max_restarts: 5,
+      max_restarts: 1000000, // never given up: positions may be open
       kill_timeout: 25000, // an orderly end takes up to 20 s
       treekill: false, // the daemon ends its practice exchange itself, in order
       time: false, // every line carries its own time

@@ -20,14 +20,14 @@ _BEHIND_LOOKS: Final = 3
 class Conditions:
     """One method for each part that reports. `begin` comes before all but `lease`, which is remembered until then.
 
-    `is_restored` is set once the engine knows its past: before, a start that cannot go on fails or asks by itself.
+    `restored` comes once the engine knows its past: before, a start that cannot go on fails or asks by itself.
     """
 
     def __init__(self, settings: Settings, life: Life) -> None:
         self._settings = settings
         self._life = life
         self._runtime: Runtime
-        self._lease_doubt = ""
+        self._lease_doubt = self._refusal = ""
         self.is_restored = False
         self.on_refused: Callable[[], None] = lambda: None
 
@@ -49,6 +49,18 @@ class Conditions:
             )
         for number, note in enumerate(notes):
             self._show(f"account {number}", redact(note))
+
+    def restored(self) -> None:
+        """The engine knows its past: that the venue refused the account before is told now."""
+        self.is_restored = True
+        if self._refusal:
+            self.refused(self._refusal)
+
+    def refused_at_start(self, text: str) -> None:
+        """The venue refuses the account, and the daemon starts all the same: told as soon as anything can be."""
+        _log.warning(redact(text))
+        self._refusal = text
+        self.on_refused()
 
     def _show(self, name: str, text: str) -> None:
         """Named by status; it stops nothing."""

@@ -27,7 +27,7 @@ from bus.clock import Clock, FeedClock, LiveClock
 from bus.ids import SessionId
 from bus.messages import orders, system
 from exchanges.backoff import Backoff
-from exchanges.binance.rest import NoAnswerError
+from exchanges.binance.rest import NoAnswerError, VenueError
 from exchanges.practice.pairs import invented_note
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import Venue
@@ -58,7 +58,7 @@ from tradingd.huge_pages import move_to_huge_pages
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_keeper import JournalKeeper
 from tradingd.journal_opening import open_journal
-from tradingd.lease import LeaseKeeper, holder_name
+from tradingd.lease import PATIENCE_S, LeaseKeeper, holder_name
 from tradingd.lease_choice import take_account
 from tradingd.life import BEHIND, READY, STOPPING, WAITING, Life
 from tradingd.logs import LogFiles
@@ -101,6 +101,10 @@ _VENUE_CLOCK_S: Final = 0.02
 _ANSWER_WITHIN_S: Final = 300.0
 """Longer than asking a venue once takes, with its pauses."""
 _YOUNG_OBJECTS: Final = 20_000
+_STAYS: Final = (
+    "The daemon starts all the same, because positions or orders are open: until the account is taken, only the stops "
+    "that rest at the exchange protect them."
+)
 _T = TypeVar("_T")
 
 
@@ -335,7 +339,7 @@ class Daemon:
             return None
         keeper = LeaseKeeper(lease, holder, self._conditions.lease, self._on_fatal)
         stack.push_async_callback(keeper.end)
-        await keeper.begin()
+        await keeper.begin(patience_s=PATIENCE_S if self._past.count else 0.0)
         return keeper
 
     def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
@@ -379,8 +383,19 @@ class Daemon:
                 jitter=random.random,
             )
             self._conditions.on_refused = self._account_return.refused
-        stack.push_async_callback(self._venue.close)
-        await self._patiently(self._venue.start)
+            stack.push_async_callback(live.close)
+            await self._open(live)
+
+    async def _open(self, live: venue_access.LiveVenue) -> None:
+        """An account that is refused ends the start, unless something is at stake in it."""
+        try:
+            await self._patiently(live.start)
+        except VenueError as error:
+            if not self._read_model.positions() and not self._read_model.order_records(working_only=True, limit=1):
+                raise
+            # An end would leave the stops at the venue alone, and service managers give up after some tries.
+            self._conditions.refused_at_start(f"{str(error).rstrip('.')}. {_STAYS}")
+            live.begin()
 
     async def _patiently(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """A restart in the middle of an outage waits for its end; a first start has the patience of its options."""
@@ -484,7 +499,7 @@ class Daemon:
             self._replay.note(-1, wish.by, wish, now)
             self._runtime.command(wish, by=wish.by)
         self._runtime.finish_restore()
-        self._conditions.is_restored = True
+        self._conditions.restored()
         if not self._replay.was_cut:
             self._watch_kill_file()
         self._operations.refresh_portfolio()

@@ -20,6 +20,12 @@ TTL_S: Final = 30.0
 """A daemon that is not heard of for so long has lost the account."""
 
 RENEW_S: Final = 10.0
+PATIENCE_S: Final = TTL_S + 5.0
+"""A restart waits so long for the lease of a holder that may be gone."""
+
+_ASK_AGAIN_S: Final = 1.0
+_OF_THE_MACHINE: Final = "4026531836"
+"""The kernel's number of the first namespace of processes."""
 
 
 class AccountTakenError(RuntimeError):
@@ -47,7 +53,34 @@ def account_key(venue: str, rest_url: str, api_key: str) -> str:
 
 def holder_name(session: str) -> str:
     """This daemon, for the words of the one that is refused."""
-    return f"{socket.gethostname()} pid {os.getpid()} session {session}"
+    return f"{_place()} pid {os.getpid()} session {session}"
+
+
+def is_dead_here(holder: str) -> bool:
+    """Was it a process of this machine (of this container), and does it live no more? False when that is not known."""
+    place, _, rest = holder.partition(" pid ")
+    number = rest.partition(" ")[0]
+    if place != _place() or not number.isdecimal():
+        return False
+    if int(number) == os.getpid():
+        return True  # the number has come round to us: it was somebody before us
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _place() -> str:
+    """The host; in a container with the number of its process namespace, for process ids mean nothing beyond it."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
+    except OSError:
+        namespace = ""
+    host = socket.gethostname()
+    return host if namespace in ("", _OF_THE_MACHINE) else f"{host}/{namespace}"
 
 
 def hold_on_this_machine(account: str, holder: str, folder: Path | None = None) -> int:
@@ -92,9 +125,22 @@ class LeaseKeeper:
         self._known_until = 0.0
         self.token = 0
 
-    async def begin(self) -> None:
-        """Before anything is sent: raises `AccountTakenError`; a server that is away is a doubt, not an end."""
-        await self._take()
+    async def begin(self, *, patience_s: float = 0.0) -> None:
+        """Before anything is sent: raises `AccountTakenError`; a server that is away is a doubt, not an end.
+
+        What a kill -9 left on this machine is taken over at once. A holder elsewhere may have died as well: it is
+        asked again for `patience_s`, and its lease ends by itself when nobody renews it.
+        """
+        ends = time.monotonic() + patience_s
+        while True:
+            try:
+                await self._take(is_first=True)
+            except AccountTakenError:
+                if time.monotonic() >= ends:
+                    raise
+                await asyncio.sleep(_ASK_AGAIN_S)
+            else:
+                return
 
     async def run(self) -> None:
         """Keep it until cancelled."""
@@ -106,10 +152,13 @@ class LeaseKeeper:
                 self._on_lost(error)
                 return
 
-    async def _take(self) -> None:
+    async def _take(self, *, is_first: bool = False) -> None:
         asked = time.monotonic()
         try:
             token, who = await self._lease.take(self._holder, TTL_S)
+            if is_first and not token and is_dead_here(who):
+                await self._lease.give_back(who)
+                token, who = await self._lease.take(self._holder, TTL_S)
         except OSError as error:
             if asked >= self._known_until - self._renew_s:
                 self._on_doubt(f"the account's lease cannot be renewed ({error}): no entries until it is")

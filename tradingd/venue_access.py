@@ -44,6 +44,10 @@ class LiveVenue(Venue, Protocol):
 
     notes: tuple[str, ...]
 
+    def begin(self) -> None:
+        """Open the streams and watch the orders; `start` does it once the account was proven."""
+        ...
+
     async def prove_account(self) -> None:
         """That the venue takes the key, and the key may trade; raises `VenueError` with the remedy."""
         ...
@@ -114,7 +118,7 @@ def make_feed(
         keys = _keys(settings)
         return CoinbaseFeed(
             settings.venue, urls.rest_url, urls.ws_url, clock=clock, jitter=jitter, api_key=keys[0],
-            api_secret=keys[1], on_frame=on_frame,
+            api_secret=keys[1], on_frame=on_frame, is_live=settings.mode == "live",
         )
     if dialect == "ccxt":
         from exchanges.ccxt_any.feed import CcxtFeed

@@ -157,6 +157,10 @@ class BinanceVenue:
         except TransportError as error:
             raise NoAnswerError(f"{self.name}: {error}. Check the network and rest_url in config.toml.") from error
         await self.prove_account()
+        self.begin()
+
+    def begin(self) -> None:
+        """Open the user stream and watch the orders; `start` does it once the account was proven."""
         if self._config.ws_api_url:
             self._tasks.run(self.stream.run(), f"{self.name} user stream")
         self._tasks.run(self._keep_warm(), f"{self.name} order line")

@@ -57,14 +57,15 @@ class CoinbaseFeed:
     """Implements `exchanges.venue.Feed` for Coinbase Advanced Trade.
 
     `ws_url` is the full socket address. With keys `instruments` carry the account's own fees; the stream itself needs
-    none. `jitter` returns numbers in [0, 1) for the reconnect waits. `on_frame` is shown every frame as it came,
-    before it is believed (the tape).
+    none; `is_live`: the account asks about them itself. `jitter` returns numbers in [0, 1) for the reconnect waits.
+    `on_frame` is shown every frame as it came, before it is believed (the tape).
     """
 
     def __init__(
         self, name: str, rest_url: str, ws_url: str, *, clock: Clock, jitter: Callable[[], float],
         api_key: str = "", api_secret: str = "", first_backoff_s: float = 1.0, watch_every_s: float = WATCH_EVERY_S,
         poll_every_s: float = POLL_EVERY_S, on_frame: Callable[[int, bytes], None] | None = None,
+        is_live: bool = False,
     ) -> None:
         self.name = name
         self.counters = FeedCounters()
@@ -76,7 +77,7 @@ class CoinbaseFeed:
         self._watch_every_s = watch_every_s
         self._poll_every_s = poll_every_s
         self._next_poll = 0.0
-        self._rest = MarketClient(name, rest_url, clock, jitter, read_keys(name, api_key, api_secret))
+        self._rest = MarketClient(name, rest_url, clock, jitter, read_keys(name, api_key, api_secret), is_live=is_live)
         self._state = CoinbaseState((), self.counters)
         self._parser = MarketParser({})
         self._instruments: Sequence[Instrument] = ()

@@ -97,6 +97,11 @@ def test_a_start_that_cannot_get_better_is_not_repeated() -> None:
     assert codes == [str(exit_codes.CONFIGURATION), str(exit_codes.ALREADY_RUNNING)]
 
 
+def test_after_any_other_failure_it_is_started_again_without_end_for_positions_may_be_open() -> None:
+    assert unit("tradingd.service")["Unit"]["StartLimitIntervalSec"] == "0"
+    assert "max_restarts: 1000000" in (DEPLOY / "ecosystem.config.cjs").read_text()
+
+
 def test_the_time_to_stop_is_longer_than_an_orderly_end_takes() -> None:
     service = unit("tradingd.service")["Service"]
     assert int(service["TimeoutStopSec"]) > 20

@@ -120,3 +120,10 @@ def running_there(stranger: Stranger, data_dir: Path, **more: str) -> Iterator[P
         process = Process(data_dir, "--no-safe", env={**stranger.env, **more})
         stack.callback(process.kill)
         yield process.ready(90)
+
+
+def cancel_all(stranger: Stranger) -> None:
+    """Ends every order there; call it in the stranger's loop."""
+    for order in stranger.exchange.orders:
+        if order.is_working:
+            stranger.exchange.cancel(order)

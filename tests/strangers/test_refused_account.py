@@ -7,8 +7,9 @@ from time import monotonic
 
 import pytest
 
-from tests.e2e.process import Process, until
-from tests.strangers.sessions import Stranger, running_there, strange_binance, strange_coinbase
+from bus.messages.system import AlertRaised
+from tests.e2e.process import Process, journal_of, until
+from tests.strangers.sessions import Stranger, cancel_all, running_there, strange_binance, strange_coinbase
 from tests.strangers.truth import agree, protected
 from tradingd.client import AnswerError
 
@@ -77,6 +78,35 @@ def test_a_key_that_is_refused_at_the_start_ends_it_with_the_remedy(strange: Str
         finally:
             process.kill()
         assert not stranger.exchange.orders
+
+
+@VENUES
+def test_a_start_over_a_position_with_a_refused_key_stays_tells_and_protects_as_soon_as_it_is_taken(
+    strange: Strange, tmp_path: Path,
+) -> None:
+    """F19, F39: an end would leave the position to nobody once the service manager has given up."""
+    with strange() as stranger:
+        symbol = stranger.env["TRADINGD__SYMBOLS"].split(",")[0]
+        with running_there(stranger, tmp_path / "data") as daemon:
+            daemon.buy(symbol, "0.5")
+            daemon.kill()
+        stranger.served.do(lambda: cancel_all(stranger))
+        stranger.served.do(lambda: stranger.door.faults.last("bad_key", 600))
+        with running_there(stranger, tmp_path / "data") as daemon:
+            until(lambda: "It is asked again and again" in problems(daemon), "the reason among the problems", 5)
+            assert daemon.status()["state"] == "REDUCING"
+            wish = {"symbol": symbol, "side": "buy", "type": "market", "quantity": "0.2"}
+            with pytest.raises(AnswerError) as denied:
+                daemon.client.post("/api/orders", wish)
+            assert denied.value.code == "TRADING_REDUCING"
+            stranger.served.do(stranger.door.faults.until.clear)
+            until(lambda: daemon.status()["state"] == "ACTIVE", "entries again", 30)
+            until(lambda: protected(daemon, stranger.exchange, symbol), "a protected position", 5)
+            assert "asked again and again" not in problems(daemon)
+            agree(daemon, stranger.exchange)
+            assert len(stranger.door.posts) == len(set(stranger.door.posts))
+        alerts = [each.body for each in journal_of(tmp_path / "data") if isinstance(each.body, AlertRaised)]
+        assert [each.level for each in alerts if "The daemon starts all the same" in each.message] == ["critical"]
 
 
 def test_a_request_that_arrives_when_it_was_given_up_and_nobody_listens_is_found_all_the_same(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import Process, until
-from tests.strangers.sessions import Stranger, running_there, strange_binance, strange_coinbase
+from tests.strangers.sessions import Stranger, cancel_all, running_there, strange_binance, strange_coinbase
 from tests.strangers.truth import agree, protected
 
 VENUES = pytest.mark.parametrize("strange", [strange_binance, strange_coinbase])
@@ -29,9 +29,7 @@ def test_a_bare_position_has_its_stop_before_any_candle_is_asked_for(strange: St
         with running_there(stranger, tmp_path / "data") as daemon:
             daemon.buy(symbol, "0.5")
             daemon.kill()
-        stranger.served.do(lambda: [  # whatever it came to send is gone: the position is bare
-            stranger.exchange.cancel(order) for order in stranger.exchange.orders if order.is_working
-        ])
+        stranger.served.do(lambda: cancel_all(stranger))  # whatever it came to send is gone: the position is bare
         candles_hang(stranger)
         daemon = Process(tmp_path / "data", "--no-safe", env=stranger.env)
         try:

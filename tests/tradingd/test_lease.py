@@ -17,7 +17,7 @@ from store.sql.postgres_lease import PostgresLease
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tradingd import lease as lease_module
-from tradingd.lease import AccountTakenError, Lease, LeaseKeeper, account_key, hold_on_this_machine
+from tradingd.lease import AccountTakenError, Lease, LeaseKeeper, account_key, hold_on_this_machine, holder_name
 from tradingd.lease_choice import take_account
 from tradingd.settings import BusSettings, Settings, StoreSettings, VenueSettings
 
@@ -79,6 +79,41 @@ async def test_of_many_that_come_together_one_gets_it(lease: Lease) -> None:
     answers = await asyncio.gather(*(lease.take(name, 30) for name in "abcdef"))
     assert sorted(token for token, _ in answers) == [0, 0, 0, 0, 0, 1]
     assert len({who for _, who in answers}) == 1
+
+
+def _ended() -> int:
+    """The number of a process that is gone."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait(20)
+    return gone.pid
+
+
+async def test_what_a_killed_daemon_of_this_machine_left_is_taken_over_at_once(lease: Lease) -> None:
+    """kill -9 and a start two seconds later: refused, the service manager would never start it again."""
+    mine = holder_name("s2")
+    left = mine.replace(f"pid {os.getpid()} ", f"pid {_ended()} ")
+    assert (await lease.take(left, 30))[0] == 1
+    keeper = LeaseKeeper(lease, mine, lambda text: None, lambda error: None)
+    await keeper.begin()
+    assert keeper.token == 2
+    assert await lease.take(left, 30) == (0, mine)
+
+
+async def test_one_that_lives_or_is_elsewhere_is_not_robbed(lease: Lease) -> None:
+    living = holder_name("s1").replace(f"pid {os.getpid()} ", f"pid {os.getppid()} ")
+    for other in (living, "elsewhere pid 999999999 session s1"):
+        await lease.take(other, 30)
+        keeper = LeaseKeeper(lease, holder_name("s2"), lambda text: None, lambda error: None)
+        with pytest.raises(AccountTakenError, match=other.partition(" ")[0]):
+            await keeper.begin()
+        await lease.give_back(other)
+
+
+async def test_a_restart_waits_for_the_lease_of_one_that_may_be_gone_to_end(lease: Lease) -> None:
+    await lease.take("elsewhere pid 7 session s1", 2)
+    keeper = LeaseKeeper(lease, holder_name("s2"), lambda text: None, lambda error: None)
+    await keeper.begin(patience_s=20)
+    assert keeper.token == 2
 
 
 async def test_a_server_that_is_away_is_an_error_of_the_network() -> None:
