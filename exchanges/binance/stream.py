@@ -6,6 +6,7 @@ are fetched beside it and joined between two frames. A second task watches for s
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -50,7 +51,8 @@ class BinanceFeed:
 
     `is_replay`: the server plays a recording and owns the time (practiceClock frames); snapshots are then
     fetched before the first frame, and silence is no fault. `jitter` returns numbers in [0, 1) for the
-    reconnect waits. `on_frame` is shown every frame as it came, before it is believed (the tape).
+    reconnect waits. `on_frame` is shown every frame as it came, believed or not, behind what follows from it
+    (the tape).
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class BinanceFeed:
         self._clock = clock
         self._jitter = jitter
         self._is_replay = is_replay
+        self._read_clock = self._now if is_replay else clock.now
         self._first_backoff_s = first_backoff_s
         self._watch_every_s = watch_every_s
         self._poll_every_s = poll_every_s
@@ -174,7 +177,7 @@ class BinanceFeed:
                 watchdog.add_done_callback(lambda _: socket.transport.abort())
             backoff.reset()
             for raw, ts_init in early:
-                if self._on_raw(raw, self._now() if self._is_replay else ts_init, sink):
+                if self._on_raw(sink, raw, self._now() if self._is_replay else ts_init):
                     return
             await self._read(socket, sink)
         finally:
@@ -191,16 +194,8 @@ class BinanceFeed:
             raise StreamLostError(f"cannot connect to {url}: {error or type(error).__name__}") from error
 
     async def _read(self, socket: FrameSocket, sink: FeedSink) -> None:
-        on_raw, clock, is_live = self._on_raw, self._clock, not self._is_replay
-
-        def take(raw: bytes) -> bool:
-            is_over = on_raw(raw, clock.now() if is_live else self._now(), sink)
-            if self._fetches:
-                self._collect_snapshots(sink)
-            return is_over
-
         try:
-            await socket.flow(take)
+            await socket.flow(partial(self._on_raw, sink))
         except ConnectionClosed as error:
             raise self._lost(error) from error
 
@@ -209,31 +204,38 @@ class BinanceFeed:
             self.counters.refuse("too_large")
         return StreamLostError(self._silence or close_text(error))
 
-    def _on_raw(self, raw: bytes, ts_init: int, sink: FeedSink) -> bool:
-        """Parse one frame and give what it says to the sink; true when a replay is over."""
+    def _on_raw(self, sink: FeedSink, raw: bytes, received_ns: int = 0) -> bool:
+        """Parse one frame and give what it says to the sink; true when a replay is over.
+
+        `received_ns`: when it came; 0 is now.
+        """
+        read_clock, on_frame = self._read_clock, self._on_frame
+        ts_init = received_ns or read_clock()
         self.counters.frames += 1
-        if self._on_frame is not None:
-            self._on_frame(ts_init, raw)
+        items: Sequence[FeedItem]
         try:
             frame = self._parser.parse_frame(raw, ts_init)
+            self._refused_in_a_row = 0
+            kind = type(frame)
+            if kind is TradeFrame:
+                items = self._state.on_trade(frame)  # type: ignore[arg-type]  # narrowed by `kind`, faster
+            elif kind is QuoteFrame:
+                items = self._state.on_quote(frame)  # type: ignore[arg-type]
+            elif isinstance(frame, EndFrame):
+                self._replay_ts = max(self._replay_ts, frame.ts)
+                sink(FeedEnded(self._replay_ts))
+                return True
+            else:
+                items = self._other_items(frame, ts_init)
+            for item in items:
+                sink(item)
         except FrameError as error:
             self._on_refused(error, ts_init, sink)
-            return False
-        self._refused_in_a_row = 0
-        kind = type(frame)
-        items: Sequence[FeedItem]
-        if kind is TradeFrame:
-            items = self._state.on_trade(frame)  # type: ignore[arg-type]  # narrowed by `kind`, faster
-        elif kind is QuoteFrame:
-            items = self._state.on_quote(frame)  # type: ignore[arg-type]
-        elif isinstance(frame, EndFrame):
-            self._replay_ts = max(self._replay_ts, frame.ts)
-            sink(FeedEnded(self._replay_ts))
-            return True
-        else:
-            items = self._other_items(frame, ts_init)
-        for item in items:
-            sink(item)
+        finally:
+            if on_frame is not None:  # an order does not wait for it
+                on_frame(ts_init, raw)
+        if self._fetches:
+            self._collect_snapshots(sink)
         return False
 
     def _other_items(self, frame: Frame, ts_init: int) -> Sequence[FeedItem]:

@@ -46,3 +46,49 @@ def test_after_a_while_the_tape_tries_the_disk_again(tmp_path: Path) -> None:
     tape.close()
     assert tape.lost == 2
     assert (folder / f"{later:020d}.tsv").read_text() == f"{later}\t<\t{{}}\n"
+
+
+def test_lines_wait_for_their_neighbours_and_keep_their_order(tmp_path: Path) -> None:
+    folder = tmp_path / "tape"
+    tape = Tape(folder, max_mb=64)
+    made: list[int] = []
+
+    def encode(number: int) -> bytes:
+        made.append(number)
+        return b"%d" % number
+
+    for number in range(40):
+        if number % 2:
+            tape.write(number, number, b"q", encode)
+        else:
+            tape.write(number, b"%d" % number)
+    assert made == list(range(1, 32, 2))  # an order that comes now has not waited for the rest
+    tape.close()
+    (file,) = folder.glob("*.tsv")
+    assert file.read_text() == "".join(f"{each}\t{'q' if each % 2 else '<'}\t{each}\n" for each in range(40))
+
+
+def test_a_long_frame_is_not_kept_in_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "tape"
+    tape = Tape(folder, max_mb=64)
+    tape.write(1, b"short")
+    assert list(folder.iterdir()) == []
+    tape.write(2, b"x" * 300_000)
+    (file,) = folder.iterdir()
+    assert file.stat().st_size > 300_000
+    tape.close()
+
+
+def test_lines_that_wait_when_the_disk_is_full_are_lost_together_and_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "tape"
+    tape = Tape(folder, max_mb=64)
+    (folder / f"{1:020d}.tsv").symlink_to("/dev/full")
+    minute = 60_000_000_000
+    for number in range(10):
+        tape.write(1 + number * minute, b"short")
+    tape.write(1 + 10 * minute, b"x" * 300_000)
+    assert tape.lost == 11
+    tape.write(2 + 11 * minute, b"{}")
+    tape.close()
+    assert tape.lost == 11
+    assert (folder / f"{2 + 11 * minute:020d}.tsv").read_text() == f"{2 + 11 * minute}\t<\t{{}}\n"

@@ -324,6 +324,29 @@ async def test_what_the_sink_raises_ends_the_feed(loopback: Loopback):
     await feed.close()
 
 
+async def test_every_frame_is_shown_as_it_came_behind_what_followed_from_it(loopback: Loopback):
+    said: list[object] = []
+    frames = [trade(1), trade(2, "NaN"), quote(5)]
+    loopback.scripts.append(sends(*frames))
+    feed = Watcher(loopback, on_frame=lambda ns, raw: said.append((ns, orjson.loads(raw)))).feed
+
+    def sink(item: FeedItem) -> None:
+        said.append(item)
+        if isinstance(item, QuoteTick):
+            raise OSError("the journal's disk is full")
+
+    with pytest.raises(OSError, match="disk is full"):
+        await feed.run([BTC], sink)
+    await feed.close()
+    up, first, first_frame, bad_frame, second, second_frame = said
+    assert isinstance(up, FeedUp)
+    assert isinstance(first, TradeTick)
+    assert isinstance(second, QuoteTick)
+    assert [first_frame, second_frame] == [(first.ts_init, frames[0]), (second.ts_init, frames[2])]
+    assert isinstance(bad_frame, tuple)
+    assert bad_frame[1] == frames[1]
+
+
 async def test_too_many_symbols_are_refused_with_the_remedy(loopback: Loopback):
     feed = Watcher(loopback).feed
     with pytest.raises(VenueError, match="Shorten `symbols`"):
