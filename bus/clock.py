@@ -19,7 +19,9 @@ class LiveClock:
         self._last = 0
 
     def now(self) -> int:
-        self._last = max(self._last, time.time_ns())
+        now = time.time_ns()
+        if now > self._last:
+            self._last = now
         return self._last
 
 

@@ -78,17 +78,20 @@ class FrameSocket(ClientConnection):
     # ---- websockets' own callbacks -----------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        self._turn_ends = time.monotonic() + TURN_S
-        splitter = self._splitter
+        splitter, take = self._splitter, self._take
         if splitter is None:
             super().data_received(data)
             return
-        take = self._take
         if take is not None and not self._waiting and not self._parts:
             message = splitter.only(data)
             if message is not None:
-                self._handle(take, message)
+                try:
+                    if take(message):
+                        self._end(None)
+                except Exception as error:  # noqa: BLE001 - as in `_handle`, which would be a call more for each message
+                    self._end(error)
                 return
+        self._turn_ends = time.monotonic() + TURN_S
         splitter.add(data)
         while (piece := splitter.next()) is not None:
             if splitter.is_message and not self._parts:

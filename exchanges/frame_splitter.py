@@ -43,9 +43,11 @@ class FrameSplitter:
         if self._at < len(self._data) or self._foreign or self._is_in_head or len(data) < 4 or data[0] != _TEXT:
             return None
         size, start = data[1], 2
-        if size == _LONG:
+        if size >= _LONG:
+            if size > _LONG:
+                return None
             size, start = data[2] << 8 | data[3], 4
-        if start + size != len(data) or size > self._longest or data[1] > _LONG:
+        if start + size != len(data) or size > self._longest:
             return None
         return data[start:]
 

@@ -98,7 +98,9 @@ class MarketState:
             self._counters.duplicates += 1
             return self.alive(tick.ts_init)
         state.quote_update = frame.update_id
-        if not state.guard.accepts(tick.bid) or tick.ask >= tick.bid * JUMP_FACTOR:
+        guard = state.guard
+        # below `sure_high` it is less than ten times the bid, which lies above `sure_low`
+        if not guard.accepts(tick.bid) or (tick.ask >= guard.sure_high and tick.ask >= tick.bid * JUMP_FACTOR):
             self._counters.refuse("jump")
             return ()
         state.quote = tick

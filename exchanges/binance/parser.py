@@ -30,6 +30,7 @@ NOT_FOR_US: Final = frozenset({"unknown_event", "unknown_symbol"})
 _EARLIEST_MS: Final = 1_230_768_000_000  # 2009: there was nothing to trade before
 _LATEST_MS: Final = 4_102_444_800_000  # 2100
 _MAX_SEQUENCE: Final = 2**63
+_new = tuple.__new__  # a named tuple's own way to be born is a function more
 _ALIVE_EVENTS: Final = frozenset(
     {"kline", "24hrTicker", "24hrMiniTicker", "avgPrice", "1hTicker", "4hTicker", "1dTicker"}
 )
@@ -95,13 +96,21 @@ class UserFrame:
 Frame = TradeFrame | QuoteFrame | BookDelta | AliveFrame | ClockFrame | EndFrame | AnswerFrame | UserFrame
 
 
-@lru_cache(maxsize=8_192)
-def _positive(text: str) -> Decimal:
-    """A price or quantity. Remembered by its text: the same few thousand prices come again and again."""
-    value = parse_decimal(text)
-    if not ZERO < value < ABSURD:
-        raise MoneyError(f"{text} is not above zero and below 10^15")
-    return value
+class _Amounts(dict[str, Decimal]):
+    """Prices and quantities by their text: the same few thousand come again and again. Raises `MoneyError`."""
+
+    def __missing__(self, text: str) -> Decimal:
+        value = parse_decimal(text)
+        if not ZERO < value < ABSURD:
+            raise MoneyError(f"{text} is not above zero and below 10^15")
+        if len(self) >= _AMOUNTS_KEPT:
+            self.clear()
+        self[text] = value
+        return value
+
+
+_AMOUNTS_KEPT: Final = 8_192
+_POSITIVE: Final = _Amounts()
 
 
 @lru_cache(maxsize=8_192)
@@ -141,22 +150,21 @@ class FrameParser:
                 return AliveFrame("list")
             raise FrameError("unknown_shape", f"expected an object, got {type(data).__name__}")
         try:
-            if data.get("e") == "trade":  # the one kind of frame that sends orders off
+            event = data.get("e")
+            if event == "trade":  # the one kind of frame that sends orders off
                 return self._trade(data, data["t"], ts_init, is_aggregate=False)
-            return self._parse_event(data, ts_init)
+            if event == "bookTicker" or (event is None and "a" in data and "u" in data):  # the most frequent one
+                return self._quote(data, ts_init)
+            return self._parse_event(event, data, ts_init)
         except (KeyError, TypeError) as error:
             raise FrameError("unknown_shape", f"{type(error).__name__} {error} in {_excerpt(frame)}") from None
         except MoneyError as error:
             raise FrameError("money", str(error), self._book_symbol(data)) from None
 
-    def _parse_event(self, data: dict[str, Any], ts_init: int) -> Frame:
-        event = data.get("e")
+    def _parse_event(self, event: Any, data: dict[str, Any], ts_init: int) -> Frame:
+        """All that is neither a trade nor a quote."""
         if event is None:
-            if "a" in data and "u" in data:
-                return self._quote(data, ts_init)
             return _parse_control(data, self._symbols)
-        if event == "bookTicker":
-            return self._quote(data, ts_init)
         if event == "depthUpdate":
             return self._depth(data, ts_init)
         if event == "aggTrade":
@@ -184,17 +192,19 @@ class FrameParser:
         return self._symbols.get(name, "")
 
     def _quote(self, data: dict[str, Any], ts_init: int) -> QuoteFrame:
-        bid, ask = _positive(data["b"]), _positive(data["a"])
+        amounts = _POSITIVE
+        bid, ask = amounts[data["b"]], amounts[data["a"]]
         if bid >= ask:
             raise FrameError("crossed", f"bid {bid} is not below ask {ask}")
         update_id = data["u"]
         if type(update_id) is not int or update_id < 0:
             raise FrameError("sequence", f"update id {str(update_id)[:40]!r}")
-        symbol = self._symbol(data)
+        symbol = self._symbols.get(data["s"])
+        if symbol is None:
+            symbol = self._symbol(data)
         ts_event = _event_ns(data["E"]) if "E" in data else ts_init
-        return QuoteFrame(
-            QuoteTick(symbol, bid, _positive(data["B"]), ask, _positive(data["A"]), ts_event, ts_init), update_id
-        )
+        tick = _new(QuoteTick, (symbol, bid, amounts[data["B"]], ask, amounts[data["A"]], ts_event, ts_init))
+        return _new(QuoteFrame, (tick, update_id))
 
     def _trade(self, data: dict[str, Any], number: object, ts_init: int, *, is_aggregate: bool) -> TradeFrame:
         if type(number) is not int or number < 0:
@@ -203,11 +213,11 @@ class FrameParser:
         if type(is_buyer_maker) is not bool:
             raise FrameError("unknown_shape", f"m is {str(is_buyer_maker)[:40]!r}, not true or false")
         trade_id = f"agg-{number}" if is_aggregate else str(number)
-        tick = TradeTick(
-            self._symbol(data), _positive(data["p"]), _positive(data["q"]),
+        tick = _new(TradeTick, (
+            self._symbol(data), _POSITIVE[data["p"]], _POSITIVE[data["q"]],
             "sell" if is_buyer_maker else "buy", trade_id, _event_ns(data["T"]), ts_init,
-        )
-        return TradeFrame(tick, number, is_aggregate)
+        ))
+        return _new(TradeFrame, (tick, number, is_aggregate))
 
     def _depth(self, data: dict[str, Any], ts_init: int) -> BookDelta:
         symbol = self._symbol(data)
@@ -233,7 +243,7 @@ def parse_levels(levels: object) -> tuple[tuple[Decimal, Decimal], ...]:
     for level in levels:
         if type(level) is not list or len(level) < 2:
             raise TypeError("a level is not a pair")
-        parsed.append((_positive(level[0]), _not_negative(level[1])))
+        parsed.append((_POSITIVE[level[0]], _not_negative(level[1])))
     return tuple(parsed)
 
 

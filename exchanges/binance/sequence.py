@@ -28,22 +28,27 @@ class PriceGuard:
     """Refuses a price ten times above or below the last until three in a row agree on the new level.
 
     A venue that really moved that far is believed after the third print; a wrong decimal point is not.
+
+    The last price always lies between `sure_low` and `sure_high`, whose ratio is 4: so every price between them is less
+    than ten times away from it.
     """
 
-    __slots__ = ("_candidate", "_high", "_last", "_low", "_seen")
+    __slots__ = ("_candidate", "_last", "_seen", "sure_high", "sure_low")
 
     def __init__(self) -> None:
         self._last: Decimal | None = None
-        self._low = self._high = Decimal(0)
+        self.sure_low = self.sure_high = Decimal(0)
         self._candidate = Decimal(0)
         self._seen = 0
 
     def accepts(self, price: Decimal) -> bool:
         """Whether to believe `price` now; remembers it either way."""
-        if price == self._last:
+        last = self._last
+        if self.sure_low < price < self.sure_high:
+            self._last = price
             self._seen = 0
             return True
-        if self._last is None or self._low < price < self._high:
+        if last is None or last / JUMP_FACTOR < price < last * JUMP_FACTOR:
             self._settle(price)
             return True
         if self._seen and self._candidate / JUMP_FACTOR < price < self._candidate * JUMP_FACTOR:
@@ -58,6 +63,5 @@ class PriceGuard:
 
     def _settle(self, price: Decimal) -> None:
         self._last = price
-        self._low = price / JUMP_FACTOR
-        self._high = price * JUMP_FACTOR
+        self.sure_low, self.sure_high = price / 2, price * 2
         self._seen = 0

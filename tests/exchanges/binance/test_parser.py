@@ -55,6 +55,13 @@ def test_a_trade_where_the_buyer_is_the_maker_was_a_sell():
     assert parse({**TRADE, "m": False}).tick.aggressor == "buy"
 
 
+def test_far_more_prices_than_are_remembered_are_all_read_right():
+    for number in range(20_000):
+        price = f"{1 + number % 9_999}.{number % 7}"
+        assert parse({**QUOTE, "b": price, "a": "99999"}).tick.bid == Decimal(price)
+    assert refused({**QUOTE, "b": "0"}) == refused({**QUOTE, "b": "0"}) == "money"
+
+
 def test_an_aggregated_trade_has_a_count_and_ids_of_its_own():
     frame = parse({**TRADE, "e": "aggTrade", "a": 77, "f": 1, "l": 3})
     assert frame.is_aggregate

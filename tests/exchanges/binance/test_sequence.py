@@ -1,6 +1,9 @@
+import random
 from decimal import Decimal
 
-from exchanges.binance.sequence import PriceGuard, TradeSequence
+import pytest
+
+from exchanges.binance.sequence import CONFIRMATIONS, JUMP_FACTOR, PriceGuard, TradeSequence
 
 
 def test_trade_numbers_only_rise():
@@ -37,3 +40,35 @@ def test_wild_prices_do_not_confirm_each_other():
 
 def test_an_ordinary_price_between_breaks_the_confirmation():
     assert accepted("100", "10000", "10000", "100", "10000", "10000") == [True, False, False, True, False, False]
+
+
+class PlainGuard:
+    """What `PriceGuard` promises, without its bounds."""
+
+    def __init__(self) -> None:
+        self.last: Decimal | None = None
+        self.far: list[Decimal] = []
+
+    def accepts(self, price: Decimal) -> bool:
+        if self.last is not None and not self.last / JUMP_FACTOR < price < self.last * JUMP_FACTOR:
+            agrees = bool(self.far) and self.far[-1] / JUMP_FACTOR < price < self.far[-1] * JUMP_FACTOR
+            self.far = [*self.far, price] if agrees else [price]
+            if len(self.far) < CONFIRMATIONS:
+                return False
+        self.last, self.far = price, []
+        return True
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_bounds_change_nothing_of_what_is_believed(seed: int):
+    chance = random.Random(seed)
+    factors = list(map(Decimal, ["1", "1.0001", "0.4999", "0.5", "2", "2.0001", "9.99", "10", "0.1", "0.099", "100"]))
+    guard, plain, price = PriceGuard(), PlainGuard(), Decimal(100)
+    for _ in range(2_000):
+        told = price * chance.choice(factors)
+        believed = guard.accepts(told)
+        assert believed == plain.accepts(told)
+        assert plain.last is not None
+        assert guard.sure_low < plain.last < guard.sure_high
+        if chance.random() < 0.5:
+            price = min(max(told, Decimal("0.01")), Decimal(10**6))
