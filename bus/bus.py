@@ -4,7 +4,7 @@ At most once, in order per source, to every subscriber whose types match and who
 Expired messages are not delivered. What a carrier loses it says: `BusGap`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bus.messages.header import Message
@@ -24,6 +24,11 @@ class Bus(Protocol):
 
     def publish(self, message: Message) -> None:
         """Hand over for delivery. Kill and control overtake data in each queue."""
+        ...
+
+    @property
+    def waiting(self) -> Sequence[object]:
+        """What `pump` would deliver, in no order; empty for ever in a carrier with its own tasks."""
         ...
 
     def pump(self, now: int) -> int:

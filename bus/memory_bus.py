@@ -44,7 +44,7 @@ class MemoryBus:
         self._by_type: dict[type, list[_Subscription]] = {}
         self._count = 0
         # One queue for all, by priority and then in the order of publishing: (priority, number, for whom, message).
-        self._queue: list[tuple[int, int, _Subscription, Message]] = []
+        self.waiting: list[tuple[int, int, _Subscription, Message]] = []
         self._is_pumping = False
         self.counters = BusCounters()
 
@@ -68,10 +68,10 @@ class MemoryBus:
         if subscription.waiting >= self._queue_size:
             self._evict(subscription, message.header.ts)
         subscription.waiting += 1
-        heapq.heappush(self._queue, (message.header.priority, self._count, subscription, message))
+        heapq.heappush(self.waiting, (message.header.priority, self._count, subscription, message))
 
     def _evict(self, subscription: _Subscription, ts: int) -> None:
-        queue = self._queue
+        queue = self.waiting
         own = (place for place, waiting in enumerate(queue) if waiting[2] is subscription)
         place = max(own, key=lambda place: (queue[place][0], -queue[place][1]))
         lost = queue[place][3].header
@@ -87,7 +87,7 @@ class MemoryBus:
         self.counters.gaps += 1
 
     def pump(self, now: int) -> int:
-        queue = self._queue
+        queue = self.waiting
         if not queue or self._is_pumping:
             return 0
         delivered = 0

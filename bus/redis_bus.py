@@ -9,7 +9,7 @@ protective depends on it. Kill commands never travel here.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -53,6 +53,7 @@ class RedisBus:
         self._is_flush_due = False
         self._last_seq: dict[str, int] = {}
         self._is_connected = False
+        self.waiting: Sequence[object] = ()
         self._ready = asyncio.Event()
         self._lost: asyncio.Future[str] | None = None
         self._sender: RedisLink | None = None

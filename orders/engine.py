@@ -70,7 +70,19 @@ class Engine:
                 return self._on_eventful_trade(symbol, _NO_EVENTS, closed, ts_init) if closed else _QUIET
             return self._on_loud_trade(market, item)  # type: ignore[arg-type]
         if kind is QuoteTick:
-            return self._on_quote(item)  # type: ignore[arg-type]
+            symbol, bid, _, ask, _, _, ts_init = item  # type: ignore[misc]
+            market = self._markets.get(symbol)
+            if market is None:
+                return _QUIET
+            self._desk.heard_ns = ts_init
+            guard = market.guard
+            if (
+                bid < guard.quote_low or ask > guard.quote_high  # type: ignore[operator]
+                or market.mids.watches or market.bids.watches or market.asks.watches
+            ):
+                return self._on_loud_quote(market, item)  # type: ignore[arg-type]
+            market.bid, market.ask, market.quote_ts = bid, ask, ts_init  # type: ignore[assignment]
+            return _QUIET
         if kind is FeedAlive:
             self._desk.heard_ns = item.ts_init  # type: ignore[union-attr]
             return _QUIET
@@ -107,18 +119,12 @@ class Engine:
         take_judged(self._desk, market, item)
         return self._end()
 
-    def _on_quote(self, quote: QuoteTick) -> Sequence[Effect]:
-        symbol, bid, _, ask, _, _, ts_init = quote
-        market = self._markets.get(symbol)
-        if market is None:
-            return _QUIET
-        self._desk.heard_ns = ts_init
-        guard = market.guard
+    def _on_loud_quote(self, market: MarketState, quote: QuoteTick) -> Sequence[Effect]:
+        """Prices that are far from the last ones, or that held orders look at."""
+        guard, bid, ask, ts_init = market.guard, quote.bid, quote.ask, quote.ts_init
         if bid < guard.quote_low or ask > guard.quote_high:
             return self._on_far_price(market, quote)
         market.bid, market.ask, market.quote_ts = bid, ask, ts_init
-        if not (len(market.mids) or len(market.bids) or len(market.asks)):
-            return _QUIET
         by_mid = market.mids.on_price((bid + ask) / 2)
         by_bid = market.bids.on_price(bid)
         by_ask = market.asks.on_price(ask)

@@ -79,13 +79,13 @@ class Trails:
 
     __slots__ = (
         "_busy_high", "_busy_low", "_count", "_decaying", "_fall", "_fence_high", "_fence_low", "_high", "_low",
-        "_rise", "_watches", "quiet_high", "quiet_low",
+        "_rise", "quiet_high", "quiet_low", "watches",
     )
 
     def __init__(self) -> None:
         self._fall = Wing(is_falling=True)
         self._rise = Wing(is_falling=False)
-        self._watches: dict[ClientOrderId, Watch] = {}
+        self.watches: dict[ClientOrderId, Watch] = {}  # public for a caller that has no call to spare
         self._decaying: dict[ClientOrderId, Watch] = {}
         self._count = 0
         self._low = ZERO  # between these two a price has no effect
@@ -99,10 +99,10 @@ class Trails:
         self.quiet_high = ALWAYS_ABOVE
 
     def __len__(self) -> int:
-        return len(self._watches)
+        return len(self.watches)
 
     def __contains__(self, client_order_id: object) -> bool:
-        return client_order_id in self._watches
+        return client_order_id in self.watches
 
     # ---- in and out --------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class Trails:
 
     def disarm(self, client_order_id: ClientOrderId) -> bool:
         """Stop watching; false if it was not watched."""
-        watch = self._watches.pop(client_order_id, None)
+        watch = self.watches.pop(client_order_id, None)
         if watch is None:
             return False
         self._decaying.pop(client_order_id, None)
@@ -325,17 +325,17 @@ class Trails:
     # ---- inside ------------------------------------------------------------------------------------
 
     def _new_watch(self, client_order_id: ClientOrderId, wing: Wing) -> Watch:
-        if client_order_id in self._watches:
+        if client_order_id in self.watches:
             raise TrailError(f"{client_order_id}: is armed already: amend or disarm it first")
         self._count += 1
-        watch = self._watches[client_order_id] = Watch(client_order_id, self._count, wing.is_falling)
+        watch = self.watches[client_order_id] = Watch(client_order_id, self._count, wing.is_falling)
         return watch
 
     def _wing(self, watch: Watch) -> Wing:
         return self._fall if watch.is_falling else self._rise
 
     def _known(self, client_order_id: ClientOrderId) -> Watch:
-        watch = self._watches.get(client_order_id)
+        watch = self.watches.get(client_order_id)
         if watch is None:
             raise TrailError(f"{client_order_id}: is not armed here")
         return watch
@@ -410,7 +410,7 @@ class Trails:
 
     def _fire(self, wing: Wing, level: Decimal, price: Decimal, events: list[TrailEvent]) -> None:
         for negated, _, watch, best in wing.fire(level):
-            del self._watches[watch.client_order_id]
+            del self.watches[watch.client_order_id]
             if watch.decay is not None:
                 self._decaying.pop(watch.client_order_id, None)
             events.append(

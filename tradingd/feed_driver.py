@@ -26,6 +26,7 @@ LAG_LIMIT_S: Final = 1.0
 STEADY_SECONDS: Final = 2
 """So many timers must come on time before that is over: what waited meanwhile comes at once and is old."""
 _LAG_LIMIT_NS: Final = round(LAG_LIMIT_S * SECOND_NS)
+_OF_THE_FEED: Final[frozenset[type]] = frozenset({FeedTime, FeedUp, FeedDown, FeedEnded})
 
 
 class FeedDriver:
@@ -73,23 +74,25 @@ class FeedDriver:
         if self._end_ns and item.ts_init > self._end_ns:
             self._fill_up()
             return
-        kind = type(item)
         self.items += 1
-        if kind is FeedTime:
-            self._advance(item.ts_init)
-        elif kind is FeedUp:
-            self._up(item)  # type: ignore[arg-type]
-        elif kind is FeedDown:
-            self._down(item)  # type: ignore[arg-type]
-        elif kind is FeedEnded:
-            self._advance(item.ts_init)
-            self.state = "ended"
-            self._on_end()
-        else:
-            if item.ts_init - self.last_ns > _LAG_LIMIT_NS:
+        if type(item) not in _OF_THE_FEED:
+            ts_init = item.ts_init
+            if ts_init - self.last_ns > _LAG_LIMIT_NS:
                 self._look_for_lag()
-            self.last_ns = item.ts_init
+            self.last_ns = ts_init
             self._runtime.take(item)  # type: ignore[arg-type]
+            return
+        match item:
+            case FeedTime():
+                self._advance(item.ts_init)
+            case FeedUp():
+                self._up(item)
+            case FeedDown():
+                self._down(item)
+            case FeedEnded():
+                self._advance(item.ts_init)
+                self.state = "ended"
+                self._on_end()
 
     def _look_for_lag(self) -> None:
         """Nothing came for long. Was it the loop that stood still?

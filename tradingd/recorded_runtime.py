@@ -22,23 +22,25 @@ _BOOKS = frozenset({BookSnapshot, BookDelta, BookInvalid})
 class StepClock:
     """A clock that can be held; it never goes back."""
 
-    __slots__ = ("_clock", "_held", "_last")
+    __slots__ = ("_clock", "held", "last")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._held = 0
-        self._last = 0
+        self.held = 0
+        self.last = 0
 
     def now(self) -> int:
-        return self._held or max(self._last, self._clock.now())
+        return self.held or max(self.last, self._clock.now())
 
     def hold(self, ts: int) -> int:
         """From here on it is `ts`, or the time of the last step if that was later; returns what it is."""
-        self._last = self._held = max(self._last, ts)
-        return self._held
+        if ts < self.last:
+            ts = self.last
+        self.last = self.held = ts
+        return ts
 
     def go_on(self) -> None:
-        self._held = 0
+        self.held = 0
 
 
 class RecordedRuntime(Runtime):
@@ -47,6 +49,7 @@ class RecordedRuntime(Runtime):
     def __init__(self, tape: InputTape, *, with_books: bool, clock: Clock, **parts: Any) -> None:
         self._steps = StepClock(clock)
         super().__init__(clock=self._steps, **parts)
+        self._take = super().take
         self._tape = tape
         self._with_books = with_books
         self._is_inside = False
@@ -58,20 +61,24 @@ class RecordedRuntime(Runtime):
         if self._is_inside:
             super().take(item)
             return
-        if isinstance(item, Message):
+        kind = type(item)
+        if kind is Message:
             with self._step() as ns:
                 super().take(item)
-            self._tape.message(ns, item)
+            self._tape.message(ns, item)  # type: ignore[arg-type]
             return
         self._is_inside = True
-        ns = self._steps.hold(item.ts_init)
+        steps, take = self._steps, self._take
+        ns = item.ts_init  # type: ignore[union-attr]
+        if ns < steps.last:
+            ns = steps.last
+        steps.last = steps.held = ns  # as `hold`, and below `go_on`: two calls less for each tick
         try:
-            super().take(item)
+            take(item)
         finally:
             self._is_inside = False
-            self._steps.go_on()
+            steps.held = 0
         # Noted behind the step: an order does not wait for it.
-        kind = type(item)
         if kind is QuoteTick:
             self._tape.quote(ns, item)  # type: ignore[arg-type]
         elif kind is TradeTick:

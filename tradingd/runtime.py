@@ -117,10 +117,19 @@ class Runtime:
             self._queue(item)
             return
         self._is_busy = True
+        kind = type(item)
         try:
-            if not self._ready or type(item) is not TradeTick or not self._fire_ready(item):
-                self._one(item)
-            self._until_quiet()
+            if self._simulated is not None and kind is not Message and kind is not Candle:
+                self._simulate(self._simulated, item)  # type: ignore[arg-type]
+            if kind is QuoteTick or (kind is TradeTick and not (self._ready and self._fire_ready(item))):  # type: ignore[arg-type]
+                effects = self.engine.process(item)  # type: ignore[arg-type]
+                if effects:
+                    self.perform(effects)
+                    self.on_step()
+            elif kind is Message or kind is FeedAlive or kind is Candle:
+                self._engine_step(item)  # type: ignore[arg-type]
+            if self._lane or self.bus.waiting:
+                self._until_quiet()
         except BaseException as error:
             self.on_fatal(error)
             raise
@@ -233,19 +242,11 @@ class Runtime:
 
     # ---- one step ----------------------------------------------------------------------------------
 
-    def _one(self, item: MarketItem | Candle | Message) -> None:
-        kind = type(item)
-        if self._simulated is not None and kind is not Message and kind is not Candle:
-            self._simulated.on_market(item)  # type: ignore[arg-type]
-            while self._lane:
-                self._engine_step(heapq.heappop(self._lane)[2])
-        if kind is TradeTick or kind is QuoteTick:
-            effects = self.engine.process(item)  # type: ignore[arg-type]
-            if effects:
-                self.perform(effects)
-                self.on_step()
-        elif kind is Message or kind is FeedAlive or kind is Candle:
-            self._engine_step(item)  # type: ignore[arg-type]
+    def _simulate(self, venue: SimulatedVenue, item: MarketItem) -> None:
+        """It hears the market before the engine does, and its reports go first."""
+        venue.on_market(item)
+        while self._lane:
+            self._engine_step(heapq.heappop(self._lane)[2])
 
     def _fire_ready(self, tick: TradeTick) -> bool:
         """Journal and send what this trade sets off, if that was made ready; the engine's own step comes behind it."""

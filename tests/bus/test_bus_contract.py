@@ -157,6 +157,17 @@ async def test_memory_lets_control_overtake_data_and_keeps_order_within_a_priori
     assert beats(heard) == ["1", "2"]
 
 
+async def test_what_memory_has_not_delivered_yet_can_be_seen() -> None:
+    bus = MemoryBus(MessageMaker("bus", SESSION))
+    bus.subscribe("a", frozenset({Heartbeat}), lambda message: None)
+    bus.publish(MessageMaker("x", SESSION).make(AlertRaised("info", "x", "for nobody"), 1))
+    assert not bus.waiting
+    bus.publish(MessageMaker("x", SESSION).make(Heartbeat("1"), 1))
+    assert bus.waiting
+    bus.pump(1)
+    assert not bus.waiting
+
+
 async def test_redis_may_die_and_come_back(tmp_path: Path, clock: FeedClock) -> None:
     server = RedisServer(tmp_path)
     server.start()

@@ -15,7 +15,7 @@ from bus.messages.orders import ExecutionReport, TrailSpec
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import OpenOrder
 from market.interval import SECOND_NS
-from market.ticks import Candle
+from market.ticks import Candle, QuoteTick
 from risk.approved import Approved, NotApprovedError, OrderRequest
 from tests.orders.trading import BTC, ETH, START
 from tests.tradingd.live_runtime import PROPOSAL, Scene, parrot
@@ -228,6 +228,23 @@ def test_an_approval_cannot_be_forged() -> None:
             Approved(key, request(), lambda: (), 0)
     with pytest.raises(TypeError):
         type("Mine", (Approved,), {})(None, request())
+
+
+def test_what_was_published_between_two_steps_is_delivered_with_the_next_tick_however_quiet(tmp_path: Path) -> None:
+    heard: list[Message] = []
+
+    def hear(message: Message) -> list[Emit]:
+        heard.append(message)
+        return []
+
+    scene = Scene(tmp_path)
+    scene.runtime.add_agent("listener", parrot("listener", system.FeedConnected, hear))
+    scene.open()
+    message = scene.runtime.record("feed", system.FeedConnected("market"))
+    assert not heard
+    now = scene.clock.now()
+    scene.runtime.take(QuoteTick(BTC, D("99.99"), D(1), D(100), D(1), now, now))
+    assert heard == [message]
 
 
 def test_a_council_order_without_a_verdict_is_denied(tmp_path: Path) -> None:
