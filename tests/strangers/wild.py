@@ -26,8 +26,8 @@ SINGLE = ("timeout_after", "timeout_before", "lost_ack", "504_after", "half_answ
           "rate_limit")
 LASTING = ("user_mute", "user_down", "double_reports", "slow", "late_answers", "not_found_early", "stream_down", "mute",
            "rest_dead", "maintenance", "bad_key", "double_ticks")
-NO_START = ("bad_key", "maintenance", "rest_dead")
-"""They end before a start, which would wait for that, or refuse."""
+NO_START = ("bad_key", "maintenance", "rest_dead", "stream_down")
+"""They end before a start, which would wait for that."""
 LASTS_S = (1.0, 6.0)
 KILL_CHANCE = 0.45
 
