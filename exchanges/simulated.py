@@ -27,7 +27,7 @@ NO_MARKET_AFTER_NS: Final = 30_000_000_000
 """An order that finds no price waits this long, then it is rejected."""
 FEED_SILENT_NS: Final = 10_000_000_000
 """After this long without any market item nothing is filled: nobody knows the price."""
-REMEMBERED_ORDERS: Final = 200
+REMEMBERED_ORDERS: Final = 100
 _NEVER: Final = 2**63
 
 

@@ -46,7 +46,7 @@ MOVES: Final[Mapping[tuple[OrderState, OrderState], str]] = {
 }
 """(from, to) -> why, where it is not plain. A pair that is not here is refused."""
 
-KEEP_ENDED: Final = 200
+KEEP_ENDED: Final = 100
 """Ended orders kept in memory besides those that still matter; older ones live in the journal and the store only."""
 
 MOST_ENDED: Final = 20_000

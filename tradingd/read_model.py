@@ -65,7 +65,7 @@ from tradingd.read_model_views import (
 from tradingd.recent_events import RecentEvents
 from tradingd.tuning_fold import TuningFold
 
-MAX_ORDERS: Final = 200
+MAX_ORDERS: Final = 100
 MAX_FILLS: Final = 10_000
 MAX_ROUND_TRIPS: Final = 5_000
 MAX_CHAINS: Final = 40

@@ -38,7 +38,7 @@ MAX_STEPS: Final = 200
 FULL_DETAIL: Final = 20
 """Ended orders whose whole trail is kept in memory; of older ones only the last step (the journal has all)."""
 
-FULL_FACTS: Final = 50
+FULL_FACTS: Final = 30
 """Ended orders whose facts are kept in memory; of older ones only the outline."""
 
 MAX_FORGOTTEN: Final = 200_000
