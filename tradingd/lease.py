@@ -24,6 +24,8 @@ PATIENCE_S: Final = TTL_S + 5.0
 """A restart waits so long for the lease of a holder that may be gone."""
 
 _ASK_AGAIN_S: Final = 1.0
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_CHARACTERS: Final = 13
 _OF_THE_MACHINE: Final = "4026531836"
 """The kernel's number of the first namespace of processes."""
 
@@ -60,7 +62,7 @@ def is_dead_here(holder: str) -> bool:
     """Was it a process of this machine (of this container), and does it live no more? False when that is not known."""
     place, _, rest = holder.partition(" pid ")
     number = rest.partition(" ")[0]
-    if place != _place() or not number.isdecimal():
+    if "/" not in place or place != _place() or not number.isdecimal():
         return False
     if int(number) == os.getpid():
         return True  # the number has come round to us: it was somebody before us
@@ -74,13 +76,17 @@ def is_dead_here(holder: str) -> bool:
 
 
 def _place() -> str:
-    """The host; in a container with the number of its process namespace, for process ids mean nothing beyond it."""
+    """Where a process id means something: host, this run of its kernel, and in a container the namespace of processes.
+
+    The name of a host alone says little: half of all machines are called localhost or debian.
+    """
+    host = socket.gethostname()
     try:
+        boot = _BOOT_ID.read_text().strip()[:_BOOT_CHARACTERS]
         namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
     except OSError:
-        namespace = ""
-    host = socket.gethostname()
-    return host if namespace in ("", _OF_THE_MACHINE) else f"{host}/{namespace}"
+        return host
+    return f"{host}/{boot}" if namespace == _OF_THE_MACHINE else f"{host}/{boot}/{namespace}"
 
 
 def hold_on_this_machine(account: str, holder: str, folder: Path | None = None) -> int:

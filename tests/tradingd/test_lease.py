@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -101,7 +102,8 @@ async def test_what_a_killed_daemon_of_this_machine_left_is_taken_over_at_once(l
 
 async def test_one_that_lives_or_is_elsewhere_is_not_robbed(lease: Lease) -> None:
     living = holder_name("s1").replace(f"pid {os.getpid()} ", f"pid {os.getppid()} ")
-    for other in (living, "elsewhere pid 999999999 session s1"):
+    namesakes = [f"{socket.gethostname()}{place} pid 999999999 session s1" for place in ("", "/00000000-0000")]
+    for other in (living, "elsewhere pid 999999999 session s1", *namesakes):
         await lease.take(other, 30)
         keeper = LeaseKeeper(lease, holder_name("s2"), lambda text: None, lambda error: None)
         with pytest.raises(AccountTakenError, match=other.partition(" ")[0]):
