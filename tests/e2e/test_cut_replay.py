@@ -163,7 +163,7 @@ def run(data_dir: Path, recording: Path, *arguments: str, speed: float = 0) -> A
 def cut_run(data_dir: Path, recording: Path) -> None:
     process = Process(data_dir, "--replay", str(recording), "--speed", "20")
     try:
-        until(lambda: records_in(data_dir) > 30 if process.ready() else None, "some records", 30)
+        until(lambda: records_in(data_dir) > 30 if process.ready() else None, "some records", 120)
     finally:
         process.kill()
 
