@@ -150,7 +150,11 @@ class JournalFile:
 def foreign(path: Path, version: int) -> JournalError:
     """What to say of a file that this program does not read."""
     if not version:
-        return JournalError(f"{path}: not usable as a journal. Move it away to begin anew.")
+        return JournalError(
+            f"{path}: not usable as a journal: its first bytes are not those of one. If it was one, `tradingd journal "
+            "verify` tells what is left of it, and `tradingd journal repair` keeps that. Move it away to begin anew: "
+            "positions, orders and the kill latch that it knows are then forgotten."
+        )
     return JournalError(
         f"{path}: journal version {version}, this program reads {' and '.join(map(str, READABLE))}. "
         "Use the version that wrote it, or move it away to begin anew."

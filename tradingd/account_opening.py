@@ -14,6 +14,7 @@ from market.money import ZERO, to_text
 from tradingd.account_watch import is_any_on_its_way, query_working
 from tradingd.redaction import redact
 from tradingd.runtime import Runtime
+from tradingd.settings import ConfigError
 
 ASK_AGAIN_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.5
@@ -43,9 +44,23 @@ class AccountOpening:
         return self._runtime.engine.ledger.funds_in == ZERO
 
     def give_capital(self, capital: Decimal) -> None:
-        """Paper money, for an account that is new."""
+        """Paper money, for an account that is new. Raises `ConfigError` when it is one of another currency."""
         if self.is_new:
+            self._require_own_quote()
             self.change_funds(FundsChanged(self._quote, capital, capital, "initial paper capital"))
+
+    def _require_own_quote(self) -> None:
+        """Capital once more, in another currency, would be a loss of all there was to every limit."""
+        others = [
+            asset for account, asset, amount in self._runtime.engine.ledger.accounts()
+            if account == "holdings" and amount and asset != self._quote
+        ]
+        if others:
+            raise ConfigError(
+                f"account.quote is {self._quote}, but this paper account is kept in another currency (it holds "
+                f"{', '.join(others)}). Set it back (TRADINGD__ACCOUNT__QUOTE), or begin another account in another "
+                "data_dir."
+            )
 
     def forbid_entries(self) -> None:
         """Until `compare` has come to its end."""

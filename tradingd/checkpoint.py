@@ -42,6 +42,9 @@ from tradingd.session import PastSessions
 KEPT_MESSAGES: Final = 150_000
 """Messages behind the checkpoint held in memory between the two folds of a start; of more each is decoded twice."""
 
+MOST_UNFLUSHED: Final = 500
+"""Records that a power cut may take from a journal: a second's."""
+
 _SCOPE: Final = "scope.json"
 _log = logging.getLogger(__name__)
 
@@ -61,6 +64,8 @@ class Recovery:
         self._model = model
         self.checkpoint: Checkpoint | None = None
         self.problems: list[str] = []
+        self.lost = ""
+        """What is known of records that the journal had and has no more; empty: nothing."""
         self.is_engine_restored = False
         """The engine's part came from the checkpoint, too."""
         self.end: Position | None = None
@@ -109,6 +114,7 @@ class Recovery:
             try:
                 found = read_checkpoint(path, program())
                 if not self._journal.holds(found.position):
+                    self._note_lost(len(self._journal), found.position.records)
                     raise CheckpointError(f"{path}: of another journal, or the journal has lost its end")
                 read_model_into(found.sections[f"{MODEL} {self._model.quote}"], self._past, self._model)
             except ForeignCheckpointError as error:
@@ -120,6 +126,14 @@ class Recovery:
             else:
                 self.checkpoint = found
                 return
+
+    def _note_lost(self, records: int, known: int) -> None:
+        """An empty journal was begun anew; what a power cut takes, records that were not flushed, is less."""
+        if not self.lost and 0 < records <= known - MOST_UNFLUSHED:
+            self.lost = (
+                f"the journal has lost its end: it holds {records} records, and a checkpoint knows of {known}; compare "
+                "positions and orders with the venue, or restore a backup"
+            )
 
     def _fold_model(self) -> None:
         start = self.end = self.checkpoint.position if self.checkpoint is not None else None

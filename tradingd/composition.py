@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from itertools import count
 
 from agents.agent import Agent
@@ -26,6 +27,7 @@ from bus.messages.header import MessageMaker
 from exchanges.simulated import PaperConfig
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
+from market.money import ZERO
 from orders.engine import Engine, EngineConfig
 from orders.entry_price import EntryRule
 from orders.time_rules import TimeRules, parse_blackout, parse_day_end
@@ -83,6 +85,29 @@ def choose_instruments(
     return _with_account_quote(settings, chosen)
 
 
+def require_watched(
+    settings: Settings, offered: Sequence[Instrument], chosen: Sequence[Instrument],
+    held: Mapping[str, tuple[Decimal, Decimal]],
+) -> None:
+    """What is held (by symbol: quantity, average price) and can be sold must be watched; raises `ConfigError`.
+
+    A symbol that the venue does not list any more, or of which less is left than may be sold, is no reason.
+    """
+    watched = {instrument.symbol for instrument in chosen}
+    bare = []
+    for each in offered:
+        quantity, price = held.get(each.symbol, (ZERO, ZERO))
+        can_be_sold = quantity >= max(each.min_quantity, each.quantity_step) and quantity * price >= each.min_notional
+        if can_be_sold and each.symbol not in watched:
+            bare.append(each.symbol)
+    if bare:
+        raise ConfigError(
+            f"{settings.where('symbols')}: {', '.join(sorted(bare))} {'is' if len(bare) == 1 else 'are'} held, and "
+            "nobody would watch the stop of what is not named. Name it again, close the position (tradingd close "
+            f"{min(bare)}), then leave it out."
+        )
+
+
 def _with_account_quote(settings: Settings, instruments: list[Instrument]) -> list[Instrument]:
     """The same, if at least one can be traded with the account's money."""
     if any(instrument.quote == settings.account.quote for instrument in instruments):
@@ -104,10 +129,10 @@ def _examples(settings: Settings, offered: Sequence[Instrument]) -> str:
     return f"It trades nothing in {quote}: set account.quote to one of {quotes}, and symbols to its pairs."
 
 
-def practice_symbols(settings: Settings, *, is_replay: bool) -> tuple[str, ...]:
+def practice_symbols(settings: Settings, *, is_replay: bool, held: Collection[str] = ()) -> tuple[str, ...]:
     """The symbols for the practice exchange, which makes any pair up; raises `ConfigError` for what is no pair.
 
-    A replay has the recording's own symbols and needs none.
+    A replay has the recording's own symbols and needs none. What is `held` it lists, too.
     """
     for name in () if is_replay else settings.symbols:
         base, _, quote = name.strip().partition("/")
@@ -116,7 +141,7 @@ def practice_symbols(settings: Settings, *, is_replay: bool) -> tuple[str, ...]:
                 f"{settings.where('symbols')}: {name!r} is not a pair. The practice market wants BASE/QUOTE, such as "
                 "BTC/USDT."
             )
-    return settings.symbols
+    return settings.symbols if is_replay else tuple(dict.fromkeys((*settings.symbols, *sorted(held))))
 
 
 def make_engine(

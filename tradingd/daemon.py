@@ -195,8 +195,8 @@ class Daemon:
         self._open_journal(stack)
         stack.push_async_callback(access.close)
         await access.launch(
-            self._data_dir.path, not_before_ns=self._past.last_ts, shift_days=self._replay.shift_days,
-            fast_until_ns=self._replay.cut_ns,
+            self._data_dir.path, not_before_ns=self._past.last_ts, held=self._read_model.results.holdings.keys(),
+            shift_days=self._replay.shift_days, fast_until_ns=self._replay.cut_ns,
         )
         codec.prepare()
         app = self._load_api() if access.has_child else None
@@ -360,8 +360,12 @@ class Daemon:
     async def _choose_instruments(self) -> list[Instrument]:
         offered = await self._patiently(self._feed.instruments)
         take_all = self._is_replay and not self._options.symbols_given
-        held = {row.symbol for row in self._read_model.positions()}
-        return composition.choose_instruments(self.settings, offered, take_all=take_all, held=held)
+        holdings = self._read_model.results.holdings
+        chosen = composition.choose_instruments(self.settings, offered, take_all=take_all, held=holdings.keys())
+        if not self._is_replay:
+            held = {symbol: (each.quantity, each.average_price) for symbol, each in holdings.items()}
+            composition.require_watched(self.settings, offered, chosen, held)
+        return chosen
 
     async def _make_venue(
         self, urls: VenueSettings, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack
@@ -478,8 +482,10 @@ class Daemon:
     def _restore(self) -> None:
         engine = self._runtime.engine
         scope = Scope.of(self.settings.account.quote, [market.instrument for market in engine.desk.markets.values()])
+        lost = ""
         if self._recovery is not None:
             self._recovery.fold_engine(engine, scope)
+            lost = self._recovery.lost
         self._keep_checkpoints(scope)
         now = self._clock.now()
         self._runtime.record(
@@ -494,6 +500,8 @@ class Daemon:
         # The kill file before anything is sent: the orders that a restart would give wait for a person, too.
         for told in self._replay.due(-1):
             self._runtime.command(told.message.body, by=told.by)
+        if lost and engine.kill is None:  # what seems to be held may be sold already: exits wait for a person, too
+            self._runtime.command(orders.EngageKillSwitch("halt", lost, "journal"), by="journal")
         wish = None if self._replay.was_cut else self._operations.kill_file.look(engine.kill, is_patient=False)
         if wish is not None:
             self._replay.note(-1, wish.by, wish, now)
@@ -544,6 +552,7 @@ class Daemon:
         try:
             server = await serve_api(app, self.settings.api.host, self.settings.api.port)
         except PortInUseError as error:
+            self._auth.show_new_password(sys.stderr)  # it was made, and the next start will not know it
             raise PortTakenError(str(error)) from error
         stack.push_async_callback(server.stop)
         self._url = server.url

@@ -1,7 +1,7 @@
 """How this run reaches its market: a venue, or a practice exchange of our own, live or playing a recording."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from bus.clock import LiveClock
@@ -35,11 +35,13 @@ class MarketAccess:
         return (await self._ask(self._venue)).is_replay
 
     async def launch(
-        self, data_dir: Path, *, not_before_ns: int, shift_days: int | None = None, fast_until_ns: int = 0
+        self, data_dir: Path, *, not_before_ns: int, held: Collection[str] = (), shift_days: int | None = None,
+        fast_until_ns: int = 0,
     ) -> None:
         """Start the practice exchange, when one is needed; it boots beside us.
 
-        `shift_days`, `fast_until_ns`: of a cut replay, which is played again up to where it was cut.
+        `held`: symbols it must list, too. `shift_days`, `fast_until_ns`: of a cut replay, which is played again up to
+        where it was cut.
         """
         settings, options = self._settings, self._options
         if settings.venue != "practice" and not options.replay:
@@ -57,7 +59,7 @@ class MarketAccess:
         self._child = PracticeChild(
             PracticeOptions(
                 data_dir=data_dir, seed=settings.seed,
-                symbols=composition.practice_symbols(settings, is_replay=bool(options.replay)),
+                symbols=composition.practice_symbols(settings, is_replay=bool(options.replay), held=held),
                 port=settings.practice.port, volatility=settings.practice.volatility, replay=options.replay,
                 speed=options.speed, not_before_ns=not_before_ns, faults=settings.practice.faults,
                 shift_days=shift_days, fast_until_ns=fast_until_ns,

@@ -132,7 +132,7 @@ def test_nothing_of_ours_makes_code_at_run_time_which_the_units_forbid(tmp_path:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", WITHOUT_CODE_AT_RUN_TIME, *words], cwd=ROOT, capture_output=True, text=True,
-            check=False, timeout=120,
+            check=False, timeout=120, env={**os.environ, "TRADINGD__API__PORT": "0"},
         )
 
     proof = run("-c", IS_DENIED)

@@ -10,6 +10,7 @@ from bus.messages.ledger import FundsChanged
 from bus.messages.system import ReconciliationCompleted
 from tests.tradingd.live_runtime import Scene
 from tradingd.account_opening import MOST_LOOKS, AccountOpening
+from tradingd.settings import ConfigError
 
 D = Decimal
 
@@ -84,3 +85,10 @@ async def test_nothing_is_compared_while_an_order_is_on_its_way_and_working_ones
 async def test_money_that_never_rests_does_not_keep_entries_out_for_ever(scene: Scene) -> None:
     venue = Balances(scene, *range(1, MOST_LOOKS + 10))
     assert await compared(scene, venue) == [(D(MOST_LOOKS), "difference found at the venue")]
+
+
+def test_capital_in_another_currency_is_no_new_account(scene: Scene) -> None:
+    other = AccountOpening(scene.runtime, scene.runtime.venue, "USDC")
+    scene.runtime.engine.ledger.funds_in = Decimal(0)  # as of a ledger that is counted in USDC
+    with pytest.raises(ConfigError, match=r"account\.quote is USDC.*it holds USDT"):
+        other.give_capital(Decimal(1000))

@@ -19,7 +19,7 @@ from simulator.world import World
 from store.checkpoint import CheckpointError, folder_of, paths_of
 from tests.tradingd.same_state import engine_parts, first_difference, model_parts
 from tradingd import checkpoint, checkpoint_parts
-from tradingd.checkpoint import Recovery, make_checkpoint, note_scope
+from tradingd.checkpoint import MOST_UNFLUSHED, Recovery, make_checkpoint, note_scope
 from tradingd.checkpoint_graph import GraphError, read_graph, write_graph
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope, read_engine_into, read_model_into, write_engine, write_model
@@ -320,6 +320,22 @@ def test_a_journal_that_lost_its_end_in_a_power_cut_does_not_get_it_back_from_a_
     recovery, fold = recover(journal)
     assert recovery.checkpoint is None
     assert fold.difference(whole(journal)) == ""
+
+
+@pytest.mark.parametrize(
+    ("missing", "is_told"), [(MOST_UNFLUSHED + 100, True), (MOST_UNFLUSHED - 100, False), (0, False)],
+)
+def test_a_journal_that_lacks_more_than_a_power_cut_takes_says_what_is_known_to_be_lost(
+    journal: Path, missing: int, is_told: bool,
+) -> None:
+    known = len(MessageJournal.open(journal, read_only=True))
+    make_checkpoint(journal, "auto")
+    journal.write_bytes(journal.read_bytes()[: _end_of_record(journal, known - missing)])
+    recovery, _ = recover(journal)
+    held = len(MessageJournal.open(journal, read_only=True))
+    told = f"it holds {held} records, and a checkpoint knows of {known}"
+    assert (told in recovery.lost) == is_told
+    assert bool(recovery.lost) == is_told
 
 
 def test_for_other_symbols_the_engine_is_folded_from_the_beginning(journal: Path) -> None:

@@ -47,6 +47,31 @@ def test_a_held_symbol_that_is_listed_no_more_does_not_keep_the_daemon_from_star
     assert [each.symbol for each in chosen] == ["BTC/USDT"]
 
 
+@pytest.mark.parametrize(
+    ("named", "quantity", "price", "is_refused"),
+    [("BTC/USDT", "1", "100", True), ("ETH/USDT", "1", "100", False), ("BTC/USDT", "1", "0.0001", False),
+     ("BTC/USDT", "0.0000000001", "100", False)],
+    ids=["not named", "named", "worth less than may be sold", "less than may be sold"],
+)
+def test_what_is_held_and_can_be_sold_must_be_watched(
+    named: str, quantity: str, price: str, is_refused: bool,
+) -> None:
+    settings = Settings(symbols=(named,))
+    chosen = composition.choose_instruments(settings, OFFERED, take_all=False)
+    held = {"ETH/USDT": (D(quantity), D(price)), "GONE/USDT": (D(1), D(100))}
+    if is_refused:
+        with pytest.raises(ConfigError, match=r"symbols: ETH/USDT is held, and nobody .*tradingd close ETH/USDT"):
+            composition.require_watched(settings, OFFERED, chosen, held)
+    else:
+        composition.require_watched(settings, OFFERED, chosen, held)
+
+
+def test_the_practice_market_lists_what_is_held_as_well() -> None:
+    settings = Settings(symbols=("BTC/USDT",))
+    listed = composition.practice_symbols(settings, is_replay=False, held={"ETH/USDT", "BTC/USDT"})
+    assert listed == ("BTC/USDT", "ETH/USDT")
+
+
 def test_a_venue_without_the_accounts_currency_says_which_it_has() -> None:
     settings = Settings(symbols=("BTC/USD",), account=AccountSettings(quote="USD"))
     with pytest.raises(ConfigError, match=r"nothing in USD: set account\.quote to one of BTC, USDT"):
