@@ -6,11 +6,14 @@ size).
 """
 
 import re
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
+
+EXACT: Final = Context(prec=120)
+"""For sums that must come out to the last digit: products of parsed amounts have at most 72, none is rounded away."""
 
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?\Z")
 

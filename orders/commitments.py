@@ -4,14 +4,11 @@ The sums are exact, so that after any number of changes they equal what adding a
 """
 
 from collections.abc import Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from bus.ids import ClientOrderId
-from market.money import ZERO
-
-EXACT: Final = Context(prec=120)
-"""Products of parsed amounts have at most 72 digits: none is ever rounded away."""
+from market.money import EXACT, ZERO
 
 
 class Commitment(NamedTuple):

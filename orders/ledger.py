@@ -2,15 +2,16 @@
 
 Accounts: "holdings" (what is ours), "market" (what was exchanged), "fees" (what was paid), "funds" (what
 was brought in or taken out). Balances, positions at average cost, realised profit and fees are folds over
-the postings; nothing else writes them. All amounts exact Decimals.
+the postings; nothing else writes them. All amounts exact Decimals, booked and summed without rounding: the 28
+digits that Decimal has by itself are too few for a price of 14 decimals times a quantity of 8 and its fee.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Final, Literal, NamedTuple
 
-from market.money import ZERO
+from market.money import EXACT, ZERO
 from market.record import fast_init
 
 Account = Literal["holdings", "market", "fees", "funds"]
@@ -116,6 +117,10 @@ class Ledger:
 
     def change_funds(self, asset: str, delta: Decimal, symbol: str = "") -> None:
         """Money came or went that is no profit. A change of a base asset (`symbol`) keeps the average cost."""
+        with localcontext(EXACT):
+            self._change_funds(asset, delta, symbol)
+
+    def _change_funds(self, asset: str, delta: Decimal, symbol: str) -> None:
         self._book((Posting("holdings", asset, delta), Posting("funds", asset, -delta)))
         if asset == self.quote:
             self.funds_in += delta
@@ -135,16 +140,17 @@ class Ledger:
         ts: int,
     ) -> Booking:
         """One execution. A fee in base lessens what is held; in a third asset it is counted there only."""
-        sign = 1 if side == "buy" else -1
-        value = quantity * price
-        postings = [
-            Posting("holdings", base, sign * quantity), Posting("market", base, -sign * quantity),
-            Posting("holdings", self.quote, -sign * value), Posting("market", self.quote, sign * value),
-        ]
-        if fee:
-            postings += [Posting("holdings", fee_asset, -fee), Posting("fees", fee_asset, fee)]
-        self._book(postings)
-        return self._fold_position(symbol, base, sign * quantity, price, fee, fee_asset, ts)
+        with localcontext(EXACT):
+            sign = 1 if side == "buy" else -1
+            value = quantity * price
+            postings = [
+                Posting("holdings", base, sign * quantity), Posting("market", base, -sign * quantity),
+                Posting("holdings", self.quote, -sign * value), Posting("market", self.quote, sign * value),
+            ]
+            if fee:
+                postings += [Posting("holdings", fee_asset, -fee), Posting("fees", fee_asset, fee)]
+            self._book(postings)
+            return self._fold_position(symbol, base, sign * quantity, price, fee, fee_asset, ts)
 
     def _fold_position(
         self, symbol: str, base: str, change: Decimal, price: Decimal, fee: Decimal, fee_asset: str, ts: int,
@@ -218,6 +224,10 @@ class Ledger:
 
         Each asset sums to zero over its accounts, and cash + positions at cost = funds + realised profit.
         """
+        with localcontext(EXACT):
+            self._check()
+
+    def _check(self) -> None:
         sums: dict[str, Decimal] = {}
         for (_, asset), amount in self._accounts.items():
             sums[asset] = sums.get(asset, ZERO) + amount

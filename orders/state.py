@@ -49,8 +49,7 @@ from bus.messages.system import (
 )
 from market.instrument import Instrument
 from market.interval import SECOND_NS
-from market.money import ZERO, to_text
-from orders.commitments import EXACT
+from market.money import EXACT, ZERO, to_text
 from orders.grid_book import GridBook
 from orders.ledger import Booking, Ledger
 from orders.order_table import FireRecord, Order, OrderStateError, OrderTable

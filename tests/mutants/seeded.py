@@ -283,8 +283,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "fees are counted twice", "orders/ledger.py",
-        "        value = quantity * price\n        postings",
-        "        value, fee = quantity * price, fee * 2\n        postings",
+        "            value = quantity * price\n            postings",
+        "            value, fee = quantity * price, fee * 2\n            postings",
         ("tests/orders/test_ledger.py",),
     ),
     Mutant(

@@ -165,3 +165,16 @@ def test_cash_positions_and_fees_equal_deposits_and_profit_before_fees_for_any_s
         base = symbol.split("/")[0]
         if base != "BNB":  # fees of other symbols may be paid in BNB before there is a position in it
             assert position.quantity == held[base]
+
+
+LONG = st.decimals(min_value="1e-18", max_value="1e9", places=18)
+
+
+@settings(max_examples=200, deadline=None)
+@given(fills=st.lists(st.tuples(st.sampled_from(["buy", "sell"]), LONG, LONG, LONG), min_size=1, max_size=20))
+def test_the_books_balance_to_the_last_digit_of_the_longest_numbers_a_wire_may_carry(fills):
+    """The 28 digits of Decimal's own context are too few: a price of 14 decimals, as floats leave them, broke them."""
+    books = ledger("12345.678901234567891234")
+    for side, quantity, price, fee in fills:
+        books.book_fill("BTC/USDT", "BTC", side, quantity, price, fee, "USDT", 1)
+        books.check()
