@@ -3,6 +3,7 @@
 `emit` is the only way by which anything changes: it makes a fact, folds it and lists it for the runtime.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -108,7 +109,7 @@ class Desk:
         self.steps = 0
         """Inputs that may have changed anything but prices: what was worked out ahead holds while this stands still."""
         self.wants_snapshot = False
-        self.held_candles: list[Candle] | None = None
+        self.held_candles: deque[Candle] | None = None
         """Candles that closed before the history was there, in order; None once it is, or when nobody waits for it."""
         self.out: list[Effect] = []
 

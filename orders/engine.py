@@ -11,6 +11,7 @@ may fire, but wait; when a person allows trading again they are sent if the pric
 trigger, else armed anew.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
@@ -37,6 +38,9 @@ from orders.order_table import OrderTable
 from orders.trailing import TrailEvent
 
 __all__ = ["Engine", "EngineConfig"]
+
+MOST_HELD_CANDLES: Final = 10_000
+"""Closed candles that wait for the history; a start that waits longer for its venue finds the older ones there."""
 
 _QUIET: Final[Sequence[Effect]] = ()
 _NO_EVENTS: Final[Sequence[TrailEvent]] = ()
@@ -184,7 +188,7 @@ class Engine:
 
     def hold_candles(self) -> None:
         """From here on what closes waits for the history: prices are watched meanwhile."""
-        self._desk.held_candles = []
+        self._desk.held_candles = deque(maxlen=MOST_HELD_CANDLES)
 
     def release_candles(self, now: int) -> Sequence[Effect]:
         """The history is there, or will not come: what has closed since is told, in order."""
