@@ -12,6 +12,8 @@ from typing import Final
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 
+LARGEST_ACCOUNT: Final = Decimal(1_000_000_000)
+"""In its currency: what a capital and a deposit may come to."""
 EXACT: Final = Context(prec=120)
 """For sums that must come out to the last digit: products of parsed amounts have at most 72, none is rounded away."""
 

@@ -14,7 +14,7 @@ from bus.ids import ClientOrderId
 from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged
 from bus.messages.orders import ChangeFunds, OrderUpdated, SubmitOrder, VerdictScaled
-from market.money import ONE, ZERO, to_text
+from market.money import LARGEST_ACCOUNT, ONE, ZERO, to_text
 from orders import account, exits, protection, replacing
 from orders.admission import refuse
 from orders.cancelling import request_cancel
@@ -43,6 +43,14 @@ def change(desk: Desk, command: ChangeFunds) -> None:
     if not delta.is_finite() or delta == ZERO:
         desk.deny_command(ClientOrderId(""), "", refuse(
             "INVALID_ORDER", "amount", f"The amount is {delta}; it must be above zero.", delta, 0,
+        ))
+        return
+    if desk.state.ledger.cash + delta > LARGEST_ACCOUNT:
+        most = max(LARGEST_ACCOUNT - desk.state.ledger.cash, ZERO)
+        desk.deny_command(ClientOrderId(""), "", refuse(
+            "INVALID_ORDER", "amount",
+            f"A deposit of {to_text(delta)} {quote} would make the account larger than {to_text(LARGEST_ACCOUNT)}: pay "
+            f"in at most {to_text(most)}.", delta, most,
         ))
         return
     if -delta > free:

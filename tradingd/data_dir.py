@@ -149,11 +149,24 @@ def whereabouts(path: Path) -> str:
     """Why no daemon can be reached on this data directory, as a sentence."""
     if not is_held(path):
         return f"no daemon runs on {path}"
+    if info := read_run_info(path):
+        told = f"the daemon on {path} (pid {info.pid}) does not answer at {info.url}"
+        if _is_stopped(info.pid):
+            return f"{told}: its process is stopped (SIGSTOP); `kill -CONT {info.pid}` lets it go on"
+        return f"{told}: it is busy, or hangs; its log tells more, and a kill and a new start lose nothing"
     try:
         data: Any = json.loads((path / _STARTING).read_text())
         return f"the daemon on {path} (pid {int(data['pid'])}) is starting: {data['waits_for']}"
     except (OSError, ValueError, KeyError, TypeError):
         return f"the daemon on {path} is starting or ending"
+
+
+def _is_stopped(pid: int) -> bool:
+    """By a signal or a debugger, as /proc tells; False where it cannot be told."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "Tt"
+    except (OSError, IndexError):
+        return False
 
 
 def read_run_info(path: Path) -> RunInfo | None:

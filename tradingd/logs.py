@@ -1,7 +1,7 @@
 """Logging of the process itself (the story has its own writer): structlog, readable or JSON, on stderr; and two files.
 
 Every line passes the redactor last, after everything else has been put into it. Under systemd each line says its own
-priority (sd-daemon(3)), so `journalctl -p warning` works. DATA_DIR/logs/errors.log has warnings and worse,
+priority (sd-daemon(3)), so `journalctl -p warning` works. DATA_DIR/logs/errors.log has warnings, alerts and worse,
 DATA_DIR/logs/trades.log orders, fills, positions and money; both JSON lines, written by a thread of its own.
 """
 
@@ -168,8 +168,14 @@ class LogFiles:
             logging.getLogger().addHandler(self._handler)
 
     def hear(self, message: Message) -> None:
-        """Orders, fills, positions, money and the kill switch."""
+        """Orders, fills, positions, money and the kill switch; what a person should know of beside what went wrong."""
         body = message.body
+        if type(body) is system.AlertRaised and self._errors is not None and body.level != "info":
+            told = {
+                "event": f"{body.title}: {body.message}", "level": body.level, "logger": "alert",
+                "timestamp": to_iso(message.header.ts), "id": message.id,
+            }
+            self._errors(redact(json.dumps(told)))
         if self._trades is None or type(body) not in _TRADE_FACTS:
             return
         line = {"ts": to_iso(message.header.ts), "kind": type(body).__name__, "id": message.id, **plain(body)}

@@ -1,6 +1,5 @@
 """config.toml and environment -> one validated, frozen `Settings`; errors name file, key and remedy."""
 
-import difflib
 import os
 import tomllib
 from decimal import Decimal
@@ -22,10 +21,12 @@ from pydantic import (
 )
 
 from market.interval import IntervalError, interval_ns
+from market.money import LARGEST_ACCOUNT
 from orders.time_rules import parse_blackout, parse_day_end
 from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_secrets_in_file
 from tradingd.secrets import default_file
 from tradingd.settings_alerts import AlertsSettings
+from tradingd.settings_errors import explain
 from tradingd.settings_research import ResearchSettings
 from tradingd.settings_sources import Sources, sources_of
 from tradingd.settings_tuning import TuningSettings
@@ -50,7 +51,7 @@ class AccountSettings(_Section):
     """[account]"""
 
     quote: str = "USDT"
-    capital: Decimal = Field(default=Decimal(10_000), gt=0, le=Decimal(1_000_000_000))
+    capital: Decimal = Field(default=Decimal(10_000), gt=0, le=LARGEST_ACCOUNT)
     risk_tolerance: Literal["conservative", "moderate", "aggressive"] | None = None
     """None: nobody wrote one, so it takes nothing away from a preset; all else goes by `tolerance`."""
 
@@ -94,9 +95,16 @@ class BusSettings(_Section):
     """[bus]"""
 
     url: Annotated[
-        str, Field(pattern=r"^(memory://|rediss?://.+|unix://.+)$"), AfterValidator(_sound_address)
+        str,
+        Field(
+            pattern=r"^(memory://|rediss?://.+|unix://.+)$",
+            description="memory://, or a Redis: redis://HOST:6379/0, rediss:// with TLS, unix:///PATH",
+        ),
+        AfterValidator(_sound_address),
     ] = "memory://"
-    namespace: str = Field(default="tradingd", pattern=r"^[A-Za-z0-9_.-]{1,40}$")
+    namespace: str = Field(
+        default="tradingd", pattern=r"^[A-Za-z0-9_.-]{1,40}$", description="1 to 40 letters, digits, dots, _ and -",
+    )
     queue_size: int = Field(default=10_000, ge=100)
 
 
@@ -155,7 +163,9 @@ class CouncilSettings(_Section):
 class StrategySettings(_Section):
     """[strategy]; which strategies there are, `tradingd.strategy_choice` knows."""
 
-    rule: str = Field(default="consensus", pattern=r"^[a-z_]{1,40}$")
+    rule: str = Field(
+        default="consensus", pattern=r"^[a-z_]{1,40}$", description="the name of a strategy, such as consensus",
+    )
     param: dict[str, float] = Field(default_factory=dict)
     selection: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     position_size: Decimal = Field(default=Decimal("0.05"), gt=0, le=1)
@@ -276,7 +286,12 @@ class StoreSettings(_Section):
     """[store]; a URL with a password comes from the environment only."""
 
     url: Annotated[
-        str, Field(pattern=r"^(auto|off|sqlite:///.+|postgres(ql)?://.+/.+)$"), AfterValidator(_sound_address)
+        str,
+        Field(
+            pattern=r"^(auto|off|sqlite:///.+|postgres(ql)?://.+/.+)$",
+            description="auto, off, sqlite:///FILE or postgresql://USER@HOST:5432/DATABASE",
+        ),
+        AfterValidator(_sound_address),
     ] = "auto"
     lease: Literal["auto", "off"] = "auto"
 
@@ -307,7 +322,9 @@ class MetricsSettings(_Section):
 
     enabled: bool = True
     access: Literal["auto", "open", "token"] = "auto"
-    otlp_url: str = Field(default="", pattern=r"^(https?://[^@\s]+)?$")
+    otlp_url: str = Field(
+        default="", pattern=r"^(https?://[^@\s]+)?$", description="http://HOST:4318, https, or nothing; no password",
+    )
     otlp_every_s: int = Field(default=15, ge=1, le=3600)
 
 
@@ -426,7 +443,7 @@ def load_settings(
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(_explain(error, sources)) from error
+        raise ConfigError(explain(error, Settings, sources)) from error
     settings._sources = sources
     _check_across(settings, environ)
     return settings.model_copy(update={"data_dir": _absolute(settings.data_dir, path, data, from_env, overrides)})
@@ -476,48 +493,6 @@ def _merge(data: dict[str, Any], extra: dict[str, Any]) -> None:
             _merge(data.setdefault(key, {}), value)
         else:
             data[key] = value
-
-
-def _refuse_password_of_store(text: str, path: Path) -> None:
-    store = tomllib.loads(text).get("store", {})
-    url = store.get("url", "") if isinstance(store, dict) else ""
-    if isinstance(url, str) and "://" in url and urlsplit(url).password:
-        raise ConfigError(
-            f"{path}: store.url: secrets do not belong into a file. Remove the password and set "
-            f"{ENV_PREFIX}STORE__URL in the environment."
-        )
-
-
-def _explain(error: ValidationError, sources: Sources) -> str:
-    lines = []
-    for problem in error.errors():
-        keys = tuple(str(part) for part in problem["loc"])
-        where = sources.where(*keys)
-        given = problem.get("input")
-        if problem["type"] == "extra_forbidden":
-            near = _near(keys)
-            lines.append(f"{where}: unknown key. {near}Remove it or mend its spelling (config.toml lists every key).")
-        else:
-            # May be a mistyped secret, or an address that holds one.
-            is_address = keys in (("bus",), ("store",)) or any(key.endswith("url") for key in keys[-1:])
-            is_private = is_address or keys[:1] in (("alerts",), ("venues",))
-            shown = "" if isinstance(given, dict) or is_private else f" (got {str(given)[:60]!r})"
-            reason = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{where}: {reason[:1].lower() + reason[1:]}{shown}.")
-    return "\n".join(lines)
-
-
-def _near(keys: tuple[str, ...]) -> str:
-    """Is it "max_positions"? Or nothing."""
-    kind: Any = Settings
-    for key in keys[:-1]:
-        held = kind.model_fields.get(key)
-        kind = held.annotation if held is not None else None
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return ""
-    known = [name for name in kind.model_fields if name != "source"]
-    found = difflib.get_close_matches(keys[-1], known, 1)
-    return f"Is it {found[0]!r}? " if found else ""
 
 
 def _check_across(settings: Settings, environ: dict[str, str]) -> None:

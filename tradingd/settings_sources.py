@@ -38,6 +38,9 @@ class Sources:
                 return flag if flag.lstrip("-").replace("-", "_") == name else f"{flag or 'command line'} ({name})"
             if part in self.variables:
                 return f"environment variable {self.variables[part]}" + (f" ({name})" if end < len(keys) else "")
+        within = next((said for said in self.variables if said[:len(keys)] == keys), None)
+        if within is not None and keys not in self.lines:  # a section that only the environment named
+            return f"environment variable {self.variables[within]} ({name})"
         line = next((self.lines[keys[:end]] for end in range(len(keys), 0, -1) if keys[:end] in self.lines), 0)
         return f"{self.file}, line {line}: {name}" if line else f"{self.file}: {name}"
 

@@ -21,6 +21,7 @@ from bus.messages.orders import (
     VerdictScaled,
 )
 from bus.messages.system import AlertRaised
+from market.money import LARGEST_ACCOUNT
 from tests.orders.trading import BTC, ETH, WIDE, Bench, D, cancels, of_type, sent
 
 TRAIL = TrailSpec("percent", D("0.02"))
@@ -144,6 +145,16 @@ def test_more_than_is_free_cannot_be_withdrawn(bench):
     assert denial.code == "INSUFFICIENT_FUNDS"
     assert "5000" in denial.message
     assert bench.engine.ledger.cash == D(5000)
+
+
+def test_a_deposit_makes_no_account_larger_than_the_largest_capital(bench):
+    cash = bench.engine.ledger.cash
+    (denial,) = of_type(bench.say(ChangeFunds(LARGEST_ACCOUNT - cash + D("0.01"))), OrderDenied)
+    assert denial.code == "INVALID_ORDER"
+    assert str(LARGEST_ACCOUNT - cash) in denial.message
+    assert bench.engine.ledger.cash == cash
+    bench.say(ChangeFunds(LARGEST_ACCOUNT - cash))
+    assert bench.engine.ledger.cash == LARGEST_ACCOUNT
 
 
 def test_a_withdrawal_is_no_loss(bench):

@@ -1,7 +1,10 @@
 """The data directory: private, locked by one daemon, and where the running one is found."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from tradingd.data_dir import (
     current_journal,
     journal_name,
     read_run_info,
+    whereabouts,
 )
 
 
@@ -81,6 +85,26 @@ def test_a_folder_in_which_everybody_may_write_is_refused_with_the_remedy(tmp_pa
     with pytest.raises(DataDirError, match=f"chmod 700 {tmp_path}"):
         DataDir.open(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_one_that_does_not_answer_is_not_called_starting(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    directory.announce(RunInfo(os.getpid(), "http://127.0.0.1:9", 1))
+    assert f"(pid {os.getpid()}) does not answer at http://127.0.0.1:9: it is busy, or hangs" in whereabouts(tmp_path)
+    directory.close()
+    assert whereabouts(tmp_path) == f"no daemon runs on {tmp_path}"
+
+
+def test_one_whose_process_was_stopped_is_told_how_it_goes_on(tmp_path: Path) -> None:
+    directory = DataDir.open(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        directory.announce(RunInfo(other.pid, "http://127.0.0.1:9", 1))
+        other.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, other.pid, os.WSTOPPED)
+        assert f"its process is stopped (SIGSTOP); `kill -CONT {other.pid}` lets it go on" in whereabouts(tmp_path)
+        other.send_signal(signal.SIGCONT)
+        other.kill()
+    directory.close()
 
 
 def test_the_lock_is_not_passed_on_to_children(tmp_path: Path) -> None:

@@ -273,6 +273,39 @@ def test_a_misspelt_variable_is_refused(tmp_path: Path, name: str) -> None:
         load(tmp_path, **{name: "1"})
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("ACOUNT__CAPITAL", "Is it 'account'?"), ("RISK__COLAR", "Is it 'collar'?")],
+)
+def test_a_key_that_only_the_environment_knows_is_told_as_the_environments(
+    tmp_path: Path, name: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, "[account]\nquote = 'EUR'\n", **{f"TRADINGD__{name}": "5"})
+    assert str(refused.value).startswith(f"environment variable TRADINGD__{name}")
+    assert "unknown key" in str(refused.value)
+    assert hint in str(refused.value)
+    assert "mine.toml" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("BUS__URL", "redi://here", "write memory://, or a Redis: redis://HOST:6379/0"),
+        ("BUS__NAMESPACE", "a b", "write 1 to 40 letters, digits, dots"),
+        ("STORE__URL", "mysql://here/db", "write auto, off, sqlite:///FILE or postgresql://"),
+        ("TUNING__AT", "25:00", "write a time of the day (UTC), such as 00:10"),
+        ("METRICS__OTLP_URL", "here", "write http://HOST:4318"),
+        ("STRATEGY__RULE", "My rule", "write the name of a strategy"),
+    ],
+)
+def test_what_may_be_written_is_told_in_words(tmp_path: Path, name: str, value: str, allowed: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path, **{f"TRADINGD__{name}": value})
+    assert f"environment variable TRADINGD__{name}" in str(refused.value)
+    assert allowed in str(refused.value)
+    assert "pattern" not in str(refused.value)
+
+
 def test_a_variable_below_a_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="mode is not a section"):
         load(tmp_path, 'mode = "paper"', TRADINGD__MODE__X="1")
