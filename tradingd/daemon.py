@@ -257,7 +257,8 @@ class Daemon:
             self._tasks.spawn("account lease", keeper.run())
         if not self._is_replay:
             self._tasks.spawn("timer", self._driver.run_timer())
-            self._tasks.spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
+            if self._venue.is_simulated:  # a real one answers when it likes
+                self._tasks.spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
             if self.settings.mode == "live":
                 self._tasks.spawn("ready orders", ReadyKeeper(self._runtime).run())
         if self._checkpoints is not None:

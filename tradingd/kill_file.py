@@ -59,6 +59,7 @@ class KillFile:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
+        self._names = tuple(os.fspath(data_dir / name) for name in _NAMES)
         self._was_empty = False
 
     @property
@@ -67,7 +68,7 @@ class KillFile:
 
     @property
     def exists(self) -> bool:
-        return os.path.lexists(self.path)
+        return any(map(os.path.lexists, self._names))
 
     def look(self, engaged: KillSwitchEngaged | None, *, is_patient: bool = True) -> EngageKillSwitch | None:
         """The command that follows, None when nothing does.
