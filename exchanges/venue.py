@@ -37,7 +37,7 @@ class FeedDown:
 
 @dataclass(frozen=True, slots=True)
 class FeedTime:
-    """A replay's clock moves to `ts_init` (the recorded receive time, shifted by whole days)."""
+    """A replay's clock moves to `ts_init` (the recorded receive time, shifted by whole weeks)."""
 
     ts_init: int
 

@@ -376,6 +376,22 @@ def test_the_alpha_of_the_page_speaks_beside_the_others_and_never_fails(breakout
     assert "fail" not in analyst.status().message
 
 
+def test_the_alpha_of_the_architecture_is_as_short_and_speaks_too(tmp_path: Path) -> None:
+    source = code_blocks("ARCHITECTURE.md", "python")[0]
+    assert 10 < sum(1 for line in source.splitlines() if line.strip()) <= 20
+    dip = load("dip", tmp_path / "dip.py", source).Dip()
+    del sys.modules["dip"]
+    analyst, maker = Analyst(AnalystConfig("1s", ("1s",), {"dip": 1.0}), ["BTC/USDT"], [dip]), MessageMaker(
+        "engine", SessionId("docs")
+    )
+    emits = [emit.body for one in candles(random_rows(3, 500)) for emit in analyst.handle(maker.make(one, one.ts_init))]
+    votes = [body.signals[0] for body in emits if isinstance(body, AnalysisCompleted)]
+    assert votes[48].confidence == 0.0
+    assert {vote.action for vote in votes[49:]} == {"hold", "trail_buy"}
+    assert all(0.65 <= vote.confidence <= 0.9 for vote in votes if vote.action == "trail_buy")
+    assert "fail" not in analyst.status().message
+
+
 def test_the_test_of_the_page_passes(breakout: ModuleType, tmp_path: Path) -> None:
     source = code_blocks("docs/alphas.md", "python")[1]
     load("page_test", tmp_path / "page_test.py", source).test_a_breakout_on_volume_is_followed()
