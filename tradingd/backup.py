@@ -33,7 +33,7 @@ from tradingd.version import VERSION
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-_NOT_TAKEN: Final = ("lock", "run.json")
+_NOT_TAKEN: Final = ("lock", "run.json", "starting.json")
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
 _ASIDE: Final = "before-restore-"

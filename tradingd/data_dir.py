@@ -70,7 +70,8 @@ class DataDir:
             raise AlreadyRunningError(
                 f"another daemon runs on {path}{who}. Stop it with `tradingd shutdown`, or use another --data-dir."
             ) from error
-        (path / _RUN).unlink(missing_ok=True)  # of one that was killed
+        for left in (_RUN, _STARTING):  # by one that was killed
+            (path / left).unlink(missing_ok=True)
         return cls(path, lock)
 
     def use_journal(self, venue: str, mode: str, *, is_replay: bool) -> Path:

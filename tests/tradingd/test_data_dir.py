@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,15 @@ def test_one_that_does_not_answer_is_not_called_starting(tmp_path: Path) -> None
     assert f"(pid {os.getpid()}) does not answer at http://127.0.0.1:9: it is busy, or hangs" in whereabouts(tmp_path)
     directory.close()
     assert whereabouts(tmp_path) == f"no daemon runs on {tmp_path}"
+
+
+def test_what_a_killed_start_was_waiting_for_is_not_told_of_the_next_one(tmp_path: Path) -> None:
+    killed = DataDir.open(tmp_path)
+    killed.note_waiting("it waits for the venue and asks again: HTTP 503")
+    assert "HTTP 503" in whereabouts(tmp_path)
+    os.close(killed._lock)
+    with closing(DataDir.open(tmp_path)):
+        assert whereabouts(tmp_path) == f"the daemon on {tmp_path} is starting or ending"
 
 
 def test_one_whose_process_was_stopped_is_told_how_it_goes_on(tmp_path: Path) -> None:
