@@ -24,7 +24,10 @@ _PR_SET_PDEATHSIG: Final = 1
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[PracticeConfig, bool]:
     """The configuration, and whether it ends with its parent; exits 2 with the reason on a bad option."""
-    parser = argparse.ArgumentParser(prog="python -m exchanges.practice", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="tradingd practice",
+        description="Runs a practice exchange, and prints where it answers as one line of JSON.",
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(os.environ.get("TRADINGD__DATA_DIR", "data")),
         help="state goes to DIR/practice (default: TRADINGD__DATA_DIR, else ./data)",
