@@ -109,6 +109,35 @@ def test_a_start_over_a_position_with_a_refused_key_stays_tells_and_protects_as_
         assert [each.level for each in alerts if "The daemon starts all the same" in each.message] == ["critical"]
 
 
+@VENUES
+def test_a_start_over_a_position_with_a_key_that_may_withdraw_protects_and_takes_no_entry(
+    strange: Strange, tmp_path: Path,
+) -> None:
+    """F67: with nothing at stake such a start ends; the position must not pay for the key."""
+    with strange() as stranger:
+        symbol = stranger.env["TRADINGD__SYMBOLS"].split(",")[0]
+        with running_there(stranger, tmp_path / "data") as daemon:
+            daemon.buy(symbol, "0.5")
+            daemon.kill()
+        stranger.served.do(lambda: cancel_all(stranger))
+        rights = stranger.door.restrictions if strange is strange_binance else stranger.door.permissions
+        right = "enableWithdrawals" if strange is strange_binance else "can_transfer"
+        rights[right] = True
+        with running_there(stranger, tmp_path / "data") as daemon:
+            until(lambda: "may move money out of the account" in problems(daemon), "the reason among the problems", 5)
+            assert daemon.status()["state"] == "REDUCING"
+            until(lambda: protected(daemon, stranger.exchange, symbol), "a protected position", 5)
+            wish = {"symbol": symbol, "side": "buy", "type": "market", "quantity": "0.2"}
+            with pytest.raises(AnswerError) as denied:
+                daemon.client.post("/api/orders", wish)
+            assert denied.value.code == "TRADING_REDUCING"
+            rights[right] = False
+            until(lambda: daemon.status()["state"] == "ACTIVE", "entries again", 30)
+            agree(daemon, stranger.exchange)
+        alerts = [each.body for each in journal_of(tmp_path / "data") if isinstance(each.body, AlertRaised)]
+        assert [each.level for each in alerts if "The daemon starts all the same" in each.message] == ["critical"]
+
+
 def test_a_request_that_arrives_when_it_was_given_up_and_nobody_listens_is_found_all_the_same(tmp_path: Path) -> None:
     """F14, F39: held up for twenty seconds on its way, obeyed while the daemon is down."""
     with strange_coinbase() as stranger:
