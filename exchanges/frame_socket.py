@@ -10,16 +10,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
+from exchanges.dialing import open_websocket
 from exchanges.frame_splitter import FrameSplitter
 
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _ANY_SIZE: Final = 1 << 32
 MAX_WAITING: Final = 1024
@@ -191,10 +190,8 @@ def _frame_of(text: bytes) -> bytes:
 
 async def open_socket(url: str, *, max_size: int, ping_interval_s: float | None) -> FrameSocket:
     """Connect; raises what `websockets.connect` raises. Loopback addresses never go through a proxy."""
-    is_local = urlsplit(url).hostname in _LOOPBACK
-    socket = await connect(
-        url, max_size=max_size, compression=None, open_timeout=10, close_timeout=1, ping_interval=ping_interval_s,
-        ping_timeout=20, proxy=None if is_local else True, create_connection=FrameSocket,
+    socket = await open_websocket(
+        url, max_size=max_size, ping_interval=ping_interval_s, ping_timeout=20, create_connection=FrameSocket,
     )
     return cast("FrameSocket", socket)  # made by our own factory
 

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from exchanges.dialing import dial
+
 MAX_BODY: Final = 4_000_000
 IDLE_LINES: Final = 8
 _MOST_TAILS: Final = 16
@@ -222,7 +224,10 @@ class HttpLine:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, line = await loop.create_connection(_Line, self._host, self._port, ssl=self._tls)
+                way = await dial(self._host, self._port)
+                _, line = await loop.create_connection(
+                    _Line, sock=way, ssl=self._tls, server_hostname=self._host if self._tls else None
+                )
         except (OSError, TimeoutError) as error:
             raise LineError(f"cannot connect to {self._host}:{self._port}: {error or 'timeout'}") from error
         self._busy.add(line)

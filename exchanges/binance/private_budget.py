@@ -23,7 +23,7 @@ class PrivateBudget:
         if per_s < 1.0:
             raise ValueError(f"a budget of {per_s:g} requests a second: at least one is needed")
         self._rate = self._level = per_s
-        self._reserve = per_s * RESERVE_SHARE
+        self._reserve = min(per_s * RESERVE_SHARE, per_s - 1.0)  # a full bucket always has one for a question
         self._now = now
         self._updated = now()
 

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Final
-from urllib.parse import urlsplit
 
 import orjson
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from bus.clock import Clock
@@ -15,8 +14,8 @@ from bus.messages.orders import ExecutionReport
 from exchanges.backoff import Backoff
 from exchanges.binance.parser import MAX_FRAME_BYTES, AnswerFrame, FrameError, FrameParser, UserFrame
 from exchanges.binance.rest import RestClient
+from exchanges.dialing import open_websocket
 
-_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 ANSWER_TIMEOUT_S: Final = 10.0
 
 
@@ -64,12 +63,8 @@ class UserStream:
             await asyncio.sleep(backoff.next_s())
 
     async def _session(self, backoff: Backoff) -> None:
-        is_local = urlsplit(self._url).hostname in _LOOPBACK
         try:
-            socket = await connect(
-                self._url, max_size=MAX_FRAME_BYTES, compression=None, open_timeout=10, close_timeout=1,
-                ping_interval=5, ping_timeout=5, proxy=None if is_local else True,
-            )
+            socket = await open_websocket(self._url, max_size=MAX_FRAME_BYTES, ping_interval=5, ping_timeout=5)
         except (OSError, WebSocketException, TimeoutError) as error:
             raise UserStreamError(f"cannot connect to {self._url}: {error or type(error).__name__}") from error
         try:

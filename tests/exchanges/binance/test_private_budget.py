@@ -32,6 +32,16 @@ def test_it_refills_with_time():
     assert budget.take_now(is_urgent=True)
 
 
+@pytest.mark.parametrize("rate", [1, 1.5, 2, 15])
+def test_even_the_smallest_budget_lets_questions_through_in_time(rate: float):
+    watch = Watch()
+    budget = PrivateBudget(rate, watch)
+    while budget.take_now(is_urgent=True):
+        pass
+    watch.now = 60.0
+    assert budget.take_now(is_urgent=False)
+
+
 def test_a_budget_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         PrivateBudget(0.5, Watch())
