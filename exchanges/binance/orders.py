@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
-from bus.messages.orders import ExecType, ExecutionReport
+from bus.messages.orders import ExecutionReport
 from exchanges.binance.order_answers import (
     CANCEL_REFUSED,
     KEY_CODES,
@@ -44,6 +44,7 @@ from exchanges.binance.rest import (
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
 from exchanges.http_line import SentRequest
+from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.venue import OpenOrder, ReportSink
@@ -57,8 +58,6 @@ WARM_EVERY_S: Final = 15.0
 """How often an idle order line is used, so that the venue does not close it."""
 SWEEP_EVERY_S: Final = 30.0
 """How often the venue is asked for all that rests there: an order may appear after it was said not to exist."""
-ENTRY_PATIENCE_S: Final = 1.0
-"""An entry that may not leave within this time is refused: its price is old by then."""
 MOST_WORKING: Final = 10_000
 KEEP_DISOWNED: Final = 1_000
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -135,8 +134,8 @@ class BinanceVenue:
         self._querying: set[ClientOrderId] = set()
         self._disowned: dict[ClientOrderId, None] = {}  # told "not_found": must not come to life behind our back
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
-        self._held_back: set[ClientOrderId] = set()  # of these, those that were not sent yet
         self._budget: PrivateBudget | None = None
+        self._leave = OrderLeave(self._private, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self.foreign_reports = 0
@@ -192,7 +191,8 @@ class BinanceVenue:
         """Post the order; its fate arrives as reports."""
         order = approved.order
         # First of all: what is noted of it can wait, for no answer is read meanwhile.
-        self._note_submission(order, self._posted_now(order))
+        has_leave = self._leave.take_now(order)
+        self._note_submission(order, self._posted_now(order) if has_leave else None, has_leave=has_leave)
 
     def prepare(self, order: OrderRequest) -> "PreparedSubmission | None":
         """Its request, whole but for time and signature."""
@@ -204,32 +204,28 @@ class BinanceVenue:
 
     def submit_prepared(self, order: OrderRequest, post: PreparedPost) -> None:
         """For `PreparedSubmission` alone, which has seen the approval."""
-        self._note_submission(order, post.send() if self._may_post_now(order) else None)
+        has_leave = self._leave.take_now(order)
+        self._note_submission(order, post.send() if has_leave else None, has_leave=has_leave)
 
-    def _note_submission(self, order: OrderRequest, posted: SentRequest | None) -> None:
+    def _note_submission(self, order: OrderRequest, posted: SentRequest | None, *, has_leave: bool) -> None:
         client_order_id = order.client_order_id
         if len(self._working) < MOST_WORKING:
             self._working[client_order_id] = _Working(order.symbol, order.quantity)
         self._posting.add(client_order_id)
+        if posted is None:
+            self._leave.hold(client_order_id, has_leave=has_leave)
         self._tasks.run(self._submit(order, posted), f"submit {client_order_id}", client_order_id, order.symbol)
 
     def _posted_now(self, order: OrderRequest) -> SentRequest | None:
         """The order's bytes leave before the engine's step goes on; None leaves the sending to the task."""
-        if not self._may_post_now(order):
-            return None
         try:
             return self._rest.post_now("/api/v3/order", order_parameters(order, self._wire_by_symbol[order.symbol]))
         except (KeyError, ValueError):
             return None  # nothing was sent: the task meets the same defect, and says so
 
-    def _may_post_now(self, order: OrderRequest) -> bool:
-        budget = self._budget or self._private()
-        return self._rest.banned_for_s() <= 0 and budget.take_now(is_urgent=order.side == "sell")
-
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
-        if client_order_id in self._held_back:
-            self._held_back.discard(client_order_id)  # it is not at the venue yet, and will not be
+        if self._leave.take_back(client_order_id):
             return
         self._tasks.run(
             self._cancel(client_order_id, venue_order_id, symbol), f"cancel {client_order_id}", client_order_id, symbol
@@ -285,13 +281,13 @@ class BinanceVenue:
             await self._post(order, posted)
         finally:
             self._posting.discard(order.client_order_id)
-            self._held_back.discard(order.client_order_id)
+            self._leave.forget(order.client_order_id)
 
     async def _post(self, order: OrderRequest, posted: SentRequest | None) -> None:
         client_order_id, symbol = order.client_order_id, order.symbol
         parameters = order_parameters(order, self._wire_by_symbol[symbol])
         if posted is None:
-            obstacle = await self._wait_for_leave(order)
+            obstacle = await self._leave.wait(order)
             if obstacle is not None:
                 self._tell(obstacle)
                 return
@@ -315,28 +311,6 @@ class BinanceVenue:
             # It exists, but the answer does not tell all its fills: more than was ordered may have been executed, and
             # the engine asks no more about an order that is filled (F28).
             await self._ask(client_order_id, symbol)
-
-    async def _wait_for_leave(self, order: OrderRequest) -> ExecutionReport | None:
-        """Until the order may be sent; a report of its end when it may not, or no more. An exit waits for its turn."""
-        client_order_id = order.client_order_id
-        is_exit = order.side == "sell"
-        deadline = asyncio.get_running_loop().time() + ENTRY_PATIENCE_S
-        self._held_back.add(client_order_id)
-        while True:
-            banned_s = self._rest.banned_for_s()
-            pause_s = banned_s or self._private().wait_s(is_urgent=is_exit)
-            if client_order_id not in self._held_back:
-                return self._ended(order, "cancelled", "taken back before it was sent")
-            if not is_exit and (banned_s > 0 or asyncio.get_running_loop().time() + pause_s > deadline):
-                why = "the venue wants no requests" if banned_s else "our own budget of requests is used up"
-                return self._ended(order, "rejected", f"not sent: {why} for another {pause_s:.1f} s")
-            if banned_s == 0 and self._private().take_now(is_urgent=is_exit):
-                self._held_back.discard(client_order_id)
-                return None
-            await asyncio.sleep(min(pause_s, 1.0))
-
-    def _ended(self, order: OrderRequest, exec_type: ExecType, reason: str) -> ExecutionReport:
-        return ExecutionReport(order.client_order_id, order.symbol, exec_type, self._clock.now(), reason=reason)
 
     def _private(self) -> PrivateBudget:
         if self._budget is None:

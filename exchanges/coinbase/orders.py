@@ -18,16 +18,18 @@ from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.binance.order_answers import AnswerError
+from exchanges.binance.private_budget import PrivateBudget
 from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.account import read_balances
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
 from exchanges.coinbase.order_lookup import OrderLookup
 from exchanges.coinbase.order_wishes import create_body, is_immediate
-from exchanges.coinbase.rest import ORDERS, CoinbaseRest
+from exchanges.coinbase.rest import ORDERS, ORDERS_PER_S, CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
 from exchanges.http_line import SentRequest
+from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
@@ -129,6 +131,8 @@ class CoinbaseVenue:
         self._posting: set[ClientOrderId] = set()
         self._querying: set[ClientOrderId] = set()
         self._again: set[ClientOrderId] = set()
+        self._budget: PrivateBudget | None = None
+        self._leave = OrderLeave(self._of_orders, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self.foreign_reports = 0
@@ -191,12 +195,17 @@ class CoinbaseVenue:
         else:
             self._posting.add(order.client_order_id)
             # The order's bytes leave before the engine's step goes on, if they can; else the task sends them.
-            posted = self._rest.post_now(ORDERS, body) if self._rest.banned_for_s() <= 0 else None
+            has_leave = self._leave.take_now(order)
+            posted = self._rest.post_now(ORDERS, body) if has_leave else None
+            if posted is None:
+                self._leave.hold(order.client_order_id, has_leave=has_leave)
             work = self._submit(order, body, posted)
         self._tasks.run(work, f"submit {order.client_order_id}", order.client_order_id, order.symbol)
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
+        if self._leave.take_back(client_order_id):
+            return
         self._tasks.run(
             self._cancel(client_order_id, venue_order_id, symbol), f"cancel {client_order_id}", client_order_id, symbol
         )
@@ -237,22 +246,22 @@ class CoinbaseVenue:
     async def _submit(self, order: OrderRequest, body: dict[str, Any], posted: SentRequest | None) -> None:
         client_order_id, symbol = order.client_order_id, order.symbol
         try:
-            while posted is None and (banned_s := self._rest.banned_for_s()) > 0:
-                if order.side == "buy":
-                    self._say(order, "rejected", f"not sent: the venue wants no requests for another {banned_s:.1f} s")
-                    return
-                await asyncio.sleep(min(banned_s, 1.0))  # an exit that is refused would only be given again
+            obstacle = await self._leave.wait(order) if posted is None else None
+            if obstacle is not None:
+                self._tell(obstacle)
+                return
             if posted is not None:
                 answer = await self._rest.answer_to(posted, ORDERS)
             else:
-                answer = await self._rest.once("POST", ORDERS, body, budget="order")
+                answer = await self._rest.once("POST", ORDERS, body, budget="")
             if answer.status == 401 and await self._rest.was_clock_wrong():
-                answer = await self._rest.once("POST", ORDERS, body, budget="order")
+                answer = await self._rest.once("POST", ORDERS, body, budget="")
         except TransportError as error:
             self._say(order, "unknown", str(error))
             return
         finally:
             self._posting.discard(client_order_id)
+            self._leave.forget(client_order_id)
         self._watch_account(answer)
         reason = refusal(answer)
         if reason:
@@ -270,6 +279,11 @@ class CoinbaseVenue:
         if is_immediate(order) and client_order_id in self._working:
             self._ending[client_order_id] = symbol
             self.query(client_order_id, symbol)
+
+    def _of_orders(self) -> PrivateBudget:
+        if self._budget is None:
+            self._budget = PrivateBudget(ORDERS_PER_S, asyncio.get_running_loop().time)
+        return self._budget
 
     def _say(self, order: OrderRequest, exec_type: ExecType, reason: str) -> None:
         self._tell(ExecutionReport(

@@ -36,12 +36,11 @@ TOKEN_FRESH_S: Final = 40
 """A token made beforehand is used so long; the venue takes it for two minutes, and each request wants its own."""
 ORDERS: Final = "brokerage/orders"
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
-Budget = Literal["order", "cancel", "account"]
-_RATES: Final[dict[Budget, tuple[float, float]]] = {
-    # Requests a second and burst, of the thirty that the venue grants an account: reads can never use up what orders
-    # and cancels need.
-    "order": (8.0, 8.0), "cancel": (7.0, 14.0), "account": (12.0, 20.0),
-}
+Budget = Literal["", "cancel", "account"]
+"""Whose share of the requests is used; "" for an order, whose sender keeps to `ORDERS_PER_S`."""
+# Of the thirty requests a second that the venue grants an account: reads can never use up what orders and cancels need.
+ORDERS_PER_S: Final = 8.0
+_RATES: Final[dict[Budget, tuple[float, float]]] = {"cancel": (7.0, 14.0), "account": (12.0, 20.0)}  # rate, burst
 
 
 class Pacer:
@@ -59,10 +58,6 @@ class Pacer:
         self._level = min(self._burst, self._level + (now - self._updated) * self._rate) - 1.0
         self._updated = now
         return max(0.0, -self._level / self._rate)
-
-    def has_room(self, now: float) -> bool:
-        """Whether one more would not have to wait; takes none."""
-        return self._level + (now - self._updated) * self._rate >= 1.0
 
 
 class CoinbaseRest:
@@ -141,7 +136,7 @@ class CoinbaseRest:
         self, method: str, path: str, parameters: Parameters | None = None, *, budget: Budget = "account"
     ) -> Answer:
         """Exactly one request, however it ends; raises `TransportError` when there is no whole answer."""
-        pause_s = self._pacer(budget).wait_s(asyncio.get_running_loop().time())
+        pause_s = self._pacer(budget).wait_s(asyncio.get_running_loop().time()) if budget else 0.0
         if pause_s > 0:
             await asyncio.sleep(pause_s)
         if method != "POST":
@@ -151,19 +146,12 @@ class CoinbaseRest:
         except (LineError, OSError) as error:
             raise _lost(path, error) from error
 
-    def post_now(self, path: str, parameters: Parameters, *, budget: Budget = "order") -> SentRequest | None:
-        """As `once`, but written to an open connection before this returns; None when nothing was written.
+    def post_now(self, path: str, parameters: Parameters) -> SentRequest | None:
+        """As `once` for an order, but written to an open connection before this returns; None when none is open.
 
         `answer_to` waits for the answer.
         """
-        now = asyncio.get_running_loop().time()
-        pacer = self._pacer(budget)
-        if not pacer.has_room(now):
-            return None
-        sent = self._line.send_now("POST", *self._posted(path, parameters))
-        if sent is not None:
-            pacer.wait_s(now)
-        return sent
+        return self._line.send_now("POST", *self._posted(path, parameters))
 
     async def answer_to(self, sent: SentRequest, path: str) -> Answer:
         """The answer to what `post_now` sent; raises `TransportError` as `once` does."""

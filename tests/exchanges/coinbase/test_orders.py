@@ -533,3 +533,46 @@ async def test_late_arrivals_and_strangers_with_our_mark_are_found_without_the_s
         await until(lambda: "td-stranger" in {each.client_order_id for each in desk.reports})
     assert exchange.of("td-stranger")["status"] == exchange.of("by-hand")["status"] == "OPEN"
     assert "by-hand" not in {each.client_order_id for each in desk.reports}
+
+
+async def test_an_exit_does_not_wait_behind_a_burst_of_entries(exchange: Exchange):
+    async with Desk(exchange) as desk:
+        for number in range(9):
+            desk.submit(client_order_id=f"td-entry-{number}", wire_type="limit", price="99")
+        desk.submit(client_order_id="td-exit", side="sell")
+        await until(lambda: len(desk.posts) == 10)
+    assert "td-exit" in [post["client_order_id"] for post in desk.posts[:-4]]
+
+
+async def test_an_order_that_was_not_sent_yet_is_taken_back_and_never_sent(exchange: Exchange):
+    async with Desk(exchange) as desk:
+        for number in range(12):
+            desk.submit(client_order_id=f"td-{number}", wire_type="limit", price="99")
+        desk.venue.cancel(ClientOrderId("td-11"), VenueOrderId(""), "BTC/USD")
+        await until(lambda: len({each.client_order_id for each in desk.reports}) == 12)
+    assert [(each.exec_type, each.reason) for each in desk.reports if each.client_order_id == "td-11"] == [
+        ("cancelled", "taken back before it was sent")
+    ]
+    assert "td-11" not in [post["client_order_id"] for post in desk.posts]
+
+
+async def test_an_exit_that_waits_for_the_end_of_a_ban_is_taken_back(exchange: Exchange):
+    exchange.fail("POST", "/orders", answers({"error": "rate limit exceeded"}, 429, {"Retry-After": "30"}))
+    async with Desk(exchange) as desk:
+        desk.submit()
+        await desk.heard("rejected")
+        desk.submit(client_order_id="td-exit", side="sell")
+        desk.venue.cancel(ClientOrderId("td-exit"), VenueOrderId(""), "BTC/USD")
+        await desk.heard("rejected", "cancelled")
+    assert len(desk.posts) == 1
+
+
+async def test_an_entry_that_could_leave_only_late_is_refused_unsent(exchange: Exchange):
+    async with Desk(exchange) as desk:
+        for number in range(30):
+            desk.submit(client_order_id=f"td-{number}", wire_type="limit", price="99")
+        await until(lambda: len({each.client_order_id for each in desk.reports}) == 30)
+    refused = {each.client_order_id: each.reason for each in desk.reports if each.exec_type == "rejected"}
+    assert refused
+    assert all("our own budget" in reason for reason in refused.values())
+    assert not refused.keys() & {post["client_order_id"] for post in desk.posts}
