@@ -8,10 +8,9 @@
    earned.
 3. In the order of their scores at most four are taken; one whose returns correlate by more than 0.7 with those of one
    already taken adds nothing and is left out.
-4. Weight = score x (1 - mean correlation with the others taken, where positive), over the largest of them: the
-   strongest has
-   1. Fit to a regime is 1 where it earned in that regime, 0.5 where it hardly met it, 0 where it lost; in the daemon a
-   purchase counts with weight x fit of the present regime.
+4. Weight = score x (1 - mean correlation with the others taken, where positive), over the largest of them, so
+   that the strongest has 1. Fit to a regime is 1 where it earned in that regime, 0.5 where it hardly met it, 0 where it
+   lost; in the daemon a purchase counts with weight x fit of the present regime.
 
 Deterministic: ties go by name. Source of the correlation rule: H. Markowitz, Portfolio Selection, Journal of Finance
 (1952), as a rule of thumb; the limits are conventions.
