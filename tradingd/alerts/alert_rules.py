@@ -31,7 +31,6 @@ class AlertRules:
             system.TradingStateChanged: self._trading_state,
             system.AlertRaised: lambda b, ts: Alert(b.level, b.title, b.message, ts, f"raised:{b.title}:{b.message}"),
             system.LimitBreached: lambda b, ts: Alert("warning", "limit", b.message, ts, f"limit:{b.rule}"),
-            system.ExposureCut: lambda b, ts: Alert("warning", "exposure cut", b.message, ts) if b.step else None,
             system.LockPlaced: self._locked,
             system.AgentFailed: lambda b, ts: Alert(
                 "warning", f"agent {b.agent} failed", b.error, ts, f"agent:{b.agent}"

@@ -50,7 +50,7 @@ def test_what_a_person_should_know_becomes_an_alert(body: Any, level: str, says:
 @pytest.mark.parametrize("body", [
     system.Heartbeat("ceo"), system.ReconciliationCompleted(()),
     system.LockPlaced("l1", "cooldown", "BTC/USDT", "rest", 0, SECOND),
-    system.ExposureCut(0, "daily_drawdown", D(0), D(1), "over"),
+    system.ExposureCut(1, "daily_drawdown", D(0), D(1), "the engine raises an alert of its own"),
 ])
 def test_what_is_ordinary_does_not(body: Any) -> None:
     assert alert_of(AlertRules("USDT"), body) is None
