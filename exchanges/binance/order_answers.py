@@ -17,6 +17,8 @@ _MS_NS: Final = 1_000_000
 AMBIGUOUS_CODES: Final = frozenset({-1000, -1001, -1006, -1007})
 """UNKNOWN, DISCONNECTED, UNEXPECTED_RESP, TIMEOUT: "execution status unknown" in the venue's error list."""
 NO_SUCH_ORDER: Final = -2013
+ARCHIVED: Final = -2026
+"""Ended more than ninety days ago without a fill."""
 CANCEL_REFUSED: Final = -2011
 KEY_CODES: Final = frozenset({-1002, -1022, -2014, -2015})
 """UNAUTHORIZED, INVALID_SIGNATURE, BAD_API_KEY_FMT, REJECTED_MBX_KEY: nothing will work until a person acts."""
@@ -107,7 +109,10 @@ def parse_status(body: Any, client_order_id: ClientOrderId) -> OrderStatus:
         raise AnswerError("neither transactTime, updateTime nor time")
     executed = parse_decimal(body.get("executedQty"), "executedQty")
     quantity = parse_decimal(body.get("origQty", "0"), "origQty")
-    return OrderStatus(VenueOrderId(str(number)), executed, _ENDED.get(str(status)), at_ms * _MS_NS, quantity)
+    ended = _ENDED.get(str(status))
+    if status == "FILLED" and ZERO < executed < quantity:
+        ended = "expired"  # self-trade prevention took the rest away
+    return OrderStatus(VenueOrderId(str(number)), executed, ended, at_ms * _MS_NS, quantity)
 
 
 def query_reports(

@@ -22,6 +22,7 @@ from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecutionReport
 from exchanges.binance.order_answers import (
+    ARCHIVED,
     CANCEL_REFUSED,
     KEY_CODES,
     NO_SUCH_ORDER,
@@ -60,6 +61,8 @@ SWEEP_EVERY_S: Final = 30.0
 """How often the venue is asked for all that rests there: an order may appear after it was said not to exist."""
 MOST_WORKING: Final = 10_000
 KEEP_DISOWNED: Final = 1_000
+TRADES_A_PAGE: Final = 1_000
+MOST_TRADE_PAGES: Final = 50
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
 
@@ -359,22 +362,41 @@ class BinanceVenue:
                     client_order_id, symbol, "not_found", self._clock.now(), reason=answer.message
                 ))
                 return
+            if answer.code == ARCHIVED:
+                self._tell(ExecutionReport(
+                    client_order_id, symbol, "cancelled", self._clock.now(), reason=answer.message
+                ))
+                return
             self._watch_account(answer)
             status = parse_status(self._good(answer, "order"), client_order_id)
             self._disowned.pop(client_order_id, None)
-            trades: Sequence[Any] = ()
-            if status.executed:
-                of_order: dict[str, str | int] = {"symbol": wire, "orderId": status.venue_order_id, "limit": 1000}
-                await self._private().take(is_urgent=False)
-                trades_answer = await self._rest.read("/api/v3/myTrades", of_order, weight=5, signed=True)
-                body = self._good(trades_answer, "myTrades")
-                trades = body if isinstance(body, list) else ()
+            trades = await self._trades(wire, status) if status.executed else ()
             reports = query_reports(status, trades, client_order_id, symbol)
             self._adopt(client_order_id, symbol, status)
         except (VenueError, AnswerError, MoneyError) as error:
             reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
         for report in reports:
             self._tell(report)
+
+    async def _trades(self, wire: str, status: OrderStatus) -> Sequence[Any]:
+        """The order's `myTrades`, which tells the latest page unless it is asked from a trade's number on."""
+        found: list[Any] = []
+        wish: dict[str, str | int] = {"symbol": wire, "orderId": status.venue_order_id, "limit": TRADES_A_PAGE}
+        for _ in range(MOST_TRADE_PAGES):
+            await self._private().take(is_urgent=False)
+            body = self._good(await self._rest.read("/api/v3/myTrades", wish, weight=5, signed=True), "myTrades")
+            rows = body if isinstance(body, list) else []
+            if len(rows) < TRADES_A_PAGE:
+                return found + rows
+            if "fromId" not in wish:
+                wish["fromId"] = 0  # there are more: from the first one on
+                continue
+            last = rows[-1].get("id") if isinstance(rows[-1], dict) else None
+            if type(last) is not int or last < int(wish["fromId"]):
+                break  # a server that does not turn its pages
+            found += rows
+            wish["fromId"] = last + 1
+        return found
 
     def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""

@@ -23,8 +23,11 @@ _EXEC_TYPES: Final[Mapping[str, ExecType]] = {
     "REJECTED": "rejected",
     "EXPIRED": "expired",
 }
-# Self-trade prevention and amendments change quantities without ending the order: what ends it follows.
-_IGNORED_EXECUTIONS: Final = frozenset({"REPLACED", "TRADE_PREVENTION"})
+# An amendment changes the order without ending it.
+_IGNORED_EXECUTIONS: Final = frozenset({"REPLACED"})
+# Self-trade prevention takes quantity away; the status tells whether that ended the order.
+_PREVENTION: Final = "TRADE_PREVENTION"
+_ENDED_BY_PREVENTION: Final = frozenset({"EXPIRED_IN_MATCH", "EXPIRED", "FILLED"})
 
 
 class UserEventError(ValueError):
@@ -62,6 +65,10 @@ def _execution(event: dict[str, Any], symbols: Mapping[str, str]) -> tuple[Execu
     execution = event["x"]
     if symbol is None or execution in _IGNORED_EXECUTIONS:
         return ()
+    if execution == _PREVENTION:
+        if event.get("X") not in _ENDED_BY_PREVENTION:
+            return ()
+        execution = "EXPIRED"
     ts_event = event["T"]
     if type(ts_event) is not int or ts_event <= 0:
         raise TypeError(f"T is {str(ts_event)[:40]!r}")

@@ -23,6 +23,8 @@ ENDED: Final[Mapping[str, ExecType]] = {
 ALIVE: Final = frozenset({"PENDING", "OPEN", "QUEUED", "CANCEL_QUEUED", "EDIT_QUEUED"})
 FILLED: Final = "FILLED"
 _REFUSED_BEFORE_MATCHING: Final = frozenset({401, 403, 429})
+_UNDECIDED: Final = frozenset({408, 409, 499})
+"""Timed out, in conflict with what exists already, given up half-way: no word about the order."""
 _VAGUE: Final = frozenset({
     "", "UNKNOWN_FAILURE_REASON", "UNKNOWN_PREVIEW_FAILURE_REASON", "UNKNOWN", "INTERNAL", "TIMEOUT", "UNAVAILABLE",
     "UNKNOWN_CREATE_ORDER_FAILURE_REASON", "PREVIEW_UNKNOWN_FAILURE_REASON",
@@ -81,7 +83,8 @@ def refusal(answer: Answer) -> str:
         clear = dict.fromkeys(word for word in words if word not in _VAGUE)
         said = ": ".join([*clear, str(error.get("message") or "")])
         return said.strip(": ")[:200] if clear and not _is_duplicate(said) else ""
-    if 400 <= answer.status < 500 and body.get("error") and not _is_duplicate(answer.message):
+    is_clear = 400 <= answer.status < 500 and answer.status not in _UNDECIDED
+    if is_clear and str(body.get("error") or "") not in _VAGUE and not _is_duplicate(answer.message):
         return f"HTTP {answer.status} {answer.message}"
     return ""
 

@@ -7,7 +7,7 @@ Filters are asked for and then applied by us as well: what is not asked about is
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from bus.ids import ClientOrderId, VenueOrderId
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
 from exchanges.binance.order_answers import AnswerError
 from exchanges.binance.rest import Answer, VenueError
 from exchanges.coinbase.order_answers import OrderStatus, parse_status
@@ -55,12 +55,14 @@ class OrderLookup:
         return None
 
     async def open_orders(self) -> list[OrderStatus]:
-        """All working orders of the account that are sized in base."""
+        """All working orders of the account, without those of others that cannot be read (sized in quote, say)."""
         found = []
         async for row in self._orders({"order_status": ["OPEN"]}):
             try:
                 status = parse_status(row)
             except AnswerError as error:
+                if not str(row.get("client_order_id")).startswith(CLIENT_ID_PREFIX):
+                    continue
                 raise VenueError(f"{self._name}: open orders: not what Coinbase documents: {error}") from error
             if not status.is_over:
                 found.append(status)

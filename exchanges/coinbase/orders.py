@@ -338,6 +338,7 @@ class CoinbaseVenue:
     async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
         """Look until the answer is at least as new as what the user channel said; then tell it."""
         reports: list[ExecutionReport] = []
+        is_over = False
         try:
             for attempt in range(BEHIND_TRIES):
                 status = await self._find(client_order_id)
@@ -349,6 +350,7 @@ class CoinbaseVenue:
                     ))
                     return
                 self._disowned.pop(client_order_id, None)
+                is_over = status.is_over
                 fills = await self._lookup.fills(status) if status.executed or status.is_filled else []
                 reports, filled = story(status, fills, self._instruments[symbol])
                 self._adopt(client_order_id, symbol, status)
@@ -362,6 +364,9 @@ class CoinbaseVenue:
             reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
         for report in reports:
             self._tell(report)
+        if is_over and client_order_id not in self._working and client_order_id not in self._unresolved:
+            self._venue_ids.pop(client_order_id, None)
+            self._ending.pop(client_order_id, None)
 
     def _disown(self, client_order_id: ClientOrderId) -> None:
         self._disowned[client_order_id] = None

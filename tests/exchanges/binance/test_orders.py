@@ -240,12 +240,50 @@ async def test_a_query_tells_the_whole_story(loopback: Loopback):
 
 
 async def test_trades_of_other_orders_that_nobody_asked_for_are_not_taken_for_its_own(loopback: Loopback):
-    loopback.answer("GET", ORDER, order_body("FILLED", "0.7"))
+    loopback.answer("GET", ORDER, order_body("FILLED", "0.7", origQty="0.7"))
     foreign = {**trade_row(7, "2"), "orderId": 27}
     loopback.answer("GET", "/api/v3/myTrades", [foreign, {**trade_row(1, "0.7"), "orderId": 28}])
     async with Desk(loopback) as desk:
         assert await queried(desk) == ["accepted", "fill"]
     assert desk.reports[1].trade_id == "1"
+
+
+async def test_an_order_of_more_fills_than_a_page_holds_is_told_whole(loopback: Loopback):
+    rows = [trade_row(number, "0.0004") for number in range(1, 2_501)]
+
+    async def page(request: web.Request) -> web.Response:
+        limit, first = int(request.query["limit"]), request.query.get("fromId")
+        told = rows[-limit:] if first is None else [row for row in rows if row["id"] >= int(first)][:limit]
+        return web.json_response(told)
+
+    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
+    loopback.handlers[("GET", "/api/v3/myTrades")] = page
+    async with Desk(loopback) as desk:
+        assert await queried(desk) == ["accepted", *["fill"] * 2_500]
+    assert len({each.trade_id for each in desk.reports}) == 2_501
+
+
+async def test_a_server_that_gives_the_same_page_for_ever_is_not_asked_for_ever(loopback: Loopback):
+    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(number, "0.0004") for number in range(1, 1_001)])
+    async with Desk(loopback) as desk:
+        assert (await queried(desk))[-1] == "unknown"
+    assert len(loopback.calls("GET", "/api/v3/myTrades")) < 5
+
+
+async def test_an_order_that_is_done_with_less_than_was_asked_for_has_ended(loopback: Loopback):
+    """Self-trade prevention (DECREMENT) takes away the rest of an order that did fill."""
+    loopback.answer("GET", ORDER, order_body("FILLED", "0.7", preventedQuantity="0.3"))
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "0.7")])
+    async with Desk(loopback) as desk:
+        assert await queried(desk) == ["accepted", "fill", "expired"]
+
+
+async def test_an_order_that_the_venue_has_archived_ended_without_a_fill(loopback: Loopback):
+    said = "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
+    loopback.answer("GET", ORDER, {"code": -2026, "msg": said}, status=400)
+    async with Desk(loopback) as desk:
+        assert await queried(desk) == ["cancelled"]
 
 
 async def test_the_end_is_not_told_before_every_fill_is_known(loopback: Loopback):

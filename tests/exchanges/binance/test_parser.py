@@ -143,6 +143,14 @@ def test_order_events_keep_their_meaning(execution: str, exec_type: str):
     assert report.quantity == 0
 
 
+@pytest.mark.parametrize(("status", "exec_types"), [
+    ("EXPIRED_IN_MATCH", ["expired"]), ("FILLED", ["expired"]), ("NEW", []), ("PARTIALLY_FILLED", []),
+])
+def test_self_trade_prevention_ends_an_order_whose_status_says_so(status: str, exec_types: list[str]):
+    event = {**EXECUTION, "x": "TRADE_PREVENTION", "X": status, "l": "0", "t": -1, "B": "3", "A": "3"}
+    assert [each.exec_type for each in parse({"subscriptionId": 0, "event": event}).reports] == exec_types
+
+
 def test_an_account_event_without_its_envelope_is_the_same_event():
     assert parse(EXECUTION) == parse({"subscriptionId": 0, "event": EXECUTION})
 

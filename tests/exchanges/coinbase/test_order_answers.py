@@ -98,6 +98,9 @@ def test_a_fill_that_cannot_be_read_is_refused(change: dict):
     (200, {"success": False, "error_response": {"error": "DUPLICATE_CLIENT_ORDER_ID"}}, False),
     (400, {"error": "INVALID_ARGUMENT", "message": "base_size"}, True), (400, {"message": "odd"}, False),
     (400, None, False), (401, None, True), (403, None, True), (404, None, False), (429, None, True),
+    (400, {"error": "UNKNOWN", "message": "?"}, False), (408, {"error": "DEADLINE_EXCEEDED"}, False),
+    (409, {"error": "ALREADY_EXISTS", "message": "order already exists"}, False), (409, {"error": "ABORTED"}, False),
+    (499, {"error": "CANCELLED"}, False), (404, {"error": "NOT_FOUND", "message": "product"}, True),
     (500, {"error": "INTERNAL"}, False), (502, None, False), (503, {"error": "UNAVAILABLE"}, False),
 ])
 def test_only_what_is_certain_counts_as_a_refusal(status: int, body: Any, is_refusal: bool):

@@ -341,6 +341,37 @@ async def test_working_orders_of_the_account_are_listed_ours_or_not(exchange: Ex
     assert (found["td-1"].symbol, found["td-1"].quantity, found["td-1"].filled) == ("BTC/USD", D(2), D("0.5"))
 
 
+async def test_an_order_of_somebody_else_that_we_cannot_read_hides_none_of_the_others(exchange: Exchange):
+    """A person may size an order in quote, which none of ours is; a new kind of order has a status we do not know."""
+    for name in ("td-1", "by-hand", "by-hand-too"):
+        exchange.place(late(name))
+    exchange.of("by-hand").update(
+        size_in_quote=True, order_configuration={"limit_limit_gtc": {"quote_size": "50", "limit_price": "99"}}
+    )
+    exchange.of("by-hand-too").update(filled_size=None, created_time="soon")
+    async with Desk(exchange) as desk:
+        found = [each.client_order_id for each in await desk.venue.open_orders()]
+        assert found == ["td-1"]
+        exchange.of("td-1").update(created_time="soon")
+        with pytest.raises(VenueError, match="not what Coinbase documents"):
+            await desk.venue.open_orders()
+
+
+async def test_nothing_is_kept_of_an_order_that_has_filled(exchange: Exchange):
+    async with Desk(exchange, ws=True) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: "accepted" in desk.kinds)
+        exchange.fill("td-1", "1")
+        await exchange.tell("td-1")
+        await until(lambda: desk.fills())
+        await exchange.tell("td-1")  # the channel's last word comes after we know
+        await until(lambda: len(exchange.calls("GET", "/orders/historical/fills")) == 2)
+        await until(lambda: not desk.venue._querying)
+        assert desk.venue._venue_ids == {}
+
+
 async def test_a_key_that_may_withdraw_does_not_go_live(exchange: Exchange):
     exchange.rights["can_transfer"] = True
     async with Desk(exchange) as desk:
