@@ -74,12 +74,18 @@ def orders(
         from tradingd.symbols import find_symbol
 
         known = find_symbol(symbol, settings.symbols) or symbol if symbol else ""
+        if show_ended and model.is_cut(limit):
+            from tradingd.read_model import order_view
+
+            past = model.past_orders()
+            records = model.with_past(past, state=wanted_state, symbol=known, limit=limit)
+            return _jsonable([order_view(record) for record in records])
         return _jsonable(
             model.orders(state=wanted_state, symbol=known, limit=limit, working_only=not show_ended)
         )
 
     def online(client: Any) -> Any:
-        query = {"limit": str(5000 if not show_ended else limit)}
+        query = {"limit": str(limit)} if show_ended else {"limit": "5000", "working": "true"}
         if wanted_state:
             query["state"] = wanted_state
         if symbol:

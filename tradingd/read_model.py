@@ -2,6 +2,7 @@
 reading the journal; both give the same views.
 """
 
+import asyncio
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from tradingd.execution_quality import QualityFold
 from tradingd.kill_progress import kill_progress
 from tradingd.market_views import MarketFold
 from tradingd.order_archive import Archive, read_decision, read_order
+from tradingd.order_history import OrderHistory
 from tradingd.order_trace import trace_order
 from tradingd.path_dependence import PathDependence, PathReport
 from tradingd.read_model_council import CouncilFold
@@ -97,6 +99,8 @@ class ReadModel:
         self.risk = RiskFold(quote)
         self.quality = QualityFold()
         self.journal: Path | None = None  # where `past` looks
+        self.past_lock = asyncio.Lock()  # held around `past_orders` and for as long as its records are used
+        self._history: OrderHistory | None = None
         self.paths: PathDependence | None = None  # only while a recording of candles is replayed
         self._noted_paths: PathReport | None = None  # what a replay that ended said of them
         self.session: DaemonStarted | None = None
@@ -178,6 +182,31 @@ class ReadModel:
             if not working_only or record.is_working:
                 records.append(record)
         return records
+
+    def is_cut(self, limit: int) -> bool:
+        """Would a list of `limit` orders, ended ones too, miss what only the journal knows? Then ask `past_orders`."""
+        return self.journal is not None and limit > MAX_ORDERS and bool(self.order_fold.forgotten)
+
+    def past_orders(self) -> list[OrderRecord]:
+        """Orders in outline, the forgotten ones too; it takes time: call in a thread, under `past_lock`.
+
+        Raises `JournalError`.
+        """
+        if self._history is None and self.journal is not None:
+            self._history = OrderHistory(self.journal)
+        return [] if self._history is None else self._history.all()
+
+    def with_past(
+        self, past: list[OrderRecord], *, state: str = "", symbol: str = "", limit: int = 100
+    ) -> list[OrderRecord]:
+        """As `order_records`, together with what `past_orders` found; what is known here is told as it is known here."""
+        known = self.order_fold.by_id
+        every = [*known.values(), *(record for record in past if record.id not in known)]
+        every.sort(key=lambda record: record.created_ns, reverse=True)
+        return [
+            record for record in every
+            if (not state or record.state == state) and (not symbol or record.spec.symbol == symbol)
+        ][:limit]
 
     def order(self, order_id: str) -> OrderView | None:
         record = self.order_fold.by_id.get(order_id)

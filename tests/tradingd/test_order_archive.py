@@ -7,6 +7,7 @@ import pytest
 from simulator.world import World
 from tradingd import read_model_orders
 from tradingd.message_journal import MessageJournal
+from tradingd.order_history import OrderHistory
 from tradingd.read_model import ReadModel, order_view
 
 
@@ -46,3 +47,35 @@ def test_an_order_nobody_ever_gave_is_not_searched_for(tmp_path: Path) -> None:
     assert not small.is_past("td-nobody")
     assert small.past("td-nobody") is None
     assert small.past_trace("td-nobody", None) is None
+
+
+def test_a_long_list_has_the_forgotten_orders_too_and_goes_on_with_the_journal(tmp_path: Path) -> None:
+    World(3, None, 900, tmp_path).run()
+    path = tmp_path / "sim.journal"
+    whole, small = folded(path, max_orders=10**6), folded(path, max_orders=2)
+    assert len(whole.order_fold.by_id) > 5
+    assert not small.is_cut(100)
+    assert small.is_cut(101)
+    told = small.with_past(small.past_orders(), limit=5_000)
+    assert [(each.id, each.state, each.filled) for each in told] == [
+        (each.id, each.state, each.filled)
+        for each in sorted(whole.order_fold.by_id.values(), key=lambda each: each.created_ns, reverse=True)
+    ]
+    filled = small.with_past(small.past_orders(), state="FILLED", limit=2)
+    assert [each.id for each in filled] == [each.id for each in told if each.state == "FILLED"][:2]
+
+
+def test_the_history_reads_on_where_it_stopped(tmp_path: Path) -> None:
+    World(3, None, 900, tmp_path).run()
+    path, grown = tmp_path / "sim.journal", tmp_path / "grown.journal"
+    messages = list(MessageJournal.open(path, read_only=True).read())
+    half = len(messages) // 2
+    journal = MessageJournal.open(grown)
+    journal.append(messages[:half], sync=True)
+    history = OrderHistory(grown)
+    before = {each.id: each.state for each in history.all()}
+    journal.append(messages[half:], sync=True)
+    journal.close()
+    after = {each.id: each.state for each in history.all()}
+    assert len(after) > len(before) > 0
+    assert after == {each.id: each.state for each in OrderHistory(grown).all()}

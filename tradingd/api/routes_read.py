@@ -16,6 +16,7 @@ from tradingd.execution_quality import QualityView
 from tradingd.read_model import order_view
 from tradingd.read_model_results import fill_view
 from tradingd.read_model_views import (
+    WORKING_STATES,
     FillView,
     OrderState,
     OrderView,
@@ -78,11 +79,16 @@ async def orders(
     state: Annotated[OrderState | None, Query()] = None,
     symbol: SymbolQuery = None,
     limit: Annotated[int, Query(ge=1, le=5_000)] = 100,
+    working: Annotated[bool, Query(description="only those that are not ended")] = False,
 ) -> Response:
-    """Newest first."""
-    wanted = symbol_of(control, symbol) if symbol else ""
-    records = control.read_model.order_records(state=state or "", symbol=wanted, limit=limit)
-    return await sliced_response(records, order_view)
+    """Newest first. Beyond a hundred the journal is read, too."""
+    wanted, model = symbol_of(control, symbol) if symbol else "", control.read_model
+    if working or state in WORKING_STATES or not model.is_cut(limit):
+        records = model.order_records(state=state or "", symbol=wanted, limit=limit, working_only=working)
+        return await sliced_response(records, order_view)
+    async with model.past_lock:  # what the journal tells is folded by one at a time
+        past = await asyncio.to_thread(model.past_orders)
+        return await sliced_response(model.with_past(past, state=state or "", symbol=wanted, limit=limit), order_view)
 
 
 @router.get(

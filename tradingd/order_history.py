@@ -1,0 +1,49 @@
+"""The list of orders beyond the newest: the ended ones that the read model has forgotten, folded from the journal."""
+
+from pathlib import Path
+from typing import Final
+
+from bus.codec import decode
+from bus.messages.orders import TrailingAdvanced
+from store.journal import Journal
+from store.journal_format import Position
+from tradingd.read_model_orders import OrderFold, OrderRecord
+
+MOST_LISTED: Final = 5_000
+"""So many orders at most are listed, the newest."""
+
+
+class OrderHistory:
+    """The newest orders in outline, as the journal at `path` tells of them. It reads on where it stopped last time.
+
+    Costs nothing before it is asked; then about 2 KB of memory for each order. One caller at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin()
+
+    def _begin(self) -> None:
+        self._place: Position | None = None
+        self._fold = OrderFold(MOST_LISTED)
+        self._kinds = {kind.__name__ for kind in self._fold.handlers if kind is not TrailingAdvanced}
+
+    def all(self) -> list[OrderRecord]:
+        """All orders, but the newest `MOST_LISTED` at most; how a working one trails is not told.
+
+        Takes time in proportion to what was written since the last call, at first to the journal: call it from a
+        thread. Raises `JournalError`.
+        """
+        journal = Journal.open(self._path, read_only=True)
+        try:
+            if self._place is not None and not journal.holds(self._place):
+                self._begin()
+            for place, records in journal.read_from(self._place):
+                for record in records:
+                    if record.kind in self._kinds:
+                        message = decode(record.data)
+                        self._fold.handlers[type(message.body)](message, message.body)
+                self._place = place
+        finally:
+            journal.close()
+        return list(self._fold.by_id.values())
