@@ -199,7 +199,7 @@ class ReadModel:
     def with_past(
         self, past: list[OrderRecord], *, state: str = "", symbol: str = "", limit: int = 100
     ) -> list[OrderRecord]:
-        """As `order_records`, together with what `past_orders` found; what is known here is told as it is known here."""
+        """As `order_records`, together with what `past_orders` found; what is known here, as it is here."""
         known = self.order_fold.by_id
         every = [*known.values(), *(record for record in past if record.id not in known)]
         every.sort(key=lambda record: record.created_ns, reverse=True)
