@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from typing import Any, Final, TypeVar
 
 from bus.clock import Clock
@@ -211,7 +211,8 @@ class CcxtFeed:
                 raise VenueError(
                     f"{self.name}: ccxt knows no exchange of this name with streams. Mend `venue` in config.toml."
                 ) from error
-            self._exchange.number = str  # trades, candles and increments stay as they were written
+            # As they were written; text would do for REST, but ccxt sorts the levels of its books by what this makes.
+            self._exchange.number = Decimal
         return self._exchange
 
     async def _ask(self, what: str, ask: Callable[[], Awaitable[_T]]) -> _T:

@@ -1,4 +1,4 @@
-"""What ccxt says about markets, trades and prices as typed facts. Pure; ccxt must be told to leave numbers as text."""
+"""What ccxt says about markets, trades and prices as typed facts. Pure; ccxt must make Decimals of numbers."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -3,17 +3,21 @@
 import asyncio
 import decimal
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import pytest_asyncio
+from websockets.asyncio.server import ServerConnection, serve
 
 from bus.clock import LiveClock
 from exchanges.binance.rest import VenueError
 from exchanges.ccxt_any.feed import CcxtFeed
 from exchanges.practice.config import PracticeConfig, PracticeUrls
 from exchanges.venue import FeedDown, FeedItem, FeedUp
+from market.instrument import Instrument
 from market.ticks import QuoteTick, TradeTick
 from tests.exchanges.binance.loopback import until
 from tests.exchanges.practice.running import running
@@ -104,3 +108,55 @@ async def test_a_name_that_ccxt_does_not_know_is_explained():
     feed = CcxtFeed("nowhere", clock=LiveClock(), jitter=lambda: 0.5)
     with pytest.raises(VenueError, match="ccxt knows no exchange"):
         await feed.instruments()
+
+
+ADA = Instrument(
+    "ADA/USD", "ADAUSD", "ADA", "USD", Decimal("0.01"), Decimal("0.01"), Decimal("0.01"), Decimal(10**6), Decimal(1)
+)
+
+
+async def test_the_best_prices_of_a_book_that_ccxt_keeps_are_the_best_by_value():
+    """Kraken's book, unlike Binance's, is kept in the numbers that ccxt was told to make, and its sizes of 0 delete."""
+
+    def level(price: float, quantity: float) -> dict[str, float]:
+        return {"price": price, "qty": quantity}
+
+    async def speak(connection: ServerConnection) -> None:
+        async for raw in connection:
+            wish = orjson.loads(raw)
+            if wish.get("method") != "subscribe" or wish["params"]["channel"] != "book":
+                continue
+            book = [level(9.9, 1), level(10.01, 2)], [level(10.1, 3), level(100.5, 4)]
+            await tell(connection, "snapshot", *book)
+            for number in range(1_000):  # what is told before the feed is up is history
+                await tell(connection, "update", [level(10.01, 0), level(9.95, 0.0000005 * (1 + number % 2))], [])
+                await asyncio.sleep(0.02)
+
+    async def tell(connection: ServerConnection, kind: str, bids: list[Any], asks: list[Any]) -> None:
+        data = [{"symbol": "ADA/USD", "bids": bids, "asks": asks, "checksum": 1}]
+        await connection.send(orjson.dumps({"channel": "book", "type": kind, "data": data}).decode())
+
+    def kraken() -> Any:
+        import ccxt.pro
+
+        exchange = ccxt.pro.kraken()
+        address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        exchange.urls["api"]["ws"] = dict.fromkeys(exchange.urls["api"]["ws"], address)
+        exchange.set_markets([exchange.safe_market_structure({
+            "id": "ADAUSD", "symbol": "ADA/USD", "base": "ADA", "quote": "USD", "spot": True, "info": {},
+        })])
+        return exchange
+
+    items: list[FeedItem] = []
+    async with serve(speak, "127.0.0.1", 0) as server:
+        feed = CcxtFeed("kraken", clock=LiveClock(), jitter=lambda: 0.5, make_exchange=kraken)
+        running_feed = asyncio.create_task(feed.run([ADA], items.append))
+        try:
+            await until(lambda: len([item for item in items if isinstance(item, QuoteTick)]) > 3)
+        finally:
+            running_feed.cancel()
+            await asyncio.gather(running_feed, return_exceptions=True)
+            await feed.close()
+    quotes = {item[1:5] for item in items if isinstance(item, QuoteTick)}
+    sizes = Decimal("0.0000005"), Decimal("0.000001")
+    assert quotes == {(Decimal("9.95"), size, Decimal("10.1"), Decimal(3)) for size in sizes}
