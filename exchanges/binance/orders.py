@@ -135,6 +135,7 @@ class BinanceVenue:
         )
         self._working: dict[ClientOrderId, _Working] = {}
         self._querying: set[ClientOrderId] = set()
+        self._again: set[ClientOrderId] = set()
         self._disowned: dict[ClientOrderId, None] = {}  # told "not_found": must not come to life behind our back
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
         self._budget: PrivateBudget | None = None
@@ -237,7 +238,8 @@ class BinanceVenue:
     def query(self, client_order_id: ClientOrderId, symbol: str) -> None:
         """Ask what became of it: accepted, all its fills, its end; "not_found"; or "unknown" again."""
         if client_order_id in self._querying:
-            return  # the answer on its way serves this question too
+            self._again.add(client_order_id)  # the answer on its way may be older than this question
+            return
         self._querying.add(client_order_id)
         self._tasks.run(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
 
@@ -324,7 +326,7 @@ class BinanceVenue:
         parameters = {"symbol": self._wire_by_symbol[symbol], "origClientOrderId": client_order_id}
         try:
             await self._private().take(is_urgent=True)
-            answer = await self._rest.read("/api/v3/order", parameters, signed=True, method="DELETE")
+            answer = await self._rest.read("/api/v3/order", parameters, weight=0, signed=True, method="DELETE")
         except VenueError as error:
             self._tell(ExecutionReport(
                 client_order_id, symbol, "unknown", self._clock.now(), venue_order_id, reason=f"cancel: {error}"
@@ -343,9 +345,14 @@ class BinanceVenue:
 
     async def _query(self, client_order_id: ClientOrderId, symbol: str) -> None:
         try:
-            await self._ask(client_order_id, symbol)
+            while True:
+                self._again.discard(client_order_id)
+                await self._ask(client_order_id, symbol)
+                if client_order_id not in self._again:
+                    return
         finally:
             self._querying.discard(client_order_id)
+            self._again.discard(client_order_id)
 
     async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
         wire = self._wire_by_symbol[symbol]

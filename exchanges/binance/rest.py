@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 import aiohttp
 import orjson
@@ -17,6 +18,7 @@ from bus.clock import Clock
 from exchanges.backoff import Backoff
 from exchanges.binance.signing import PreparedPost, Signer
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
+from exchanges.retry_after import retry_after_s
 
 READ_ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 10.0
@@ -84,6 +86,19 @@ class WeightPacer:
         return max(0.0, -self._level / _WEIGHT_PER_S)
 
 
+class _Silence:
+    """Until when an address wants to hear nothing, on the event loop's clock."""
+
+    __slots__ = ("__weakref__", "until")
+
+    def __init__(self) -> None:
+        self.until = 0.0
+
+
+_silences: Final[WeakValueDictionary[str, _Silence]] = WeakValueDictionary()
+"""By address: a ban is on this machine, whichever of its clients has earned it."""
+
+
 class RestClient:
     """One venue's REST API. Make it inside a running event loop; `close` it.
 
@@ -109,7 +124,7 @@ class RestClient:
         except ValueError as error:
             raise VenueError(f"rest_url {error}: write https://host in [venues] of config.toml.") from error
         self._pacer: WeightPacer | None = None
-        self._banned_until = 0.0
+        self._silence = _silences.setdefault(self.rest_url, _Silence())
         self._posts_form = False
         self._has_posted = False
         self.clock_offset_ns = 0
@@ -120,9 +135,9 @@ class RestClient:
 
     def banned_for_s(self) -> float:
         """Seconds for which the venue wants to hear nothing (429 or 418 with Retry-After)."""
-        if not self._banned_until:
+        if not self._silence.until:
             return 0.0
-        return max(0.0, self._banned_until - asyncio.get_running_loop().time())
+        return max(0.0, self._silence.until - asyncio.get_running_loop().time())
 
     async def read(
         self, path: str, parameters: Mapping[str, str | int] | None = None, *,
@@ -130,6 +145,7 @@ class RestClient:
     ) -> Answer:
         """A request that may be repeated: up to five times on network errors, 429, 418 and 5xx.
 
+        One of no `weight` is urgent: it does not wait behind others.
         Returns the venue's answer, good or a refusal with its code; raises `VenueError` when there is none.
         """
         backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
@@ -223,13 +239,13 @@ class RestClient:
         """Remembers for how long the venue wants to hear nothing."""
         if answer.status in (418, 429):
             pause = answer.retry_after_s or 1.0
-            self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + pause)
+            self._silence.until = max(self._silence.until, asyncio.get_running_loop().time() + pause)
         return answer
 
     async def keep_warm(self) -> None:
         """Use the orders' line once, so that an order need not wait for a TLS handshake."""
         with contextlib.suppress(LineError):
-            await self._line.request("GET", "/api/v3/ping", {})
+            self._from_line(await self._line.request("GET", "/api/v3/ping", {}))
 
     async def probe(self) -> str:
         """Why requests are not answered; "" when they are, or are not wanted for a while (429, 418)."""
@@ -242,14 +258,16 @@ class RestClient:
         return f"HTTP {answer.status}" if answer.status >= 500 else ""
 
     def _from_line(self, answer: LineAnswer) -> Answer:
-        return self._noted(_to_answer(answer.status, bytes(answer.body), answer.headers.get("retry-after", "")))
+        pause_s = retry_after_s(answer.headers.get("retry-after", ""), self._clock.now())
+        return self._noted(_to_answer(answer.status, bytes(answer.body), pause_s))
 
     async def _in_session(self, method: str, target: str, headers: dict[str, str]) -> Answer:
         # The text was encoded once, for the signature: letting the client encode again would break it.
         url = URL(self.rest_url + target, encoded=True)
         async with self._open().request(method, url, headers=headers, allow_redirects=False) as response:
             raw = await _body(response, target)
-            return _to_answer(response.status, raw, response.headers.get("Retry-After", ""))
+            pause_s = retry_after_s(response.headers.get("Retry-After", ""), self._clock.now())
+            return _to_answer(response.status, raw, pause_s)
 
     def sign(self, parameters: Mapping[str, str | int]) -> str:
         """The query with timestamp, window and HMAC-SHA256 signature ("Signed endpoint security")."""
@@ -306,6 +324,8 @@ class RestClient:
             await asyncio.sleep(pause)
 
     async def _pace(self, weight: int) -> None:
+        if not weight:
+            return
         if self._pacer is None:
             self._pacer = WeightPacer(asyncio.get_running_loop().time)
         pause = self._pacer.wait_s(weight)
@@ -338,17 +358,12 @@ async def _body(response: aiohttp.ClientResponse, path: str) -> bytes:
     return bytes(raw)
 
 
-def _to_answer(status: int, raw: bytes, retry_after: str) -> Answer:
+def _to_answer(status: int, raw: bytes, pause_s: float) -> Answer:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return Answer(status, None, message=raw[:100].decode("utf-8", "replace"), retry_after_s=_seconds(retry_after))
+        return Answer(status, None, message=raw[:100].decode("utf-8", "replace"), retry_after_s=pause_s)
     code, message = 0, ""
     if status >= 400 and isinstance(body, dict) and type(body.get("code")) is int:
         code, message = body["code"], str(body.get("msg", ""))[:200]
-    return Answer(status, body, code, message, _seconds(retry_after))
-
-
-def _seconds(retry_after: str) -> float:
-    """Retry-After in seconds; Binance sends whole ones."""
-    return float(retry_after) if retry_after.isdigit() and len(retry_after) < 9 else 0.0
+    return Answer(status, body, code, message, pause_s)

@@ -164,6 +164,7 @@ class BinanceFeed:
         socket = await self._connect(subscription.url)
         self.counters.behind_looks = 0
         watchdog: asyncio.Task[None] | None = None
+        loop, up_since = asyncio.get_running_loop(), 0.0
         try:
             if self._is_replay:
                 await self._fetch_replay_snapshots()
@@ -175,12 +176,14 @@ class BinanceFeed:
                 watchdog = asyncio.create_task(self._watch(socket, sink), name=f"{self.name} silence watchdog")
                 # However the watchdog ends, nobody reads on unwatched.
                 watchdog.add_done_callback(lambda _: socket.transport.abort())
-            backoff.reset()
+            up_since = loop.time()
             for raw, ts_init in early:
                 if self._on_raw(sink, raw, self._now() if self._is_replay else ts_init):
                     return
             await self._read(socket, sink)
         finally:
+            if up_since:
+                backoff.lasted(loop.time() - up_since)
             await _cancel(watchdog, *self._fetches.values())
             self._fetches.clear()
             await socket.close()

@@ -67,14 +67,17 @@ class UserStream:
             socket = await open_websocket(self._url, max_size=MAX_FRAME_BYTES, ping_interval=5, ping_timeout=5)
         except (OSError, WebSocketException, TimeoutError) as error:
             raise UserStreamError(f"cannot connect to {self._url}: {error or type(error).__name__}") from error
+        loop, up_since = asyncio.get_running_loop(), 0.0
         try:
             await self._subscribe(socket)
-            backoff.reset()
+            up_since = loop.time()
             self.is_up = True
             self._on_up()
             while True:
                 self._take(await _receive(socket))
         finally:
+            if up_since:
+                backoff.lasted(loop.time() - up_since)
             await socket.close()
 
     async def _subscribe(self, socket: ClientConnection) -> None:

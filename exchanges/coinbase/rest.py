@@ -23,6 +23,7 @@ from exchanges.coinbase.ccxt_bridge import CcxtBridge, Parameters, RawAnswer
 from exchanges.coinbase.keys import NO_KEYS, KeyPair
 from exchanges.coinbase.market_rest import parse_time
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
+from exchanges.retry_after import retry_after_s
 from market.interval import SECOND_NS
 
 READ_ATTEMPTS: Final = 5
@@ -140,7 +141,7 @@ class CoinbaseRest:
         if pause_s > 0:
             await asyncio.sleep(pause_s)
         if method != "POST":
-            return self._noted(to_answer(await self._bridge.send(method, path, parameters or {}, signed=True)))
+            return self._noted(self._answer(await self._bridge.send(method, path, parameters or {}, signed=True)))
         try:
             return self._from_line(await self._line.request("POST", *self._posted(path, parameters or {})))
         except (LineError, OSError) as error:
@@ -195,7 +196,12 @@ class CoinbaseRest:
     def _from_line(self, answer: LineAnswer) -> Answer:
         if self._spare is None:
             self._sign_ahead()
-        return self._noted(to_answer(RawAnswer(answer.status, answer.headers, answer.body.decode("utf-8", "replace"))))
+        return self._noted(self._answer(
+            RawAnswer(answer.status, answer.headers, answer.body.decode("utf-8", "replace"))
+        ))
+
+    def _answer(self, raw: RawAnswer) -> Answer:
+        return to_answer(raw, retry_after_s(raw.headers.get("retry-after", ""), self._clock.now()))
 
     def _noted(self, answer: Answer) -> Answer:
         """Remembers for how long the venue wants to hear nothing."""
@@ -251,10 +257,8 @@ def _lost(path: str, error: Exception) -> TransportError:
     return TransportError(f"POST {path}: {(str(error) or type(error).__name__)[:200]}")
 
 
-def to_answer(raw: RawAnswer) -> Answer:
+def to_answer(raw: RawAnswer, pause_s: float = 0.0) -> Answer:
     """The body read by us; `message` is the venue's words for a refusal."""
-    retry_after = raw.headers.get("retry-after", "")
-    pause_s = float(retry_after) if retry_after.isdigit() and len(retry_after) < 9 else 0.0
     try:
         body = orjson.loads(raw.text)
     except orjson.JSONDecodeError:

@@ -163,9 +163,10 @@ class CoinbaseFeed:
             watchdog.add_done_callback(lambda _: socket.transport.abort())
             for raw, ts_init in early:
                 self._on_raw(raw, ts_init, sink)
-            backoff.reset()
             await self._read(socket, sink)
         finally:
+            if self._is_up:
+                backoff.lasted(asyncio.get_running_loop().time() - self._up_since)
             if watchdog is not None:
                 watchdog.cancel()
                 (outcome,) = await asyncio.gather(watchdog, return_exceptions=True)

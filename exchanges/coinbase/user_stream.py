@@ -73,9 +73,10 @@ class UserStream:
             raise UserStreamError(f"cannot connect to {self._url}: {error or type(error).__name__}") from error
         self._sequence = ConnectionSequence()
         self._has_heartbeats = False
+        loop, up_since = asyncio.get_running_loop(), 0.0
         try:
             await self._subscribe(socket)
-            backoff.reset()
+            up_since = loop.time()
             self.is_up = True
             self._on_up()
             while True:
@@ -83,6 +84,8 @@ class UserStream:
         except ConnectionClosed as error:
             raise UserStreamError(f"the connection broke: {error}") from error
         finally:
+            if up_since:
+                backoff.lasted(loop.time() - up_since)
             await socket.close()
 
     async def _subscribe(self, socket: FrameSocket) -> None:

@@ -299,6 +299,39 @@ async def test_an_order_the_venue_never_saw_is_not_found(loopback: Loopback):
         assert await queried(desk) == ["not_found"]
 
 
+async def test_a_question_that_comes_while_another_is_answered_is_asked_too(loopback: Loopback):
+    """The answer on its way may be older than what made us ask: a fill in between would stay unknown."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+    filled = False
+
+    async def slowly(_: web.Request) -> web.Response:
+        body = order_body("FILLED", "1") if filled else order_body("NEW", "0")
+        asked.set()
+        await may_answer.wait()
+        return web.json_response(body)
+
+    loopback.handlers[("GET", ORDER)] = slowly
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
+    async with Desk(loopback) as desk:
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        await asked.wait()
+        filled = True
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        may_answer.set()
+        await until(lambda: len(desk.reports) == 3)
+        assert desk.kinds == ["accepted", "accepted", "fill"]
+
+
+async def test_a_cancel_does_not_wait_behind_heavy_questions(loopback: Loopback):
+    loopback.answer("DELETE", ORDER, order_body("CANCELED", "0"))
+    async with Desk(loopback) as desk:
+        heavy = asyncio.create_task(desk.venue._rest.read("/api/v3/openOrders", weight=100_000))
+        await asyncio.sleep(0)
+        desk.venue.cancel(ClientOrderId("td-1"), VenueOrderId("28"), "BTC/USDT")
+        await until(lambda: loopback.calls("DELETE", ORDER))
+        heavy.cancel()
+
+
 @pytest.mark.parametrize("status", [400, 401, 404])
 async def test_a_query_without_a_clear_answer_leaves_it_unknown(loopback: Loopback, status: int):
     loopback.answer("GET", ORDER, {"code": -1100, "msg": "Illegal characters"}, status=status)

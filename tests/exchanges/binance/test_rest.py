@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bus.clock import FeedClock, LiveClock
 from exchanges.binance.rest import RestClient, TransportError, VenueError, WeightPacer, _query
+from exchanges.retry_after import retry_after_s
 from tests.exchanges.binance.loopback import Loopback
 
 NOW_NS = 1_723_161_255_000_000_000
@@ -162,3 +163,43 @@ def test_request_weight_is_spread_over_time():
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=12)), max_size=6))
 def test_the_quick_query_is_the_standard_librarys(parameters: dict[str, str | int]):
     assert _query(parameters) == urlencode(parameters)
+
+
+async def test_a_ban_is_on_this_machine_and_every_client_of_the_address_keeps_silent(loopback: Loopback):
+    answers(loopback, "/x", (418, {"Retry-After": "120"}))
+    market, orders = client(loopback), client(loopback)
+    with pytest.raises(VenueError, match="no requests for another"):
+        await market.read("/x")
+    assert orders.banned_for_s() > 100
+    with pytest.raises(VenueError, match="no requests for another"):
+        await orders.read("/x")
+    assert len(loopback.requests) == 1
+    for each in (market, orders):
+        await each.close()
+
+
+async def test_a_ban_that_the_orders_line_hears_of_while_it_is_kept_warm_is_obeyed(loopback: Loopback):
+    answers(loopback, "/api/v3/ping", (418, {"Retry-After": "120"}))
+    rest = client(loopback)
+    await rest.keep_warm()
+    assert rest.banned_for_s() > 100
+    await rest.close()
+
+
+@pytest.mark.parametrize(("text", "pause_s"), [
+    ("30", 30.0), ("30.5", 30.5), ("Thu, 08 Aug 2024 23:54:45 GMT", 30.0), ("Thu, 08 Aug 2024 23:00:00 GMT", 0.0),
+    ("", 0.0), ("soon", 0.0), ("-5", 0.0), ("nan", 0.0), ("inf", 0.0), ("9" * 400, 0.0), ("1e9", 0.0), ("\u0663", 0.0),
+])
+def test_retry_after_is_read_in_every_form_that_http_has(text: str, pause_s: float):
+    assert retry_after_s(text, NOW_NS) == pytest.approx(pause_s)
+
+
+async def test_a_request_of_no_weight_does_not_wait_behind_heavy_ones(loopback: Loopback):
+    answers(loopback, "/x")
+    rest = client(loopback)
+    heavy = asyncio.create_task(rest.read("/x", weight=100_000))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        assert (await rest.read("/x", weight=0, method="GET")).is_ok
+    heavy.cancel()
+    await rest.close()
