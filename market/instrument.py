@@ -5,9 +5,9 @@ This module also holds the two doors between money (Decimal) and analytics (floa
 """
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
-from market.money import ZERO
+from market.money import EXACT, ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,16 @@ class Instrument:
 def _to_step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     if step <= ZERO:
         return value
-    return (value / step).to_integral_value(rounding=rounding) * step
+    rounded = (value / step).to_integral_value(rounding=rounding) * step
+    # A quotient of more than the context's 28 digits was rounded to the nearest: it may have gone the wrong way.
+    if rounding == ROUND_FLOOR:
+        return rounded if rounded <= value else _to_step_exactly(value, step, rounding)
+    return rounded if rounded >= value else _to_step_exactly(value, step, rounding)
+
+
+def _to_step_exactly(value: Decimal, step: Decimal, rounding: str) -> Decimal:
+    with localcontext(EXACT):
+        return (value / step).to_integral_value(rounding=rounding) * step
 
 
 def to_float(value: Decimal) -> float:

@@ -111,7 +111,7 @@ class Chores:
         self._confirmed = 0
         for order in desk.state.orders.working():
             alive.add(order.client_order_id)
-            if order.spec.expire_at and desk.now >= order.spec.expire_at and order.detail != "pending_cancel":
+            if order.spec.expire_at and desk.now >= order.spec.expire_at and _may_expire(order):
                 expire(desk, order)
             if order.is_at_venue:
                 self._press_venue(order)
@@ -127,7 +127,7 @@ class Chores:
         desk = self._desk
         if (
             order.fires and order.is_exit and order.wire_type == "limit" and order.detail == "accepted"
-            and desk.now - order.submitted_ns >= LIMIT_EXIT_NS
+            and desk.now - order.submitted_ns >= LIMIT_EXIT_NS and desk.state.lets_exit_leave("protective")
         ):
             request_cancel(desk, order, ESCALATE)
             return
@@ -200,6 +200,12 @@ class Chores:
                 rule, str(value), str(limit),
                 f"{rule.replace('_', ' ').capitalize()} is {percent(value)}; the limit is {percent(limit)}.",
             ))
+
+
+def _may_expire(order: Order) -> bool:
+    """Not an exit whose trigger was reached in time: it has to get out, however long that takes."""
+    is_leaving = order.is_exit and bool(order.fires) and not order.is_armed
+    return order.detail != "pending_cancel" and not is_leaving
 
 
 def emit_candle(desk: Desk, market: MarketState, candle: Candle) -> None:

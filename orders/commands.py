@@ -144,7 +144,7 @@ def close(desk: Desk, command: ClosePosition) -> None:
         ))
         return
     for order in desk.state.orders.working(command.symbol):
-        if order.is_exit and order.spec.tag == exits.CLOSE_TAG:
+        if exits.is_closing(order):
             desk.out.append(Answer(desk.maker.make(OrderInitialized(order.spec), desk.now, cause=desk.cause)))
             return
     exits.close_position(

@@ -7,6 +7,7 @@ some tries what nothing at the venue holds is sold meanwhile. What is more than 
 in several, one after another.
 """
 
+import re
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
@@ -44,6 +45,7 @@ MAX_PIECES: Final = 20
 
 ESCALATION_TAG: Final = "escalated-"
 CLOSE_TAG: Final = "close"
+_ESCALATION: Final = re.compile(rf"{ESCALATION_TAG}(?P<tries>[0-9]+)\Z")
 
 _FINAL_CODES: Final = frozenset({
     "NOTHING_TO_SELL", "POSITION_IS_DUST", "QUANTITY_TOO_SMALL", "BELOW_VENUE_MIN_NOTIONAL", "UNKNOWN_INSTRUMENT",
@@ -167,14 +169,20 @@ def _judge(desk: Desk, order: Order, request: OrderRequest) -> Approved | Denied
 
 
 def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:
-    """What no exit at the venue holds, in whole steps. Those that rest there are asked back when it is too little."""
+    """What no exit at the venue holds, in whole steps. Those that rest there are asked back when it is too little.
+
+    The disaster stop first, and nothing else where that is enough: a limit that somebody rests beside it is left alone.
+    One that is to rest there itself never sends another away.
+    """
     state, market = desk.state, desk.markets[order.spec.symbol]
-    free = market.instrument.round_quantity(
-        state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol),
-    )
+    unreserved = state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol)
+    free = market.instrument.round_quantity(unreserved)
     if free < wanted:
+        is_first_try = order.client_order_id not in desk.blocked
+        is_enough = unreserved + account.yielding_quantity(state, market.symbol) >= wanted
+        stops_only = is_resting(order) or (is_first_try and is_enough)
         for other in state.orders.at_venue(market.symbol):
-            if other.is_exit and other.wire_type != "market":
+            if other.is_disaster_stop or (other.is_exit and other.wire_type != "market" and not stops_only):
                 request_cancel(desk, other, f"makes way for {order.client_order_id}")
     return free
 
@@ -336,7 +344,7 @@ def _must_succeed(desk: Desk, order: Order) -> bool:
         return order.state == "REJECTED" and _is_through(desk, order)
     if is_resting(order):
         return False
-    if order.fires or order.spec.origin in ("protective", "kill") or order.spec.tag == CLOSE_TAG:
+    if order.fires or order.spec.origin in ("protective", "kill") or is_closing(order):
         return True
     return not desk.state.orders.exits(order.spec.symbol)
 
@@ -354,12 +362,22 @@ def escalate(desk: Desk, order: Order) -> None:
     release_waiting(desk, order.spec.symbol)
 
 
+def _tries_so_far(spec: SubmitOrder) -> int:
+    """How often its exit was replaced already. A person may tag an order as they like: that counts for nothing."""
+    found = _ESCALATION.match(spec.tag) if spec.origin in ("protective", "kill") else None
+    return int(found["tries"]) if found else 0
+
+
+def is_closing(order: Order) -> bool:
+    """Is it a sale of all that is held? A person may tag a limit with the same word: that one closes nothing."""
+    return order.is_exit and order.spec.tag == CLOSE_TAG and order.spec.order_type == "market"
+
+
 def _escalate(desk: Desk, order: Order) -> None:
     symbol = order.spec.symbol
     if account.held_quantity(desk.state, desk.markets[symbol]) <= ZERO:
         return
-    tag = order.spec.tag
-    tries = int(tag.removeprefix(ESCALATION_TAG)) if tag.startswith(ESCALATION_TAG) else 0
+    tries = _tries_so_far(order.spec)
     if tries == MAX_TRIES:
         message = (
             f"{MAX_TRIES} market exits of {symbol} were not executed by the venue ({order.reason}). "

@@ -78,7 +78,8 @@ class Ledger:
     """Double-entry books of one account, profit counted in `quote`.
 
     A fee in a third asset lessens our position in that asset where there is one (at its average cost);
-    otherwise it is counted in `fees_by_asset` alone.
+    otherwise it is counted in `fees_by_asset` alone. No fee makes a position negative: what is ours cannot pay is
+    paid by coins that are not, and they count for nothing here.
     """
 
     def __init__(self, quote: str) -> None:
@@ -161,9 +162,9 @@ class Ledger:
         profit -= fee_in_quote
         if fee and fee_asset == base:
             fee_in_quote = fee * price
-            profit += self._move(position, -fee, ZERO)
+            profit += self._move(position, -_ours(fee, position), ZERO)
         elif fee and (paid_from := self.positions.get(f"{fee_asset}/{self.quote}")):
-            loss = -self._move(paid_from, -fee, ZERO)
+            loss = -self._move(paid_from, -_ours(fee, paid_from), ZERO)
             fee_in_quote = loss
             profit -= loss
         if not position.opened_ns:
@@ -238,6 +239,11 @@ class Ledger:
             raise LedgerError(
                 f"cash {self.cash} + positions at cost {cost} is not funds {self.funds_in} + profit {self.realized_pnl}"
             )
+
+
+def _ours(fee: Decimal, paid_from: Position) -> Decimal:
+    """As much of a fee as the position can pay: the rest was taken from what the account holds beside it."""
+    return min(fee, max(paid_from.quantity, ZERO))
 
 
 def _step(amount: Decimal) -> Decimal:

@@ -61,7 +61,7 @@ class Upkeep:
             if account.held_quantity(desk.state, desk.markets[symbol]) <= ZERO or not self._is_due(symbol):
                 continue
             if rules.closes_with_day:
-                if not any(order.spec.tag == exits.CLOSE_TAG for order in desk.state.orders.exits(symbol)):
+                if not any(exits.is_closing(order) for order in desk.state.orders.exits(symbol)):
                     exits.close_position(
                         desk, symbol, origin="protective", tag=exits.CLOSE_TAG, reason="the trading day ends",
                     )

@@ -99,7 +99,8 @@ def fires_below(spec: SubmitOrder) -> bool:
     """Does a fixed trigger fire at or below its price? A sell's stop does, and a buy's target.
 
     What the order is decides, not where the market stood when it was armed: a stop-loss that the price has passed
-    already is a stop-loss all the same, and fires at once.
+    already is a stop-loss all the same, and fires at once. Targets around an entry were "stop" orders of that tag once;
+    a person's stop may carry the same word, and remains a stop.
     """
-    is_target = spec.order_type == "take_profit" or spec.tag == TARGET_TAG
+    is_target = spec.order_type == "take_profit" or (spec.tag == TARGET_TAG and bool(spec.parent_id))
     return (spec.side == "sell") != is_target

@@ -51,3 +51,18 @@ def test_a_stop_fires_no_later_than_was_decided(value: Decimal, step: Decimal) -
 def test_what_lies_on_a_step_stays(side: str) -> None:
     assert instrument(D("0.05")).round_trigger(D("97.35"), side) == D("97.35")
     assert instrument(D("0.05")).round_price(D("97.35"), side) == D("97.35")
+
+
+@given(
+    st.decimals("0", "999999999999999999", places=18), st.sampled_from([D("1e-18"), D("1e-8"), D("0.3"), D("7e-12")]),
+)
+def test_the_longest_numbers_of_a_wire_are_rounded_to_the_right_side_too(value: Decimal, step: Decimal) -> None:
+    venue = instrument(step)
+    assert venue.round_quantity(value) <= value
+    assert venue.round_price(value, "buy") <= value <= venue.round_price(value, "sell")
+
+
+def test_a_sliver_below_a_step_is_not_rounded_up_to_it() -> None:
+    assert instrument(D("0.0001")).round_quantity(D("0." + "9" * 32)) == D("0.9999")
+    assert instrument(D("1e-18")).round_quantity(D("12345678901.123456789012345678")) == D(
+        "12345678901.123456789012345678")

@@ -8,6 +8,7 @@ import pytest
 from bus.messages.ledger import PositionClosed
 from bus.messages.orders import (
     ClosePosition,
+    EngageKillSwitch,
     OrderCancelled,
     OrderDenied,
     OrderInitialized,
@@ -15,9 +16,11 @@ from bus.messages.orders import (
     OrderTriggered,
     OrderUpdated,
     Protection,
+    ReleaseKillSwitch,
     TrailSpec,
 )
 from bus.messages.system import BY_RULE, AlertRaised, LimitBreached, SymbolReleased, VoteTradingState
+from market.interval import SECOND_NS
 from tests.orders.trading import BTC, WIDE, Bench, answers, bodies, cancels, of_type, sent
 
 D = Decimal
@@ -444,3 +447,97 @@ def test_protection_whose_trail_cannot_be_armed_is_told_and_the_stop_is_armed_al
     effects = bench.fill("td-e", "1", "100")
     assert of_type(effects, AlertRaised)[0].level == "critical"
     assert [order.client_order_id for order in bench.engine.orders.children("td-e")] == ["td-e-s"]
+
+
+# ---- once its trigger was reached
+
+
+def test_a_fired_exit_does_not_end_by_its_expiry_while_another_makes_way():
+    bench = Bench(WIDE, disaster_stop=True)
+    bench.hold("1", "100")
+    (call,) = sent(bench.second())
+    resting = call.approved.order.client_order_id
+    bench.accept(resting)
+    bench.submit("td-x", "sell", "stop", "1", stop_price="99", expire_at=bench.now + 2 * SECOND_NS)
+    assert [each.client_order_id for each in cancels(bench.trade("98.9"))] == [resting]
+    bench.second(3)
+    (call,) = sent(bench.report(resting, "cancelled"))
+    assert call.approved.order.client_order_id == "td-x"
+
+
+def test_a_fired_exit_whose_limit_nobody_takes_goes_at_market_though_its_time_is_over(bench):
+    bench.hold("1", "100")
+    bench.submit("td-x", "sell", "stop", "1", stop_price="99", price="98.8", expire_at=bench.now + 2 * SECOND_NS)
+    bench.trade("98.9")
+    bench.accept("td-x")
+    bench.trade("95")
+    assert not cancels(bench.second(3))
+    assert cancels(bench.second(3))
+    (call,) = sent(bench.report("td-x", "cancelled"))
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("market", 1)
+
+
+def test_an_exit_that_is_armed_anew_after_a_halt_ends_by_its_expiry(bench):
+    bench.hold("1", "100")
+    bench.submit("td-x", "sell", "stop", "1", stop_price="99", expire_at=bench.now + 5 * SECOND_NS)
+    bench.say(EngageKillSwitch("halt", "me", "me"))
+    bench.trade("98.9")
+    bench.trade("99.5")
+    bench.say(ReleaseKillSwitch("me", "seen"))
+    assert bench.order("td-x").is_armed
+    bench.second(6)
+    assert bench.order("td-x").state == "EXPIRED"
+
+
+def test_a_fired_limit_exit_stays_at_the_venue_while_nothing_may_follow_it(bench):
+    bench.hold("1", "100")
+    bench.submit("td-x", "sell", "stop", "1", stop_price="98", price="97.5")
+    bench.trade("97.9")
+    bench.accept("td-x")
+    bench.trade("90")
+    bench.say(EngageKillSwitch("halt", "me", "me"))
+    assert not any(cancels(bench.second()) for _ in range(20))
+    bench.say(ReleaseKillSwitch("me", "seen"))
+    assert [each.client_order_id for each in cancels(bench.second())] == ["td-x"]
+
+
+# ---- what rests at the venue beside it
+
+
+def rest(bench, client_order_id, quantity, price):
+    """A limit sell that rests; the disaster stop makes way and comes back smaller."""
+    effects = bench.submit(client_order_id, "sell", "limit", quantity, price=price)
+    for made in cancels(effects):
+        effects = bench.report(made.client_order_id, "cancelled")
+    for call in [*sent(effects), *sent(bench.second())]:
+        bench.accept(call.approved.order.client_order_id)
+    assert bench.order(client_order_id).detail == "accepted"
+
+
+def test_two_limits_for_half_of_a_position_rest_side_by_side_and_only_the_disaster_stop_makes_way():
+    bench = Bench(WIDE, disaster_stop=True)
+    bench.hold("1", "100")
+    rest(bench, "td-a", "0.5", "110")
+    rest(bench, "td-b", "0.5", "112")
+    assert bench.order("td-a").detail == "accepted"
+
+
+def test_a_part_is_sold_without_taking_back_a_limit_that_is_not_in_its_way():
+    bench = Bench(WIDE, disaster_stop=True)
+    bench.hold("1", "100")
+    rest(bench, "td-a", "0.5", "110")
+    (back,) = cancels(bench.submit("td-m", "sell", "market", "0.5"))
+    assert bench.order(back.client_order_id).is_disaster_stop
+    (call,) = sent(bench.report(back.client_order_id, "cancelled"))
+    assert call.approved.order.client_order_id == "td-m"
+    assert bench.order("td-a").detail == "accepted"
+
+
+def test_where_the_disaster_stop_does_not_come_back_the_limits_make_way_too():
+    bench = Bench(WIDE, disaster_stop=True)
+    bench.hold("1", "100")
+    rest(bench, "td-a", "0.5", "110")
+    bench.submit("td-m", "sell", "market", "0.5")
+    assert "td-a" in [each.client_order_id for each in cancels(bench.second())]
+    (call,) = sent(bench.report("td-a", "cancelled"))
+    assert call.approved.order.client_order_id == "td-m"

@@ -17,8 +17,10 @@ def ledger(capital: str = "10000") -> Ledger:
     return books
 
 
-def book(books: Ledger, side: str, quantity: str, price: str, fee: str = "0", fee_asset: str = "USDT", ts: int = 1):
-    return books.book_fill(BTC, "BTC", side, D(quantity), D(price), D(fee), fee_asset, ts)
+def book(books: Ledger, side: str, quantity: str, price: str, fee: str = "0", fee_asset: str = "USDT", ts: int = 1,
+         symbol: str = BTC):
+    base = symbol.partition("/")[0]
+    return books.book_fill(symbol, base, side, D(quantity), D(price), D(fee), fee_asset, ts)
 
 
 def test_a_round_trip_by_hand():
@@ -70,6 +72,27 @@ def test_selling_more_than_is_held_is_booked_as_it_is():
     book(books, "buy", "0.5", "105")
     assert books.quantity(BTC) == 0
     assert books.realized_pnl == D("12.5")
+    books.check()
+
+
+def test_fees_paid_with_coins_that_are_not_ours_leave_no_position_short():
+    books = ledger()
+    book(books, "buy", "1", "300", symbol="BNB/USDT")
+    book(books, "sell", "1", "300", fee="0.00075", fee_asset="BNB", symbol="BNB/USDT")
+    assert books.quantity("BNB/USDT") == 0
+    book(books, "buy", "1", "100", fee="0.00025", fee_asset="BNB")
+    assert books.quantity("BNB/USDT") == 0
+    assert books.fees_by_asset == {"BNB": D("0.001")}
+    assert books.realized_pnl == 0
+    books.check()
+
+
+def test_a_fee_larger_than_the_position_it_is_taken_from_takes_what_there_is():
+    books = ledger()
+    book(books, "buy", "0.001", "300", symbol="BNB/USDT")
+    book(books, "buy", "1", "100", fee="0.005", fee_asset="BNB")
+    assert books.quantity("BNB/USDT") == 0
+    assert books.realized_pnl == D("-0.3")
     books.check()
 
 
@@ -144,16 +167,19 @@ def test_cash_positions_and_fees_equal_deposits_and_profit_before_fees_for_any_s
     books = ledger("1000")
     held: dict[str, Decimal] = {"USDT": D(1000)}
     paid: dict[str, Decimal] = {}
+    foreign: dict[str, Decimal] = {}
     gained = in_quote = ZERO
     for side, symbol, quantity, price, fee, fee_asset in events:
         base = symbol.split("/")[0]
         asset = base if fee_asset == "base" else fee_asset
+        ours = books.quantity(f"{asset}/USDT") + (ZERO if asset != base else quantity if side == "buy" else -quantity)
         booking = books.book_fill(symbol, base, side, quantity, price, fee, asset, 1)
         sign = 1 if side == "buy" else -1
         held[base] = held.get(base, ZERO) + sign * quantity
         held["USDT"] -= sign * quantity * price
         held[asset] = held.get(asset, ZERO) - fee
         paid[asset] = paid.get(asset, ZERO) + fee
+        foreign[asset] = foreign.get(asset, ZERO) + max(fee - max(ours, ZERO), ZERO)
         gained += booking.realized_pnl + booking.fee_in_quote
         in_quote += booking.fee_in_quote
     cost = sum((position.cost for position in books.positions.values()), ZERO)
@@ -163,8 +189,7 @@ def test_cash_positions_and_fees_equal_deposits_and_profit_before_fees_for_any_s
     assert all(books.account("fees", asset) == fee for asset, fee in paid.items())
     for symbol, position in books.positions.items():
         base = symbol.split("/")[0]
-        if base != "BNB":  # fees of other symbols may be paid in BNB before there is a position in it
-            assert position.quantity == held[base]
+        assert position.quantity == held[base] + foreign.get(base, ZERO)  # no fee is paid with more than is held
 
 
 LONG = st.decimals(min_value="1e-18", max_value="1e9", places=18)
