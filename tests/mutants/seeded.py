@@ -278,8 +278,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "two exits sell the same coins", "orders/exits.py",
-        "        state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol),\n",
-        "        state.ledger.quantity(market.symbol),\n", ENGINE,
+        "    unreserved = state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol)\n",
+        "    unreserved = state.ledger.quantity(market.symbol)\n", ENGINE,
     ),
     Mutant(
         "fees are counted twice", "orders/ledger.py",
