@@ -15,7 +15,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, final
+from functools import partial
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bus.clock import Clock
@@ -48,6 +49,7 @@ from exchanges.http_line import SentRequest
 from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
+from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
 from market.money import ZERO, MoneyError, parse_decimal
@@ -198,16 +200,15 @@ class BinanceVenue:
         has_leave = self._leave.take_now(order)
         self._note_submission(order, self._posted_now(order) if has_leave else None, has_leave=has_leave)
 
-    def prepare(self, order: OrderRequest) -> "PreparedSubmission | None":
+    def prepare(self, order: OrderRequest) -> PreparedSubmission | None:
         """Its request, whole but for time and signature."""
         try:
             post = self._rest.prepare_post("/api/v3/order", order_parameters(order, self._wire_by_symbol[order.symbol]))
         except (KeyError, ValueError):
             return None  # `submit` says what is wrong
-        return None if post is None else PreparedSubmission(self, order, post)
+        return None if post is None else PreparedSubmission(order, partial(self._submit_prepared, order, post))
 
-    def submit_prepared(self, order: OrderRequest, post: PreparedPost) -> None:
-        """For `PreparedSubmission` alone, which has seen the approval."""
+    def _submit_prepared(self, order: OrderRequest, post: PreparedPost) -> None:
         has_leave = self._leave.take_now(order)
         self._note_submission(order, post.send() if has_leave else None, has_leave=has_leave)
 
@@ -501,22 +502,3 @@ class BinanceVenue:
     def _odd(self, what: str, error: Exception) -> VenueError:
         return VenueError(f"{self.name}: {what}: not what Binance documents: {type(error).__name__} {error}. "
                           f"Check rest_url of [venues.{self.name}].")
-
-
-@final
-class PreparedSubmission:
-    """Implements `exchanges.venue.PreparedOrder`."""
-
-    __slots__ = ("_order", "_post", "_venue")
-
-    def __init__(self, venue: BinanceVenue, order: OrderRequest, post: PreparedPost) -> None:
-        self._venue = venue
-        self._order = order
-        self._post = post
-
-    def send(self, approved: Approved) -> None:
-        """Post it, as `BinanceVenue.submit` does; raises `ValueError` when it is another order that was approved."""
-        order = self._order
-        if approved.order is not order and approved.order != order:
-            raise ValueError(f"{order.client_order_id} was prepared, {approved.order.client_order_id} approved")
-        self._venue.submit_prepared(order, self._post)

@@ -8,9 +8,11 @@ our clock turns out to have been wrong: such a request was never looked at.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -33,6 +35,7 @@ from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
 from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
+from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
 from market.interval import SECOND_NS
@@ -186,21 +189,37 @@ class CoinbaseVenue:
     def submit(self, approved: Approved) -> None:
         """Post the order; its fate arrives as reports."""
         order = approved.order
-        if len(self._working) < MOST_WORKING:
-            self._working[order.client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
         try:
             body = create_body(order, self._instruments[order.symbol])
         except (KeyError, ValueError) as error:
-            work = self._refuse(order, f"not sent: {error}")
+            self._note_submission(order, self._refuse(order, f"not sent: {error}"))
         else:
-            self._posting.add(order.client_order_id)
-            # The order's bytes leave before the engine's step goes on, if they can; else the task sends them.
-            has_leave = self._leave.take_now(order)
-            posted = self._rest.post_now(ORDERS, body) if has_leave else None
-            if posted is None:
-                self._leave.hold(order.client_order_id, has_leave=has_leave)
-            work = self._submit(order, body, posted)
-        self._tasks.run(work, f"submit {order.client_order_id}", order.client_order_id, order.symbol)
+            self._post(order, body, json.dumps(body))
+
+    def prepare(self, order: OrderRequest) -> PreparedSubmission | None:
+        """Its request, whole but for the token."""
+        try:
+            body = create_body(order, self._instruments[order.symbol])
+        except (KeyError, ValueError):
+            return None  # `submit` says what is wrong
+        return PreparedSubmission(order, partial(self._post, order, body, json.dumps(body)))
+
+    def _post(self, order: OrderRequest, body: dict[str, Any], text: str) -> None:
+        """An approved order; `text` is the body's JSON."""
+        # Its bytes leave before the engine's step goes on, if they can; else the task sends them.
+        has_leave = self._leave.take_now(order)
+        posted = self._rest.post_now(ORDERS, text) if has_leave else None
+        # What is noted of it can wait until then, for no answer is read meanwhile.
+        self._posting.add(order.client_order_id)
+        if posted is None:
+            self._leave.hold(order.client_order_id, has_leave=has_leave)
+        self._note_submission(order, self._submit(order, body, posted))
+
+    def _note_submission(self, order: OrderRequest, work: Coroutine[Any, Any, None]) -> None:
+        client_order_id = order.client_order_id
+        if len(self._working) < MOST_WORKING:
+            self._working[client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
+        self._tasks.run(work, f"submit {client_order_id}", client_order_id, order.symbol)
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""

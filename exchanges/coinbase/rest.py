@@ -143,16 +143,16 @@ class CoinbaseRest:
         if method != "POST":
             return self._noted(self._answer(await self._bridge.send(method, path, parameters or {}, signed=True)))
         try:
-            return self._from_line(await self._line.request("POST", *self._posted(path, parameters or {})))
+            return self._from_line(await self._line.request("POST", *self._posted(path, json.dumps(parameters or {}))))
         except (LineError, OSError) as error:
             raise _lost(path, error) from error
 
-    def post_now(self, path: str, parameters: Parameters) -> SentRequest | None:
-        """As `once` for an order, but written to an open connection before this returns; None when none is open.
+    def post_now(self, path: str, body: str) -> SentRequest | None:
+        """As `once` for an order (`body` in JSON), but written to an open connection before this returns.
 
-        `answer_to` waits for the answer.
+        None when none is open. `answer_to` waits for the answer.
         """
-        return self._line.send_now("POST", *self._posted(path, parameters))
+        return self._line.send_now("POST", *self._posted(path, body))
 
     async def answer_to(self, sent: SentRequest, path: str) -> Answer:
         """The answer to what `post_now` sent; raises `TransportError` as `once` does."""
@@ -173,13 +173,13 @@ class CoinbaseRest:
             pacer = self._pacers[budget] = Pacer(*_RATES[budget], asyncio.get_running_loop().time())
         return pacer
 
-    def _posted(self, path: str, parameters: Parameters) -> tuple[str, dict[str, str], str]:
+    def _posted(self, path: str, body: str) -> tuple[str, dict[str, str], str]:
         """Target, headers and body of a POST."""
         headers = {
             "Authorization": f"Bearer {self._token(path)}", "Content-Type": "application/json",
             "User-Agent": "tradingd",
         }
-        return f"/api/v3/{path}", headers, json.dumps(parameters)
+        return f"/api/v3/{path}", headers, body
 
     def _token(self, path: str) -> str:
         now, spare = self.venue_seconds(), self._spare
