@@ -354,8 +354,8 @@ class Daemon:
             self._clock = FeedClock(max(self._past.last_ts, self._recording.first_ns))
             self._session = replay_session_id(self.settings.seed, self._past.count)
         else:
-            self._clock = LiveClock()
-            self._session = live_session_id(self._clock.now())
+            self._clock = LiveClock(self._past.last_ts)
+            self._session = live_session_id(self._clock.now(), self._past.last_id)
         self._operations.clock, self._operations.session = self._clock, self._session
 
     async def _choose_instruments(self) -> list[Instrument]:

@@ -9,6 +9,7 @@ from bus.messages.system import DaemonStarted, DaemonStopping
 from market.interval import SECOND_NS
 
 _EPOCH_2024_S: Final = 1_704_067_200
+_LIVE: Final = "s"
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 CRASH_WINDOW_NS: Final = 600 * SECOND_NS
 CRASH_STARTS: Final = 3
@@ -20,6 +21,7 @@ class PastSessions:
 
     count: int = 0
     last_ts: int = 0
+    last_id: SessionId | None = None
     unclean_starts: list[int] = field(default_factory=list)
     _is_open: bool = False
     _started: int = 0
@@ -33,6 +35,7 @@ class PastSessions:
             self.count += 1
             self._is_open = True
             self._started = message.header.ts
+            self.last_id = message.body.session
         elif isinstance(message.body, DaemonStopping):
             self._is_open = False
             self.unclean_starts.clear()
@@ -48,15 +51,17 @@ class PastSessions:
         return sum(1 for ts in starts if now - ts <= CRASH_WINDOW_NS) >= CRASH_STARTS - 1
 
 
-def live_session_id(now_ns: int) -> SessionId:
-    """Short and unique per second: seconds since 2024 in base 36."""
+def live_session_id(now_ns: int, last: SessionId | None = None) -> SessionId:
+    """Short: seconds since 2024 in base 36, or one more than in the `last` session's id, so that none comes twice."""
     number = max(0, now_ns // SECOND_NS - _EPOCH_2024_S)
+    if last is not None and last[:1] == _LIVE and last[1:].isalnum() and last.isascii():
+        number = max(number, int(last[1:], 36) + 1)
     text = ""
     while True:
         number, digit = divmod(number, 36)
         text = _DIGITS[digit] + text
         if number == 0:
-            return SessionId("s" + text)
+            return SessionId(_LIVE + text)
 
 
 def replay_session_id(seed: int, earlier_sessions: int) -> SessionId:

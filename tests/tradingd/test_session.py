@@ -72,6 +72,23 @@ def test_a_clock_before_2024_still_gives_a_name() -> None:
     assert live_session_id(0) == "s0"
 
 
+def test_a_start_within_the_same_second_or_with_a_clock_set_back_has_an_id_of_its_own() -> None:
+    now = EPOCH_2024 + 1_000_000 * SECOND
+    first = live_session_id(now)
+    second = live_session_id(now, first)
+    third = live_session_id(now + SECOND, second)
+    fourth = live_session_id(now - 3600 * SECOND, third)
+    assert len({first, second, third, fourth}) == 4
+    assert live_session_id(now + 60 * SECOND, fourth) == live_session_id(now + 60 * SECOND)
+    assert live_session_id(now, SessionId("r7x2")) == first
+    assert live_session_id(now, SessionId("s")) == first
+
+
+def test_the_past_knows_the_last_sessions_id() -> None:
+    assert past().last_id is None
+    assert past(("start", 5), ("stop", 9)).last_id == "s1"
+
+
 def test_replays_of_one_seed_on_fresh_folders_have_one_name_and_later_ones_others() -> None:
     assert replay_session_id(7, 0) == replay_session_id(7, 0) == "r7"
     assert len({replay_session_id(7, n) for n in range(4)} | {replay_session_id(8, 0)}) == 5
