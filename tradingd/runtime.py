@@ -54,6 +54,8 @@ _JOURNALLED_FROM_AGENTS: Final = frozenset(
 )
 _STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})
 _RISK_OFFICER: Final = "risk"
+_PERSON: Final = "person-"
+"""Before a person's name: one who is called "engine" must not share the engine's numbers."""
 _STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged, PortfolioSnapshot})
 """What holds until it is said anew: told again to an agent that begins anew."""
 _NOT_JOURNALLED: Final = frozenset({Candle})
@@ -162,9 +164,8 @@ class Runtime:
 
     def command(self, body: object, *, by: str) -> list[Message]:
         """A person's command; returns the facts it caused."""
-        # A prefix of its own: a person named "engine" must not share the engine's numbers.
         self.advance_venue(self.clock.now())
-        message = self.make(f"person-{by}", body)
+        message = self.make(f"{_PERSON}{by}", body)
         answers = self._collect[message.id] = []
         try:
             self.take(message)
@@ -307,7 +308,8 @@ class Runtime:
                 for_venue.append(effect)
                 changes_venue = changes_venue or type(effect) is not QueryVenue
         if facts or changes_venue:
-            self.journal.append(facts, sync=changes_venue or is_latched)
+            # What a person is about to be told is on disk: a pause or a held stop must not be lost by a power cut.
+            self.journal.append(facts, sync=changes_venue or is_latched or bool(self._collect))
         for effect in for_venue:
             if type(effect) is SubmitToVenue:
                 self.venue.submit(effect.approved)
@@ -351,9 +353,9 @@ class Runtime:
         self._story.say(self.clock.now(), "daemon", kind, text)
 
     def record(self, source: str, body: object) -> Message:
-        """A fact of the process itself (started, feed lost, ...): journalled, told, published."""
+        """A fact of the process itself (started, feed lost, ...), or a person's word: journalled, told, published."""
         message = self.make(source, body)
-        self.journal.append([message], sync=False)
+        self.journal.append([message], sync=source.startswith(_PERSON))
         self._tell(message)
         return message
 
@@ -470,7 +472,7 @@ class Runtime:
 
     def set_parameters(self, change: council.ParametersChanged, *, by: str) -> Message:
         """Parameters that hold from now on: journalled, told, and given to those who go by them."""
-        message = self.record(by if by == "tuning" else f"person-{by}", change)
+        message = self.record(by if by == "tuning" else f"{_PERSON}{by}", change)
         for runner in self.runners.values():
             if council.ParametersChanged in runner.subscriptions:
                 runner.deliver(message)
@@ -479,7 +481,7 @@ class Runtime:
 
     def set_weight(self, change: council.WeightChanged, *, by: str) -> Message:
         """A word on an alpha, a person's or the keeper's: journalled, told, given to the analyst past the bus."""
-        message = self.record("weights" if by == ADAPTATION else f"person-{by}", change)
+        message = self.record("weights" if by == ADAPTATION else f"{_PERSON}{by}", change)
         self.runners["analyst"].deliver(message)
         self.settle()
         return message

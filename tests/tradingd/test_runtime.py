@@ -115,6 +115,28 @@ def test_what_goes_to_the_venue_is_flushed_and_a_trailing_step_is_not(tmp_path: 
     assert strengths["TrailingAdvanced"] is False
 
 
+def test_what_a_person_is_told_is_on_disk_and_not_lost_by_a_power_cut(tmp_path: Path) -> None:
+    """A stop that the engine holds, and a pause, go to no venue; and yet somebody relies on them from here on."""
+    scene = Scene(tmp_path).open()
+    scene.runtime.command(scene.order(), by="operator")
+    scene.settle_venue()
+    stop = scene.order(side="sell", order_type="trailing", trail=TrailSpec("percent", D("0.02")), reduce_only=True)
+    for command in (
+        stop, orders.ModifyOrder(stop.client_order_id, trail=TrailSpec("percent", D("0.01"))),
+        orders.CancelOrder(stop.client_order_id, "enough"),
+        system.VoteTradingState("operator", "REDUCING", "a pause"),
+    ):
+        before = scene.journal.size
+        assert scene.runtime.command(command, by="operator")
+        assert scene.journal.synced == scene.journal.size > before, command
+
+
+def test_a_weight_that_a_person_chose_is_on_disk_when_he_is_told(tmp_path: Path) -> None:
+    scene = Scene(tmp_path).with_council().open()
+    scene.runtime.set_weight(council.WeightChanged("momentum", 0.0, "operator", "not today"), by="operator")
+    assert scene.journal.synced == scene.journal.size
+
+
 # ---- order ------------------------------------------------------------------------------------------
 
 
