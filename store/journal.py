@@ -40,6 +40,7 @@ from store.journal_format import (
     MARK,
     READABLE,
     RECORD_HEAD,
+    WINDOW,
     head_bytes,
     read_head,
 )
@@ -277,13 +278,25 @@ class Journal:
         double = segment_path(self._path, self._file.first)
         if not double.exists():
             return
-        if not os.path.samestat(double.stat(), os.fstat(self._descriptor)):
+        if not os.path.samestat(double.stat(), os.fstat(self._descriptor)) and not self._is_copied_to(double):
             raise JournalError(
                 f"{self._path}: {double} begins with the same record, {self._file.first}, and is another file. Move "
                 "away the one that is not right."
             )
         double.unlink()
         sync_folder(double.parent)
+
+    def _is_copied_to(self, double: Path) -> bool:
+        """Does another file hold the same and no more? A backup, and `cp`, make two files of one with two names."""
+        file = JournalFile.open(double)
+        try:
+            for at in range(0, self._end, WINDOW):
+                length = min(WINDOW, self._end - at)
+                if os.pread(file.descriptor, length, at) != os.pread(self._descriptor, length, at):
+                    return False
+            return file.batch_at(self._end) is None and file.is_end(self._end)
+        finally:
+            file.close()
 
     def _create(self) -> None:
         try:

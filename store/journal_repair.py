@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from store.journal_check import Examination, JournalExamination, examine_journal
-from store.journal_files import JournalFile
+from store.journal_files import JournalFile, segment_path
 from store.journal_format import READABLE, JournalError, Record, head_bytes
 from store.journal_pack import sync_folder, write_packed
 
@@ -60,6 +60,10 @@ def _mend(path: Path, found: JournalExamination, aside: Path) -> None:
     last = found.kept[-1]
     if last.path == path:  # the damage is in the file that is written to
         os.link(path, aside)
+        double = segment_path(path, last.first)
+        if double.exists() and double.samefile(path):  # its other name, of a rotation that was cut short
+            double.unlink()
+            sync_folder(double.parent)
         _keep_beginning(last)
         return
     later = [each.path for each in found.files[len(found.kept) :] if each.path != path]

@@ -36,6 +36,7 @@ MANIFEST: Final = "manifest.json"
 _NOT_TAKEN: Final = ("lock", "run.json", "starting.json")
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
+_LIVE: Final = "-live"
 _ASIDE: Final = "before-restore-"
 _INCOMING: Final = "restore-"
 _TRIES: Final = 3
@@ -278,7 +279,8 @@ def restore(source: Path, data_dir: Path) -> Restored:
     """Put a backup into a data directory on which no daemon runs.
 
     Everything is unpacked and verified beside it first; then what is there is set aside, and nothing is deleted.
-    The live journals get the kill switch: what happened at the venue since the backup is not known.
+    The live journals get the kill switch: what happened at the venue since the backup is not known. One that is there
+    and not in the backup begins anew with nothing but the switch.
     Raises `BackupError`, `JournalError`, and what opening the data directory raises.
     """
     locked = DataDir.open(data_dir)
@@ -289,8 +291,11 @@ def restore(source: Path, data_dir: Path) -> Restored:
         for path in sorted(incoming.rglob("*.journal")):
             if not examine_journal(path).is_whole:
                 raise BackupError(f"{source}: {path.name} in it is damaged. Use another one.")
-            if path.stem.endswith("-live"):
+            if path.stem.endswith(_LIVE):
                 _latch(path, manifest)
+        for path in sorted(data_dir.glob(f"*{_LIVE}.journal")):
+            if not (incoming / path.name).exists():
+                _latch(incoming / path.name, manifest)
         aside = _set_aside(data_dir, incoming)
         for path in sorted(incoming.iterdir()):
             path.rename(data_dir / path.name)

@@ -248,6 +248,61 @@ def test_a_death_at_any_step_of_a_rotation_loses_and_doubles_nothing(path: Path)
     assert step > 8
 
 
+def test_a_copy_made_at_any_step_of_a_rotation_goes_on_as_the_journal_does(path: Path) -> None:
+    """A backup, and `cp`, make two files of one that has two names at that moment."""
+    copy = path.parent.with_name("copy") / path.name
+    step = 0
+    has_died = True
+    while has_died:
+        step += 1
+        shutil.rmtree(path.parent)
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        path.parent.mkdir()
+        in_files(path, [["a"], ["b"]], [["c"]]).close()
+        journal = Journal.open(path)
+        append(journal, "d")
+        has_died = dies_at(step, journal.rotate)
+        journal.abandon()
+        with path.open("ab") as torn:
+            torn.write(b"half an append")
+        shutil.copytree(path.parent, copy.parent)
+        again = Journal.open(copy)
+        append(again, "e")
+        again.close()
+        assert texts(copy) == ["a", "b", "c", "d", "e"], step
+        assert examine_journal(copy).is_whole
+
+
+def test_another_file_that_begins_with_the_same_record_is_refused(path: Path) -> None:
+    in_files(path, [["a"], ["b"]]).close()
+    segment = segment_path(path, 1)
+    segment.parent.mkdir()
+    in_files(path.parent / "longer.journal", [["a"], ["b"], ["c"]]).close()
+    in_files(path.parent / "shorter.journal", [["a"]]).close()
+    in_files(path.parent / "other.journal", [["a"], ["x"]]).close()
+    for name in ("longer", "shorter", "other"):
+        shutil.copy(path.parent / f"{name}.journal", segment)
+        with pytest.raises(JournalError, match="begins with the same record, 1, and is another file"):
+            Journal.open(path)
+        assert segment.exists()
+
+
+def test_a_damaged_journal_whose_rotation_was_cut_short_is_repaired(path: Path) -> None:
+    in_files(path, [["aaaa"], ["bbbb"], ["cccc"]]).close()
+    segment = segment_path(path, 1)
+    segment.parent.mkdir()
+    os.link(path, segment)
+    path.write_bytes(path.read_bytes().replace(b"bbbb", b"bxbb"))
+    done = repair(path)
+    assert done is not None
+    assert (done.kept_records, done.set_aside_records) == (1, 1)
+    again = Journal.open(path)
+    append(again, "d")
+    again.close()
+    assert texts(path) == ["aaaa", "d"]
+    assert b"cccc" in done.original.read_bytes()
+
+
 @pytest.mark.parametrize("name", ["link", "posix_fallocate", "fsync", "mkdir"])
 def test_a_disk_without_room_for_a_new_file_leaves_the_old_one_in_use(
     path: Path, name: str, monkeypatch: pytest.MonkeyPatch,

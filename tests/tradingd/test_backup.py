@@ -12,6 +12,7 @@ import pytest
 from bus.messages.header import Message
 from bus.messages.system import KillSwitchEngaged
 from store.journal import JournalError
+from store.journal_files import segment_path
 from tests.tradingd.test_projection import alerts
 from tradingd.backup import MANIFEST, BackupError, back_up, read_back, restore
 from tradingd.data_dir import AlreadyRunningError, DataDir
@@ -103,6 +104,34 @@ def test_a_live_account_comes_back_with_the_kill_switch_engaged(tmp_path: Path) 
     assert isinstance(last, KillSwitchEngaged)
     assert (last.action, last.by) == ("halt", "rule")
     assert "compare positions and orders with the venue" in last.reason
+
+
+def test_a_backup_taken_in_the_middle_of_a_rotation_is_put_back(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data", LIVE)
+    segment = segment_path(data / LIVE, 1)
+    segment.parent.mkdir()
+    os.link(data / LIVE, segment)
+    journal.abandon()
+    back_up(data, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    *before, last = messages_in(tmp_path / "new" / LIVE)
+    assert before == alerts(20)
+    assert isinstance(last.body, KillSwitchEngaged)
+
+
+def test_a_live_account_that_the_backup_does_not_know_begins_locked(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.close()
+    back_up(data, tmp_path / "b.tar.gz")
+    live = MessageJournal.open(data / LIVE)  # it was traded live later
+    live.append(alerts(3), sync=True)
+    live.close()
+    done = restore(tmp_path / "b.tar.gz", data)
+    assert done.set_aside is not None
+    assert messages_in(done.set_aside / LIVE) == alerts(3)
+    (only,) = messages_in(data / LIVE)
+    assert isinstance(only.body, KillSwitchEngaged)
+    assert messages_in(data / PAPER) == alerts(20)
 
 
 def test_a_running_daemons_directory_is_not_restored_to(tmp_path: Path) -> None:
