@@ -23,8 +23,7 @@ from orders import account
 from orders.cancelling import ESCALATE, request_cancel
 from orders.desk import Desk
 from orders.disaster_prices import GAP, StopPrices, prices_below, stop_prices
-from orders.late_arrivals import has_never_arrived
-from orders.order_table import Order
+from orders.order_table import Order, has_never_arrived
 from risk.approved import Approved, Denied, OrderRequest
 
 DISASTER_TAG: Final = "disaster"

@@ -9,18 +9,10 @@ from typing import Final
 
 from market.interval import SECOND_NS
 from orders.desk import Desk
-from orders.order_table import Order
+from orders.order_table import ARRIVES_WITHIN_NS, has_never_arrived
 
-NEVER_ARRIVED: Final = "never arrived at the venue"
 ASK_AFTER_S: Final = (5, 15, 25, 40, 55, 75, 100, 130, 180, 240, 300)
 """Seconds after its end; until two minutes have passed never half a minute apart."""
-MEMORY_NS: Final = 86_400 * SECOND_NS
-"""After a restart those are asked about that ended within this: the process may have been down for long."""
-
-
-def has_never_arrived(order: Order) -> bool:
-    """Was it given up because the venue did not know it?"""
-    return order.state == "REJECTED" and order.reason == NEVER_ARRIVED
 
 
 class LateArrivals:
@@ -31,10 +23,10 @@ class LateArrivals:
         self._questions: dict[str, tuple[int, int]] = {}
 
     def after_restart(self) -> None:
-        """Each is asked about at once, and then as if it had just ended."""
+        """Each is asked about at once, and then as if it had just ended: the process may have been down for long."""
         desk = self._desk
         for order in tuple(desk.state.orders):
-            if has_never_arrived(order) and desk.now - order.ended_ns < MEMORY_NS:
+            if has_never_arrived(order) and desk.now - order.ended_ns < ARRIVES_WITHIN_NS:
                 desk.given_up[order.client_order_id] = desk.now
                 desk.ask_venue(order)
 

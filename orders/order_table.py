@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import OrderDenied, SubmitOrder, WireType
+from market.interval import SECOND_NS
 from market.money import ZERO
 from orders.commitments import Commitments
 
@@ -51,6 +52,10 @@ KEEP_ENDED: Final = 100
 
 MOST_ENDED: Final = 20_000
 """Ended orders kept in memory at most, whether they matter or not."""
+
+NEVER_ARRIVED: Final = "never arrived at the venue"
+ARRIVES_WITHIN_NS: Final = 86_400 * SECOND_NS
+"""So long after its end such an order may still come to life, and must be known then."""
 
 KEEP_IDS: Final = 200_000
 """Ids of forgotten orders that are remembered, so that the same id does nothing twice: weeks of them."""
@@ -197,12 +202,18 @@ class Order:
         self.history = (*before, line) if len(before) < KEEP_HISTORY else (*before[1:], line)
 
 
+def has_never_arrived(order: Order) -> bool:
+    """Was it given up because the venue did not know it?"""
+    return order.state == "REJECTED" and order.reason == NEVER_ARRIVED
+
+
 class OrderTable:
     """All orders by client id; the working ones are at hand by symbol and by parent, in order of birth.
 
     The working sells have a list of their own, and `commitments` holds what the working buys may still cost.
-    Ended orders are forgotten in time, but for those whose exits still work and those that `is_needed` names; of a
-    forgotten order the id alone is known: it is `in` the table, and `get` gives None.
+    Ended orders are forgotten in time, but for those whose exits still work, those that may yet arrive at the venue
+    and those that `is_needed` names; of a forgotten order the id alone is known: it is `in` the table, and `get` gives
+    None.
     """
 
     __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_forgotten", "_is_needed", "_selling",
@@ -277,22 +288,24 @@ class OrderTable:
         self._exits.pop(client_order_id, None)
         self.commitments.drop(client_order_id)
         self._ended[client_order_id] = None
-        self._forget_old()
+        self._forget_old(order.ended_ns)
 
-    def _forget_old(self) -> None:
+    def _forget_old(self, now: int) -> None:
         """Two looks for each order that ends: what still matters goes to the back, and is looked at a round later."""
         for _ in range(2):
             if len(self._ended) <= KEEP_ENDED:
                 return
             oldest = next(iter(self._ended))
-            if len(self._ended) <= MOST_ENDED and self._matters(self._by_id[oldest]):
+            if len(self._ended) <= MOST_ENDED and self._matters(self._by_id[oldest], now):
                 del self._ended[oldest]
                 self._ended[oldest] = None
             else:
                 self._forget(oldest)
 
-    def _matters(self, order: Order) -> bool:
+    def _matters(self, order: Order, now: int) -> bool:
         """An entry and its exits go together: what they sold counts for what is still protected."""
+        if has_never_arrived(order) and now - order.ended_ns < ARRIVES_WITHIN_NS:
+            return True
         entry_id = order.spec.parent_id or order.client_order_id
         if any(each.is_working for each in self._by_parent.get(entry_id, {}).values()):
             return True

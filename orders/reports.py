@@ -21,9 +21,8 @@ from orders import account, exits, locks, protection, reassess, replacing
 from orders.cancelling import ESCALATE, TIME_OVER
 from orders.desk import Desk
 from orders.effects import CancelAtVenue
-from orders.late_arrivals import NEVER_ARRIVED, has_never_arrived
 from orders.ledger import Position
-from orders.order_table import Order
+from orders.order_table import NEVER_ARRIVED, Order, has_never_arrived
 
 NOT_FOUND_GRACE_NS: Final = 5 * SECOND_NS
 """A venue that does not know an order so soon after it was sent may only be slow (F27)."""

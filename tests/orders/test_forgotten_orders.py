@@ -11,7 +11,8 @@ from bus.messages.orders import OrderDenied, OrderInitialized, Protection
 from bus.messages.system import AlertRaised
 from orders import order_table
 from tests.orders.test_engine_restart import picture
-from tests.orders.trading import BTC, ETH, Bench, answers, bodies, of_type, sent
+from tests.orders.test_late_arrivals import given_up
+from tests.orders.trading import BTC, ETH, Bench, answers, bodies, cancels, of_type, sent
 
 
 @pytest.fixture
@@ -80,6 +81,24 @@ def test_an_execution_told_again_of_a_forgotten_order_is_no_alarm_and_is_not_boo
     assert bodies(bench.report("td-x", "cancelled")) == []
     (alarm,) = of_type(bench.report("td-x", "fill", **(more | {"trade_id": TradeId("another")})), AlertRaised)
     assert "ended long ago" in alarm.message
+
+
+def test_one_that_never_arrived_is_known_as_long_as_it_may_come_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_table, "KEEP_ENDED", 3)
+    bench = given_up("limit", price="99")
+    ended(bench, 8)
+    (cancel,) = cancels(bench.accept("td-1"))
+    assert cancel.client_order_id == "td-1"
+    bench.fill("td-1", "0.4", "99")
+    assert bench.engine.ledger.quantity(BTC) == Decimal("0.4")
+
+
+def test_a_day_later_it_is_forgotten_as_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_table, "KEEP_ENDED", 3)
+    bench = given_up("limit", price="99")
+    bench.second(86_401)
+    ended(bench, 8)
+    assert bench.engine.orders.is_forgotten(ClientOrderId("td-1"))
 
 
 def test_a_restart_forgets_the_same_orders(bench: Bench) -> None:
