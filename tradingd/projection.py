@@ -5,7 +5,7 @@ buffer: a database that is away for any time loses nothing, and how far the tabl
 transaction as the rows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -13,6 +13,7 @@ from zlib import crc32
 from sqlalchemy.exc import SQLAlchemyError
 
 from bus.codec import CodecError, decode
+from bus.messages.council import AnalysisCompleted
 from bus.messages.header import Message
 from store.journal_follow import JournalFollower
 from store.journal_format import JournalError, Record
@@ -51,6 +52,7 @@ class Projection:
         self._engine = open_engine(url)
         self.store = ProjectionStore(self._engine, account)
         self._place: Place | None = None
+        self._analyses: Mapping[str, AnalysisCompleted] = {}
 
     @property
     def record(self) -> int:
@@ -119,7 +121,7 @@ class Projection:
             before.first_check if before.record else _check(records[0]), _check(records[-1]),
         )
         messages = [(each.number, _message(self.journal, each)) for each in records if each.kind in RELEVANT]
-        fold = ProjectionFold(self._quote)
+        fold = ProjectionFold(self._quote, self._analyses)
 
         def change(loader: Loader) -> list[Row]:
             fold.load(loader, messages)
@@ -129,7 +131,7 @@ class Projection:
 
         self._place = None  # until it is committed nobody knows where the tables stand
         self.store.write(before, after, change)
-        self._place = after
+        self._place, self._analyses = after, fold.analyses
         return len(records)
 
     def run(self, wait: Wait, tell: Callable[[bool, str], None]) -> None:

@@ -4,7 +4,7 @@ What the rows say depends on the journal alone, never on where one batch of reco
 projection of a store that was away for an hour equals one that is built anew.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ _ENGINE: Final = "engine"
 _DAY_S: Final = 86_400
 _SIDES: Final = {"trail_buy": "buy", "trail_sell": "sell", "hold": ""}
 _FEATURES: Final = {"atr_ratio": "volatility", "volume_ratio": "volume_ratio"}
+_NONE: Final[Mapping[str, council.AnalysisCompleted]] = {}
 Numbered = tuple[int, Message]
 """A record's number and its message."""
 
@@ -30,14 +31,16 @@ Numbered = tuple[int, Message]
 class ProjectionFold:
     """Make one for each batch: `load` what it needs, `apply` each message, then take the `changed` rows.
 
-    `quote` is the currency profit is counted in.
+    `quote` is the currency profit is counted in, `analyses` what the batch before left in `analyses`: in a packed
+    segment a batch may end between an analysis and the proposal that came of it.
     """
 
-    def __init__(self, quote: str) -> None:
+    def __init__(self, quote: str, analyses: Mapping[str, council.AnalysisCompleted] = _NONE) -> None:
         self._quote = quote
+        self._earlier = analyses
+        self.analyses: dict[str, council.AnalysisCompleted] = {}
         self._rows: dict[type[rows.Row], dict[tuple[Any, ...], Any]] = {kind: {} for kind in rows.ROW_KINDS}
         self._touched: dict[tuple[type[rows.Row], tuple[Any, ...]], rows.Row] = {}
-        self._analyses: dict[str, council.AnalysisCompleted] = {}
         self._session: rows.SessionRow | None = None
 
     # ---- what the tables hold ------------------------------------------------------------------------
@@ -278,7 +281,7 @@ class ProjectionFold:
         ))
 
     def _on_analysis(self, _: int, message: Message, body: council.AnalysisCompleted) -> None:
-        self._analyses[message.id] = body
+        self.analyses[message.id] = body
         for each in body.features:
             self._put(rows.IndicatorRow(body.symbol, body.interval, body.ts_open, each.name, each.value))
 
@@ -288,7 +291,8 @@ class ProjectionFold:
             "OPEN", "", body.reason, body.lead_alpha, quantity=body.quantity, reference_price=body.reference_price,
             confidence=body.confidence, votes=plain(body.votes),
         )
-        analysis = self._analyses.get(message.header.cause)  # journalled just before, in the same append
+        cause = message.header.cause
+        analysis = self.analyses.get(cause) or self._earlier.get(cause)  # journalled just before, in the same append
         if analysis is not None:
             row.timeframe, row.regime, row.skipped = analysis.interval, analysis.regime, plain(analysis.skipped)
             for each in analysis.features:

@@ -50,6 +50,11 @@ class ProgrammingError(DatabaseError):
     """The statement is wrong."""
 
 
+class SchemaChangedError(DatabaseError):
+    """Never raised: SQLAlchemy asks of each error whether what it has cached of the schema was the reason, and nothing
+    is cached here."""
+
+
 def _translated(error: BaseException) -> Error:
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, asyncpg.IntegrityConstraintViolationError):
@@ -197,7 +202,8 @@ MODULE: Final = SimpleNamespace(
     apilevel="2.0", threadsafety=0, paramstyle="numeric_dollar", connect=connect, Error=Error,
     InterfaceError=InterfaceError, DatabaseError=DatabaseError, OperationalError=OperationalError,
     IntegrityError=IntegrityError, ProgrammingError=ProgrammingError, DataError=DatabaseError,
-    InternalError=DatabaseError, NotSupportedError=DatabaseError, Binary=bytes,
+    InternalError=DatabaseError, NotSupportedError=DatabaseError, InvalidCachedStatementError=SchemaChangedError,
+    InternalServerError=SchemaChangedError, Binary=bytes,
 )
 
 

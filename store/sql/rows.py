@@ -22,8 +22,18 @@ class Row:
         return tuple(getattr(self, name) for name in self.KEY)
 
     def values(self, account: str) -> dict[str, Any]:
-        """As SQLAlchemy wants it."""
-        return {"account": account, **{each.name: getattr(self, each.name) for each in fields(self)}}
+        """As SQLAlchemy wants it, and every database: PostgreSQL knows no text with a NUL character in it."""
+        return {"account": account, **{each.name: _without_nul(getattr(self, each.name)) for each in fields(self)}}
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in value else value
+    if isinstance(value, list):
+        return [_without_nul(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without_nul(each) for name, each in value.items()}
+    return value
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The SQL store: exact, exactly once, whatever is cut off where, and equal to a store that is built anew."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -15,16 +15,19 @@ from bus.messages.council import Parameter, ParametersChanged, ProposalWithheld
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised, DaemonStarted
+from store import journal_pack
 from store.sql.column_types import Exact
 from store.sql.database import StoreUrlError, check_migrations, migrate, open_engine, parse_url
-from store.sql.projection_store import Place, PlaceMovedError
+from store.sql.projection_store import Loader, Place, PlaceMovedError
 from store.sql.queries import StoreQueries
+from store.sql.rows import Row
 from store.sql.tables import METADATA, PATTERNS
 from tests.orders.trading import BTC, ETH
 from tests.postgres_server import PostgresServer
 from tests.tradingd.live_runtime import Scene
 from tests.tradingd.test_decisions import story
 from tradingd import projection as projection_module
+from tradingd.journal_packing import pack
 from tradingd.message_journal import MessageJournal
 from tradingd.projection import ForeignStoreError, Projection
 
@@ -331,6 +334,44 @@ def test_a_place_that_moved_is_not_written_to(tmp_path: Path) -> None:
     projection.close()
 
 
+def test_a_store_built_from_packed_segments_knows_what_a_proposal_rested_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Packed, an append may be divided: its analysis ends one batch, its proposal begins the next."""
+    path = tmp_path / "j.journal"
+    journal = MessageJournal.open(path)
+    first, withheld, *rest = story()
+    journal.append([first], sync=False)
+    journal.append([withheld], sync=False)
+    journal.append(rest, sync=False)
+    assert journal.rotate()
+    journal.append(alerts(1), sync=True)
+    journal.close()
+
+    def decisions(name: str) -> list[tuple[object, ...]]:
+        projection = projection_of(path, f"sqlite:///{tmp_path / name}")
+        projection.rebuild()
+        found = projection.store.contents()["agent_decisions"]
+        projection.close()
+        return found
+
+    before = decisions("raw.sqlite")
+    monkeypatch.setattr(journal_pack, "_FRAME_BYTES", 1)
+    monkeypatch.setattr(projection_module, "BATCH", 1)
+    assert list(pack(path, time.time_ns() + 86_400 * 10**9, 1.0, 0))
+    assert decisions("packed.sqlite") == before
+    assert "trending" in before[0]
+
+
+def test_text_with_a_nul_character_does_not_stop_the_store(tmp_path: Path, url: str) -> None:
+    maker = MessageMaker("daemon", SessionId("s1"))
+    facts = [maker.make(AlertRaised("info", "a\0b", "c"), 1), maker.make(AlertRaised("info", "next", "d"), 2)]
+    projection = projection_of(written(tmp_path / "j.journal", facts), url)
+    assert projection.rebuild() == 2
+    assert [row[4] for row in projection.store.contents()["logs"]] == ["a\N{REPLACEMENT CHARACTER}b", "next"]
+    projection.close()
+
+
 # ---- the database is away ----------------------------------------------------------------------------
 
 
@@ -371,6 +412,49 @@ def test_postgresql_stopped_while_trading_goes_on_loses_nothing(tmp_path: Path, 
         alone.close()
     finally:
         server.remove()
+
+
+def test_postgresql_that_cuts_us_off_in_the_middle_of_a_transaction_is_asked_again(
+    tmp_path: Path, postgres: PostgresServer, traded: list[Message], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = written(tmp_path / "j.journal", traded)
+    projection = projection_of(path, postgres.url)
+    projection.rebuild()
+    projection.close()
+    again = projection_of(path, postgres.url)
+    again._go_to_begin()
+    write, cuts = again.store.write, []
+
+    def cut_off(loader: Loader, change: Callable[[Loader], Iterable[Row]]) -> Iterable[Row]:
+        rows = list(change(loader))
+        if not cuts:
+            other = open_engine(postgres.url)
+            with other.connect() as connection:
+                cuts.append(connection.execute(text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state = "
+                    "'idle in transaction'"
+                )).scalars().all())
+            other.dispose()
+        return rows
+
+    monkeypatch.setattr(
+        again.store, "write", lambda before, after, change: write(before, after, lambda loader: cut_off(loader, change))
+    )
+    told: list[bool] = []
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 3
+
+    again.run(wait, lambda is_up, _: told.append(is_up))
+    assert cuts == [[True]]
+    assert told == [False, True]
+    alone = projection_of(path, f"sqlite:///{tmp_path / 'alone.sqlite'}")
+    alone.rebuild()
+    assert again.store.contents() == alone.store.contents()
+    again.close()
+    alone.close()
 
 
 def test_a_database_that_was_never_there_is_told_once(tmp_path: Path) -> None:
