@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from store.journal_pack import sync_folder
 from tradingd.settings import Settings
 
 MODE_FILE: Final = "mode.json"
@@ -24,7 +25,7 @@ def as_chosen(settings: Settings) -> Settings:
 
     A file that cannot be read means paper: it was written because somebody wanted that.
     """
-    if settings.mode != "live" or not (settings.data_dir / MODE_FILE).exists():
+    if settings.mode != "live" or not os.path.lexists(settings.data_dir / MODE_FILE):
         return settings
     return settings.model_copy(update={"mode": "paper"})
 
@@ -55,8 +56,12 @@ def write_choice(data_dir: Path, mode: Mode, by: str) -> None:
         path.unlink(missing_ok=True)
         return
     temporary = path.with_name(f".{MODE_FILE}.new")
-    temporary.write_text(json.dumps({"mode": mode, "by": by}) + "\n", encoding="utf-8")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps({"mode": mode, "by": by}) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(data_dir)  # a power cut must not bring the real money back
 
 
 def start_again() -> None:

@@ -147,7 +147,13 @@ class Operations:
         if problem is not None:
             self._conditions.mode("")
             raise ControlConflictError(*problem)
-        mode_switch.write_choice(self._folder, mode, by)
+        try:
+            mode_switch.write_choice(self._folder, mode, by)
+        except OSError as error:
+            self._conditions.mode("")
+            raise ControlUnavailableError(
+                f"the mode stays: the choice cannot be written down ({error}). Free disk space or mend the rights."
+            ) from error
         self._life.is_to_start_again = True
         self._life.end(f"switched to {mode} by {by}")
 

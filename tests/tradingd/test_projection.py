@@ -1,7 +1,7 @@
 """The SQL store: exact, exactly once, whatever is cut off where, and equal to a store that is built anew."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -423,7 +423,8 @@ def test_postgresql_that_cuts_us_off_in_the_middle_of_a_transaction_is_asked_aga
     projection.close()
     again = projection_of(path, postgres.url)
     again._go_to_begin()
-    write, cuts = again.store.write, []
+    write = again.store.write
+    cuts: list[Sequence[bool]] = []
 
     def cut_off(loader: Loader, change: Callable[[Loader], Iterable[Row]]) -> Iterable[Row]:
         rows = list(change(loader))
