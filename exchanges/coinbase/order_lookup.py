@@ -19,6 +19,8 @@ from market.money import MoneyError, parse_decimal
 ORDERS_A_PAGE: Final = 250
 FILLS_A_PAGE: Final = 250
 MOST_PAGES: Final = 20
+MOST_PAGES_OF_ORDERS: Final = 100
+"""Twenty-five thousand: so many may be younger than the thirty days through which one is looked for after a restart."""
 MARGIN_NS: Final = 600 * SECOND_NS
 """How much earlier than its sending an order may be dated: clocks differ."""
 
@@ -88,7 +90,7 @@ class OrderLookup:
         """Row after row; raises `VenueError` when the venue has more than are read."""
         cursor = ""
         seen: set[str] = set()
-        for _ in range(MOST_PAGES):
+        for _ in range(MOST_PAGES_OF_ORDERS):
             answer = await self._rest.read(
                 "brokerage/orders/historical/batch", {**wish, "limit": ORDERS_A_PAGE} | _at(cursor)
             )

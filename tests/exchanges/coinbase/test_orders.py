@@ -182,7 +182,21 @@ async def test_an_order_deep_in_the_history_is_found_page_by_page(exchange: Exch
         await desk.heard("accepted", "fill", "not_found")
 
 
-async def test_a_listing_that_cannot_be_read_to_its_end_never_says_not_found(exchange: Exchange):
+async def test_absence_is_found_out_behind_five_thousand_later_orders(exchange: Exchange):
+    exchange.page = 1
+    for number in range(1, 22):  # as many pages as so many orders fill
+        exchange.place(late(f"td-{number}"))
+        exchange.fill(f"td-{number}", "2")
+    async with Desk(exchange) as desk:
+        desk.venue.query(ClientOrderId("td-99"), "BTC/USD")
+        await until(lambda: desk.reports, 30)
+        assert desk.kinds == ["not_found"]
+
+
+async def test_a_listing_that_cannot_be_read_to_its_end_never_says_not_found(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("exchanges.coinbase.order_lookup.MOST_PAGES_OF_ORDERS", 20)
     exchange.page = 1
     wish = {"product_id": "BTC-USD", "side": "BUY", "order_configuration": {"limit_limit_gtc": {"base_size": "1"}}}
     for number in range(1, 25):
