@@ -6,6 +6,7 @@ knows keep-alive, lengths and chunks (httptools parses), time-outs and TLS; no r
 
 import asyncio
 import ssl
+import time
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from exchanges.dialing import dial
 
 MAX_BODY: Final = 4_000_000
 IDLE_LINES: Final = 8
+IDLE_S: Final = 45.0
+"""A connection that was idle so long is not used again: the venue, or a router that forgets, may be ending it."""
 _MOST_TAILS: Final = 16
 _ODD_REQUEST: Final = "a line break or a foreign letter in a request"
 
@@ -38,6 +41,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.is_open = False
+        self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
         self._parser: httptools.HttpResponseParser | None = None
         self._answer = LineAnswer()
@@ -181,6 +185,7 @@ class HttpLine:
         finally:
             self._busy.discard(line)
         if line.is_open and len(self._idle) < IDLE_LINES:
+            line.idle_since = time.monotonic()
             self._idle.append(line)
         else:
             line.close()
@@ -215,9 +220,10 @@ class HttpLine:
     def _take(self) -> _Line | None:
         while self._idle:
             line = self._idle.pop()
-            if line.is_open:
+            if line.is_open and time.monotonic() - line.idle_since < IDLE_S:
                 self._busy.add(line)
                 return line
+            line.close()
         return None
 
     async def _connect(self) -> _Line:

@@ -29,6 +29,8 @@ RECEIVE_WINDOW_MS: Final = 5_000
 TIMESTAMP_REFUSED: Final = -1021
 _UNREAD: Final = frozenset({-1102, -1022})
 """MANDATORY_PARAM_EMPTY_OR_MALFORMED, INVALID_SIGNATURE: what a server says that does not read a POST's address."""
+_NAME: Final = {"User-Agent": "tradingd"}
+"""Firewalls refuse requests of nobody (403), which the venue means for a rejection of the order."""
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _WEIGHT_PER_S: Final = 80.0  # of the 6,000 a minute that the venue grants an address
 _WEIGHT_BURST: Final = 1_000.0
@@ -209,12 +211,12 @@ class RestClient:
         if self._posts_form:
             return None
         text = f"{_query(parameters)}&recvWindow={RECEIVE_WINDOW_MS}&timestamp="
-        before, behind = self._line.around("POST", f"{path}?{text}", {"X-MBX-APIKEY": self._api_key})
+        before, behind = self._line.around("POST", f"{path}?{text}", {"X-MBX-APIKEY": self._api_key, **_NAME})
         return PreparedPost(self._line, self._signer, self.timestamp_ms, before, self._signer.begin(text), behind)
 
     def _posted(self, path: str, text: str) -> tuple[str, dict[str, str], str]:
         """Target, headers and body of a POST."""
-        key = {"X-MBX-APIKEY": self._api_key}
+        key = {"X-MBX-APIKEY": self._api_key, **_NAME}
         return (path, {**key, **_FORM}, text) if self._posts_form else (f"{path}?{text}", key, "")
 
     def wants_form(self, answer: Answer) -> bool:
@@ -245,7 +247,7 @@ class RestClient:
     async def keep_warm(self) -> None:
         """Use the orders' line once, so that an order need not wait for a TLS handshake."""
         with contextlib.suppress(LineError):
-            self._from_line(await self._line.request("GET", "/api/v3/ping", {}))
+            self._from_line(await self._line.request("GET", "/api/v3/ping", _NAME))
 
     async def probe(self) -> str:
         """Why requests are not answered; "" when they are, or are not wanted for a while (429, 418)."""

@@ -36,6 +36,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 TOKEN_FRESH_S: Final = 40
 """A token made beforehand is used so long; the venue takes it for two minutes, and each request wants its own."""
 ORDERS: Final = "brokerage/orders"
+_NAME: Final = {"User-Agent": "tradingd"}
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 Budget = Literal["", "cancel", "account"]
 """Whose share of the requests is used; "" for an order, whose sender keeps to `ORDERS_PER_S`."""
@@ -164,7 +165,7 @@ class CoinbaseRest:
     async def keep_warm(self) -> None:
         """Use the orders' line once and sign for the next order, so that it need wait for neither."""
         with contextlib.suppress(LineError):
-            await self._line.request("GET", "/api/v3/brokerage/time", {})
+            await self._line.request("GET", "/api/v3/brokerage/time", _NAME)
         self._sign_ahead()
 
     def _pacer(self, budget: Budget) -> Pacer:
@@ -177,7 +178,7 @@ class CoinbaseRest:
         """Target, headers and body of a POST."""
         headers = {
             "Authorization": f"Bearer {self._token(path)}", "Content-Type": "application/json",
-            "User-Agent": "tradingd",
+            **_NAME,
         }
         return f"/api/v3/{path}", headers, body
 

@@ -62,6 +62,19 @@ async def test_a_request_is_one_write_and_the_connection_is_kept(wire: Wire):
     line.close()
 
 
+async def test_a_connection_that_was_idle_for_long_is_not_trusted_with_an_order(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+):
+    wire.replies = [[OK], [OK]]
+    line = line_to(wire)
+    await line.request("POST", "/", {})
+    monkeypatch.setattr("exchanges.http_line.IDLE_S", 0.0)
+    assert line.send_now("POST", "/", {}) is None
+    await line.request("POST", "/", {})
+    assert wire.connections == 2
+    line.close()
+
+
 @pytest.mark.parametrize("pieces", [
     [bytes([byte]) for byte in OK],
     [b"HTTP/1.1 100 Continue\r\n\r\n", OK],

@@ -97,6 +97,23 @@ async def test_a_market_order_is_posted_once_and_its_fills_are_told(loopback: Lo
     assert not second.simulated
 
 
+async def test_an_order_names_its_sender_for_firewalls_refuse_requests_of_nobody(loopback: Loopback):
+    names: list[str | None] = []
+
+    async def taken(request: web.Request) -> web.Response:
+        names.append(request.headers.get("User-Agent"))
+        return web.json_response(order_body("NEW", "0", clientOrderId=request.query["newClientOrderId"]))
+
+    loopback.handlers[("POST", ORDER)] = taken
+    async with Desk(loopback) as desk:
+        await desk.submitted()
+        prepared = desk.venue.prepare(approved_order("td-2").order)
+        assert prepared is not None
+        prepared.send(approved_order("td-2"))
+        await until(lambda: len(desk.reports) == 2)
+    assert names == ["tradingd", "tradingd"]
+
+
 async def test_a_limit_order_carries_price_and_time_in_force(loopback: Loopback):
     loopback.answer("POST", ORDER, order_body("EXPIRED", "0.4", [fill(7, "0.4")]))
     async with Desk(loopback) as desk:
