@@ -44,7 +44,7 @@ class VenueError(Exception):
 
 
 class NoAnswerError(VenueError):
-    """The venue could not be reached, or gave nothing but failures: later it may be otherwise."""
+    """The venue could not be reached, gave nothing but failures, or wants silence: later it may be otherwise."""
 
 
 class TransportError(Exception):
@@ -290,8 +290,10 @@ class RestClient:
     async def synchronise_clock(self) -> None:
         """Measure how far the venue's clock is from ours, halving the round trip.
 
-        A server that tells no time (404) is taken to have ours.
+        A server that tells no time (404) is taken to have ours. Raises `TransportError`, also while it wants silence.
         """
+        if self.banned_for_s() > 0:
+            raise TransportError(f"the venue wants no requests for another {self.banned_for_s():.0f} s (rate limit)")
         before = self._clock.now()
         answer = await self.once("GET", "/api/v3/time")
         after = self._clock.now()
@@ -318,7 +320,7 @@ class RestClient:
     async def _wait_out_ban(self, path: str) -> None:
         pause = self.banned_for_s()
         if pause > LONGEST_PAUSE_S:
-            raise VenueError(
+            raise NoAnswerError(
                 f"{self.rest_url}{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
                 "Wait, and ask less: fewer symbols, or one daemon per address."
             )

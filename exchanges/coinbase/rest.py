@@ -221,10 +221,17 @@ class CoinbaseRest:
         return abs(self.clock_offset_ns - before) > SKEW_NS
 
     async def synchronise_clock(self) -> None:
-        """Measure how far the venue's clock is from ours, halving the round trip; raises `TransportError`."""
+        """Measure how far the venue's clock is from ours, halving the round trip.
+
+        Raises `TransportError`, also while nothing may be asked.
+        """
+        if self.banned_for_s() > 0:
+            raise TransportError(f"the venue wants no requests for another {self.banned_for_s():.0f} s (rate limit)")
         before = self._clock.now()
         raw = await self._bridge.send("GET", "brokerage/time", {}, signed=False)
         after = self._clock.now()
+        if self._noted(self._answer(raw)).status == 429:
+            raise TransportError(f"the venue wants no requests for another {self.banned_for_s():.0f} s (rate limit)")
         self.clock_offset_ns = _told_time_ns(raw) - (before + after) // 2
         self._spare = None
 
@@ -246,7 +253,7 @@ class CoinbaseRest:
     async def _wait_out_ban(self, path: str) -> None:
         pause = self.banned_for_s()
         if pause > LONGEST_PAUSE_S:
-            raise VenueError(
+            raise NoAnswerError(
                 f"{self.rest_url}/api/v3/{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
                 "Wait, and ask less: fewer symbols, or one daemon per account."
             )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.clock import FeedClock, LiveClock
-from exchanges.binance.rest import RestClient, TransportError, VenueError, WeightPacer, _query
+from exchanges.binance.rest import NoAnswerError, RestClient, TransportError, VenueError, WeightPacer, _query
 from exchanges.retry_after import retry_after_s
 from tests.exchanges.binance.loopback import Loopback
 
@@ -202,4 +202,22 @@ async def test_a_request_of_no_weight_does_not_wait_behind_heavy_ones(loopback: 
     async with asyncio.timeout(2):
         assert (await rest.read("/x", weight=0, method="GET")).is_ok
     heavy.cancel()
+    await rest.close()
+
+
+async def test_a_long_ban_is_a_trouble_of_the_moment_that_a_start_waits_out(loopback: Loopback):
+    answers(loopback, "/x", (418, {"Retry-After": "120"}))
+    rest = client(loopback)
+    with pytest.raises(NoAnswerError, match="no requests for another"):
+        await rest.read("/x")
+    await rest.close()
+
+
+async def test_the_clock_is_not_asked_for_while_the_venue_wants_no_requests(loopback: Loopback):
+    answers(loopback, "/api/v3/time", *[(418, {"Retry-After": "120"})] * 3)
+    rest = client(loopback)
+    for _ in range(3):
+        with pytest.raises(TransportError):
+            await rest.synchronise_clock()
+    assert len(loopback.requests) == 1
     await rest.close()

@@ -9,7 +9,7 @@ from aiohttp import web
 from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
-from exchanges.binance.rest import TransportError, VenueError
+from exchanges.binance.rest import NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.keys import KeyPair
 from exchanges.coinbase.orders import CoinbaseConfig, CoinbaseVenue
 from market.instrument import Instrument
@@ -315,6 +315,15 @@ async def test_too_many_requests_are_obeyed_and_nothing_is_sent_meanwhile(exchan
         await desk.heard("rejected", "rejected")
         assert "not sent" in desk.reports[1].reason
         assert len(desk.posts) == 1
+
+
+async def test_a_start_in_the_middle_of_a_ban_asks_nothing_more_and_can_be_tried_again(exchange: Exchange):
+    exchange.fail("GET", "/time", *[answers({"error": "rate limit exceeded"}, 429, {"Retry-After": "120"})] * 3)
+    async with Desk(exchange) as desk:
+        for _ in range(3):
+            with pytest.raises(NoAnswerError, match="no requests for another"):
+                await desk.venue.start()
+    assert len(exchange.requests) == 1
 
 
 async def test_a_wrong_clock_is_set_and_the_order_sent_once_more(exchange: Exchange):
