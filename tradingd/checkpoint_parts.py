@@ -70,6 +70,7 @@ TYPES: Final = Types(
     ),
     skipped=(
         (ReadModel, "_handlers"), (ReadModel, "listeners"), (ReadModel, "paths"), (ReadModel, "journal"),
+        (ReadModel, "past_lock"), (ReadModel, "_history"),  # read from the journal when asked for
         (ReadModel, "market"),  # what was seen last is seen again
         (read_model_orders.OrderFold, "handlers"), (read_model_results.ResultsFold, "handlers"),
         (read_model_council.CouncilFold, "handlers"), (alpha_fold.AlphaFold, "_handlers"),

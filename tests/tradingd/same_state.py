@@ -8,7 +8,7 @@ from orders.keyed_heap import KeyedHeap
 from orders.watch import LANES
 from tradingd.read_model import ReadModel
 
-_SKIPPED = {"handlers", "_handlers", "listeners", "_is_needed"}
+_SKIPPED = {"handlers", "_handlers", "listeners", "_is_needed", "past_lock", "_history"}
 
 
 def first_difference(left: Any, right: Any) -> str:
