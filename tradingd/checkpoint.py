@@ -7,6 +7,7 @@ wrong with one (a checkpoint of another program is no problem).
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -98,6 +99,15 @@ class Recovery:
             for message in self._messages():
                 engine.restore(message)
         self._tail = None
+
+    def forget_lost(self) -> None:
+        """Checkpoints of records that the journal has no more go: with what they know each start would tell of the loss
+        anew, also one of a journal that was begun anew. Call it when `lost` is written down."""
+        end = self.end.records if self.end is not None else 0
+        for path in paths_of(self._journal.path):
+            if path.stem.isdigit() and int(path.stem) > end:
+                with suppress(OSError):
+                    path.unlink()
 
     def _messages(self) -> Iterable[Message]:
         start = self.checkpoint.position if self.checkpoint is not None and self.is_engine_restored else None

@@ -483,10 +483,10 @@ class Daemon:
     def _restore(self) -> None:
         engine = self._runtime.engine
         scope = Scope.of(self.settings.account.quote, [market.instrument for market in engine.desk.markets.values()])
-        lost = ""
-        if self._recovery is not None:
-            self._recovery.fold_engine(engine, scope)
-            lost = self._recovery.lost
+        lost, recovery = "", self._recovery
+        if recovery is not None:
+            recovery.fold_engine(engine, scope)
+            lost = recovery.lost
         self._keep_checkpoints(scope)
         now = self._clock.now()
         self._runtime.record(
@@ -503,6 +503,8 @@ class Daemon:
             self._runtime.command(told.message.body, by=told.by)
         if lost and engine.kill is None:  # what seems to be held may be sold already: exits wait for a person, too
             self._runtime.command(orders.EngageKillSwitch("halt", lost, "journal"), by="journal")
+        if recovery is not None:
+            recovery.forget_lost()
         wish = None if self._replay.was_cut else self._operations.kill_file.look(engine.kill, is_patient=False)
         if wish is not None:
             self._replay.note(-1, wish.by, wish, now)

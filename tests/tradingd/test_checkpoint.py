@@ -338,6 +338,35 @@ def test_a_journal_that_lacks_more_than_a_power_cut_takes_says_what_is_known_to_
     assert bool(recovery.lost) == is_told
 
 
+def test_a_loss_that_was_written_down_is_not_told_again_at_each_start(journal: Path) -> None:
+    known = len(MessageJournal.open(journal, read_only=True))
+    make_checkpoint(journal, "auto")
+    journal.write_bytes(journal.read_bytes()[: _end_of_record(journal, known - MOST_UNFLUSHED - 100)])
+    for _ in range(2):  # one that ended before it could write it down tells it again
+        recovery, _fold = recover(journal)
+        assert recovery.lost
+    recovery.forget_lost()
+    recovery, _fold = recover(journal)
+    assert (recovery.lost, recovery.problems) == ("", [])
+    make_checkpoint(journal, "auto")
+    recovery, _fold = recover(journal)
+    recovery.forget_lost()
+    assert len(paths_of(journal)) == 1
+
+
+def test_a_journal_that_was_begun_anew_has_lost_nothing(journal: Path) -> None:
+    make_checkpoint(journal, "auto")
+    some = journal.read_bytes()[: _end_of_record(journal, 5)]
+    journal.unlink()
+    MessageJournal.open(journal).close()
+    recovery, _ = recover(journal)
+    assert recovery.lost == ""
+    recovery.forget_lost()
+    journal.write_bytes(some)
+    recovery, _ = recover(journal)
+    assert recovery.lost == ""
+
+
 def test_for_other_symbols_the_engine_is_folded_from_the_beginning(journal: Path) -> None:
     make_checkpoint(journal, "manual")
     fewer = Scope.of("USDT", instruments()[:2])
