@@ -27,6 +27,7 @@ from store.journal_check import Examination, examine, examine_journal
 from store.journal_files import PACKED_SUFFIX, RAW_SUFFIX, segments_folder
 from store.journal_format import JournalError
 from tradingd.data_dir import DataDir
+from tradingd.kill_file import KILL_NAMES
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model_views import to_iso
 from tradingd.version import VERSION
@@ -37,6 +38,8 @@ _NOT_TAKEN: Final = ("lock", "run.json", "starting.json")
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
 _LIVE: Final = "-live"
+_STAYING: Final = ("lock", *KILL_NAMES)
+"""What a restore leaves where it is: a person who locked trading has not unlocked it by that."""
 _ASIDE: Final = "before-restore-"
 _INCOMING: Final = "restore-"
 _TRIES: Final = 3
@@ -322,7 +325,7 @@ def _latch(path: Path, manifest: Manifest) -> None:
 
 
 def _set_aside(data_dir: Path, incoming: Path) -> Path | None:
-    there = [path for path in sorted(data_dir.iterdir()) if path != incoming and path.name != "lock"
+    there = [path for path in sorted(data_dir.iterdir()) if path != incoming and path.name not in _STAYING
              and not path.name.startswith(_ASIDE)]
     if not there:
         return None

@@ -93,7 +93,7 @@ def _wait_for_end(client: "Client", latch: Any, wait_s: float) -> Any:
 
 def _told_by_file(folder: Path, action: str, reason: str, error: Exception) -> CliError:
     """Leave the kill file, and say so; nothing can be left where there is no data directory."""
-    from tradingd.kill_file import write_kill_file
+    from tradingd.kill_file import read_kill_file, write_kill_file
 
     if not folder.is_dir():
         return CliError(
@@ -104,9 +104,10 @@ def _told_by_file(folder: Path, action: str, reason: str, error: Exception) -> C
         path = write_kill_file(folder, wish, reason)
     except OSError as failure:
         return CliError(exit_codes.NOT_REACHABLE, f"{error}, and no kill file could be left: {failure}.")
+    asked = read_kill_file(path)[0]
     return CliError(
         exit_codes.NOT_REACHABLE,
-        f"{error}. Left the kill file {path} instead: a daemon that runs there locks trading ({action}) within a "
+        f"{error}. Left the kill file {path} instead: a daemon that runs there locks trading ({asked}) within a "
         "second, and one that is started (`tradingd run`) before it sends anything. Look with `tradingd status`; "
         "delete the file before `tradingd unlock`.",
     )

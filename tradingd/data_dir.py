@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.journal import JournalError
+from store.journal_pack import sync_folder
 
 JOURNAL: Final = "journal-practice-paper.journal"
 """The journal of paper trading on the practice market; see `journal_name` for the others."""
@@ -114,6 +115,21 @@ class DataDir:
         (self.path / _STARTING).unlink(missing_ok=True)
         (self.path / _RUN).unlink(missing_ok=True)
         os.close(self._lock)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Whole and on disk under its name on return, also after a power cut. Raises OSError: then all is as before."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def journal_name(venue: str, mode: str, *, is_replay: bool) -> str:

@@ -12,20 +12,21 @@ from typing import Final, cast, get_args
 
 from bus.messages.orders import EngageKillSwitch, KillAction
 from bus.messages.system import BY_RULE, KillSwitchEngaged
+from tradingd.data_dir import write_durably
 from tradingd.plain_text import one_line
 from tradingd.redaction import redact
 
 KILL_FILE: Final = "KILL"
 BY_FILE: Final = "file"
 WATCH_S: Final = 0.25
-_NAMES: Final = (KILL_FILE, "kill")
+KILL_NAMES: Final = (KILL_FILE, "kill")
 _MOST_CHARACTERS: Final = 500
 _SEVERITY: Final[tuple[KillAction, ...]] = ("halt", "cancel", "flatten")
 
 
 def kill_file_in(data_dir: Path) -> Path:
     """The file that is there, or the one to create. A broken link counts as there."""
-    for name in _NAMES:
+    for name in KILL_NAMES:
         if os.path.lexists(data_dir / name):
             return data_dir / name
     return data_dir / KILL_FILE
@@ -59,7 +60,7 @@ class KillFile:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._names = tuple(os.fspath(data_dir / name) for name in _NAMES)
+        self._names = tuple(os.fspath(data_dir / name) for name in KILL_NAMES)
         self._was_empty = False
 
     @property
@@ -99,11 +100,15 @@ class KillFile:
 
 
 def write_kill_file(data_dir: Path, action: KillAction, reason: str) -> Path:
-    """Ask for the kill switch by file; one that is there and asks for more is left. Raises OSError."""
+    """Ask for the kill switch by file; one that is there and asks for more is left. Raises OSError.
+
+    On a full disk the file is empty, which asks for cancel: a name needs less room than a word.
+    """
     path = kill_file_in(data_dir)
     if os.path.lexists(path) and _SEVERITY.index(read_kill_file(path)[0]) >= _SEVERITY.index(action):
         return path
-    temporary = data_dir / f"{path.name}.new"
-    temporary.write_text(f"{action} {' '.join(reason.split())}\n")
-    temporary.replace(path)
+    try:
+        write_durably(path, f"{action} {' '.join(reason.split())}\n")
+    except OSError:
+        path.touch()
     return path

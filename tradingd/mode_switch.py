@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from store.journal_pack import sync_folder
+from tradingd.data_dir import write_durably
 from tradingd.settings import Settings
 
 MODE_FILE: Final = "mode.json"
@@ -55,13 +55,7 @@ def write_choice(data_dir: Path, mode: Mode, by: str) -> None:
     if mode == "live":
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(f".{MODE_FILE}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps({"mode": mode, "by": by}) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(data_dir)  # a power cut must not bring the real money back
+    write_durably(path, json.dumps({"mode": mode, "by": by}) + "\n")  # a power cut must not bring the real money back
 
 
 def start_again() -> None:

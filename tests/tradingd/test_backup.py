@@ -134,6 +134,15 @@ def test_a_live_account_that_the_backup_does_not_know_begins_locked(tmp_path: Pa
     assert messages_in(data / PAPER) == alerts(20)
 
 
+def test_a_kill_file_stays_in_force_through_a_restore(tmp_path: Path) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.close()
+    back_up(data, tmp_path / "b.tar.gz")
+    (data / "KILL").write_text("halt: look first")
+    restore(tmp_path / "b.tar.gz", data)
+    assert (data / "KILL").read_text() == "halt: look first"
+
+
 def test_a_running_daemons_directory_is_not_restored_to(tmp_path: Path) -> None:
     data, journal = data_in(tmp_path / "data")
     back_up(data, tmp_path / "b.tar.gz")

@@ -97,6 +97,19 @@ async def test_the_watch_engages_once_and_goes_on_watching(tmp_path: Path, monke
     assert [(wish.action, wish.reason) for wish in engaged] == [("halt", "a"), ("flatten", "c")]
 
 
+def test_a_full_disk_leaves_an_empty_one_which_locks_trading_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    path = write_kill_file(tmp_path, "flatten", "get out")
+    assert [each.name for each in tmp_path.iterdir()] == ["KILL"]
+    assert KillFile(tmp_path).look(None, is_patient=False) == EngageKillSwitch("cancel", "kill file found", "file")
+    assert path.read_text() == ""
+
+
 def test_writing_it_never_makes_it_milder(tmp_path: Path) -> None:
     path = write_kill_file(tmp_path, "flatten", "first\nline")
     assert path.read_text() == "flatten first line\n"
