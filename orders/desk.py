@@ -5,7 +5,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -176,14 +176,30 @@ class Desk:
         self.out.append(SubmitToVenue(approved))
 
     def snapshot(self) -> PortfolioSnapshot:
-        """The account as it stands now."""
-        return account.snapshot(self.state, self.markets, self.tracker)
+        """The account as it stands now; while a held symbol has no price its equity is the one known last."""
+        told = account.snapshot(self.state, self.markets, self.tracker)
+        if self._is_priced or self.tracker.equity <= ZERO:
+            return told
+        return replace(told, equity=self.tracker.equity)
+
+    @property
+    def _is_priced(self) -> bool:
+        """Is there a price for everything that is held?"""
+        return all(self.markets[symbol].mark is not None for symbol in self.state.ledger.positions)
 
     def mark_equity(self, net_flow: Decimal = ZERO) -> None:
-        """Bring peaks, drawdowns and losses up to date; not while a held symbol has no price (no false losses)."""
-        positions = self.state.ledger.positions
-        if net_flow or all(self.markets[symbol].mark is not None for symbol in positions):
-            self.tracker.update(self.now, account.equity(self.state, self.markets), net_flow)
+        """Bring peaks, drawdowns and losses up to date; not while a held symbol has no price (no false losses).
+
+        Money that comes or goes meanwhile (a restart finds a deposit before it hears prices) moves what was known last:
+        a position at its cost is a peak that never was, or a loss.
+        """
+        worth = account.equity(self.state, self.markets)
+        if not self._is_priced:
+            if not net_flow:
+                return
+            if self.tracker.equity > ZERO:
+                worth = self.tracker.equity + net_flow
+        self.tracker.update(self.now, worth, net_flow)
 
     def ask_cancel(self, order: Order) -> None:
         self.out.append(CancelAtVenue(order.client_order_id, VenueOrderId(order.venue_order_id), order.spec.symbol))

@@ -251,11 +251,16 @@ def _begin_stopping(desk: Desk, grid: Grid, reason: str) -> None:
 
 
 def _wind_up(desk: Desk, grid: Grid, market: MarketState, price: Decimal | None) -> None:
-    """No buys; then the sells go on, or everything is sold; and when nothing is left the grid has ended."""
+    """No buys; then the sells go on, or everything is sold; and when nothing is left the grid has ended.
+
+    While nothing may be sold the sells and the floor stay armed: what waits to be closed must not be bare meanwhile.
+    """
     grid_legs.cancel_buys(desk, grid, f"the grid stops: {grid.reason}")
     if grid.is_floor_reached and not grid.is_closing:
         _begin_stopping(desk, grid, f"the price reached the floor {grid.floor}")
-    if grid.is_closing:
+    may_sell = desk.state.lets_exit_leave("protective") and grid.symbol not in desk.state.halted_symbols
+    is_flattened = desk.state.kill is not None and desk.state.kill.action == "flatten"
+    if grid.is_closing and (may_sell or is_flattened):
         grid_legs.cancel_armed_sells(desk, grid, f"the grid closes: {grid.reason}")
     elif price is not None:
         _plan_sells(desk, grid, market, price)
@@ -265,7 +270,7 @@ def _wind_up(desk: Desk, grid: Grid, market: MarketState, price: Decimal | None)
             return
         left = grid_legs.sellable(market.instrument, grid.quantity - grid_legs.leaving(orders), price)
         if left:
-            if desk.state.trading_state != "HALTED" and grid.symbol not in desk.state.halted_symbols:
+            if may_sell:
                 grid_legs.sell_whole(desk, grid, left)
             return
     if grid_legs.working_orders(desk, grid):

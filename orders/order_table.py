@@ -148,6 +148,13 @@ class Order:
         return self.state == "PENDING" and self.detail in ("triggered", "initialized")
 
     @property
+    def is_unknown(self) -> bool:
+        """Sent, and nobody knows what became of it; a cancel that nobody has answered does not change that."""
+        if self.detail != "pending_cancel":
+            return self.detail == "unknown"
+        return len(self.history) > 1 and self.history[-2].detail == "unknown"
+
+    @property
     def is_held_kind(self) -> bool:
         """A stop or trailing order: the engine holds it until it fires."""
         return self.spec.order_type in ("stop", "take_profit", "trailing")
@@ -359,7 +366,7 @@ class OrderTable:
     def has_unknown(self, symbol: str, apart_from: ClientOrderId) -> bool:
         """Was an order of the symbol sent of which nobody knows what became of it?"""
         for client_order_id, order in self._at_venue.get(symbol, _NONE).items():
-            if order.detail == "unknown" and client_order_id != apart_from:
+            if client_order_id != apart_from and order.is_unknown:
                 return True
         return False
 

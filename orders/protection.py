@@ -7,6 +7,7 @@ from typing import Final
 
 from bus.ids import ClientOrderId
 from bus.messages.orders import OrderInitialized, OrderUpdated, SubmitOrder, TrailingArmed, TrailingDisarmed
+from market.instrument import Instrument
 from market.money import ONE, ZERO
 from orders import account
 from orders.admission import Refusal
@@ -86,13 +87,19 @@ def _legs(entry: Order, desk: Desk) -> Iterator[SubmitOrder]:
         reason=f"protects {entry.client_order_id}",
     )
     if protection.stop_ratio is not None:
-        stop = instrument.round_trigger(price * (ONE - protection.stop_ratio), "sell")
-        yield replace(child, stop_price=stop, tag=STOP_TAG)
+        yield replace(child, stop_price=_stop_below(instrument, price, protection.stop_ratio), tag=STOP_TAG)
     if protection.trail is not None:
         yield replace(child, order_type="trailing", trail=protection.trail, tag=TRAIL_TAG)
     if protection.take_profit_ratio is not None:
         target = instrument.round_price(price * (ONE + protection.take_profit_ratio), "sell")
         yield replace(child, order_type="take_profit", stop_price=target, tag=TARGET_TAG)
+
+
+def _stop_below(instrument: Instrument, price: Decimal, ratio: Decimal) -> Decimal:
+    """Rounded up, sooner; but where a tick is more than the ratio, that is the entry's own price: then a tick down."""
+    exact = price * (ONE - ratio)
+    sooner = instrument.round_trigger(exact, "sell")
+    return sooner if sooner < price else instrument.round_price(exact, "buy") or sooner
 
 
 def _arm(desk: Desk, entry: Order, leg: SubmitOrder) -> None:

@@ -65,6 +65,11 @@ def _conflicting(desk: Desk, order: SubmitOrder) -> Order | None:
 
 def _take_over(desk: Desk, earlier: Order, order: SubmitOrder) -> None:
     """A held entry ends and the new one is placed; judged first, so that a refused change leaves the old one."""
+    if order.order_type in ("stop", "trailing"):
+        watch = placing.first_watch(desk, order, desk.markets[order.symbol])
+        if isinstance(watch, Refusal):
+            desk.deny(order, watch)
+            return
     verdict = desk.review(
         replace(exits.wire_request(desk, order, order.quantity), client_order_id=earlier.client_order_id),
         content=content_of(order),

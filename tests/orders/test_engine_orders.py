@@ -297,6 +297,19 @@ def test_unknown_holds_exposure_blocks_the_symbol_and_is_asked_about(bench):
     assert sent(bench.submit("td-3", "buy", "market", "1"))
 
 
+def test_a_cancel_that_nobody_answers_does_not_make_an_unknown_order_known(bench):
+    bench.trade("100")
+    bench.submit("td-1", "buy", "limit", "1", price="99", expire_at=bench.now + 2 * SECOND_NS)
+    bench.report("td-1", "unknown", reason="timeout")
+    bench.second(3)
+    assert bench.order("td-1").detail == "pending_cancel"
+    bench.trade("100")
+    (denial,) = of_type(bench.submit("td-2", "buy", "limit", "1", price="98"), OrderDenied)
+    assert denial.code == "UNKNOWN_PENDING"
+    bench.accept("td-1")
+    assert sent(bench.submit("td-3", "buy", "limit", "1", price="98"))
+
+
 def test_questions_about_an_unknown_order_slow_down_to_every_thirty_seconds(bench):
     bench.submit("td-1", "buy", "market", "1")
     bench.report("td-1", "unknown")

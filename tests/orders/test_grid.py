@@ -32,12 +32,13 @@ from bus.messages.orders import (
     SubmitOrder,
     TrailSpec,
 )
-from bus.messages.system import VoteTradingState
+from bus.messages.system import BY_RULE, VoteTradingState
 from exchanges.simulated import PaperConfig
 from market.interval import SECOND_NS
 from orders import grid_book
 from orders.grid_legs import sell_activation
 from orders.grid_spacing import NEEDED_SAMPLES, SAMPLES_A_DAY, Swings, measure, trail_for, tuned_spacing
+from orders.kill import engage_kill
 from tests.orders.grid_world import FEE, GridWorld, spot
 from tests.orders.trading import BTC, WIDE
 
@@ -57,6 +58,14 @@ def opened(**more: Any) -> GridWorld:
     made.give(StartGrid(BTC, D(2000), **more))
     made.second()
     return made
+
+
+def engage_by_rule(made: GridWorld) -> None:
+    """As the runaway guard does."""
+    desk = made.engine.desk
+    desk.out = []
+    engage_kill(desk, "cancel", "runaway guard", BY_RULE)
+    made.journal.extend(desk.out)
 
 
 def denied(bodies: list[Any]) -> OrderDenied:
@@ -288,6 +297,34 @@ def test_a_killed_grid_buys_nothing_and_goes_on_after_the_release() -> None:
     made.give(ReleaseKillSwitch("me", "go on"))
     made.second()
     assert armed(made, "buy") == [-3, -2, -1, 0]
+
+
+def test_a_grid_that_is_closed_under_a_rules_latch_sells() -> None:
+    made = opened()
+    made.walk(["98.4", "98", "98.8"])
+    assert made.grid.quantity > 0
+    engage_by_rule(made)
+    made.give(StopGrid(made.grid.grid_id, close=True, reason="enough"))
+    made.second()
+    assert made.grid.quantity == 0
+    assert made.grid.phase == "STOPPED"
+
+
+def test_a_grid_that_waits_to_be_closed_keeps_its_sells_and_its_floor() -> None:
+    made = opened()
+    made.walk(["98.4", "98", "98.8"])
+    made.give(EngageKillSwitch("halt", "test", "me"))
+    made.give(StopGrid(made.grid.grid_id, close=True, reason="enough"))
+    orders = len(found(made, OrderInitialized))
+    for _ in range(5):
+        made.second()
+    assert armed(made, "sell")
+    assert made.engine.orders.get(made.grid.floor_id).is_armed
+    assert len(found(made, OrderInitialized)) == orders
+    made.give(ReleaseKillSwitch("me", "go on"))
+    made.second()
+    assert made.engine.ledger.quantity(BTC) == 0
+    assert made.grid.phase == "STOPPED"
 
 
 def test_a_kill_that_sells_everything_ends_the_grid() -> None:

@@ -307,3 +307,31 @@ def test_killed_in_the_middle_a_restart_goes_on_to_the_same_weights(bench):
     assert again.engine.ledger.quantity(BTC) == D(20)
     assert again.engine.ledger.quantity(ETH) == D(100)
     assert [message.body.reason for message in again.journal if isinstance(message.body, RebalanceEnded)] == ["done"]
+
+
+# ---- before prices are heard
+
+
+@pytest.mark.parametrize(("price", "amount"), [("80", "1000"), ("80", "-1000"), ("150", "4000"), ("150", "-4000")])
+def test_money_that_comes_or_goes_before_a_held_symbol_has_a_price_is_no_loss(price, amount):
+    """A restart finds it before it hears prices: marked at cost, the position was a peak that never was."""
+    bench = Bench(replace(WIDE, runaway_loss=D("0.02")))
+    bench.hold("50", "100")
+    for step in ("95", price):
+        bench.trade(step)
+        bench.second(100)
+        bench.second(100)
+    before = bench.engine.look()
+    again = bench.restarted()
+    again.engine.finish_restore(again.now)
+    again.say(FundsChanged("USDT", D(amount), D(5000) + D(amount), "found at the venue"))
+    third = again.restarted("s3")
+    for each in (again, third):
+        each.trade(price)
+        for _ in range(5):
+            each.second()
+        after = each.engine.look()
+        assert each.engine.kill is None
+        assert after.equity == before.equity + D(amount)
+        for name in ("daily_drawdown", "weekly_drawdown", "max_drawdown", "daily_loss"):
+            assert getattr(after, name) == pytest.approx(getattr(before, name), abs=1e-9)

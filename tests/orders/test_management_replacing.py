@@ -389,3 +389,10 @@ def test_the_change_is_told_when_less_was_left(bench):
     assert "0.3" in update.reason
 
 
+
+
+def test_a_change_of_a_held_entry_whose_trail_cannot_be_armed_leaves_the_old_one(bench):
+    council(bench, "td-p1", "1")
+    effects = council(bench, "td-p2", "1", trail=TrailSpec("atr", D(2)))
+    assert "ATR" in of_type(effects, OrderDenied)[0].message
+    assert bench.order("td-p1").is_armed

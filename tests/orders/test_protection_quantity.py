@@ -1,9 +1,12 @@
 """Protection guards what its own entry has brought: no more, whatever else is held of the symbol."""
 
+from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from bus.messages.orders import Protection
-from tests.orders.trading import Bench
+from tests.orders.trading import BTC, Bench, instrument, sent
 
 D = Decimal
 STOP = Protection(stop_ratio=D("0.02"))
@@ -40,3 +43,12 @@ def test_the_stop_of_an_entry_does_not_sell_what_was_there_before_it() -> None:
     exit_order = bench.order("td-e-s")
     assert exit_order.is_at_venue
     assert exit_order.total == D("0.5")
+
+@pytest.mark.parametrize(("price", "stop"), [("0.00000005", "0.00000004"), ("0.00000051", "0.0000005")])
+def test_where_a_tick_is_more_than_the_stops_distance_it_does_not_lie_at_the_entrys_own_price(price, stop) -> None:
+    cheap = replace(instrument(BTC, tick="0.00000001", step="1"), max_quantity=D(10) ** 12)
+    bench = Bench(instruments=[cheap])
+    bench.hold("1000000000", price, protection=Protection(stop_ratio=D("0.01")))
+    assert bench.order("td-entry-s").spec.stop_price == D(stop)
+    assert not sent(bench.trade(price))
+    assert sent(bench.trade(stop))

@@ -49,7 +49,11 @@ COMMANDS = frozenset(HANDLERS) | {SubmitOrder}
 class Bench:
     """An engine, its clock, and everything it said."""
 
-    def __init__(self, limits: RiskLimits = WIDE, capital: str = "10000", session: str = "s1", **config: Any) -> None:
+    def __init__(
+        self, limits: RiskLimits = WIDE, capital: str = "10000", session: str = "s1",
+        instruments: Sequence[Instrument] = (), **config: Any,
+    ) -> None:
+        self.instruments = instruments or (instrument(BTC), instrument(ETH))
         self.config = EngineConfig("USDT", limits, **{"intervals": ("1s", "5s"), **config})
         self.now = START
         self._commands = MessageMaker("test", SessionId(session))
@@ -61,7 +65,7 @@ class Bench:
             self.say(FundsChanged("USDT", D(capital), D(capital), "initial capital"))
 
     def new_engine(self, session: str) -> Engine:
-        return Engine(self.config, [instrument(BTC), instrument(ETH)], MessageMaker("engine", SessionId(session)))
+        return Engine(self.config, self.instruments, MessageMaker("engine", SessionId(session)))
 
     # ---- inputs
 
@@ -137,7 +141,7 @@ class Bench:
 
     def restarted(self, session: str = "s2") -> "Bench":
         """A new process over the same journal."""
-        other = Bench(self.config.limits, capital="", session=session)
+        other = Bench(self.config.limits, capital="", session=session, instruments=self.instruments)
         other.config, other.now, other.journal = self.config, self.now, list(self.journal)
         other._trade_ids = count(10_000)
         other.engine = self.new_engine(session)
