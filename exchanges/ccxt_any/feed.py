@@ -25,6 +25,7 @@ from market.ticks import Candle
 SILENT_AFTER_S: Final = 30.0
 POLL_EVERY_S: Final = 2.0
 KEEP_TRADE_IDS: Final = 5_000
+_UP_WITHIN_S: Final = 0.1
 _T = TypeVar("_T")
 
 
@@ -137,7 +138,7 @@ class CcxtFeed:
         loop = asyncio.get_running_loop()
         began = self._heard_at
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_UP_WITHIN_S)
             if not self._is_up and self._heard_at > began:
                 self._is_up = True
                 backoff.reset()
@@ -183,15 +184,18 @@ class CcxtFeed:
         while True:
             try:
                 row = await self._ask(f"book of {symbol}", lambda: ask(symbol))
-                quote = parse_book(row, symbol, self._clock.now())
             except VenueError as error:
                 return str(error)
+            self._note_frame()
+            while not self._is_up:  # noqa: ASYNC110 - the watch says so soon; a quiet market would not say its prices again
+                await asyncio.sleep(_UP_WITHIN_S)
+            try:
+                quote = parse_book(row, symbol, self._clock.now())
             except RowError as error:
                 self.counters.refuse("row")
                 self.counters.last_problem = str(error)
                 quote = None
-            self._note_frame()
-            if quote is not None and self._is_up and (quote[:5] != last or not is_pushed):
+            if quote is not None and (quote[:5] != last or not is_pushed):
                 last = quote[:5]
                 sink(quote)
             if not is_pushed:
