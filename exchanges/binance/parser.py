@@ -30,6 +30,7 @@ NOT_FOR_US: Final = frozenset({"unknown_event", "unknown_symbol"})
 _EARLIEST_MS: Final = 1_230_768_000_000  # 2009: there was nothing to trade before
 _LATEST_MS: Final = 4_102_444_800_000  # 2100
 _MAX_SEQUENCE: Final = 2**63
+_MOST_SILENCE_MS: Final = 7 * 86_400_000  # bans last three days at most
 _new = tuple.__new__  # a named tuple's own way to be born is a function more
 _ALIVE_EVENTS: Final = frozenset(
     {"kline", "24hrTicker", "24hrMiniTicker", "avgPrice", "1hTicker", "4hTicker", "1dTicker"}
@@ -80,10 +81,14 @@ class EndFrame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AnswerFrame:
-    """The venue's answer to a request of ours; `error` is "" when it obeyed."""
+    """The venue's answer to a request of ours; `error` is "" when it obeyed.
+
+    `silence_s`: for so long it wants to hear nothing (an answer of 429 or 418).
+    """
 
     request_id: int | None
     error: str
+    silence_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,10 +265,19 @@ def _parse_control(data: dict[str, Any], symbols: Mapping[str, str]) -> Frame:
     if problem is not None:
         if type(problem) is not dict:
             raise FrameError("unknown_shape", "error is not an object")
-        return AnswerFrame(request_id, f"{problem.get('code')}: {str(problem.get('msg'))[:200]}")
+        return AnswerFrame(request_id, f"{problem.get('code')}: {str(problem.get('msg'))[:200]}", _silence_s(problem))
     if "result" in data or ("id" in data and "status" in data):
         return AnswerFrame(request_id, "")
     raise FrameError("unknown_shape", f"keys {sorted(map(str, data))[:10]}")
+
+
+def _silence_s(problem: dict[str, Any]) -> float:
+    """Seconds from the venue's time to the moment it tells in `retryAfter`; 0 without one."""
+    told = problem.get("data")
+    until_ms, now_ms = (told.get("retryAfter"), told.get("serverTime")) if type(told) is dict else (None, None)
+    if type(until_ms) is not int or type(now_ms) is not int or not 0 < until_ms - now_ms < _MOST_SILENCE_MS:
+        return 0.0
+    return (until_ms - now_ms) / 1_000
 
 
 def _account(event: object, symbols: Mapping[str, str]) -> UserFrame:

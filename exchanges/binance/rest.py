@@ -240,9 +240,12 @@ class RestClient:
     def _noted(self, answer: Answer) -> Answer:
         """Remembers for how long the venue wants to hear nothing."""
         if answer.status in (418, 429):
-            pause = answer.retry_after_s or 1.0
-            self._silence.until = max(self._silence.until, asyncio.get_running_loop().time() + pause)
+            self.keep_silent(answer.retry_after_s or 1.0)
         return answer
+
+    def keep_silent(self, pause_s: float) -> None:
+        """Ask nothing of this address for so long."""
+        self._silence.until = max(self._silence.until, asyncio.get_running_loop().time() + pause_s)
 
     async def keep_warm(self) -> None:
         """Use the orders' line once, so that an order need not wait for a TLS handshake."""

@@ -53,6 +53,8 @@ class UserStream:
         """Until cancelled: connect, subscribe, read, reconnect with backoff."""
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
         while True:
+            while (pause_s := self._rest.banned_for_s()) > 0:  # noqa: ASYNC110 - the same limits hold here
+                await asyncio.sleep(pause_s)
             try:
                 await self._session(backoff)
             except UserStreamError as error:
@@ -98,6 +100,7 @@ class UserStream:
         except WebSocketException as error:
             raise UserStreamError(f"the connection broke: {error}") from error
         if answer.error:
+            self._rest.keep_silent(answer.silence_s)
             raise UserStreamError(f"subscription refused: {answer.error}")
 
     def _take(self, raw: bytes) -> AnswerFrame | None:

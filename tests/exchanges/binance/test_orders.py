@@ -441,6 +441,30 @@ async def test_the_user_stream_brings_fills_of_our_orders_only(loopback: Loopbac
     assert len(parameters["signature"]) == 64
 
 
+async def test_the_user_stream_is_not_opened_while_the_venue_wants_no_requests(loopback: Loopback):
+    """It is served by the same address under the same limits: a connection costs weight, and lengthens a ban."""
+    ready(loopback)
+    loopback.answer("GET", "/x", {}, status=429, headers={"Retry-After": "1"})
+    async with Desk(loopback, ws=True) as desk:
+        await desk.venue._rest.once("GET", "/x")
+        ends = asyncio.get_running_loop().time() + desk.venue._rest.banned_for_s()
+        desk.venue.begin()
+        await until(lambda: loopback.connections)
+        assert asyncio.get_running_loop().time() >= ends - 0.05
+
+
+async def test_a_ban_that_the_user_stream_hears_of_silences_the_requests_too(loopback: Loopback):
+    ready(loopback)
+    data = {"serverTime": T0, "retryAfter": T0 + 120_000}
+    loopback.subscribe_error = {"status": 418, "error": {"code": -1003, "msg": "banned", "data": data}}
+    async with Desk(loopback, ws=True) as desk:
+        desk.venue.begin()
+        await until(lambda: desk.venue._rest.banned_for_s() > 100)
+        assert await desk.submitted() == ["rejected"]
+    assert desk.posts == []
+    assert loopback.connections == 1
+
+
 async def test_after_a_broken_stream_working_orders_are_asked_for(loopback: Loopback):
     ready(loopback)
     loopback.answer("POST", ORDER, order_body("NEW", "0"))

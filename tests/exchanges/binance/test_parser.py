@@ -105,6 +105,15 @@ def test_answers_and_errors_are_told_apart():
     assert parse({"id": 6, "status": 401, "error": {"code": -2015, "msg": "no"}}) == AnswerFrame(6, "-2015: no")
 
 
+@pytest.mark.parametrize(("data", "silence_s"), [
+    ({"serverTime": 1659142907531, "retryAfter": 1659142937531}, 30.0), ({"serverTime": 5, "retryAfter": 4}, 0.0),
+    ({"serverTime": 0, "retryAfter": 10**15}, 0.0), ({"retryAfter": "soon"}, 0.0), ([], 0.0), (None, 0.0),
+])
+def test_a_refusal_that_bans_us_says_for_how_long(data: object, silence_s: float):
+    error = {"code": -1003, "msg": "banned", **({} if data is None else {"data": data})}
+    assert parse({"id": 6, "status": 418, "error": error}) == AnswerFrame(6, "-1003: banned", silence_s)
+
+
 def test_a_replay_tells_the_time_and_its_end():
     assert parse({"stream": "practice@clock", "data": {"e": "practiceClock", "N": NOW}}) == ClockFrame(NOW)
     assert parse({"e": "practiceEnd", "N": NOW}) == EndFrame(NOW)
