@@ -12,18 +12,20 @@ from typing import Final
 
 from bus.ids import ClientOrderId
 from bus.messages.header import Message
-from bus.messages.ledger import FundsChanged
+from bus.messages.ledger import FundsChanged, PositionChanged, PositionClosed
 from bus.messages.orders import ChangeFunds, OrderUpdated, SubmitOrder, VerdictScaled
 from market.money import LARGEST_ACCOUNT, ONE, ZERO, to_text
 from orders import account, exits, protection, replacing
 from orders.admission import refuse
 from orders.cancelling import request_cancel
 from orders.desk import Desk
+from orders.ledger import Position
 from orders.order_table import Order
 from risk.approved import Approved, Denied
 from risk.wording import percent
 
 WORTH_ENLARGING: Final = Decimal("1.1")
+NO_ORDER: Final = ClientOrderId("")
 _CAPITAL_CODES: Final = frozenset({
     "NO_EQUITY", "MAX_ORDER_NOTIONAL", "INSUFFICIENT_FUNDS", "EXPOSURE_PER_ASSET", "EXPOSURE_TOTAL",
 })
@@ -32,8 +34,36 @@ _CAPITAL_CODES: Final = frozenset({
 def on_funds(desk: Desk, message: Message) -> None:
     """The input is itself the journalled fact; what follows is the new picture of the account."""
     before = account.equity(desk.state, desk.markets)
+    held = _held(desk, message.body.asset)
     desk.state.apply(message)
     _follow(desk, message.body, before)
+    for symbol, position in held:
+        _tell_correction(desk, symbol, position)
+
+
+def _held(desk: Desk, asset: str) -> list[tuple[str, Position]]:
+    """Copies of the positions in the asset."""
+    found = []
+    for market in desk.markets.values():
+        position = desk.state.ledger.position(market.symbol) if market.instrument.base == asset else None
+        if position is not None and account.has_position(position, market):
+            found.append((market.symbol, replace(position)))
+    return found
+
+
+def _tell_correction(desk: Desk, symbol: str, before: Position) -> None:
+    """Coins came or went without an order of ours: at cost, so that nothing was earned or lost by it."""
+    position = desk.state.ledger.position(symbol)
+    if position is not None and account.has_position(position, desk.markets[symbol]):
+        if position.quantity != before.quantity:
+            desk.emit(PositionChanged(
+                symbol, position.quantity, position.average_price, desk.state.last_booking.realized_pnl, NO_ORDER,
+            ))
+        return
+    desk.emit(PositionClosed(
+        symbol, before.quantity, before.average_price, before.average_price, before.trip_pnl, before.trip_fees,
+        before.opened_ns, desk.now, NO_ORDER,
+    ))
 
 
 def change(desk: Desk, command: ChangeFunds) -> None:
@@ -69,7 +99,7 @@ def change(desk: Desk, command: ChangeFunds) -> None:
 def _follow(desk: Desk, fact: FundsChanged, before: Decimal) -> None:
     desk.state.ledger.check()
     is_money = fact.asset == desk.config.quote
-    desk.mark_equity(fact.delta if is_money else ZERO)
+    desk.mark_equity(fact.delta if is_money else account.equity(desk.state, desk.markets) - before)
     for market in desk.markets.values():
         if market.instrument.base == fact.asset:
             protection.fit_to_position(desk, market.symbol)

@@ -203,7 +203,9 @@ class Ledger:
 
     def end_round_trip(self, symbol: str) -> None:
         """The position counts as flat: the next execution begins a new round trip."""
-        position = self.positions[symbol]
+        position = self.positions.get(symbol)
+        if position is None:
+            return  # what was held went by hand, to the last coin
         position.opened_ns = 0
         position.trip_pnl = position.trip_fees = ZERO
         position.bought_quantity = position.bought_value = position.sold_quantity = position.sold_value = ZERO

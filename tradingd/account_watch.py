@@ -4,7 +4,9 @@ A difference is believed when two looks in a row find the same one, while our bo
 unknown: a fill that is on its way looks like a deposit for a moment. One whose report was lost looks like it for ever
 (F24): so at the first sight the venue is asked about every order that may be working. Quote currency then becomes a
 deposit or a withdrawal (T13). A surplus of a base asset is foreign, never ours: it is told once and never touched. A
-deficit means that what we hold was sold or moved by hand: a person must look. Two looks fit into half a minute (F72).
+deficit means that what we hold was sold or moved by hand: the position shrinks to what is left (F32), for the venue
+would refuse every stop and exit that sells more. Not while our own sells rest there for more than it says to have: such
+a page of balances contradicts itself, and a person must look. Two looks fit into half a minute (F72).
 """
 
 import asyncio
@@ -34,6 +36,7 @@ class AccountWatch:
         self._venue = venue
         self._quote = quote
         self._steps = {each.base: each.quantity_step for each in instruments if each.quote == quote}
+        self._symbols = {each.base: each.symbol for each in instruments if each.quote == quote}
         self._change_funds = change_funds
         self._seen: dict[str, Decimal] = {}
         self._told: dict[str, Decimal] = {}
@@ -77,9 +80,13 @@ class AccountWatch:
         if asset == self._quote:
             word = "deposit" if difference > ZERO else "withdrawal"
             self._change_funds(FundsChanged(asset, difference, balance, f"{word} found at the venue"))
-        elif self._told.get(asset) != difference:
+            return
+        is_gone = difference < ZERO and self._runtime.engine.orders.selling(self._symbols[asset]) <= balance
+        if self._told.get(asset) != difference or is_gone:
             self._told[asset] = difference
-            self._runtime.record("daemon", _alert(asset, difference))
+            self._runtime.record("daemon", _alert(asset, difference, balance if is_gone else None))
+        if is_gone:
+            self._change_funds(FundsChanged(asset, difference, balance, "sold or moved by hand"))
 
 
 def is_any_on_its_way(runtime: Runtime) -> bool:
@@ -97,7 +104,7 @@ def query_working(runtime: Runtime, venue: Venue) -> None:
             venue.query(order.client_order_id, order.spec.symbol)
 
 
-def _alert(asset: str, difference: Decimal) -> AlertRaised:
+def _alert(asset: str, difference: Decimal, left: Decimal | None) -> AlertRaised:
     amount = to_text(abs(difference))
     if difference > ZERO:
         return AlertRaised(
@@ -105,8 +112,12 @@ def _alert(asset: str, difference: Decimal) -> AlertRaised:
             f"The account holds {amount} {asset} more than our books. It is foreign: it is never sold and counts for "
             "nothing here.",
         )
+    follows = (
+        f"Our books follow: {to_text(left)} {asset} are left. What is brought back counts as foreign."
+        if left is not None else
+        "Yet more than it holds is for sale there by orders of ours: look at the exchange."
+    )
     return AlertRaised(
         "critical", f"{asset} is missing",
-        f"The account holds {amount} {asset} less than our books: it was sold or moved by hand. Close the position "
-        "here with what is left, or bring it back.",
+        f"The account holds {amount} {asset} less than our books: it was sold or moved by hand. {follows}",
     )

@@ -52,6 +52,7 @@ from exchanges.order_tasks import OrderTasks
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import OpenOrder, ReportSink
 from market.instrument import Instrument
+from market.interval import SECOND_NS
 from market.money import ZERO, MoneyError, parse_decimal
 from risk.approved import Approved, OrderRequest
 
@@ -61,6 +62,8 @@ WARM_EVERY_S: Final = 15.0
 """How often an idle order line is used, so that the venue does not close it."""
 SWEEP_EVERY_S: Final = 30.0
 """How often the venue is asked for all that rests there: an order may appear after it was said not to exist."""
+TOLD_OF_S: Final = 25.0
+"""An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
 MOST_WORKING: Final = 10_000
 KEEP_DISOWNED: Final = 1_000
 TRADES_A_PAGE: Final = 1_000
@@ -94,10 +97,14 @@ class BinanceConfig:
 
 @dataclass(slots=True)
 class _Working:
-    """An order that may still change at the venue: asked for while the stream cannot tell."""
+    """An order that may still change at the venue: asked for while the stream cannot tell.
+
+    `told_ns`: when the venue last said that it has it, 0 = never.
+    """
 
     symbol: str
     remaining: Decimal
+    told_ns: int = 0
     trade_ids: set[TradeId] = field(default_factory=set)
 
 
@@ -342,7 +349,7 @@ class BinanceVenue:
             if answer.code != CANCEL_REFUSED:
                 return
         # Cancelled or gone already: what it filled before that is told first, by its status and trades.
-        await self._ask(client_order_id, symbol)
+        await self._ask(client_order_id, symbol, is_cancelled=True)
 
     async def _query(self, client_order_id: ClientOrderId, symbol: str) -> None:
         try:
@@ -355,7 +362,7 @@ class BinanceVenue:
             self._querying.discard(client_order_id)
             self._again.discard(client_order_id)
 
-    async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
+    async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
         wire = self._wire_by_symbol[symbol]
         try:
             await self._private().take(is_urgent=False)
@@ -365,6 +372,8 @@ class BinanceVenue:
             if answer.code == NO_SUCH_ORDER:
                 if client_order_id in self._posting:
                     raise VenueError(f"{self.name}: not there yet, and its request is still under way")
+                if not is_cancelled and self._was_told_of(client_order_id):
+                    raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
                 self._disown(client_order_id)
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "not_found", self._clock.now(), reason=answer.message
@@ -410,6 +419,10 @@ class BinanceVenue:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
         if status.ended is None and status.quantity > status.executed and len(self._working) < MOST_WORKING:
             self._working.setdefault(client_order_id, _Working(symbol, status.quantity))
+
+    def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
+        working = self._working.get(client_order_id)
+        return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
 
     def _disown(self, client_order_id: ClientOrderId) -> None:
         self._disowned[client_order_id] = None
@@ -469,6 +482,8 @@ class BinanceVenue:
     def _tell(self, report: ExecutionReport) -> None:
         working = self._working.get(report.client_order_id)
         if working is not None:
+            if report.exec_type in ("accepted", "fill"):
+                working.told_ns = self._clock.now()
             if report.exec_type == "fill" and report.trade_id not in working.trade_ids:
                 working.trade_ids.add(report.trade_id)
                 working.remaining -= report.quantity

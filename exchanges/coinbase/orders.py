@@ -47,6 +47,8 @@ POLL_EVERY_S: Final = 2.0
 TRUTH_EVERY: Final = 15
 """Every so many polls all working orders are asked for, whatever the stream says: a frame can be lost unseen."""
 ABSENCE_S: Final = 5.0
+TOLD_OF_S: Final = 25.0
+"""An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
 WARM_EVERY_S: Final = 10.0
 """How often the connection is used, so that an order finds one open; the clock is measured by the way."""
 BEHIND_TRIES: Final = 5
@@ -81,7 +83,10 @@ class CoinbaseConfig:
 
 @dataclass(slots=True)
 class _Working:
-    """An order that may still change at the venue. `heard_*`: what the user channel said last."""
+    """An order that may still change at the venue. `heard_*`: what the user channel said last.
+
+    `told_ns`: when the venue last said that it has it, 0 = never.
+    """
 
     symbol: str
     remaining: Decimal
@@ -90,6 +95,7 @@ class _Working:
     trade_ids: set[TradeId] = field(default_factory=set)
     heard_executed: Decimal = ZERO
     heard_over: bool = False
+    told_ns: int = 0
 
 
 class CoinbaseVenue:
@@ -339,7 +345,7 @@ class CoinbaseVenue:
                 client_order_id, symbol, "cancel_rejected", self._clock.now(), known, reason=reason
             ))
         # Cancelled, queued or gone already: what it filled before that is told first, by its status and fills.
-        await self._ask(client_order_id, symbol)
+        await self._ask(client_order_id, symbol, is_cancelled=True)
 
     # ---- what became of it -----------------------------------------------------------------------
 
@@ -354,7 +360,7 @@ class CoinbaseVenue:
             self._querying.discard(client_order_id)
             self._again.discard(client_order_id)
 
-    async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
+    async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
         """Look until the answer is at least as new as what the user channel said; then tell it."""
         reports: list[ExecutionReport] = []
         is_over = False
@@ -362,6 +368,8 @@ class CoinbaseVenue:
             for attempt in range(BEHIND_TRIES):
                 status = await self._find(client_order_id)
                 if status is None:
+                    if not is_cancelled and self._was_told_of(client_order_id):
+                        raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
                     self._disown(client_order_id)
                     self._tell(ExecutionReport(
                         client_order_id, symbol, "not_found", self._clock.now(),
@@ -386,6 +394,10 @@ class CoinbaseVenue:
         if is_over and client_order_id not in self._working and client_order_id not in self._unresolved:
             self._venue_ids.pop(client_order_id, None)
             self._ending.pop(client_order_id, None)
+
+    def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
+        working = self._working.get(client_order_id)
+        return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
 
     def _disown(self, client_order_id: ClientOrderId) -> None:
         self._disowned[client_order_id] = None
@@ -440,6 +452,7 @@ class CoinbaseVenue:
             self._end_late_arrival(client_order_id, news.venue_order_id, symbol)
             return
         if working is not None:
+            working.told_ns = self._clock.now()
             working.heard_executed = max(working.heard_executed, news.executed)
             working.heard_over = working.heard_over or news.is_over
             if news.is_resting and client_order_id not in self._ending:
@@ -504,6 +517,8 @@ class CoinbaseVenue:
         client_order_id, kind = report.client_order_id, report.exec_type
         working = self._working.get(client_order_id)
         is_over = kind in _ENDS
+        if working is not None and kind in ("accepted", "fill"):
+            working.told_ns = self._clock.now()
         if working is not None and kind == "fill" and report.trade_id not in working.trade_ids:
             working.trade_ids.add(report.trade_id)
             working.filled += report.quantity

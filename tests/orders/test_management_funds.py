@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bus.ids import ProposalId
 from bus.messages.council import ProposalApproved
-from bus.messages.ledger import FundsChanged
+from bus.messages.ledger import FundsChanged, PositionChanged, PositionClosed
 from bus.messages.orders import (
     ChangeFunds,
     EngageKillSwitch,
@@ -335,3 +335,37 @@ def test_money_that_comes_or_goes_before_a_held_symbol_has_a_price_is_no_loss(pr
         assert after.equity == before.equity + D(amount)
         for name in ("daily_drawdown", "weekly_drawdown", "max_drawdown", "daily_loss"):
             assert getattr(after, name) == pytest.approx(getattr(before, name), abs=1e-9)
+
+
+# ---- coins that went by hand
+
+
+def missing(bench: Bench, amount: str) -> list:
+    left = bench.engine.ledger.balance("BTC") - D(amount)
+    return bench.say(FundsChanged("BTC", -D(amount), left, "sold or moved by hand"))
+
+
+def test_a_position_shrinks_with_what_was_sold_by_hand_and_its_exits_with_it(bench):
+    bench.hold("10", "100")
+    bench.submit("td-x", "sell", "stop", "10", stop_price=D(95))
+    before = bench.engine.look()
+    effects = missing(bench, "4")
+    (changed,) = of_type(effects, PositionChanged)
+    assert (changed.quantity, changed.average_price) == (D(6), D(100))
+    assert bench.engine.orders.get("td-x").spec.quantity == D(6)
+    after = bench.engine.look()
+    assert after.realized_pnl == before.realized_pnl
+    assert (after.daily_drawdown, after.daily_loss) == (before.daily_drawdown, before.daily_loss)
+    assert after.equity < before.equity
+    bench.engine.ledger.check()
+
+
+def test_a_position_that_was_sold_by_hand_is_closed_at_cost_and_its_exits_end(bench):
+    bench.hold("10", "100")
+    bench.submit("td-x", "sell", "stop", "10", stop_price=D(95))
+    effects = missing(bench, "10")
+    (closed,) = of_type(effects, PositionClosed)
+    assert (closed.quantity, closed.entry_price, closed.exit_price) == (D(10), D(100), D(100))
+    assert bench.engine.ledger.quantity(BTC) == 0
+    assert not bench.engine.orders.get("td-x").is_working
+    bench.engine.ledger.check()

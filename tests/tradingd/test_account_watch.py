@@ -21,6 +21,10 @@ class Account:
         self._scene = scene
         self.by_hand: dict[str, Decimal] = {}
         self.is_down = False
+        self.asked: list[str] = []
+
+    def query(self, client_order_id: str, _symbol: str) -> None:
+        self.asked.append(client_order_id)
 
     async def balances(self) -> dict[str, Decimal]:
         if self.is_down:
@@ -120,3 +124,46 @@ async def test_coins_that_came_are_foreign_and_coins_that_went_are_missed(
     assert scene.runtime.engine.ledger.quantity(BTC) == 0
     told = [alert for alert in scene.told(AlertRaised) if "BTC" in alert.title]
     assert [alert.level for alert in told] == [level]
+
+
+def held(scene: Scene, quantity: str) -> None:
+    scene.runtime.command(scene.order(quantity=quantity), by="ann")
+    scene.settle_venue()
+    scene.settle_venue()
+
+
+async def test_a_position_follows_what_was_sold_by_hand(scene: Scene, account: Account, watch: AccountWatch) -> None:
+    held(scene, "2")
+    ledger = scene.runtime.engine.ledger
+    had = ledger.quantity(BTC)
+    account.by_hand["BTC"] = D("-0.5")
+    await watch.look()
+    assert ledger.quantity(BTC) == had
+    await watch.look()
+    assert ledger.quantity(BTC) == had - D("0.5")
+    assert funds(scene) == [(D("-0.5"), "sold or moved by hand")]
+    (told,) = [alert for alert in scene.told(AlertRaised) if "BTC" in alert.title]
+    assert (told.level, told.title) == ("critical", "BTC is missing")
+    (row,) = scene.runtime.read_model.positions()
+    assert D(row.quantity) == had - D("0.5")
+    await watch.look()
+    await watch.look()
+    assert len(funds(scene)) == 1
+
+
+async def test_a_page_of_balances_that_contradicts_our_own_sells_shrinks_nothing(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    held(scene, "2")
+    scene.runtime.command(
+        scene.order(quantity="2", side="sell", order_type="limit", price=D(104), reduce_only=True), by="ann",
+    )
+    scene.settle_venue()
+    had = scene.runtime.engine.ledger.quantity(BTC)
+    account.by_hand["BTC"] = D("-0.5")
+    for _ in range(4):
+        await watch.look()
+    assert scene.runtime.engine.ledger.quantity(BTC) == had
+    assert funds(scene) == []
+    assert account.asked == ["td-t2"]
+    assert len([alert for alert in scene.told(AlertRaised) if "BTC" in alert.title]) == 1

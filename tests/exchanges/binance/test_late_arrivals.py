@@ -181,3 +181,32 @@ async def test_on_this_machine_a_key_of_unknown_rights_trades_with_a_note(loopba
 async def test_a_server_without_a_clock_and_without_rights_can_be_traded_on(loopback: Loopback):
     loopback.answer("GET", "/api/v3/account", {"balances": []})
     assert "does not tell" in (await started(loopback))[0]
+
+
+async def test_an_order_that_the_user_stream_told_of_is_not_absent_because_the_listing_lags(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch,
+):
+    ready(loopback)
+    hang_after_accepting(loopback)
+    is_sent = asyncio.Event()
+
+    async def told(socket: web.WebSocketResponse) -> None:
+        await is_sent.wait()
+        await sends(user_event("td-1", "NEW"))(socket)
+
+    loopback.scripts.append(told)
+    loopback.answer("GET", ORDER, ABSENT, status=400)
+    async with Desk(loopback, ws=True, order_timeout_s=0.2, sweep_every_s=60) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.venue.submit(approved_order(wire_type="limit", price="90"))
+        is_sent.set()
+        await until(lambda: desk.kinds == ["accepted", "unknown"])
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        await until(lambda: len(desk.kinds) == 3)
+        assert desk.kinds[-1] == "unknown"
+        assert "does not list it yet" in desk.reports[-1].reason
+        monkeypatch.setattr("exchanges.binance.orders.TOLD_OF_S", 0.0)
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        await until(lambda: desk.kinds[-1] == "not_found")
+    assert len(desk.posts) == 1

@@ -630,3 +630,29 @@ async def test_an_entry_that_could_leave_only_late_is_refused_unsent(exchange: E
     assert refused
     assert all("our own budget" in reason for reason in refused.values())
     assert not refused.keys() & {post["client_order_id"] for post in desk.posts}
+
+
+async def test_an_order_that_the_user_channel_told_of_is_not_absent_because_the_listing_lags(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch,
+):
+    async def accept_and_fail(request: web.Request) -> web.Response:
+        exchange.place(await request.json())
+        await exchange.tell("td-1")
+        await asyncio.sleep(0.05)
+        exchange.orders.clear()  # the listings do not have it yet
+        return web.Response(status=504, text="gateway timeout")
+
+    exchange.fail("POST", "/orders", accept_and_fail)
+    async with Desk(exchange, ws=True, absence_s=0.0, poll_every_s=60) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: desk.kinds == ["accepted", "unknown"])
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USD")
+        await until(lambda: len(desk.kinds) == 3)
+        assert desk.kinds[-1] == "unknown"
+        assert "does not list it yet" in desk.reports[-1].reason
+        monkeypatch.setattr("exchanges.coinbase.orders.TOLD_OF_S", 0.0)
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USD")
+        await until(lambda: desk.kinds[-1] == "not_found")
+        assert len(desk.posts) == 1
