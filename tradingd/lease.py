@@ -169,8 +169,9 @@ class LeaseKeeper:
             if asked >= self._known_until - self._renew_s:
                 self._on_doubt(f"the account's lease cannot be renewed ({error}): no entries until it is")
             return
-        if not token or (self.token and token != self.token):
-            # A higher number than ours: somebody held the account meanwhile, and may have traded it.
+        if not token or (self.token and token > self.token):
+            # A higher number than ours: somebody held the account meanwhile, and may have traded it. (A lower one is
+            # that of a server that has forgotten all it knew.)
             raise AccountTakenError(_taken(who))
         self.token = token
         self._known_until = asked + TTL_S

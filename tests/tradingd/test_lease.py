@@ -176,6 +176,27 @@ async def test_a_lease_that_somebody_had_meanwhile_is_lost_even_when_it_is_free_
     assert isinstance(lost[0], AccountTakenError)
 
 
+async def test_a_server_that_has_forgotten_everything_takes_nobodys_account_away(
+    redis: RedisServer,
+) -> None:
+    """Redis without a disk, begun anew: its numbers begin anew, too, and nobody else can have had the account."""
+    lease = RedisLease(redis.url, "lease-forgotten")
+    for number in range(3):
+        await lease.take(f"earlier {number}", 30)
+        await lease.give_back(f"earlier {number}")
+    lost: list[BaseException] = []
+    keeper = LeaseKeeper(lease, "me", lambda _: None, lost.append, renew_s=0)
+    await keeper.begin()
+    assert keeper.token == 4
+    await lease._client.flushall()
+    await keeper.begin()
+    assert keeper.token == 1
+    assert await lease.take("host b", 30) == (0, "me")
+    await keeper.begin()
+    assert lost == []
+    await keeper.end()
+
+
 async def test_a_server_that_is_away_at_the_start_is_a_doubt_until_it_is_back() -> None:
     lease = Written(OSError("gone"), OSError("gone"), (1, "me"))
     doubts, lost = await kept(lease)
