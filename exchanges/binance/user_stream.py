@@ -17,6 +17,9 @@ from exchanges.binance.rest import RestClient
 from exchanges.dialing import open_websocket
 
 ANSWER_TIMEOUT_S: Final = 10.0
+PING_EVERY_S: Final = 2.0
+PONG_WITHIN_S: Final = 3.0
+"""A line that swallows everything is known for it within the five seconds that a fill may stay unprotected."""
 
 
 class UserStreamError(Exception):
@@ -26,14 +29,15 @@ class UserStreamError(Exception):
 class UserStream:
     """Keeps one subscription alive for good and gives each report to `on_report`, in order.
 
-    `on_up` is called after each (re)subscription: what happened before must be asked over REST.
+    `on_up` is called after each (re)subscription: what happened before must be asked over REST. `on_lost` is called
+    when it is lost, which may be some seconds after it fell silent.
     `symbols` maps wire names to the product's.
     """
 
     def __init__(
         self, ws_api_url: str, rest: RestClient, clock: Clock, symbols: Mapping[str, str], *,
         jitter: Callable[[], float], on_report: Callable[[ExecutionReport], None], on_up: Callable[[], None],
-        first_backoff_s: float = 1.0,
+        on_lost: Callable[[], None], first_backoff_s: float = 1.0,
     ) -> None:
         self._url = ws_api_url
         self._rest = rest
@@ -42,6 +46,7 @@ class UserStream:
         self._jitter = jitter
         self._on_report = on_report
         self._on_up = on_up
+        self._on_lost = on_lost
         self._first_backoff_s = first_backoff_s
         self._ids = count(1)
         self.is_up = False
@@ -59,6 +64,8 @@ class UserStream:
                 await self._session(backoff)
             except UserStreamError as error:
                 self.last_problem = str(error)
+                if self.is_up:
+                    self._on_lost()
             finally:
                 self.is_up = False
             self.reconnects += 1
@@ -66,7 +73,9 @@ class UserStream:
 
     async def _session(self, backoff: Backoff) -> None:
         try:
-            socket = await open_websocket(self._url, max_size=MAX_FRAME_BYTES, ping_interval=5, ping_timeout=5)
+            socket = await open_websocket(
+                self._url, max_size=MAX_FRAME_BYTES, ping_interval=PING_EVERY_S, ping_timeout=PONG_WITHIN_S,
+            )
         except (OSError, WebSocketException, TimeoutError) as error:
             raise UserStreamError(f"cannot connect to {self._url}: {error or type(error).__name__}") from error
         loop, up_since = asyncio.get_running_loop(), 0.0

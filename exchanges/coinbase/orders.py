@@ -130,7 +130,7 @@ class CoinbaseVenue:
         self._lookup = OrderLookup(config.name, self._rest)
         self.stream = UserStream(
             config.ws_user_url, self._rest, [each.venue_symbol for each in instruments], jitter=jitter,
-            on_news=self._on_news, on_up=self._query_working,
+            on_news=self._on_news, on_up=self._query_working, on_lost=self._query_working,
         )
         self._working: dict[ClientOrderId, _Working] = {}
         self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}

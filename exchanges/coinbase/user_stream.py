@@ -16,8 +16,8 @@ from exchanges.coinbase.user_events import OrderNews, parse_orders
 from exchanges.frame_socket import FrameSocket, open_socket
 
 ANSWER_TIMEOUT_S: Final = 10.0
-MUTE_S: Final = 5.0
-"""Silence after a heartbeat was heard, which comes once a second."""
+MUTE_S: Final = 4.0
+"""Silence after a heartbeat was heard, which comes once a second; a fill may stay unprotected for five."""
 MAX_FRAME_BYTES: Final = 8_000_000
 PING_EVERY_S: Final = 10.0
 
@@ -30,11 +30,13 @@ class UserStream:
     """Keeps one subscription alive for good and gives each order's news to `on_news`, in order.
 
     `on_up` is called after each (re)subscription and after a missing frame: what happened before must be asked.
+    `on_lost` is called when it is lost, which may be some seconds after it fell silent.
     """
 
     def __init__(
         self, ws_user_url: str, rest: CoinbaseRest, products: Sequence[str], *, jitter: Callable[[], float],
-        on_news: Callable[[OrderNews], None], on_up: Callable[[], None], first_backoff_s: float = 1.0,
+        on_news: Callable[[OrderNews], None], on_up: Callable[[], None], on_lost: Callable[[], None],
+        first_backoff_s: float = 1.0,
         mute_s: float = MUTE_S,
     ) -> None:
         self._url = ws_user_url
@@ -43,6 +45,7 @@ class UserStream:
         self._jitter = jitter
         self._on_news = on_news
         self._on_up = on_up
+        self._on_lost = on_lost
         self._first_backoff_s = first_backoff_s
         self._mute_s = mute_s
         self._sequence = ConnectionSequence()
@@ -61,6 +64,8 @@ class UserStream:
                 await self._session(backoff)
             except UserStreamError as error:
                 self.last_problem = str(error)
+                if self.is_up:
+                    self._on_lost()
             finally:
                 self.is_up = False
             self.reconnects += 1

@@ -9,6 +9,7 @@ from aiohttp import web
 from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
+from exchanges.binance import user_stream
 from exchanges.binance.orders import BinanceConfig, BinanceVenue
 from exchanges.binance.rest import VenueError
 from market.instrument import Instrument
@@ -484,7 +485,52 @@ async def test_after_a_broken_stream_working_orders_are_asked_for(loopback: Loop
         await desk.submitted(wire_type="limit", price="100")
         cut.set()
         await until(lambda: "fill" in desk.kinds)
-        assert loopback.connections == 2
+        await until(lambda: loopback.connections == 2)
+
+
+async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(loopback: Loopback):
+    ready(loopback)
+    loopback.answer("POST", ORDER, order_body("NEW", "0"))
+    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
+    cut = asyncio.Event()
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await cut.wait()
+        await socket.close()
+
+    loopback.scripts.append(script)
+    async with Desk(loopback, ws=True, poll_every_s=60) as desk:
+        desk.venue.stream._first_backoff_s = 60
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        await desk.submitted(wire_type="limit", price="100")
+        cut.set()
+        await until(lambda: "fill" in desk.kinds)
+        assert loopback.connections == 1
+
+
+async def test_a_line_that_swallows_everything_is_given_up_within_five_seconds(loopback: Loopback):
+    assert user_stream.PING_EVERY_S + user_stream.PONG_WITHIN_S <= 5.0
+    ready(loopback)
+    swallows = asyncio.Event()
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        transport = socket._req.transport
+        assert transport is not None
+        transport.pause_reading()
+        swallows.set()
+        await asyncio.Event().wait()
+
+    loopback.scripts.append(script)
+    async with Desk(loopback, ws=True) as desk:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(user_stream, "PING_EVERY_S", 0.02)
+            patch.setattr(user_stream, "PONG_WITHIN_S", 0.03)
+            await desk.venue.start()
+            await swallows.wait()
+            await until(lambda: desk.venue.stream.reconnects)
+    assert "ping timeout" in desk.venue.stream.last_problem
 
 
 async def test_a_venue_without_stream_is_polled(loopback: Loopback):

@@ -255,6 +255,19 @@ async def test_a_stream_that_breaks_is_opened_again_and_what_it_missed_is_asked_
     assert desk.venue.stream.reconnects >= 1
 
 
+async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(exchange: Exchange):
+    async with Desk(exchange, ws=True, poll_every_s=60) as desk:
+        desk.venue.stream._first_backoff_s = 60
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: "accepted" in desk.kinds)
+        exchange.fill("td-1", "1")
+        await exchange.drop()
+        await until(lambda: desk.fills())
+        assert not desk.venue.stream.is_up
+
+
 async def test_a_missing_frame_of_the_user_channel_makes_us_ask(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
         await desk.venue.start()
