@@ -46,7 +46,7 @@ def restore(
     typer.echo(f"{settings.data_dir}: {len(done.manifest.files)} files, {done.manifest.records} records restored")
     if done.set_aside is not None:
         typer.echo(f"what was there before: {done.set_aside}")
-    if any(each.name.endswith("-live.journal") for each in done.manifest.files):
+    if any(settings.data_dir.glob("*-live.journal")):
         typer.echo("the kill switch is engaged on the live account: compare it with the venue, then `tradingd unlock`")
 
 
