@@ -43,8 +43,8 @@ _STAYING: Final = ("lock", *KILL_NAMES)
 _ASIDE: Final = "before-restore-"
 _INCOMING: Final = "restore-"
 _TRIES: Final = 3
-_MOST_FILES: Final = 10_000
-_MOST_MANIFEST: Final = 10_000_000
+_MOST_FILES: Final = 300_000
+_MOST_MANIFEST: Final = 100_000_000
 
 
 class BackupError(RuntimeError):
@@ -213,8 +213,10 @@ def _unpack(source: Path, folder: Path | None) -> Manifest:
         with gzip.open(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for entry in archive:
                 file = archive.extractfile(entry)
-                if not entry.isfile() or file is None or len(found) > _MOST_FILES:
+                if not entry.isfile() or file is None:
                     raise BackupError(f"{source}: {entry.name!r} does not belong into a backup of tradingd.")
+                if len(found) > _MOST_FILES:
+                    raise BackupError(f"{source}: more than {_MOST_FILES} files, which no backup of tradingd has.")
                 if room is not None:
                     room -= entry.size
                     if room < 0:  # before a byte of it is written: zeros pack a thousandfold

@@ -14,6 +14,7 @@ from bus.messages.system import KillSwitchEngaged
 from store.journal import JournalError
 from store.journal_files import segment_path
 from tests.tradingd.test_projection import alerts
+from tradingd import backup as backup_module
 from tradingd.backup import MANIFEST, BackupError, back_up, read_back, restore
 from tradingd.data_dir import AlreadyRunningError, DataDir
 from tradingd.message_journal import MessageJournal
@@ -81,6 +82,20 @@ def test_frames_and_candles_come_along_when_asked_for(tmp_path: Path) -> None:
     names = {each.name for each in back_up(data, tmp_path / "b.tar.gz", with_tape=True).files}
     assert "tape/1.tsv" in names
     journal.close()
+
+
+def test_a_history_of_sixty_symbols_is_not_too_much_and_what_is_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, journal = data_in(tmp_path / "data")
+    journal.close()
+    (data / "history").mkdir()
+    for number in range(10_500):
+        (data / "history" / f"{number}.parquet").touch()
+    assert len(back_up(data, tmp_path / "b.tar.gz", with_tape=True).files) > 10_500
+    monkeypatch.setattr(backup_module, "_MOST_FILES", 100)
+    with pytest.raises(BackupError, match="more than 100 files"):
+        read_back(tmp_path / "b.tar.gz")
 
 
 def test_what_was_there_is_set_aside_and_not_deleted(tmp_path: Path) -> None:
