@@ -1,13 +1,26 @@
 """What a person must know at once when the process starts, and what nobody watches when it has ended."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bus.messages.system import BY_RULE
+from exchanges.practice.pairs import invented_note
 from exchanges.venue import Venue
+from market.instrument import Instrument
 from orders.engine import Engine
 from tradingd import banner
 from tradingd.runtime import Runtime
+from tradingd.settings import Settings
+from tradingd.venue_access import PRACTICE
+
+
+def welcome(settings: Settings, instruments: Sequence[Instrument], url: str, folder: Path, *, is_replay: bool) -> None:
+    """On a console, before the story begins. `folder`: the data directory."""
+    where = "a replay" if is_replay else f"the {settings.venue} market"
+    names = [instrument.symbol for instrument in instruments]
+    sys.stdout.write(banner.welcome(settings.mode, where, names, url, folder))
+    sys.stdout.flush()
 
 
 def tell_standing(runtime: Runtime, *, url: str, notes: Sequence[str]) -> None:
@@ -27,6 +40,19 @@ def tell_standing(runtime: Runtime, *, url: str, notes: Sequence[str]) -> None:
     for note in notes:
         if note:
             runtime.tell_story("NOTE", note)
+
+
+def invention_note(settings: Settings) -> str:
+    """Symbols for which the practice market makes up a price; "" when there is none, or another market."""
+    return invented_note(settings.symbols) if settings.venue == PRACTICE else ""
+
+
+def candles_note(decision: str) -> str:
+    """For a recording that is made of candles. `decision`: the interval of the candles decisions are taken on."""
+    return (
+        f"the recording is made of candles; decisions are taken on {decision} candles (candles.decision): set it "
+        "to the recording's interval if that is longer"
+    )
 
 
 def farewell_of(engine: Engine, venue: Venue, reason: str, data_dir: Path) -> str:

@@ -37,6 +37,7 @@ class Audience:
         self._settings = settings
         self._now = now
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
         self._entries = _entries(settings)
         self.metrics = Metrics(control)
         self.metrics.secrets_due = lambda: len(self.secrets_due())
@@ -79,8 +80,13 @@ class Audience:
 
     # ---- life ---------------------------------------------------------------------------------------
 
+    def open(self) -> None:
+        """Early in the start: what is told from now on is sent, although there is nothing to be asked about yet."""
+        if self.alerts is not None:
+            self.alerts.open()
+
     def start(self, health: Health) -> None:
-        """Begin to send, to poll and to sample."""
+        """Begin to poll, to sample and to watch; to send, too, if `open` was not called."""
         self._health = health
         due = self.secrets_due()
         if due:
@@ -99,7 +105,10 @@ class Audience:
             self._keep("otlp", OtlpPusher(wanted.otlp_url, wanted.otlp_every_s, self.metrics).run)
 
     async def close(self) -> None:
-        """Commands first, then what alerts still wait; bounded."""
+        """Commands first, then what alerts still wait; bounded. Once: what is told later stays untold."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -85,6 +85,15 @@ def choose_instruments(
     return _with_account_quote(settings, chosen)
 
 
+def choose_watched(
+    settings: Settings, offered: Sequence[Instrument], held: Mapping[str, tuple[Decimal, Decimal]],
+) -> list[Instrument]:
+    """The configured symbols, all of what is `held` among them (see `require_watched`); raises `ConfigError`."""
+    chosen = choose_instruments(settings, offered, take_all=False, held=held.keys())
+    require_watched(settings, offered, chosen, held)
+    return chosen
+
+
 def require_watched(
     settings: Settings, offered: Sequence[Instrument], chosen: Sequence[Instrument],
     held: Mapping[str, tuple[Decimal, Decimal]],

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+from collections.abc import Callable
 
-from tradingd.lease import Lease, account_key, hold_on_this_machine
+from bus.ids import SessionId
+from tradingd.lease import PATIENCE_S, Lease, LeaseKeeper, account_key, hold_on_this_machine, holder_name
 from tradingd.settings import Settings, VenueSettings
 
 
@@ -32,3 +34,20 @@ def take_account(
         # Not under the bus's namespace: two daemons have two of these, and yet perhaps one account.
         return RedisLease(settings.bus.url, f"tradingd:lease:{account}")
     return None
+
+
+async def hold_account(
+    settings: Settings, urls: VenueSettings, session: SessionId, stack: contextlib.AsyncExitStack, *,
+    is_restart: bool, on_doubt: Callable[[str], None], on_lost: Callable[[BaseException], None],
+) -> LeaseKeeper | None:
+    """Lock the account, take its lease and give it back with the stack; None when there is no lease to keep.
+
+    `is_restart`: the holder may be our own dead process, whose end is waited for. Raises `AccountTakenError`.
+    """
+    lease = take_account(settings, urls, holder := holder_name(session), stack)
+    if lease is None:
+        return None
+    keeper = LeaseKeeper(lease, holder, on_doubt, on_lost)
+    stack.push_async_callback(keeper.end)
+    await keeper.begin(patience_s=PATIENCE_S if is_restart else 0.0)
+    return keeper

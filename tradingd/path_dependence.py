@@ -84,6 +84,7 @@ class PathDependence:
         self._fired: dict[str, ClientOrderId] = {}
         self._waiting: list[tuple[int, str, tuple[ArmedExit, ...]]] = []
         self._trades = self._dependent = 0
+        self._told = ""
 
     def apply(self, message: Message) -> None:
         """Fold one message; others than these change nothing."""
@@ -109,6 +110,14 @@ class PathDependence:
         """
         waiting = sum(self._depends(symbol, exits) for _, symbol, exits in self._waiting)
         return PathReport(self._trades + len(self._waiting), self._dependent + waiting)
+
+    def news(self) -> str:
+        """The report in a sentence; "" when it says what it said the last time."""
+        told = self.report().sentence(self._interval)
+        if told == self._told:
+            return ""
+        self._told = told
+        return told
 
     def noted(self) -> PathDependenceNoted:
         """The same as a fact, for the journal."""

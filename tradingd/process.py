@@ -10,8 +10,9 @@ from dataclasses import replace
 from exchanges.binance.rest import VenueError
 from store.journal import JournalError
 from tradingd import mode_switch
+from tradingd.api_opening import PortTakenError
 from tradingd.auth import CredentialsError
-from tradingd.daemon import Daemon, PortTakenError
+from tradingd.daemon import Daemon
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
 from tradingd.doctor import PackageOriginError, check_package_origin
 from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE

@@ -32,7 +32,9 @@ _OWN: Final = "alert channel "
 
 
 class Alerts:
-    """Made before the daemon starts (a wrong channel stops it there), fed by `hear`, run by `start`, ended by `close`.
+    """Made before the daemon starts (a wrong channel stops it there), fed by `hear` and `tell`, ended by `close`.
+
+    `open` begins to send what is told, `start` to look at conditions and for the time of the digest.
 
     `health` shows a channel that does not work as a problem; it never keeps trading from going on.
     """
@@ -91,11 +93,20 @@ class Alerts:
 
     # ---- tasks --------------------------------------------------------------------------------------
 
-    def start(self, health: Health) -> None:
-        """From now on alerts leave; those that were heard before have waited."""
-        self._health = health
+    def open(self) -> None:
+        """From now on alerts leave; those that were told before have waited. Once."""
+        if self._tasks:
+            return
         for channel in self.channels:
             self._tasks.append(asyncio.create_task(self._supervise(channel), name=f"alerts {channel.name}"))
+
+    def start(self, health: Health) -> None:
+        """Opens, if that was not done yet. A channel that does not work already is among the problems at once."""
+        self.open()
+        self._health = health
+        for channel in self.channels:
+            if channel.problem:
+                self._show(channel, health)
         if self.channels:
             self._tasks.append(asyncio.create_task(self._watch(), name="alerts watch"))
 
@@ -142,11 +153,15 @@ class Alerts:
             self.tell(alert)
 
     def _on_change(self, channel: Channel) -> None:
-        if self._health is None:
-            return
+        if channel.problem:
+            _log.warning("%s%s does not work: %s", _OWN, channel.name, channel.problem)
+        if self._health is not None:
+            self._show(channel, self._health)
+
+    @staticmethod
+    def _show(channel: Channel, health: Health) -> None:
         name = f"{_OWN}{channel.name}"
         if channel.problem:
-            _log.warning("%s does not work: %s", name, channel.problem)
-            self._health.raise_condition(name, f"{name} does not work: {channel.problem}", reduces=False)
+            health.raise_condition(name, f"{name} does not work: {channel.problem}", reduces=False)
         else:
-            self._health.clear(name)
+            health.clear(name)
