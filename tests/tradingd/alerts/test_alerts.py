@@ -58,6 +58,39 @@ async def test_what_is_heard_is_told(tmp_path: Path) -> None:
     assert hook.texts == ["[tradingd paper practice]\nCRITICAL: KILL SWITCH: engaged by ann (halt): fire"]
 
 
+async def test_what_is_told_before_there_is_anything_to_watch_leaves_at_once(tmp_path: Path) -> None:
+    """A start that waits for its exchange has no runtime yet."""
+    hook = Hook()
+    async with http_server(hook) as url:
+        daemon = SmallDaemon(settings_with(tmp_path, url))
+        audience = Audience(daemon.settings, daemon, daemon.now)
+        audience.open()
+        audience.tell("critical", "binance does not answer", "for 30 s")
+        await until(lambda: hook.texts)
+        audience.start(Health(daemon.now))
+        audience.tell("critical", "binance answers again", "after 40 s")
+        await audience.close()
+        await audience.close()  # once from each place of the start that may be its last
+    assert [text.partition("\n")[2] for text in hook.texts] == [
+        "CRITICAL: binance does not answer: for 30 s", "CRITICAL: binance answers again: after 40 s",
+    ]
+
+
+async def test_a_channel_that_failed_before_anything_was_watched_is_a_problem_from_then_on(tmp_path: Path) -> None:
+    hook = Hook()
+    hook.status = 404
+    async with http_server(hook) as url:
+        daemon = SmallDaemon(settings_with(tmp_path, url))
+        health = Health(daemon.now)
+        alerts = Alerts(daemon.settings, daemon, daemon.now)
+        alerts.open()
+        alerts.hear(kill(daemon))
+        await until(lambda: alerts.channels[0].problem)
+        alerts.start(health)
+        assert [each.text for each in health.problems] == ["alert channel hook does not work: webhook answered 404"]
+        await alerts.close()
+
+
 async def test_what_is_said_last_still_leaves_at_the_end(tmp_path: Path) -> None:
     hook = Hook()
     async with http_server(hook) as url:
