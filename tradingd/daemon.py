@@ -243,10 +243,10 @@ class Daemon:
         if self._is_replay:
             return
         self._tasks.spawn("timer", self._driver.run_timer())
-        if self.settings.mode == "live":
-            self._tasks.spawn("ready orders", ReadyKeeper(self._runtime).run())
-        if self._venue.is_simulated:  # a real one answers when it likes
+        if self._venue.is_simulated:
             self._tasks.spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
+        else:  # a real one answers when it likes
+            self._tasks.spawn("ready orders", ReadyKeeper(self._runtime).run())
         if self._checkpoints is not None:
             self._tasks.spawn("checkpoints", self._checkpoints.run())
         self._tasks.spawn("alpha states", plugins.keep_states())
