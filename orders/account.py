@@ -53,8 +53,13 @@ def working_value(working: Commitment | SymbolCommitments, market: MarketState) 
 
 
 def has_position(position: Position | None, market: MarketState) -> bool:
-    """Is there anything that could be sold? A remainder below the quantity step is dust."""
-    return position is not None and abs(position.quantity) >= market.instrument.quantity_step
+    """Is there anything that could be sold? A remainder below the quantity step is dust.
+
+    So is what was left of a closed position in a symbol that is watched no longer, whose step nobody knows.
+    """
+    if position is None or abs(position.quantity) < market.instrument.quantity_step:
+        return False
+    return market.is_watched or position.opened_ns > 0
 
 
 def held_quantity(state: EngineState, market: MarketState) -> Decimal:
@@ -87,8 +92,8 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
             total += value
             if name == symbol:
                 asset += value
-        if abs(quantity) >= market.instrument.quantity_step:  # as `has_position`
-            occupied.add(name)
+        if abs(quantity) >= market.instrument.quantity_step and (market.is_watched or position.opened_ns):
+            occupied.add(name)  # as `has_position`
     own = commitments.of(apart_from)
     for name, working in commitments.by_symbol():
         is_own = own is not None and own.symbol == name
@@ -133,4 +138,7 @@ def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> Po
 def _view(position: Position, market: MarketState) -> PositionView:
     value = position_value(position, market)
     mark = market.mark if market.mark is not None else position.average_price
-    return PositionView(position.symbol, position.quantity, position.average_price, mark, value, value - position.cost)
+    return PositionView(
+        position.symbol, position.quantity, position.average_price, mark, value, value - position.cost,
+        not has_position(position, market),
+    )

@@ -184,8 +184,9 @@ class Desk:
 
     @property
     def _is_priced(self) -> bool:
-        """Is there a price for everything that is held?"""
-        return all(self.markets[symbol].mark is not None for symbol in self.state.ledger.positions)
+        """Is there a price for everything that is held? What is watched no longer stays at cost: none will come."""
+        markets = (self.markets[symbol] for symbol in self.state.ledger.positions)
+        return all(market.mark is not None or not market.is_watched for market in markets)
 
     def mark_equity(self, net_flow: Decimal = ZERO) -> None:
         """Bring peaks, drawdowns and losses up to date; not while a held symbol has no price (no false losses).
@@ -228,6 +229,7 @@ class Desk:
         )
         self._instruments[symbol] = instrument
         self.markets[symbol] = MarketState(instrument, self.config.intervals, self.state.watch)
+        self.markets[symbol].is_watched = False
 
     def adopt(self, instrument: Instrument) -> None:
         """New rules of a known symbol."""

@@ -20,8 +20,8 @@ class MarketState:
     """Prices are None until heard. The trails are those of the watch, kept here to be one step away."""
 
     __slots__ = (
-        "ask", "asks", "atr", "bid", "bids", "builder", "guard", "instrument", "last", "lasts", "mids", "on_last",
-        "on_trade", "quote_ts", "symbol", "warned_ns",
+        "ask", "asks", "atr", "bid", "bids", "builder", "guard", "instrument", "is_watched", "last", "lasts", "mids",
+        "on_last", "on_trade", "quote_ts", "symbol", "warned_ns",
     )
 
     def __init__(
@@ -29,6 +29,8 @@ class MarketState:
     ) -> None:
         self.instrument = instrument
         self.symbol = instrument.symbol
+        self.is_watched = True
+        """False for a symbol of the journal that is not configured: no price of it will ever be heard."""
         self.last: Decimal | None = None
         self.bid: Decimal | None = None
         self.ask: Decimal | None = None

@@ -60,7 +60,7 @@ class FundsChanged:
 @fast_init
 @dataclass(frozen=True, slots=True)
 class PositionView:
-    """One line of a portfolio: marked to bid, in quote."""
+    """One line of a portfolio: marked to bid, in quote. `is_dust`: less than can be sold, no open position."""
 
     symbol: str
     quantity: Decimal
@@ -68,6 +68,7 @@ class PositionView:
     mark: Decimal
     value: Decimal
     unrealized_pnl: Decimal
+    is_dust: bool = False
 
 
 @fast_init

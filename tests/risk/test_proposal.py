@@ -243,3 +243,8 @@ def test_an_approved_entry_fits_every_limit_and_is_never_larger_than_proposed(
         assert all(check.passed for check in verdict.checks)
     else:
         assert verdict.code in DENIAL_CODES
+
+
+def test_dust_is_no_position() -> None:
+    dust = tuple(replace(each, is_dust=True) for each in FULL)
+    assert judge(portfolio=replace(PORTFOLIO, positions=dust)).approved
