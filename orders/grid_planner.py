@@ -268,7 +268,9 @@ def _wind_up(desk: Desk, grid: Grid, market: MarketState, price: Decimal | None)
     if grid.quantity > ZERO:
         if price is None or (orders and not grid.is_closing):
             return
-        left = grid_legs.sellable(market.instrument, grid.quantity - grid_legs.leaving(orders), price)
+        # The gate looks at the quote, too: what it takes for dust must not be offered to it each second.
+        worth = price if market.mark is None else min(price, market.mark)
+        left = grid_legs.sellable(market.instrument, grid.quantity - grid_legs.leaving(orders), worth)
         if left:
             if may_sell:
                 grid_legs.sell_whole(desk, grid, left)

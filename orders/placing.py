@@ -321,6 +321,16 @@ def resume_after_halt(desk: Desk) -> None:
             desk.emit(watch)
 
 
+def _where_it_was(spec: SubmitOrder, trail: TrailSpec, price: Decimal, trigger: Decimal) -> TrailingArmed | None:
+    """A trail whose distance nobody knows now (no ATR yet, after a restart): it follows from where it fired."""
+    distance = max(price - trigger, trail.decay_floor or ZERO)
+    if trail.kind == "percent" or distance >= price:
+        return None
+    return TrailingArmed(
+        spec.client_order_id, spec.symbol, spec.side, price, price - distance, distance, trail.price_source,
+    )
+
+
 def _recovered(desk: Desk, spec: SubmitOrder, trigger: Decimal) -> TrailingArmed | None:
     """The watch of an exit whose trigger lies away from the market again, None when it does not."""
     market = desk.markets[spec.symbol]
@@ -330,8 +340,10 @@ def _recovered(desk: Desk, spec: SubmitOrder, trigger: Decimal) -> TrailingArmed
     if price is None or order is None:
         return None
     if spec.order_type == "trailing" and spec.trail is not None:
+        if price <= trigger:
+            return None
         watch = first_watch(desk, replace(spec, trail=replace(spec.trail, activation_price=None)), market)
-        return watch if price > trigger and isinstance(watch, TrailingArmed) else None
+        return watch if isinstance(watch, TrailingArmed) else _where_it_was(spec, spec.trail, price, trigger)
     if (price > trigger) if fires_below(spec) else (price < trigger):
         return TrailingArmed(spec.client_order_id, spec.symbol, spec.side, price, trigger)
     return None

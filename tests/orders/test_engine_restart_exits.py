@@ -6,7 +6,8 @@ import pytest
 
 from bus.ids import ClientOrderId
 from bus.messages.orders import CancelOrder, ClosePosition, EngageKillSwitch, Protection, ReleaseKillSwitch, TrailSpec
-from tests.orders.trading import BTC, Bench
+from market.ticks import Candle
+from tests.orders.trading import BTC, Bench, sent
 
 D = Decimal
 PROTECTION = Protection(stop_ratio=D("0.02"), trail=TrailSpec("percent", D("0.03")))
@@ -76,3 +77,26 @@ def test_exits_that_the_end_came_before_are_armed_after_the_restart() -> None:
         cut.engine.restore(fact)
     cut.engine.finish_restore(bench.now)
     assert armed(cut) == ["td-first-s", "td-first-x"]
+
+
+@pytest.mark.parametrize(("kind", "trigger"), [("atr", "98"), ("absolute", "102")])
+def test_a_trail_that_fired_under_halted_is_armed_anew_after_a_restart_that_knows_no_atr_yet(kind, trigger) -> None:
+    bench = Bench()
+    for second in range(20):
+        bench.engine.process(Candle(
+            BTC, "1s", second * 10**9, D(100), D(101), D(99), D(100), D(1), 1, bench.now, is_warmup=True,
+        ))
+    bench.hold("1", "100")
+    bench.submit("td-x", "sell", "trailing", "1", trail=TrailSpec(
+        kind, D(1 if kind == "atr" else 2), decay_ratio_per_minute=D("0.1"), decay_floor=D(1),
+    ))
+    bench.say(EngageKillSwitch("halt", "test", "tester"))
+    bench.trade("97")
+    again = bench.restarted()
+    again.engine.finish_restore(again.now)
+    again.trade("104")
+    assert not sent(again.say(ReleaseKillSwitch("tester", "over")))
+    assert armed(again) == ["td-x"]
+    assert again.engine.trigger_of("td-x") == D(trigger)
+    assert again.restarted("s3").engine.trigger_of("td-x") == D(trigger)
+    assert sent(again.trade(trigger))

@@ -327,6 +327,22 @@ def test_a_grid_that_waits_to_be_closed_keeps_its_sells_and_its_floor() -> None:
     assert made.grid.phase == "STOPPED"
 
 
+def test_what_only_the_last_print_makes_worth_an_order_is_not_offered_each_second() -> None:
+    made = opened()
+    made.walk(["98.4", "98", "98.8"])
+    made.give(VoteTradingState("operator", "REDUCING", "pause"))
+    made.give(SubmitOrder(
+        ClientOrderId("td-m"), BTC, "sell", "market", made.grid.quantity - D("0.0506"), "manual", reduce_only=True,
+    ))
+    made.price("98.85")  # 5.002 at the last price, 4.999 in the middle of the quote; the venue takes 5
+    made.quote(D("98.7"), D("98.9"))
+    made.give(StopGrid(made.grid.grid_id, close=True, reason="enough"))
+    for _ in range(5):
+        made.second()
+    assert made.grid.phase == "STOPPED"
+    assert found(made, OrderDenied) == []
+
+
 def test_a_kill_that_sells_everything_ends_the_grid() -> None:
     made = opened()
     made.walk(["98.4", "98", "98.8"])
