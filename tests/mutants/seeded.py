@@ -75,9 +75,9 @@ MUTANTS: Final = (
     ),
     Mutant(
         "the venue hears of an order before the journal", "tradingd/runtime.py",
-        "        if facts or changes_venue:\n            self.journal.append(",
+        "        if facts or changes_venue:\n            # What a person",
         "        for effect in for_venue:\n            self._ask_venue(effect)\n        for_venue = []\n"
-        "        if facts or changes_venue:\n            self.journal.append(", RUNTIME,
+        "        if facts or changes_venue:\n            # What a person", RUNTIME,
     ),
     Mutant(
         "the latch of the kill switch is not flushed", "tradingd/runtime.py",

@@ -469,9 +469,13 @@ async def test_a_ban_that_the_user_stream_hears_of_silences_the_requests_too(loo
 async def test_after_a_broken_stream_working_orders_are_asked_for(loopback: Loopback):
     ready(loopback)
     loopback.answer("POST", ORDER, order_body("NEW", "0"))
-    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
     loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
     cut = asyncio.Event()
+
+    async def look(_: web.Request) -> web.Response:  # it fills while nobody listens, after the question at the loss
+        return web.json_response(order_body("FILLED", "1") if loopback.connections == 2 else order_body("NEW", "0"))
+
+    loopback.handlers[("GET", ORDER)] = look
 
     async def script(socket: web.WebSocketResponse) -> None:
         await cut.wait()
@@ -479,7 +483,7 @@ async def test_after_a_broken_stream_working_orders_are_asked_for(loopback: Loop
 
     loopback.scripts.append(script)
     async with Desk(loopback, ws=True, poll_every_s=60) as desk:
-        desk.venue.stream._first_backoff_s = 0.01
+        desk.venue.stream._first_backoff_s = 0.1
         await desk.venue.start()
         await until(lambda: desk.venue.stream.is_up)
         await desk.submitted(wire_type="limit", price="100")
