@@ -39,6 +39,8 @@ def on_funds(desk: Desk, message: Message) -> None:
     _follow(desk, message.body, before)
     for symbol, position in held:
         _tell_correction(desk, symbol, position)
+    if held:
+        desk.try_exits_at_once()  # for more than is left they were refused
 
 
 def _held(desk: Desk, asset: str) -> list[tuple[str, Position]]:
