@@ -228,6 +228,7 @@ class Desk:
             is_trading=False,
         )
         self._instruments[symbol] = instrument
+        self.state.know(instrument)
         self.markets[symbol] = MarketState(instrument, self.config.intervals, self.state.watch)
         self.markets[symbol].is_watched = False
 

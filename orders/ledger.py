@@ -127,6 +127,8 @@ class Ledger:
             self.funds_in += delta
         elif symbol:
             position = self.positions.setdefault(symbol, Position(symbol))
+            if delta < ZERO:  # fees that coins beside ours have paid are in the balance, not in the position
+                delta = min(delta, max(self.balance(asset), ZERO) - position.quantity)
             cost = _step(position.average_price * delta)
             if position.quantity + delta == ZERO:
                 cost = -position.cost

@@ -114,6 +114,11 @@ class EngineState:
         self.rebalance_tries: dict[str, int] = {}
         self._trade_ids: dict[tuple[str, TradeId], None] = {}
 
+    def know(self, instrument: Instrument) -> None:
+        """A symbol that only the journal names: what came or went of its base is its position's, as it was then."""
+        if instrument.quote == self.ledger.quote:
+            self._symbols_by_base.setdefault(instrument.base, instrument.symbol)
+
     @property
     def trading_state(self) -> TradingState:
         """The lowest of the four votes; HALTED while the kill switch is engaged."""

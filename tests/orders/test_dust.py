@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from bus.messages.ledger import FundsChanged
 from bus.messages.orders import OrderDenied
 from tests.orders.trading import BTC, ETH, WIDE, Bench, instrument, of_type, sent
 
@@ -63,3 +64,14 @@ def test_a_whole_position_in_a_symbol_that_is_watched_no_longer_keeps_its_place(
     assert [line.is_dust for line in again.engine.look().positions] == [False]
     (denial,) = of_type(again.submit("td-b", "buy", "market", "1"), OrderDenied)
     assert denial.code == "MAX_POSITIONS"
+
+
+def test_coins_that_went_by_hand_stay_gone_when_their_symbol_is_watched_no_longer():
+    bench = Bench(WIDE)
+    bench.trade("10", ETH)
+    bench.submit("td-e", "buy", "market", "1", symbol=ETH)
+    bench.fill("td-e", "1", "10")
+    bench.say(FundsChanged("ETH", D(-1), D(0), "sold or moved by hand"))
+    again = without_eth(bench)
+    assert again.engine.ledger.accounts() == bench.engine.ledger.accounts()
+    assert again.engine.ledger.quantity(ETH) == 0

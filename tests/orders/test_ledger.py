@@ -96,6 +96,16 @@ def test_a_fee_larger_than_the_position_it_is_taken_from_takes_what_there_is():
     books.check()
 
 
+def test_coins_that_went_leave_no_more_than_the_balance_whoever_paid_fees_before():
+    books = ledger()
+    book(books, "buy", "1", "100", fee="0.25", fee_asset="BNB")
+    book(books, "buy", "1", "300", symbol="BNB/USDT")
+    books.change_funds("BNB", D("-0.25"), "BNB/USDT")
+    assert books.quantity("BNB/USDT") == books.balance("BNB") == D("0.5")
+    assert books.position("BNB/USDT").average_price == 300
+    books.check()
+
+
 def test_deposits_and_withdrawals_are_no_profit():
     books = ledger("1000")
     books.change_funds("USDT", D("-400"))
