@@ -283,10 +283,9 @@ class Daemon:
         self._operations.read_model, self._replay_note = opened.read_model, opened.note
         stack.callback(self._journal.close)
         is_first = not self._past.count  # nothing is at stake, and its terminal tells
-        alert = OutageAlert(self.settings, self._read_model, self._audience.tell)
         self._wait = VenueWait(
             self._options.patience_s if is_first else None, self._data_dir, self._service,
-            None if is_first or self._is_replay else alert,
+            None if is_first or self._is_replay else OutageAlert(self.settings, self._read_model, self._audience.tell),
         )
 
     def _begin_replay(self, stack: contextlib.AsyncExitStack) -> None:
