@@ -26,7 +26,7 @@ from bus.messages.system import BY_RULE, KillSwitchEngaged
 from store.journal_check import Examination, examine, examine_journal
 from store.journal_files import PACKED_SUFFIX, RAW_SUFFIX, segments_folder
 from store.journal_format import JournalError
-from tradingd.data_dir import DataDir
+from tradingd.data_dir import UNFINISHED_RESTORE, DataDir, write_durably
 from tradingd.kill_file import KILL_NAMES
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model_views import to_iso
@@ -34,11 +34,11 @@ from tradingd.version import VERSION
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-_NOT_TAKEN: Final = ("lock", "run.json", "starting.json")
+_NOT_TAKEN: Final = ("lock", "run.json", "starting.json", UNFINISHED_RESTORE)
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
 _LIVE: Final = "-live"
-_STAYING: Final = ("lock", *KILL_NAMES)
+_STAYING: Final = ("lock", UNFINISHED_RESTORE, *KILL_NAMES)
 """What a restore leaves where it is: a person who locked trading has not unlocked it by that."""
 _ASIDE: Final = "before-restore-"
 _INCOMING: Final = "restore-"
@@ -285,10 +285,10 @@ def restore(source: Path, data_dir: Path) -> Restored:
 
     Everything is unpacked and verified beside it first; then what is there is set aside, and nothing is deleted.
     The live journals get the kill switch: what happened at the venue since the backup is not known. One that is there
-    and not in the backup begins anew with nothing but the switch.
+    and not in the backup begins anew with nothing but the switch. One that is cut off has to be run again.
     Raises `BackupError`, `JournalError`, and what opening the data directory raises.
     """
-    locked = DataDir.open(data_dir)
+    locked = DataDir.open(data_dir, to_restore=True)
     incoming = data_dir / f"{_INCOMING}{time.time_ns()}"
     try:
         incoming.mkdir(mode=0o700)
@@ -298,14 +298,18 @@ def restore(source: Path, data_dir: Path) -> Restored:
                 raise BackupError(f"{source}: {path.name} in it is damaged. Use another one.")
             if path.stem.endswith(_LIVE):
                 _latch(path, manifest)
-        for path in sorted(data_dir.glob(f"*{_LIVE}.journal")):
-            if not (incoming / path.name).exists():
-                _latch(incoming / path.name, manifest)
+        for name in _live_journals(data_dir):
+            if not (incoming / name).exists():
+                _latch(incoming / name, manifest)
+        # From here on a process that is killed would leave a folder without its accounts: no daemon starts on that.
+        write_durably(data_dir / UNFINISHED_RESTORE, f"{source}\n")
         aside = _set_aside(data_dir, incoming)
         for path in sorted(incoming.iterdir()):
             path.rename(data_dir / path.name)
         incoming.rmdir()
         _give_to_owner(data_dir)
+        _sync_folder(data_dir)
+        (data_dir / UNFINISHED_RESTORE).unlink()
         _sync_folder(data_dir)
     except OSError as error:
         raise BackupError(f"{data_dir}: cannot be restored to ({error}). Free disk space, mend rights.") from error
@@ -313,6 +317,13 @@ def restore(source: Path, data_dir: Path) -> Restored:
         _remove(incoming)
         locked.close()
     return Restored(manifest, aside)
+
+
+def _live_journals(data_dir: Path) -> list[str]:
+    """Names of those that are there, or were when a restore that was cut off began."""
+    was_cut = (data_dir / UNFINISHED_RESTORE).exists()
+    folders = [data_dir, *(data_dir.glob(f"{_ASIDE}*") if was_cut else ())]
+    return sorted({path.name for folder in folders for path in folder.glob(f"*{_LIVE}.journal")})
 
 
 def _latch(path: Path, manifest: Manifest) -> None:

@@ -19,6 +19,8 @@ _OLD_REPLAYS: Final = 5
 _LOCK: Final = "lock"
 _RUN: Final = "run.json"
 _STARTING: Final = "starting.json"
+UNFINISHED_RESTORE: Final = "restore.unfinished"
+"""Lies there while a restore takes things away and puts others in their place."""
 
 
 class AlreadyRunningError(RuntimeError):
@@ -51,8 +53,11 @@ class DataDir:
         self._lock = lock
 
     @classmethod
-    def open(cls, path: Path) -> "DataDir":
-        """Create (mode 0700) and lock; raises `AlreadyRunningError` or `DataDirError`."""
+    def open(cls, path: Path, *, to_restore: bool = False) -> "DataDir":
+        """Create (mode 0700) and lock; raises `AlreadyRunningError` or `DataDirError`.
+
+        One in which a restore was cut off is opened `to_restore` only: its accounts may be missing.
+        """
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             if path.stat().st_mode & stat.S_IWOTH:  # code of alphas is loaded from it, and the kill file lies in it
@@ -71,6 +76,12 @@ class DataDir:
             raise AlreadyRunningError(
                 f"another daemon runs on {path}{who}. Stop it with `tradingd shutdown`, or use another --data-dir."
             ) from error
+        if not to_restore and os.path.lexists(path / UNFINISHED_RESTORE):
+            os.close(lock)
+            raise DataDirError(
+                f"data_dir {path}: a restore was cut off in it, so accounts may be missing. Run `tradingd restore` "
+                "with the backup again. What was there before lies in its newest before-restore-... folder."
+            )
         for left in (_RUN, _STARTING):  # by one that was killed
             (path / left).unlink(missing_ok=True)
         return cls(path, lock)

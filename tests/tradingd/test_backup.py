@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from store.journal_files import segment_path
 from tests.tradingd.test_projection import alerts
 from tradingd import backup as backup_module
 from tradingd.backup import MANIFEST, BackupError, back_up, read_back, restore
-from tradingd.data_dir import AlreadyRunningError, DataDir
+from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
 from tradingd.message_journal import MessageJournal
 
 PAPER, LIVE = "journal-practice-paper.journal", "journal-binance-live.journal"
@@ -156,6 +158,37 @@ def test_a_kill_file_stays_in_force_through_a_restore(tmp_path: Path) -> None:
     (data / "KILL").write_text("halt: look first")
     restore(tmp_path / "b.tar.gz", data)
     assert (data / "KILL").read_text() == "halt: look first"
+
+
+KILLED_BETWEEN = """
+import os, sys
+from pathlib import Path
+from tradingd.backup import restore
+rename = Path.rename
+Path.rename = lambda self, to: os._exit(9) if self.parent.name.startswith("restore-") else rename(self, to)
+restore(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_after_a_restore_that_was_killed_no_daemon_starts_until_it_is_run_again(tmp_path: Path) -> None:
+    paper, journal = data_in(tmp_path / "paper")
+    journal.close()
+    back_up(paper, tmp_path / "b.tar.gz")
+    data, journal = data_in(tmp_path / "data", LIVE)
+    journal.close()
+    killed = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, tmp_path / "b.tar.gz", data], check=False)
+    assert killed.returncode == 9
+    assert not (data / LIVE).exists()
+    for _ in range(2):  # the refusal changes nothing
+        with pytest.raises(DataDirError, match=r"a restore was cut off .*tradingd restore"):
+            DataDir.open(data)
+    restore(tmp_path / "b.tar.gz", data)
+    DataDir.open(data).close()
+    assert messages_in(data / PAPER) == alerts(20)
+    (latch,) = messages_in(data / LIVE)  # the account that the backup does not know is locked all the same
+    assert isinstance(latch.body, KillSwitchEngaged)
+    kept = [path for path in data.glob(f"before-restore-*/{LIVE}")]
+    assert messages_in(kept[0]) == alerts(20)
 
 
 def test_a_running_daemons_directory_is_not_restored_to(tmp_path: Path) -> None:
