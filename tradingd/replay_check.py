@@ -115,7 +115,7 @@ class ReplayCheck:
                 yield f"{body.symbol} average price", body.average_price, position.average_price if position else ZERO
                 if isinstance(body, PositionChanged):
                     yield f"{body.symbol} profit", body.realized_pnl, self._state.last_booking.realized_pnl
-            case PositionClosed():
+            case PositionClosed() if body.client_order_id:  # without an order it went by hand, and is told at cost
                 position = ledger.position(body.symbol)
                 if position is not None:
                     yield f"{body.symbol} sold", body.quantity, position.sold_quantity

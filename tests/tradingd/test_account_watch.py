@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bus.messages.ledger import FundsChanged
+from bus.messages.ledger import FundsChanged, PositionClosed
 from bus.messages.system import AlertRaised
 from exchanges.binance.rest import VenueError
 from tests.tradingd.live_runtime import BTC, Scene
 from tradingd.account_watch import AccountWatch
+from tradingd.message_journal import MessageJournal
+from tradingd.replay_check import check_replay
 
 D = Decimal
 
@@ -167,3 +169,20 @@ async def test_a_page_of_balances_that_contradicts_our_own_sells_shrinks_nothing
     assert funds(scene) == []
     assert account.asked == ["td-t2"]
     assert len([alert for alert in scene.told(AlertRaised) if "BTC" in alert.title]) == 1
+
+
+@pytest.mark.parametrize("remainder", ["0", "0.0000000001"])
+async def test_the_journal_of_coins_that_all_went_by_hand_folds_to_what_it_says(
+    scene: Scene, account: Account, watch: AccountWatch, remainder: str,
+) -> None:
+    held(scene, "2")
+    account.by_hand["BTC"] = D(remainder) - D(2)
+    await watch.look()
+    await watch.look()
+    assert scene.runtime.read_model.positions() == []
+    assert [closed.quantity for closed in scene.told(PositionClosed)] == [D(2)]
+    journal = MessageJournal.open(scene.path, read_only=True)
+    try:
+        assert check_replay(journal, "USDT").differences == []
+    finally:
+        journal.close()
