@@ -160,7 +160,7 @@ def wrap_venue() -> None:
             die_at("the balances are known in a reconciliation")
         return found
 
-    prepared = BinanceVenue.submit_prepared
+    prepared = BinanceVenue._submit_prepared
 
     def dying_prepared(self: BinanceVenue, order: OrderRequest, post: PreparedPost) -> None:
         die_at("before the send")
@@ -168,7 +168,7 @@ def wrap_venue() -> None:
         die_at("after the send")
 
     BinanceVenue.submit = dying_submit  # type: ignore[method-assign]
-    BinanceVenue.submit_prepared = dying_prepared  # type: ignore[method-assign]
+    BinanceVenue._submit_prepared = dying_prepared  # type: ignore[method-assign]
     BinanceVenue.balances = dying_balances  # type: ignore[method-assign]
 
 
