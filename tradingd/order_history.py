@@ -44,6 +44,9 @@ class OrderHistory:
                         message = decode(record.data)
                         self._fold.handlers[type(message.body)](message, message.body)
                 self._place = place
+        except BaseException:
+            self._begin()  # half a batch is folded: its fills would count twice
+            raise
         finally:
             journal.close()
         return list(self._fold.by_id.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simulator.world import World
-from tradingd import read_model_orders
+from tradingd import order_history, read_model_orders
 from tradingd.message_journal import MessageJournal
 from tradingd.order_history import OrderHistory
 from tradingd.read_model import ReadModel, order_view
@@ -79,3 +79,22 @@ def test_the_history_reads_on_where_it_stopped(tmp_path: Path) -> None:
     after = {each.id: each.state for each in history.all()}
     assert len(after) > len(before) > 0
     assert after == {each.id: each.state for each in OrderHistory(grown).all()}
+
+
+def test_what_broke_off_in_the_middle_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    World(3, None, 600, tmp_path).run()
+    (path,) = tmp_path.glob("*.journal")
+    whole = {each.id: each.filled for each in OrderHistory(path).all()}
+    assert any(whole.values())
+    history, decode, count = OrderHistory(path), order_history.decode, [0]
+
+    def breaks_once(data: bytes) -> object:
+        count[0] += 1
+        if count[0] == 40:
+            raise MemoryError
+        return decode(data)
+
+    monkeypatch.setattr(order_history, "decode", breaks_once)
+    with pytest.raises(MemoryError):
+        history.all()
+    assert {each.id: each.filled for each in history.all()} == whole
