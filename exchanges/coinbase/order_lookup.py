@@ -4,7 +4,7 @@ An order is found by the venue's id where we know it, else among the open orders
 Filters are asked for and then applied by us as well: what is not asked about is never taken for an answer.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
@@ -12,7 +12,7 @@ from exchanges.binance.order_answers import AnswerError
 from exchanges.binance.rest import Answer, VenueError
 from exchanges.coinbase.order_answers import OrderStatus, parse_status
 from exchanges.coinbase.rest import CoinbaseRest
-from exchanges.coinbase.wire_values import TimeError, time_ns, to_wire_time
+from exchanges.coinbase.shared_search import SharedSearch
 from market.interval import SECOND_NS
 from market.money import MoneyError, parse_decimal
 
@@ -31,6 +31,13 @@ class OrderLookup:
     def __init__(self, name: str, rest: CoinbaseRest) -> None:
         self._name = name
         self._rest = rest
+        self._of_this_run = SharedSearch(self._orders)
+        self._of_earlier_runs = SharedSearch(self._orders)
+
+    def close(self) -> None:
+        """End what is being looked for."""
+        self._of_this_run.close()
+        self._of_earlier_runs.close()
 
     async def by_venue_id(self, venue_order_id: VenueOrderId, client_order_id: ClientOrderId) -> OrderStatus | None:
         """The order of this id; None when the venue has none. Raises `AnswerError` when it is another client id's."""
@@ -43,18 +50,16 @@ class OrderLookup:
             raise AnswerError(f"asked about {client_order_id}, answered about {status.client_order_id[:40]!r}")
         return status
 
-    async def by_client_id(self, client_order_id: ClientOrderId, since_ns: int) -> OrderStatus | None:
-        """The order of our id; None when the venue certainly lists none that was made since `since_ns` (UTC)."""
-        async for row in self._orders({"order_status": ["OPEN"]}):
-            if row.get("client_order_id") == client_order_id:
-                return parse_status(row)
-        earliest_ns = max(0, since_ns - MARGIN_NS)
-        async for row in self._orders({"start_date": to_wire_time(earliest_ns)}):
-            if row.get("client_order_id") == client_order_id:
-                return parse_status(row)
-            if _created_ns(row) < earliest_ns:
-                break  # the newest come first: what follows is older still
-        return None
+    async def by_client_id(
+        self, client_order_id: ClientOrderId, since_ns: int, *, is_of_this_run: bool
+    ) -> OrderStatus | None:
+        """The order of our id; None when the venue certainly lists none that was made since `since_ns` (UTC).
+
+        Orders of earlier runs need long listings: those of this run do not wait for them.
+        """
+        search = self._of_this_run if is_of_this_run else self._of_earlier_runs
+        row = await search.find(client_order_id, max(0, since_ns - MARGIN_NS))
+        return None if row is None else parse_status(row)
 
     async def open_orders(self) -> list[OrderStatus]:
         """All working orders of the account, without those of others that cannot be read (sized in quote, say)."""
@@ -86,7 +91,7 @@ class OrderLookup:
                 break
         return list(found.values())
 
-    async def _orders(self, wish: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def _orders(self, wish: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """Row after row; raises `VenueError` when the venue has more than are read."""
         cursor = ""
         seen: set[str] = set()
@@ -123,14 +128,6 @@ def _page(body: Any, key: str) -> tuple[list[Any], str]:
     if not isinstance(rows, list):
         raise VenueError(f"an answer without {key}: not what Coinbase documents")
     return rows, "" if body.get("has_next") is False else str(body.get("cursor") or "")
-
-
-def _created_ns(row: dict[str, Any]) -> int:
-    """A row without a readable time counts as new: it ends no search."""
-    try:
-        return time_ns(row.get("created_time"))
-    except TimeError:
-        return 1 << 62
 
 
 def _total(rows: dict[str, Any]) -> Any:

@@ -260,6 +260,7 @@ class CoinbaseVenue:
 
     async def close(self) -> None:
         """End every task; orders on their way stay unanswered here and are asked for after a restart."""
+        self._lookup.close()
         await self._tasks.cancel()
         await self._rest.close()
 
@@ -413,7 +414,9 @@ class CoinbaseVenue:
                 working = self._working.get(client_order_id)
                 since_ns = working.sent_ns if working is not None else self._clock.now() - OLDEST_NS
                 since_ns += self._rest.clock_offset_ns
-                status = await self._lookup.by_client_id(client_order_id, since_ns)
+                status = await self._lookup.by_client_id(
+                    client_order_id, since_ns, is_of_this_run=working is not None
+                )
             if status is not None:
                 self._venue_ids[client_order_id] = status.venue_order_id
                 return status
