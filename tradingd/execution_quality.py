@@ -19,7 +19,9 @@ from typing import Any, Final
 from bus.messages.council import TradeProposed
 from bus.messages.header import Message
 from bus.messages.orders import (
+    OrderCancelled,
     OrderDenied,
+    OrderExpired,
     OrderFilled,
     OrderInitialized,
     OrderRejected,
@@ -146,7 +148,7 @@ class QualityView:
 
 
 class QualityFold:
-    """Keeps the last 5,000 orders that were sent, and the last 20,000 refusals."""
+    """Keeps the last 5,000 orders that were sent and filled or still may, and the last 20,000 refusals."""
 
     def __init__(self, max_executions: int = MAX_EXECUTIONS, max_refusals: int = MAX_REFUSALS) -> None:
         self._by_id: OrderedDict[str, Execution] = OrderedDict()
@@ -160,6 +162,8 @@ class QualityFold:
             OrderTriggered: self._on_triggered,
             OrderSubmitted: self._on_submitted,
             OrderFilled: self._on_filled,
+            OrderCancelled: self._on_ended,
+            OrderExpired: self._on_ended,
             OrderRejected: self._on_rejected,
             OrderDenied: self._on_denied,
         }
@@ -257,7 +261,13 @@ class QualityFold:
         if body.is_maker:
             known.maker_value += value
 
+    def _on_ended(self, _: Message, body: OrderCancelled | OrderExpired | OrderRejected) -> None:
+        known = self._by_id.get(body.client_order_id)
+        if known is not None and not known.fills:
+            del self._by_id[body.client_order_id]  # nothing was executed
+
     def _on_rejected(self, message: Message, body: OrderRejected) -> None:
+        self._on_ended(message, body)
         self._refusals.append((message.header.ts, body.symbol, "", True))
 
     def _on_denied(self, message: Message, body: OrderDenied) -> None:

@@ -162,6 +162,25 @@ def test_what_is_kept_is_bounded_and_what_was_sent_last_stays() -> None:
     assert told.denied == 4
 
 
+def test_orders_that_ended_without_a_fill_push_none_out_that_filled() -> None:
+    bench = Bench(capital="1000000")
+    bench.trade("100")
+    bench.submit("td-filled", "buy", "market", "1")
+    bench.accept("td-filled")
+    bench.fill("td-filled", "1", "100")
+    bench.submit("td-part", "buy", "limit", "1", price="99")
+    bench.accept("td-part")
+    bench.fill("td-part", "0.5", "99")
+    bench.report("td-part", "cancelled")
+    for number, end in enumerate(("cancelled", "expired", "rejected") * 2):
+        bench.submit(f"td-{number}", "buy", "limit", "1", price="99")
+        if end != "rejected":
+            bench.accept(f"td-{number}")
+        bench.report(f"td-{number}", end)
+    told = quality(bench.journal, max_executions=3).view()
+    assert {each.order_id for each in told.orders} == {"td-filled", "td-part"}
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(
     st.tuples(st.sampled_from(["buy", "sell"]), st.integers(1, 50), st.integers(9_000, 11_000)), max_size=12,
