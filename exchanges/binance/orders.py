@@ -45,9 +45,11 @@ from exchanges.binance.rest import (
 )
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
+from exchanges.given_up_orders import GivenUpOrders
 from exchanges.http_line import SentRequest
 from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
+from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import OpenOrder, ReportSink
@@ -65,7 +67,6 @@ SWEEP_EVERY_S: Final = 30.0
 TOLD_OF_S: Final = 25.0
 """An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
 MOST_WORKING: Final = 10_000
-KEEP_DISOWNED: Final = 1_000
 TRADES_A_PAGE: Final = 1_000
 MOST_TRADE_PAGES: Final = 50
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -143,14 +144,13 @@ class BinanceVenue:
             on_report=self._on_stream_report, on_up=self._query_working, on_lost=self._query_working,
         )
         self._working: dict[ClientOrderId, _Working] = {}
-        self._querying: set[ClientOrderId] = set()
-        self._again: set[ClientOrderId] = set()
-        self._disowned: dict[ClientOrderId, None] = {}  # told "not_found": must not come to life behind our back
+        self._given_up = GivenUpOrders(self.cancel)
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
         self._budget: PrivateBudget | None = None
         self._leave = OrderLeave(self._private, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
+        self._questions = OrderQuestions(self._tasks, self._ask)
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
         """What a person should know of this account although it may trade; known after `start`."""
@@ -245,11 +245,7 @@ class BinanceVenue:
 
     def query(self, client_order_id: ClientOrderId, symbol: str) -> None:
         """Ask what became of it: accepted, all its fills, its end; "not_found"; or "unknown" again."""
-        if client_order_id in self._querying:
-            self._again.add(client_order_id)  # the answer on its way may be older than this question
-            return
-        self._querying.add(client_order_id)
-        self._tasks.run(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
+        self._questions.put(client_order_id, symbol)
 
     async def balances(self) -> dict[str, Decimal]:
         """Free and locked per asset, without the zeros; raises `VenueError`."""
@@ -351,17 +347,6 @@ class BinanceVenue:
         # Cancelled or gone already: what it filled before that is told first, by its status and trades.
         await self._ask(client_order_id, symbol, is_cancelled=True)
 
-    async def _query(self, client_order_id: ClientOrderId, symbol: str) -> None:
-        try:
-            while True:
-                self._again.discard(client_order_id)
-                await self._ask(client_order_id, symbol)
-                if client_order_id not in self._again:
-                    return
-        finally:
-            self._querying.discard(client_order_id)
-            self._again.discard(client_order_id)
-
     async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
         wire = self._wire_by_symbol[symbol]
         try:
@@ -374,7 +359,7 @@ class BinanceVenue:
                     raise VenueError(f"{self.name}: not there yet, and its request is still under way")
                 if not is_cancelled and self._was_told_of(client_order_id):
                     raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
-                self._disown(client_order_id)
+                self._given_up.add(client_order_id)
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "not_found", self._clock.now(), reason=answer.message
                 ))
@@ -386,7 +371,7 @@ class BinanceVenue:
                 return
             self._watch_account(answer)
             status = parse_status(self._good(answer, "order"), client_order_id)
-            self._disowned.pop(client_order_id, None)
+            self._given_up.discard(client_order_id)
             trades = await self._trades(wire, status) if status.executed else ()
             reports = query_reports(status, trades, client_order_id, symbol)
             self._adopt(client_order_id, symbol, status)
@@ -424,11 +409,6 @@ class BinanceVenue:
         working = self._working.get(client_order_id)
         return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
 
-    def _disown(self, client_order_id: ClientOrderId) -> None:
-        self._disowned[client_order_id] = None
-        while len(self._disowned) > KEEP_DISOWNED:
-            del self._disowned[next(iter(self._disowned))]
-
     async def _keep_sweeping(self) -> None:
         while True:
             await asyncio.sleep(self._sweep_every_s)
@@ -438,20 +418,8 @@ class BinanceVenue:
 
     async def _sweep(self) -> None:
         """Working orders that carry our mark and that nobody here watches: late arrivals end, others are told of."""
-        for order in await self.open_orders():
-            client_order_id, symbol = order.client_order_id, order.symbol
-            is_ours = client_order_id.startswith(CLIENT_ID_PREFIX) and symbol in self._wire_by_symbol
-            if not is_ours or client_order_id in self._working or client_order_id in self._posting:
-                continue
-            if client_order_id in self._disowned:
-                self._end_late_arrival(client_order_id, order.venue_order_id, symbol)
-            else:
-                self.query(client_order_id, symbol)
-
-    def _end_late_arrival(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
-        """The engine was told that this order does not exist: what it has filled is booked, and it ends."""
-        del self._disowned[client_order_id]
-        self.cancel(client_order_id, venue_order_id, symbol)
+        there = await self.open_orders()
+        self._given_up.sweep(there, self._wire_by_symbol, self._working.keys() | self._posting, self.query)
 
     # ---- the user stream and its stand-in ----------------------------------------------------------
 
@@ -460,8 +428,8 @@ class BinanceVenue:
             self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
             return
         self._tell(report)
-        if report.exec_type == "accepted" and report.client_order_id in self._disowned:
-            self._end_late_arrival(report.client_order_id, report.venue_order_id, report.symbol)
+        if report.exec_type == "accepted" and report.client_order_id in self._given_up:
+            self._given_up.end(report.client_order_id, report.venue_order_id, report.symbol)
 
     def _query_working(self) -> None:
         for client_order_id in sorted(self._working.keys() - self._posting):

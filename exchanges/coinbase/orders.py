@@ -30,9 +30,11 @@ from exchanges.coinbase.order_wishes import create_body, is_immediate
 from exchanges.coinbase.rest import ORDERS, ORDERS_PER_S, CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
+from exchanges.given_up_orders import GivenUpOrders
 from exchanges.http_line import SentRequest
 from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
+from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.prepared_submission import PreparedSubmission
@@ -56,7 +58,6 @@ BEHIND_FIRST_S: Final = 0.1
 MOST_WORKING: Final = 10_000
 OLDEST_NS: Final = 30 * 86_400 * SECOND_NS
 """How far back an order of an earlier run is looked for; one that still works is found however old it is."""
-KEEP_DISOWNED: Final = 1_000
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
 
@@ -136,14 +137,13 @@ class CoinbaseVenue:
         self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}
         self._unresolved: dict[ClientOrderId, str] = {}
         self._ending: dict[ClientOrderId, str] = {}  # their end is due: immediate ones, and those we cancel
-        self._disowned: dict[ClientOrderId, None] = {}  # told "not_found": must not come to life behind our back
+        self._given_up = GivenUpOrders(self.cancel)
         self._posting: set[ClientOrderId] = set()
-        self._querying: set[ClientOrderId] = set()
-        self._again: set[ClientOrderId] = set()
         self._budget: PrivateBudget | None = None
         self._leave = OrderLeave(self._of_orders, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
+        self._questions = OrderQuestions(self._tasks, self._ask)
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
         """What a person should know of this account although it may trade; known after `start`."""
@@ -237,11 +237,7 @@ class CoinbaseVenue:
 
     def query(self, client_order_id: ClientOrderId, symbol: str) -> None:
         """Ask what became of it: accepted, all its fills, its end; "not_found"; or "unknown" again."""
-        if client_order_id in self._querying:
-            self._again.add(client_order_id)  # the answer on its way may be older than this question
-            return
-        self._querying.add(client_order_id)
-        self._tasks.run(self._query(client_order_id, symbol), f"query {client_order_id}", client_order_id, symbol)
+        self._questions.put(client_order_id, symbol)
 
     async def balances(self) -> dict[str, Decimal]:
         """Available and held per asset, without the zeros; raises `VenueError`."""
@@ -350,17 +346,6 @@ class CoinbaseVenue:
 
     # ---- what became of it -----------------------------------------------------------------------
 
-    async def _query(self, client_order_id: ClientOrderId, symbol: str) -> None:
-        try:
-            while True:
-                self._again.discard(client_order_id)
-                await self._ask(client_order_id, symbol)
-                if client_order_id not in self._again:
-                    return
-        finally:
-            self._querying.discard(client_order_id)
-            self._again.discard(client_order_id)
-
     async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
         """Look until the answer is at least as new as what the user channel said; then tell it."""
         reports: list[ExecutionReport] = []
@@ -371,13 +356,13 @@ class CoinbaseVenue:
                 if status is None:
                     if not is_cancelled and self._was_told_of(client_order_id):
                         raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
-                    self._disown(client_order_id)
+                    self._given_up.add(client_order_id)
                     self._tell(ExecutionReport(
                         client_order_id, symbol, "not_found", self._clock.now(),
                         reason=f"in no listing for {self._absence_s:g} s",
                     ))
                     return
-                self._disowned.pop(client_order_id, None)
+                self._given_up.discard(client_order_id)
                 is_over = status.is_over
                 fills = await self._lookup.fills(status) if status.executed or status.is_filled else []
                 reports, filled = story(status, fills, self._instruments[symbol])
@@ -399,11 +384,6 @@ class CoinbaseVenue:
     def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
         working = self._working.get(client_order_id)
         return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
-
-    def _disown(self, client_order_id: ClientOrderId) -> None:
-        self._disowned[client_order_id] = None
-        while len(self._disowned) > KEEP_DISOWNED:
-            del self._disowned[next(iter(self._disowned))]
 
     async def _find(self, client_order_id: ClientOrderId) -> OrderStatus | None:
         """The order as the venue has it; None after an absence that is to be believed."""
@@ -451,8 +431,8 @@ class CoinbaseVenue:
         if not symbol:
             return
         self._venue_ids.setdefault(client_order_id, news.venue_order_id)
-        if client_order_id in self._disowned and news.is_resting:
-            self._end_late_arrival(client_order_id, news.venue_order_id, symbol)
+        if client_order_id in self._given_up and news.is_resting:
+            self._given_up.end(client_order_id, news.venue_order_id, symbol)
             return
         if working is not None:
             working.told_ns = self._clock.now()
@@ -469,24 +449,9 @@ class CoinbaseVenue:
     def _symbol_of(self, product: str) -> str:
         return next((each.symbol for each in self._instruments.values() if each.venue_symbol == product), "")
 
-    def _end_late_arrival(
-        self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str
-    ) -> None:
-        """The engine was told that this order does not exist: what it has filled is booked, and it ends."""
-        del self._disowned[client_order_id]
-        self.cancel(client_order_id, venue_order_id, symbol)
-
     async def _sweep(self) -> None:
         """Working orders that carry our mark and that nobody here watches: late arrivals end, others are told of."""
-        for order in await self.open_orders():
-            client_order_id, symbol = order.client_order_id, order.symbol
-            is_ours = client_order_id.startswith(CLIENT_ID_PREFIX) and symbol in self._instruments
-            if not is_ours or client_order_id in self._working:
-                continue
-            if client_order_id in self._disowned:
-                self._end_late_arrival(client_order_id, order.venue_order_id, symbol)
-            else:
-                self.query(client_order_id, symbol)
+        self._given_up.sweep(await self.open_orders(), self._instruments, self._working, self.query)
 
     def _query_working(self) -> None:
         for client_order_id in sorted(self._working.keys() - self._posting):
@@ -505,7 +470,7 @@ class CoinbaseVenue:
                 with contextlib.suppress(VenueError):  # asked again half a minute later
                     await self._sweep()
             for client_order_id, symbol in sorted((self._unresolved | self._ending).items()):
-                if client_order_id not in self._querying:
+                if client_order_id not in self._questions:
                     self.query(client_order_id, symbol)
 
     async def _keep_warm(self) -> None:

@@ -404,7 +404,7 @@ async def test_nothing_is_kept_of_an_order_that_has_filled(exchange: Exchange):
         await until(lambda: desk.fills())
         await exchange.tell("td-1")  # the channel's last word comes after we know
         await until(lambda: len(exchange.calls("GET", "/orders/historical/fills")) == 2)
-        await until(lambda: not desk.venue._querying)
+        await until(lambda: not len(desk.venue._questions))
         assert desk.venue._venue_ids == {}
 
 

@@ -1,0 +1,76 @@
+import asyncio
+
+from bus.clock import LiveClock
+from bus.ids import ClientOrderId, VenueOrderId
+from bus.messages.orders import ExecutionReport
+from exchanges.given_up_orders import KEEP, GivenUpOrders
+from exchanges.order_questions import OrderQuestions
+from exchanges.order_tasks import OrderTasks
+from exchanges.venue import OpenOrder
+from market.money import ZERO
+from tests.exchanges.coinbase.exchange import until
+
+ONE, TWO = ClientOrderId("td-1"), ClientOrderId("td-2")
+
+
+async def test_a_question_that_comes_while_an_answer_is_on_its_way_is_put_once_more():
+    asked: list[str] = []
+    gate = asyncio.Event()
+
+    async def ask(client_order_id: ClientOrderId, _: str) -> None:
+        asked.append(client_order_id)
+        await gate.wait()
+
+    questions = OrderQuestions(OrderTasks("x", LiveClock(), print, print), ask)
+    for _ in range(3):
+        questions.put(ONE, "BTC/USD")
+    questions.put(TWO, "BTC/USD")
+    await until(lambda: len(asked) == 2)
+    questions.put(ONE, "BTC/USD")
+    assert ONE in questions
+    assert len(questions) == 2
+    gate.set()
+    await until(lambda: not len(questions))
+    assert asked == [ONE, TWO, ONE]
+
+
+async def test_a_defect_ends_one_question_and_the_order_may_be_asked_about_again():
+    reports: list[ExecutionReport] = []
+    problems: list[str] = []
+
+    async def ask(_: ClientOrderId, __: str) -> None:
+        raise ZeroDivisionError
+
+    questions = OrderQuestions(OrderTasks("x", LiveClock(), problems.append, reports.append), ask)
+    for times in (1, 2):
+        questions.put(ONE, "BTC/USD")
+        await until(lambda times=times: len(reports) == times)  # type: ignore[misc]
+        assert ONE not in questions
+    assert [each.exec_type for each in reports] == ["unknown", "unknown"]
+    assert "query td-1 failed" in problems[0]
+
+
+def working(client_order_id: str, symbol: str = "BTC/USD") -> OpenOrder:
+    return OpenOrder(ClientOrderId(client_order_id), VenueOrderId(f"v-{client_order_id}"), symbol, ZERO, ZERO)
+
+
+def test_of_what_works_there_unwatched_the_given_up_ends_and_the_rest_is_asked_about():
+    cancelled: list[tuple[str, str, str]] = []
+    asked: list[str] = []
+    given_up = GivenUpOrders(lambda *order: cancelled.append(order))
+    given_up.add(ONE)
+    there = [working("td-1"), working("td-2"), working("td-3"), working("x-4"), working("td-5", "ETH/USD")]
+    for _ in range(2):
+        given_up.sweep(there, {"BTC/USD"}, {ClientOrderId("td-3")}, lambda order, _: asked.append(order))
+    assert cancelled == [("td-1", "v-td-1", "BTC/USD")]
+    assert asked == ["td-2", "td-1", "td-2"]  # once it was told to end, what it is must be known
+
+
+def test_the_last_thousand_given_up_are_remembered():
+    given_up = GivenUpOrders(lambda *_: None)
+    for number in range(KEEP + 1):
+        given_up.add(ClientOrderId(f"td-{number}"))
+    assert ClientOrderId("td-0") not in given_up
+    assert ClientOrderId(f"td-{KEEP}") in given_up
+    given_up.discard(ClientOrderId(f"td-{KEEP}"))
+    assert ClientOrderId(f"td-{KEEP}") not in given_up
