@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
+from tests.exchanges.coinbase.desk import Desk
 from tests.exchanges.coinbase.exchange import Exchange, answers, until
-from tests.exchanges.coinbase.test_orders import Desk
 
 ORDERS = 12
 MISHAPS = (

@@ -7,8 +7,8 @@ import pytest
 from exchanges.coinbase.rest import ORDERS
 from exchanges.venue import PreparesOrders
 from tests.exchanges.approvals import approved_order
+from tests.exchanges.coinbase.desk import Desk
 from tests.exchanges.coinbase.exchange import Exchange, until
-from tests.exchanges.coinbase.test_orders import Desk
 
 ORDER_KINDS: list[dict[str, str]] = [
     {}, {"side": "sell", "quantity": "0.5000"},

@@ -11,8 +11,8 @@ from exchanges.binance.rest import VenueError
 from exchanges.coinbase.shared_search import SharedSearch
 from exchanges.coinbase.wire_values import to_wire_time
 from market.interval import SECOND_NS
+from tests.exchanges.coinbase.desk import Desk
 from tests.exchanges.coinbase.exchange import Exchange, until
-from tests.exchanges.coinbase.test_orders import Desk
 
 HOUR_NS = 3_600 * SECOND_NS
 START_NS = 1_700_000_000 * SECOND_NS
