@@ -15,7 +15,7 @@ from typing import Final
 
 from bus.clock import FeedClock
 from bus.ids import SessionId
-from market.candle_path import path_of
+from market.candle_path import Stance, path_of
 from market.instrument import Instrument
 from market.interval import interval_ns
 from market.money import ONE, ZERO
@@ -37,8 +37,8 @@ LATENCY_MS: Final = 20
 _ANSWER_NS: Final = 3 * LATENCY_MS * 1_000_000
 """There and back again, and a little more."""
 _STEPS: Final = 4
-_MOST_TRIGGERS: Final = 8
-"""Met on the way from one price to the next; more than one order a symbol is rare."""
+_MOST_TRIGGERS: Final = 1_000
+"""Met on the way from one price to the next; so many orders a symbol are never held."""
 
 
 class CouncilBacktest:
@@ -93,9 +93,12 @@ class CouncilBacktest:
         bars, ledger, fold, strategy = self._bars, runtime.engine.ledger, self._fold, runtime.runners["strategy"]
         for index, candle in enumerate(bars.columns.candles(bars.symbol, bars.interval)):
             self._index = index
-            stance = "long" if ledger.quantity(bars.symbol) > ZERO else "flat"
             volume, before = max(candle.volume / _STEPS, _LEAST), None
-            for part, price in enumerate(path_of(candle, stance, "pessimistic")):  # type: ignore[arg-type]
+            for part in range(_STEPS):
+                if part < 2:  # an entry that fills at the open is held when the worse extreme is chosen
+                    stance: Stance = "long" if ledger.quantity(bars.symbol) > ZERO else "flat"
+                    path = path_of(candle, stance, "pessimistic")
+                price = path[part]
                 at = candle.ts_open + self._length * part // _STEPS
                 if before is not None:
                     self._way(runtime, before, price, at, f"{index}.{part}")

@@ -259,8 +259,8 @@ class Backtest:
         try:
             before = self._bars.exact("open", index)
             engine, symbol = self._engine, self._symbol
-            if self._has_exits:
-                self._tick(before, ts)  # a gap meets what is held before any new order
+            if self._has_exits or self._pending:
+                self._tick(before, ts)  # a gap meets what is held before any new order, whose trail begins at the open
             self._fill_pending(ts, before)
             if engine.orders.exits(symbol):
                 steps = (self._bars.exact("low", index), self._bars.exact("high", index), close)
@@ -277,15 +277,18 @@ class Backtest:
     def _to(self, before: Decimal, price: Decimal, at: int) -> None:
         """From one point of the path to the next; what is armed between them is met at its trigger, nearest first."""
         engine = self._engine
-        for _ in range(8):
+        met: set[Decimal] = set()
+        while True:
             low, high = (price, before) if price < before else (before, price)
             between = [
                 trigger for order in engine.orders.exits(self._symbol)
                 if (trigger := engine.trigger_of(order.client_order_id)) is not None and low <= trigger <= high
+                and trigger not in met
             ]
             if not between:
                 break
             before = max(between) if price < before else min(between)
+            met.add(before)
             self._tick(before, at)
         self._tick(price, at)
 

@@ -67,13 +67,17 @@ def candidate_of(
         except RuleError:
             continue  # a neighbour that cannot be is none
     parts = [part.sum() > 0.0 for part in np.array_split(returns, PARTS)]
-    candles, sums = Counter(regimes), Counter[Regime]()
-    for regime, value in zip(regimes, returns.tolist(), strict=True):
+    # What a candle earned belongs to the regime that was known before it: the daemon knows no other when it buys.
+    known: list[Regime] = ["unknown", *regimes[:-1]]
+    candles, sums = Counter(known), Counter[Regime]()
+    for regime, value in zip(known, returns.tolist(), strict=True):
         sums[regime] += value
-    lost = figures["profit_factor"] is None and not figures["wins"]
+    factor = figures["profit_factor"]
+    if factor is None:  # nothing was lost
+        factor = float("inf") if figures["wins"] else 0.0
     return Candidate(
         name, dict(given), figures["trades"], figures["sharpe"] or 0.0,
-        0.0 if lost else figures["profit_factor"] or float("inf"), tuple(returns.tolist()),
+        factor, tuple(returns.tolist()),
         sum(map(bool, parts)) / PARTS, sum(won) / len(won) if won else 0.0,
         {regime: (candles[regime], float(sums[regime])) for regime in candles},
     )

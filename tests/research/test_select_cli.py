@@ -1,16 +1,20 @@
 """`tradelab select` and `tradelab tune`: from candles to what the daemon trades."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from agents.strategies.selector import select
+from bus.messages.council import Regime
+from research.backtest.runner import Costs
 from research.cli import app
-from research.selection.trial import neighbours_of, parameters_of, regimes_of
+from research.selection.trial import candidate_of, neighbours_of, parameters_of, regimes_of
 from store.candles import CandleStore
-from tests.research.backtest.candles import walk
+from tests.research.backtest.candles import of_rows, walk
 from tests.shared_data import shared_file
 from tradingd.settings import Settings, StrategySettings
 from tradingd.strategy_choice import chosen_strategies
@@ -100,3 +104,29 @@ def test_the_council_with_a_rule_it_cannot_run_is_refused_before_it_begins(
     made = tradelab("backtest", "--strategy", "council", *series)
     assert made.exit_code == 3
     assert said in made.stderr
+
+
+def test_a_candle_belongs_to_the_regime_that_was_known_before_it() -> None:
+    bars = walk(300, 5)
+    marked = [number % 7 for number in range(300)]
+    regimes: list[Regime] = ["trending" if each == 3 else "ranging" for each in marked]
+    made = candidate_of("breakout", {}, bars, regimes, Decimal(10_000), Costs())
+    assert any(made.returns)
+    expected = sum(value for before, value in zip(marked, made.returns[1:], strict=False) if before == 3)
+    assert made.by_regime["trending"] == (regimes[:-1].count("trending"), pytest.approx(expected))
+    assert made.by_regime["unknown"] == (1, made.returns[0])
+
+
+def test_a_strategy_that_lost_every_trade_has_won_nothing_for_what_it_lost() -> None:
+    moves = [0.01, 0.01, 0.01, 0.03, -0.07, *[-0.0005] * 14] * 60 + [0.001] * 1200  # every rise is bought at its top
+    rows, price = [], 100.0
+    for move in moves:
+        before, price = price, price * (1 + move)
+        rows.append((f"{before:.6f}", f"{max(before, price):.6f}", f"{min(before, price):.6f}", f"{price:.6f}"))
+    bars = of_rows(rows, "1h")
+    given = {"fast": 3, "slow": 8}
+    made = candidate_of("trend_following", given, bars, regimes_of(bars), Decimal(10_000), Costs())
+    assert made.trades >= 20
+    assert made.sharpe > 0.0  # by what is still held at the end
+    assert made.profit_factor == 0.0
+    assert not select([made]).chosen

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from agents.strategies.candle_rule import CandleContext
 from agents.strategies.library import STRATEGIES
 from bus.messages.council import ProposalApproved, TradeProposed
 from bus.messages.orders import OrderInitialized
 from research.backtest import council
 from research.backtest.council import CouncilBacktest
 from research.backtest.runner import Costs
-from tests.research.backtest.candles import walk
+from tests.research.backtest.candles import of_rows, run, walk
 from tradingd.message_journal import MessageJournal
 from tradingd.settings import Settings, load_settings
 
@@ -44,3 +45,22 @@ def test_a_strategys_trades_are_proposed_approved_and_its_own(name: str, tmp_pat
     assert all(each.proposal_id in approved for each in entries)
     assert all(each.protection is not None and each.protection.stop_ratio for each in entries)
     assert council.check(bars, CASH, COSTS, chosen, result.decisions) == 1
+
+
+class Once:
+    """Buys at some candles, with a stop and a target as far away."""
+
+    def on_candle(self, context: CandleContext) -> None:
+        if context.index in (80, 90, 100):
+            context.buy(0.5, stop=0.02, target=0.02)
+
+
+def test_an_entry_at_the_open_meets_the_worse_extreme_of_its_candle_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.strategies.library.STRATEGIES", {"breakout": Once})
+    rows = [["30000", "30060", "29940", "30000"] for _ in range(140)]
+    for number in (81, 91, 101):
+        rows[number][1:3] = "30900", "29100"
+    bars = of_rows([(each[0], each[1], each[2], each[3]) for each in rows], "1h")
+    chosen = load_settings(environ={"TRADINGD__STRATEGY__RULE": "breakout"})
+    for result in (CouncilBacktest(bars, CASH, COSTS, chosen).run(), run(bars, Once(), fee="0.001", spread="0.0002")):
+        assert [each.exit_reason for each in result.trades] == ["stop"] * 3

@@ -226,3 +226,23 @@ class TestStandstill:
     def test_bands_of_a_price_that_stands_still_are_not_left(self) -> None:
         result = run(flat(["0.1"] * 100), BollingerReversion(20, 2.0))
         assert result.decisions == []
+
+
+def test_each_of_a_dozen_targets_is_met_at_its_own_price_in_one_candle() -> None:
+    rows = [(f"{100 - number / 2:g}",) * 4 for number in range(13)] + [("94", "200", "94", "94"), ("94",) * 4]
+    entries = [(number, "buy", {"target": 0.1, "fraction": 0.08}) for number in range(12)]
+    result = run(of_rows(rows), Script(*entries))
+    sold = [float(met) for side, _, met, *_ in result.decision_prices if side == "sell"]
+    assert sold == pytest.approx([(100 - number / 2) * 1.1 for number in range(1, 13)][::-1])
+
+
+@pytest.mark.parametrize("before", ["100", "110", "120"])
+def test_a_trail_of_an_entry_at_a_gap_begins_at_the_open_it_was_bought_at(before: str) -> None:
+    rows = [(before,) * 4, ("110", "121", "98", "120"), ("120",) * 4]
+    (trade,) = run(of_rows(rows), Script((0, "buy", {"trail": 0.05, "fraction": 0.5}))).trades
+    assert (trade.entry_price, trade.exit_price, trade.exit_reason) == (Decimal(110), Decimal("104.5"), "trail")
+
+
+def test_a_trail_is_not_fired_by_a_fall_before_its_entry() -> None:
+    rows = [("100",) * 4, ("90", "92", "89", "91"), ("91",) * 4]
+    assert run(of_rows(rows), Script((0, "buy", {"trail": 0.05, "fraction": 0.5}))).trades == []
