@@ -1,16 +1,14 @@
-"""One account, one daemon: a lock on this machine, and a lease in PostgreSQL or Redis where one is configured.
+"""One account, one daemon: the lease of an account in PostgreSQL or Redis, where one is configured.
 
-The lock of the data directory keeps two daemons from one journal; this keeps two data directories from one account at
-a venue. A daemon that cannot reach the lease's server goes on protecting what it holds and opens nothing new; one that
-finds its account in other hands stops at once.
+The lock of the data directory keeps two daemons from one journal; this keeps two machines from one account at a venue
+(`machine_lock` two data directories of one). A daemon that cannot reach the lease's server goes on protecting what it
+holds and opens nothing new; one that finds its account in other hands stops at once.
 """
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +30,12 @@ _OF_THE_MACHINE: Final = "4026531836"
 
 class AccountTakenError(RuntimeError):
     """Another daemon trades this account; the text says which and what to do."""
+
+    @classmethod
+    def by(cls, who: str) -> "AccountTakenError":
+        """`who` holds it; "" when that is not known."""
+        who = who or "unknown"
+        return cls(f"another daemon trades this account ({who}). Stop it first: two would undo each other's orders.")
 
 
 class Lease(Protocol):
@@ -87,29 +91,6 @@ def _place() -> str:
     except OSError:
         return host
     return f"{host}/{boot}" if namespace == _OF_THE_MACHINE else f"{host}/{boot}/{namespace}"
-
-
-def hold_on_this_machine(account: str, holder: str, folder: Path | None = None) -> int:
-    """Lock the account for this process's life; returns the descriptor. Raises `AccountTakenError`."""
-    folder = folder or Path(tempfile.gettempdir()) / f"tradingd-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise AccountTakenError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own.")
-    descriptor = os.open(folder / f"{account}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        who = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise AccountTakenError(_taken(who)) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, holder.encode(), 0)
-    return descriptor
-
-
-def _taken(who: str) -> str:
-    who = who or "unknown"
-    return f"another daemon trades this account ({who}). Stop it first: two would undo each other's orders."
 
 
 class LeaseKeeper:
@@ -172,7 +153,7 @@ class LeaseKeeper:
         if not token or (self.token and token > self.token):
             # A higher number than ours: somebody held the account meanwhile, and may have traded it. (A lower one is
             # that of a server that has forgotten all it knew.)
-            raise AccountTakenError(_taken(who))
+            raise AccountTakenError.by(who)
         self.token = token
         self._known_until = asked + TTL_S
         self._on_doubt("")

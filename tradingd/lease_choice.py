@@ -1,11 +1,11 @@
 """Which locks and leases an account needs, from the settings."""
 
 import contextlib
-import os
 from collections.abc import Callable
 
 from bus.ids import SessionId
-from tradingd.lease import PATIENCE_S, Lease, LeaseKeeper, account_key, hold_on_this_machine, holder_name
+from tradingd.lease import PATIENCE_S, Lease, LeaseKeeper, account_key, holder_name
+from tradingd.machine_lock import hold_on_this_machine
 from tradingd.settings import Settings, VenueSettings
 
 
@@ -21,7 +21,7 @@ def take_account(
     if settings.mode != "live" or (settings.venue == "practice" and not keys.rest_url):
         return None
     account = account_key(settings.venue, urls.rest_url, keys.api_key.get_secret_value())
-    stack.callback(os.close, hold_on_this_machine(account, holder))
+    stack.enter_context(hold_on_this_machine(account, holder))
     if settings.store.lease == "off":
         return None
     if settings.store.url.startswith("postgres"):

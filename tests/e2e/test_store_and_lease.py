@@ -73,11 +73,15 @@ def test_the_second_daemon_on_one_live_account_is_refused_in_words(tmp_path: Pat
             "TRADINGD__VENUES__PRACTICE__WS_URL": f"ws://{place}/stream",
             "TRADINGD__VENUES__PRACTICE__WS_API_URL": f"ws://{place}/ws-api/v3",
         }
-        with running(tmp_path / "first", env=env):
-            done = tradingd("run", "--port", "0", "--data-dir", str(tmp_path / "second"), env=env)
-            assert done.returncode == ALREADY_RUNNING
-            assert "another daemon trades this account" in done.stderr
-            assert "Traceback" not in done.stderr
+        with running(tmp_path / "first", env=env) as first:
+            for name in ("", "a tmp of its own"):  # of a service with PrivateTmp
+                (tmp_path / name).mkdir(exist_ok=True)
+                elsewhere = {**env, "TMPDIR": str(tmp_path / name)}
+                done = tradingd("run", "--port", "0", "--data-dir", str(tmp_path / "second"), env=elsewhere)
+                assert done.returncode == ALREADY_RUNNING
+                assert "another daemon trades this account" in done.stderr
+                assert f"pid {first.pid}" in done.stderr
+                assert "Traceback" not in done.stderr
 
 
 def exchange_of(host: Process) -> str:

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -18,7 +18,7 @@ from store.sql.postgres_lease import PostgresLease
 from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tradingd import lease as lease_module
-from tradingd.lease import AccountTakenError, Lease, LeaseKeeper, account_key, hold_on_this_machine, holder_name
+from tradingd.lease import AccountTakenError, Lease, LeaseKeeper, account_key, holder_name
 from tradingd.lease_choice import take_account
 from tradingd.settings import BusSettings, Settings, StoreSettings, VenueSettings
 
@@ -223,32 +223,7 @@ async def test_a_short_absence_is_no_doubt_and_a_long_one_is(monkeypatch: pytest
     assert doubts[-1] == ""
 
 
-# ---- on one machine ----------------------------------------------------------------------------------
-
-
-def test_the_second_on_this_machine_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
-    first = hold_on_this_machine("account", "pid 1", tmp_path)
-    with pytest.raises(AccountTakenError, match=r"another daemon trades this account \(pid 1\)"):
-        hold_on_this_machine("account", "pid 2", tmp_path)
-    os.close(hold_on_this_machine("another", "pid 2", tmp_path))
-    os.close(first)
-    os.close(hold_on_this_machine("account", "pid 2", tmp_path))
-
-
-def test_a_killed_daemon_holds_nothing(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from tradingd.lease import hold_on_this_machine as hold\n"
-        "hold('account', 'child', Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"held\n"
-    with pytest.raises(AccountTakenError, match="child"):
-        hold_on_this_machine("account", "me", tmp_path)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    os.close(hold_on_this_machine("account", "me", tmp_path))
+# ---- what is configured ----------------------------------------------------------------------------
 
 
 def settings_of(**changes: object) -> Settings:
@@ -258,8 +233,8 @@ def settings_of(**changes: object) -> Settings:
 
 
 async def test_what_is_configured_decides_who_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module.tempfile, "gettempdir", lambda: str(tmp_path))
-    urls = VenueSettings(rest_url="http://127.0.0.1:9")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    urls = VenueSettings(rest_url=f"http://127.0.0.1:9{tmp_path}")  # an account nobody else here has
     cases: list[tuple[Settings, type | None]] = [
         (settings_of(), type(None)),
         (settings_of(store=StoreSettings(url="postgresql://a@b/c")), PostgresLease),

@@ -1,0 +1,71 @@
+"""One account, one daemon on this machine: a name in the kernel that all its users share, and a file that tells who.
+
+The file alone would not do: a service has a /tmp of its own (PrivateTmp), each user another folder, and what lies in
+/tmp is cleaned away one day. The name is a Unix socket without a file (unix(7), abstract): it belongs to the network
+namespace, so to the machine or the container, and goes with the process however that ends. Only Linux has such names.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import socket
+import struct
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tradingd.lease import AccountTakenError
+
+_PEER: Final = struct.Struct("3i")
+"""struct ucred of the kernel: process, user, group."""
+_log = logging.getLogger(__name__)
+
+
+def hold_on_this_machine(account: str, holder: str, folder: Path | None = None) -> contextlib.ExitStack:
+    """Lock the account until the answer is closed, or this process ends. Raises `AccountTakenError`.
+
+    `account`: as `account_key` names it; `holder`: what another one is told; `folder`: of the file.
+    """
+    with contextlib.ExitStack() as held:
+        _hold_file(account, holder, folder or Path(tempfile.gettempdir()) / f"tradingd-{os.getuid()}", held)
+        if sys.platform == "linux":
+            _hold_name(f"\0tradingd-account-{account}", held)
+        return held.pop_all()
+
+
+def _hold_file(account: str, holder: str, folder: Path, held: contextlib.ExitStack) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise AccountTakenError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own.")
+    descriptor = os.open(folder / f"{account}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    held.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise AccountTakenError.by(os.pread(descriptor, 200, 0).decode(errors="replace").strip()) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, holder.encode(), 0)
+
+
+def _hold_name(name: str, held: contextlib.ExitStack) -> None:
+    line = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    try:
+        line.bind(name)
+        line.listen(0)  # so that another one may ask whose it is; nobody is ever answered
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AccountTakenError.by(_holder_of(name)) from error
+        _log.warning("only the lock file in TMPDIR keeps another daemon of this machine from the account: %s", error)
+
+
+def _holder_of(name: str) -> str:
+    """Its process and user, as the kernel knows them; "" when it does not tell."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.setblocking(False)
+        line.connect(name)
+        pid, user, _ = _PEER.unpack(line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+        return f"pid {pid} of user {user}" if pid else f"of user {user}, in another container"
+    return ""
