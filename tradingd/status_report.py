@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
 from bus.bus import Bus
 from bus.ids import SessionId
+from exchanges.binance.market_state import FeedCounters
 from market.interval import SECOND_NS
 from tradingd.control import BusStatus, DaemonStatus, FeedStatus, Problem
 from tradingd.feed_driver import FeedDriver
@@ -51,7 +51,7 @@ class StatusReport:
         return FeedStatus(
             name=self._feed.name, state=driver.state, messages=counters.frames,  # type: ignore[arg-type]
             reconnects=max(0, driver.reconnects), gaps=counters.trade_gaps + counters.book_gaps, age_s=age_s,
-            detail=driver.detail or refusals(counters.refused_by_reason),
+            detail=driver.detail or doubts(counters),
         )
 
     def _bus_status(self) -> BusStatus:
@@ -67,12 +67,16 @@ class StatusReport:
         return tuple(sorted((*problems, told), key=lambda problem: problem.since_ns))
 
 
-def refusals(count_by_reason: Mapping[str, int]) -> str:
-    """3 frames refused (crossed 2, not_positive 1), or nothing."""
-    if not count_by_reason:
-        return ""
-    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(count_by_reason.items()))
-    return f"{sum(count_by_reason.values())} frames refused ({reasons})"
+def doubts(counters: FeedCounters) -> str:
+    """3 frames refused (crossed 2, not_positive 1); 1 trade stamped in the future. Or nothing."""
+    told, refused = [], counters.refused_by_reason
+    if refused:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(refused.items()))
+        told.append(f"{sum(refused.values())} frames refused ({reasons})")
+    if counters.future_stamps:
+        trades = "1 trade" if counters.future_stamps == 1 else f"{counters.future_stamps} trades"
+        told.append(f"{trades} stamped in the future, counted as heard: is this machine's clock right?")
+    return "; ".join(told)
 
 
 def without_credentials(url: str) -> str:

@@ -9,9 +9,12 @@ from exchanges.binance.depth import DepthSync
 from exchanges.binance.parser import QuoteFrame, TradeFrame
 from exchanges.binance.sequence import JUMP_FACTOR, PriceGuard, TradeSequence
 from market.instrument import Instrument
+from market.interval import SECOND_NS
 from market.ticks import BookDelta, BookSnapshot, FeedAlive, MarketItem, QuoteTick, TradeTick
 
 ALIVE_EVERY_NS: Final = 100_000_000
+MOST_AHEAD_NS: Final = 2 * SECOND_NS
+"""So far may a trade's stamp lie ahead of our clock: clocks differ."""
 
 
 @dataclass(slots=True)
@@ -23,6 +26,8 @@ class FeedCounters:
     duplicates: int = 0
     trade_gaps: int = 0
     missed_trades: int = 0
+    future_stamps: int = 0
+    """Trades whose stamp lay further ahead than clocks differ: they count as of when they were heard."""
     backfilled_trades: int = 0
     book_gaps: int = 0
     snapshots: int = 0
@@ -36,6 +41,18 @@ class FeedCounters:
     def refuse(self, reason: str) -> None:
         """Count a refused frame."""
         self.refused_by_reason[reason] = self.refused_by_reason.get(reason, 0) + 1
+
+
+def as_heard(tick: TradeTick, counters: FeedCounters) -> TradeTick:
+    """The trade, stamped when it was heard where the venue's stamp lies too far ahead of that; counted.
+
+    Believed, the stamp would keep the symbol's candles open until then. The trade is not dropped: the clock that is
+    wrong may be ours.
+    """
+    if tick.ts_event - tick.ts_init <= MOST_AHEAD_NS:
+        return tick
+    counters.future_stamps += 1
+    return tick._replace(ts_event=tick.ts_init)
 
 
 class SymbolState:
@@ -88,6 +105,8 @@ class MarketState:
         if not state.guard.accepts(tick.price):
             self._counters.refuse("jump")
             return ()
+        if tick.ts_event - tick.ts_init > MOST_AHEAD_NS:
+            return (as_heard(tick, self._counters),)
         return (tick,)
 
     def on_quote(self, frame: QuoteFrame) -> Sequence[MarketItem]:

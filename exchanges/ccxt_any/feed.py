@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from bus.clock import Clock
 from exchanges.backoff import Backoff
-from exchanges.binance.market_state import FeedCounters
+from exchanges.binance.market_state import FeedCounters, as_heard
 from exchanges.binance.rest import VenueError
 from exchanges.ccxt_any.market_rows import RowError, parse_book, parse_candle, parse_instrument, parse_trade
 from exchanges.venue import FeedDown, FeedSink, FeedUp
@@ -175,7 +175,7 @@ class CcxtFeed:
         while len(seen) > KEEP_TRADE_IDS:
             seen.popitem(last=False)
         if self._is_up:  # what was traded before the connection was up is history, not news
-            sink(tick)
+            sink(as_heard(tick, self.counters))
 
     async def _quotes(self, exchange: Any, symbol: str, sink: FeedSink) -> str:
         is_pushed = bool(exchange.has.get("watchOrderBook"))

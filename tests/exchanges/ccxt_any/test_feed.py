@@ -77,6 +77,28 @@ async def test_trades_and_quotes_of_every_symbol_come_once(urls: PracticeUrls, i
     assert len(trades) == len(set(trades))
 
 
+async def test_trades_stamped_far_ahead_of_our_clock_count_as_heard_and_are_counted(urls: PracticeUrls):
+    class SlowClock(LiveClock):
+        def now(self) -> int:
+            return super().now() - 3_600_000_000_000
+
+    items = list[FeedItem]()
+    feed = CcxtFeed(
+        "binance", clock=SlowClock(), jitter=lambda: 0.5, first_backoff_s=0.05,
+        make_exchange=lambda: pointed(urls, is_pushed=True),
+    )
+    running_feed = asyncio.create_task(feed.run(await feed.instruments(), items.append))
+    try:
+        await until(lambda: any(isinstance(item, TradeTick) for item in items), 15)
+    finally:
+        running_feed.cancel()
+        await asyncio.gather(running_feed, return_exceptions=True)
+        await feed.close()
+    trades = [item for item in items if isinstance(item, TradeTick)]
+    assert all(trade.ts_event == trade.ts_init for trade in trades)
+    assert feed.counters.future_stamps == len(trades)
+
+
 async def test_rest_answers_are_typed_and_the_rounding_of_money_stays_ours(urls: PracticeUrls):
     before = decimal.getcontext().rounding
     feed = feed_of(urls)
