@@ -168,6 +168,7 @@ class Daemon:
         self._begin_replay(stack)
         self._feed = venue_access.make_feed(
             self.settings, urls, self._clock, is_replay=self._is_replay, on_frame=records.frames(stack),
+            urgent=lambda: self._read_model.symbols_at_stake(),
         )
         stack.push_async_callback(self._feed.close)
         instruments = await self._choose_instruments()

@@ -187,6 +187,10 @@ class ReadModel:
         """Would a list of `limit` orders, ended ones too, miss what only the journal knows? Then ask `past_orders`."""
         return self.journal is not None and limit > MAX_ORDERS and bool(self.order_fold.forgotten)
 
+    def symbols_at_stake(self) -> set[str]:
+        """Those that are held, or have an order working: what matters most when not all can be looked after."""
+        return {record.spec.symbol for record in self.order_fold.working()} | set(self.results.holdings)
+
     def past_orders(self) -> list[OrderRecord]:
         """Orders in outline, the forgotten ones too; it takes time: call in a thread, under `past_lock`.
 

@@ -4,7 +4,7 @@ Each is imported only where it is used: Coinbase's brings ccxt and the signing o
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace as with_other
 from typing import Final, Literal, Protocol
 from urllib.parse import urlsplit
@@ -107,9 +107,9 @@ def own_addresses(urls: VenueSettings) -> VenueSettings:
 
 def make_feed(
     settings: Settings, urls: VenueSettings, clock: Clock, *, is_replay: bool,
-    on_frame: Callable[[int, bytes], None] | None,
+    on_frame: Callable[[int, bytes], None] | None, urgent: Callable[[], Collection[str]] = lambda: (),
 ) -> MarketFeed:
-    """The market data of the settings' venue."""
+    """The market data of the settings' venue. `urgent`: the symbols that are looked after first."""
     jitter = random.Random(settings.seed).random  # noqa: S311 - spreads reconnects, guards nothing
     dialect = dialect_of(settings.venue, urls)
     if dialect == "coinbase":
@@ -118,7 +118,7 @@ def make_feed(
         keys = _keys(settings)
         return CoinbaseFeed(
             settings.venue, urls.rest_url, urls.ws_url, clock=clock, jitter=jitter, api_key=keys[0],
-            api_secret=keys[1], on_frame=on_frame, is_live=settings.mode == "live",
+            api_secret=keys[1], on_frame=on_frame, is_live=settings.mode == "live", urgent=urgent,
         )
     if dialect == "ccxt":
         from exchanges.ccxt_any.feed import CcxtFeed
@@ -128,6 +128,7 @@ def make_feed(
 
     return BinanceFeed(
         settings.venue, urls.rest_url, urls.ws_url, clock=clock, is_replay=is_replay, jitter=jitter, on_frame=on_frame,
+        urgent=urgent,
     )
 
 

@@ -87,6 +87,10 @@ class WeightPacer:
         self._level -= weight
         return max(0.0, -self._level / _WEIGHT_PER_S)
 
+    def give_back(self, weight: int) -> None:
+        """What was taken will not be used: whoever comes next need not wait for it."""
+        self._level = min(_WEIGHT_BURST, self._level + weight)
+
 
 class _Silence:
     """Until when an address wants to hear nothing, on the event loop's clock."""
@@ -337,7 +341,11 @@ class RestClient:
             self._pacer = WeightPacer(asyncio.get_running_loop().time)
         pause = self._pacer.wait_s(weight)
         if pause > 0:
-            await asyncio.sleep(pause)
+            try:
+                await asyncio.sleep(pause)
+            except asyncio.CancelledError:
+                self._pacer.give_back(weight)
+                raise
 
 
 def _query(parameters: Mapping[str, str | int]) -> str:

@@ -5,7 +5,7 @@ are fetched beside it and joined between two frames. A second task watches for s
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 
@@ -30,6 +30,7 @@ from exchanges.binance.parser import (
 from exchanges.binance.rest import VenueError
 from exchanges.binance.subscription import StreamLostError, Subscription, close_text
 from exchanges.frame_socket import FrameSocket, open_socket
+from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
 from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, TradeTick
@@ -52,15 +53,17 @@ class BinanceFeed:
     `is_replay`: the server plays a recording and owns the time (practiceClock frames); snapshots are then
     fetched before the first frame, and silence is no fault. `jitter` returns numbers in [0, 1) for the
     reconnect waits. `on_frame` is shown every frame as it came, believed or not, behind what follows from it
-    (the tape).
+    (the tape). `urgent` names the symbols whose missed trades are asked for first.
     """
 
     def __init__(
         self, name: str, rest_url: str, ws_url: str, *, clock: Clock, jitter: Callable[[], float],
         is_replay: bool = False, first_backoff_s: float = 1.0, watch_every_s: float = WATCH_EVERY_S,
         poll_every_s: float = POLL_EVERY_S, on_frame: Callable[[int, bytes], None] | None = None,
+        urgent: Callable[[], Collection[str]] = lambda: (),
     ) -> None:
         self.name = name
+        self._urgent = urgent
         self._on_frame = on_frame
         self.counters = FeedCounters()
         self._ws_url = ws_url
@@ -325,16 +328,18 @@ class BinanceFeed:
 
     async def _backfill(self, sink: FeedSink) -> None:
         """Trades missed while the connection was away, as far as the venue still tells them."""
-        known = [each for each, state in self._state.by_symbol.items() if state.trades.last >= 0]
-        try:
-            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
-                answers = await asyncio.gather(*map(self._recent_trades, known))
-        except TimeoutError:
-            self.counters.last_problem = "trades were not backfilled in time"
-            return
-        missed = [
-            tick for symbol, trades in zip(known, answers, strict=True) for tick in self._state.backfill(symbol, trades)
-        ]
+        urgent = self._urgent()
+        known = sorted(
+            (each for each, state in self._state.by_symbol.items() if state.trades.last >= 0),
+            key=lambda symbol: symbol not in urgent,
+        )
+        answers = await answers_within(BACKFILL_TIMEOUT_S, self._recent_trades, known)
+        if len(answers) < len(known):
+            # The venue's budget of requests carries some fifty at once; the others' holes count as missed trades.
+            self.counters.last_problem = (
+                f"trades of {len(known) - len(answers)} of {len(known)} symbols were not backfilled in time"
+            )
+        missed = [tick for symbol, trades in answers.items() for tick in self._state.backfill(symbol, trades)]
         for tick in sorted(missed, key=lambda each: each.ts_event):
             sink(tick)
 

@@ -7,7 +7,7 @@ lost alone (crossed, or a frame of it refused) is asked for anew on the same con
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -24,6 +24,7 @@ from exchanges.coinbase.parser import MAX_FRAME_BYTES, BookChange, Envelope, Mar
 from exchanges.coinbase.silence import Silence
 from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, wish
 from exchanges.frame_socket import FrameSocket, open_socket
+from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedSink, FeedUp
 from market.instrument import Instrument
 from market.ticks import Candle, QuoteTick, TradeTick
@@ -58,16 +59,18 @@ class CoinbaseFeed:
 
     `ws_url` is the full socket address. With keys `instruments` carry the account's own fees; the stream itself needs
     none; `is_live`: the account asks about them itself. `jitter` returns numbers in [0, 1) for the reconnect waits.
-    `on_frame` is shown every frame as it came, before it is believed (the tape).
+    `on_frame` is shown every frame as it came, before it is believed (the tape). `urgent` names the symbols whose
+    missed trades are asked for first.
     """
 
     def __init__(
         self, name: str, rest_url: str, ws_url: str, *, clock: Clock, jitter: Callable[[], float],
         api_key: str = "", api_secret: str = "", first_backoff_s: float = 1.0, watch_every_s: float = WATCH_EVERY_S,
         poll_every_s: float = POLL_EVERY_S, on_frame: Callable[[int, bytes], None] | None = None,
-        is_live: bool = False,
+        is_live: bool = False, urgent: Callable[[], Collection[str]] = lambda: (),
     ) -> None:
         self.name = name
+        self._urgent = urgent
         self.counters = FeedCounters()
         self._on_frame = on_frame
         self._ws_url = ws_url
@@ -308,16 +311,18 @@ class CoinbaseFeed:
     async def _backfill(self, sink: FeedSink) -> None:
         """Trades missed while the connection was away, as far as the venue still tells them."""
         by_symbol = self._state.shared.by_symbol
-        known = [each for each in self._instruments if by_symbol[each.symbol].trades.last >= 0]
-        try:
-            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
-                answers = await asyncio.gather(*map(self._recent_trades, known))
-        except TimeoutError:
-            self.counters.last_problem = "trades were not backfilled in time"
-            return
+        urgent = self._urgent()
+        known = sorted(
+            (each for each in self._instruments if by_symbol[each.symbol].trades.last >= 0),
+            key=lambda instrument: instrument.symbol not in urgent,
+        )
+        answers = await answers_within(BACKFILL_TIMEOUT_S, self._recent_trades, known)
+        if len(answers) < len(known):  # the others' holes count as missed trades
+            self.counters.last_problem = (
+                f"trades of {len(known) - len(answers)} of {len(known)} symbols were not backfilled in time"
+            )
         missed = [
-            tick for each, trades in zip(known, answers, strict=True)
-            for tick in self._state.shared.backfill(each.symbol, trades)
+            tick for each, trades in answers.items() for tick in self._state.shared.backfill(each.symbol, trades)
         ]
         for tick in sorted(missed, key=lambda each: each.ts_event):
             sink(tick)

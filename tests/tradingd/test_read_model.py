@@ -269,6 +269,15 @@ def test_orders_are_filtered_by_state_and_symbol_newest_first() -> None:
     assert [view.id for view in model.orders(limit=1)] == ["td-3"]
 
 
+def test_symbols_at_stake_are_those_held_and_those_with_a_working_order() -> None:
+    bench = Bench()
+    assert of_bench(bench).symbols_at_stake() == set()
+    bench.hold("1", "100")
+    bench.trade("10", ETH)
+    bench.submit("td-2", "buy", "limit", "2", price="9", symbol=ETH)
+    assert of_bench(bench).symbols_at_stake() == {BTC, ETH}
+
+
 def test_an_order_of_unknown_fate_is_counted_until_the_venue_answers() -> None:
     bench = Bench()
     bench.trade("100")

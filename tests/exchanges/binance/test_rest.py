@@ -205,6 +205,20 @@ async def test_a_request_of_no_weight_does_not_wait_behind_heavy_ones(loopback: 
     await rest.close()
 
 
+async def test_a_request_that_is_given_up_while_it_waits_leaves_its_weight_to_the_next(loopback: Loopback):
+    answers(loopback, "/x")
+    rest = client(loopback)
+    heavy = [asyncio.create_task(rest.read("/x", weight=100_000)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for each in heavy:
+        each.cancel()
+    await asyncio.gather(*heavy, return_exceptions=True)
+    async with asyncio.timeout(2):
+        assert (await rest.read("/x", weight=1000)).is_ok
+    assert len(loopback.requests) == 1
+    await rest.close()
+
+
 async def test_a_long_ban_is_a_trouble_of_the_moment_that_a_start_waits_out(loopback: Loopback):
     answers(loopback, "/x", (418, {"Retry-After": "120"}))
     rest = client(loopback)
