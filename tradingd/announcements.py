@@ -61,5 +61,5 @@ def farewell_of(engine: Engine, venue: Venue, reason: str, data_dir: Path) -> st
     guarded = set() if venue.is_simulated else {
         order.spec.symbol for order in working if order.is_disaster_stop and order.is_at_venue
     }
-    held = [position.symbol for position in engine.look().positions]
+    held = engine.look().open_symbols
     return banner.farewell(reason, held, sum(1 for order in working if order.is_armed), data_dir, guarded)

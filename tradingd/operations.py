@@ -142,7 +142,7 @@ class Operations:
         problem = mode_switch.why_not(
             mode, configured=self._options.configured_mode or self.settings.mode, is_replay=self.is_replay,
             working=[order.client_order_id for order in engine.orders.working()],
-            held=[position.symbol for position in engine.look().positions],
+            held=engine.look().open_symbols,
         )
         if problem is not None:
             self._conditions.mode("")

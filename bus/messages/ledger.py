@@ -98,3 +98,8 @@ class PortfolioSnapshot:
     max_drawdown: float
     daily_loss: float
     initial_capital: Decimal
+
+    @property
+    def open_symbols(self) -> tuple[str, ...]:
+        """Where something is held that can be sold; dust is no position: nobody could close it."""
+        return tuple(each.symbol for each in self.positions if each.quantity > 0 and not each.is_dust)
