@@ -54,11 +54,12 @@ def refuse_secrets_in_file(text: str, path: Path) -> None:
         for name, table in data[section].items() if isinstance(table, dict)
         for key in keys if table.get(key)
     ]
-    bus = data.get("bus")
-    if isinstance(bus, dict) and _has_password(str(bus.get("url", ""))):
-        found.append("bus.url")
+    for url in _URLS:
+        section = data.get(url.partition(".")[0])
+        if isinstance(section, dict) and _has_password(str(section.get("url", ""))):
+            found.append(url)
     if found:
-        what = f"{found[0]} holds a password: passwords" if found[0] == "bus.url" else f"{found[0]}: secrets"
+        what = f"{found[0]} holds a password: passwords" if found[0] in _URLS else f"{found[0]}: secrets"
         raise SecretSourceError(
             f"{path}: {what} do not belong into a file. Remove the line and set {variable_of(found[0])} in the "
             f"environment, or run `tradingd secrets set {found[0]}`."

@@ -37,6 +37,10 @@ BUILT_IN: Final = "config.toml (built-in)"
 """Settings without a file: the defaults of the code alone."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 LIVE_CONSENT: Final = "TRADINGD_ALLOW_LIVE"
+_LISTS: Final = frozenset({
+    "symbols", "intervals", "blackouts", "quiet_hours", "to", "allow_users", "allowed_hosts", "trusted_proxies",
+})
+"""Keys whose value is a list: an environment variable separates it by commas."""
 
 
 class ConfigError(Exception):
@@ -475,7 +479,7 @@ def _overlay_environment(data: dict[str, Any], environ: dict[str, str]) -> dict[
         if not all(keys):
             raise ConfigError(f"environment variable {name}: write {ENV_PREFIX}SECTION__KEY.")
         value: Any = environ[name]
-        if keys[-1] in ("symbols", "intervals", "blackouts", "quiet_hours", "to", "allow_users"):
+        if keys[-1] in _LISTS:
             value = [part.strip() for part in value.split(",") if part.strip()]
         place = data
         for key in keys[:-1]:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from tests.e2e.process import ROOT
 from tradingd.settings import ConfigError, Settings, VenueSettings, load_settings
+from tradingd.settings_alerts import AlertChannelSettings
 
 SHIPPED = ROOT / "config.toml"
 COMMENTED = re.compile(r"^# ([a-z_]+) = ")
@@ -138,6 +140,51 @@ def test_the_environment_overrides_the_file(name: str) -> None:
     for part in key.split("."):
         value = getattr(value, part)
     assert str(value) == text
+
+
+def lists_in(model: type[BaseModel], *keys: str) -> Iterator[tuple[str, ...]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from lists_in(inner, *keys, name)
+        elif "tuple[" in str(inner):
+            yield (*keys, name)
+
+
+EVERY_LIST = [
+    *lists_in(Settings), *lists_in(VenueSettings, "venues", "binance"),
+    *lists_in(AlertChannelSettings, "alerts", "phone"),
+]
+CHANNEL = '[alerts.phone]\nservice = "email"\napi_url = "smtps://mail.example.org"\nsender = "a@example.org"\n'
+MEANT = {
+    "symbols": "BTC/USDT,ETH/USDT", "intervals": "5s,1m", "allowed_hosts": "desk.example,lab.example",
+    "trusted_proxies": "127.0.0.1/32,10.0.0.0/8", "to": "ann@example.org,bob@example.org", "allow_users": "1,2",
+}
+
+
+@pytest.mark.parametrize("keys", EVERY_LIST, ids=".".join)
+def test_every_list_may_be_given_by_commas_in_the_environment(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    text = MEANT.get(keys[-1], "08:00-08:30,21:00-23:30")
+    given = {f"TRADINGD__{'__'.join(keys).upper()}": text, "TRADINGD__CANDLES__DECISION": "1m"}
+    if "phone" in keys:
+        given = {"TRADINGD__ALERTS__PHONE__TO": "ann@example.org", **given}
+    settings = load_settings(written(tmp_path, CHANNEL if "phone" in keys else ""), environ=given)
+    value: object = settings
+    for key in keys:
+        value = settings.alerts.channels[key] if key == "phone" else getattr(value, key)
+    assert value == tuple(text.split(","))
+
+
+@pytest.mark.parametrize(("text", "name"), [
+    ('[store]\nurl = "postgresql://bob:hunter2secret@db/trading"', "store.url"),
+    ('[bus]\nurl = "redis://:hunter2secret@db:6379/0"', "bus.url"),
+])
+def test_an_address_with_a_password_in_the_file_is_refused_and_the_password_not_repeated(
+    tmp_path: Path, text: str, name: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{name} holds a password.*tradingd secrets set {name}") as refused:
+        load(tmp_path, text)
+    assert "hunter2secret" not in str(refused.value)
 
 
 def test_symbols_of_the_environment_are_separated_by_commas(tmp_path: Path) -> None:

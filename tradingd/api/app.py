@@ -25,7 +25,7 @@ from tradingd.api import (
 from tradingd.api.guard import Guard
 from tradingd.api.hosts import OwnNames
 from tradingd.api.idempotency import Idempotency
-from tradingd.api.json_keys import no_key_twice
+from tradingd.api.proper_json import proper_json
 from tradingd.api.rate_limit import RateLimit
 from tradingd.api.websocket_hub import Hub
 from tradingd.auth import Auth
@@ -52,7 +52,7 @@ def app_of_routes() -> FastAPI:
     """Every route, and nothing behind it: what the reference is made from."""
     app = FastAPI(
         title="tradingd", version=VERSION, description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None,
-        redirect_slashes=False, dependencies=[Depends(no_key_twice)],
+        redirect_slashes=False, dependencies=[Depends(proper_json)],
     )
     for router in ROUTERS:
         app.include_router(router)

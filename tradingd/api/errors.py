@@ -20,6 +20,7 @@ from tradingd.read_model_views import DenialView
 
 _BRANCH = re.compile(r"(function-[a-z]+|literal|constrained-[a-z]+|is-instance|lax-or-strict)\[.*\]", re.DOTALL)
 T = TypeVar("T")
+NO_JSON: Final = "the body is not valid JSON: mend it"
 INVALID_FAMILY = "E004"
 """Invalid request: the family of everything that was refused before the rules were asked."""
 
@@ -56,6 +57,12 @@ class ApiError(Exception):
             blank = {"family": INVALID_FAMILY, "rule": more.get("field", ""), "value": "", "limit": message}
             self.body = {**blank, **self.body}
         self.headers = headers
+
+
+def invalid(field: str, remedy: str) -> ApiError:
+    """422 for one field (or `body`) of a request that is not right, as `invalid_body` says it."""
+    problem = {"field": field, "message": remedy}
+    return ApiError(422, "INVALID_REQUEST", f"{field}: {remedy}", limit=remedy, field=field, errors=[problem])
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -105,12 +112,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
         if error.status_code == 400:  # FastAPI's word for a body that is not UTF-8: malformed like any other
-            problem = {"field": "body", "message": "the body is not valid JSON in UTF-8: mend it"}
-            body = {
-                "code": "INVALID_REQUEST", "family": INVALID_FAMILY, "rule": "body", "value": "",
-                "limit": problem["message"], "message": f"body: {problem['message']}", "field": "body",
-            }
-            return json_response({**body, "errors": [problem]}, 422)
+            return json_response(invalid("body", "the body is not valid JSON in UTF-8: mend it").body, 422)
         code = _CODES.get(error.status_code, f"HTTP_{error.status_code}")
         answer = {"code": code, "message": _WORDS.get(error.status_code, str(error.detail))}
         headers = dict(error.headers or {})
@@ -189,5 +191,5 @@ def _remedy(problem: Any) -> str:
     if kind == "missing":
         return "required: add it"
     if kind == "json_invalid":
-        return "the body is not valid JSON: mend it"
+        return NO_JSON
     return said[:1].lower() + said[1:]

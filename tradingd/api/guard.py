@@ -74,6 +74,8 @@ class Guard:
             return
         try:
             await self._app(scope, _limited(receive, max_body), sender)
+        except _BodyTooLargeError as error:  # from whoever reads the body before the app does
+            await sender.refuse(error.status_code, "BODY_TOO_LARGE", error.detail)
         except Exception as error:  # noqa: BLE001 - the last door: an answer for the client, a trace for the log
             _log.error("request failed: %s %s", scope["method"], scope["path"], exc_info=error)
             await sender.refuse(500, "INTERNAL", "the daemon failed on this request: its log has the details")

@@ -23,7 +23,7 @@ from bus.messages.orders import (
     TrailSpec,
 )
 from tradingd.api.access import ControlOf, IdempotencyKey, Operator
-from tradingd.api.errors import ApiError, ErrorBody, denied, json_response
+from tradingd.api.errors import ApiError, ErrorBody, denied, invalid, json_response
 from tradingd.api.models import CloseAnswer, CloseRequest, Responses, TrailRequest
 from tradingd.api.models_orders import ModifyRequest, OrderRequest
 from tradingd.api.routes_read import OrderId, symbol_of, unknown_order
@@ -192,9 +192,7 @@ def _end(control: Control, request: OrderRequest) -> int:
 
 def _raise_problem(problem: tuple[str, str] | None) -> None:
     if problem is not None:
-        field, remedy = problem
-        error = {"field": field, "message": remedy}
-        raise ApiError(422, "INVALID_REQUEST", f"{field}: {remedy}", field=field, errors=[error])
+        raise invalid(*problem)
 
 
 def _accepted(control: Control, order_id: str) -> Response:
