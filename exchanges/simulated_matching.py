@@ -1,7 +1,8 @@
 """At what prices a paper order would have been filled: pure arithmetic over one symbol's market.
 
 We pessimistically assume: no price better than the quote, slippage where the depth is not known, and a
-resting order behind everything that stood at its price before it.
+resting order behind everything that stood at its price before it. A quote that later trades contradict (the line
+was away, and what was missed is told before the next quote) gives no better price than they do.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Final
 from bus.messages.orders import Side
 from market.book import OrderBook
 from market.instrument import Instrument
+from market.interval import SECOND_NS
 from market.money import ONE, ZERO
 from market.ticks import BookDelta, BookInvalid, BookSnapshot, QuoteTick, TradeTick
 
@@ -22,6 +24,9 @@ AGREE_RATIO: Final = Decimal("0.0005")
 Depth comes every 100 ms and quotes at once, so in a quick market the two are honestly apart; fills are
 never better than the quote all the same.
 """
+
+QUOTE_OUTLIVED_NS: Final = SECOND_NS
+"""A trade heard so much later than the quote says more of the price than it."""
 
 Level = tuple[Decimal, Decimal]
 
@@ -34,13 +39,14 @@ class SymbolMarket:
     book: OrderBook
     quote: QuoteTick | None = None
     last_price: Decimal | None = None
+    last_trade_ns: int = 0
 
     def on_item(self, item: TradeTick | QuoteTick | BookSnapshot | BookDelta | BookInvalid) -> None:
         """Take in one market fact."""
         if isinstance(item, QuoteTick):
             self.quote = item
         elif isinstance(item, TradeTick):
-            self.last_price = item.price
+            self.last_price, self.last_trade_ns = item.price, item.ts_init
         elif isinstance(item, BookDelta):
             if self.book.is_valid:
                 self.book.apply_delta(item)
@@ -54,10 +60,17 @@ class SymbolMarket:
         return self.quote is not None or self.last_price is not None
 
     def best(self, side: Side) -> Decimal | None:
-        """What a taker of this side meets: the ask for a buy; the last trade where nobody quotes."""
-        if self.quote is None:
-            return self.last_price
-        return self.quote.ask if side == "buy" else self.quote.bid
+        """What a taker of this side meets: the ask for a buy; the last trade where nobody quotes.
+
+        Of an outlived quote and the last trade it is the worse.
+        """
+        quote, last = self.quote, self.last_price
+        if quote is None:
+            return last
+        best = quote.ask if side == "buy" else quote.bid
+        if last is None or self.last_trade_ns - quote.ts_init <= QUOTE_OUTLIVED_NS:
+            return best
+        return self._not_better(last, best, side)
 
     def takes(
         self, side: Side, quantity: Decimal, limit: Decimal | None, slippage: Decimal, *, use_book: bool

@@ -442,3 +442,38 @@ def test_a_limit_is_never_exceeded(script: list[tuple[str, int, int, int]]):
     for report in played(script):
         if report.exec_type == "fill" and report.client_order_id in limits:
             assert report.price <= limits[report.client_order_id]
+
+
+@pytest.mark.parametrize("config", [PLAIN, BOOKISH])
+@pytest.mark.parametrize(("side", "price", "filled"), [("sell", "90", "89.91"), ("buy", "110", "110.11")])
+def test_after_an_outage_a_taker_does_not_get_the_quote_of_before_it(
+    config: PaperConfig, side: str, price: str, filled: str,
+):
+    """The trades that were missed are told before the first new quote: a stop that fires on them meets their price."""
+    paper = Paper(config)
+    paper.book(1000, [("99.99", "5")], [("100.01", "5")])
+    paper.quote(1000)
+    paper.venue.on_market(BookInvalid("BTC/USDT", "the connection was lost", 1002 * MS))
+    paper.at(601_000)
+    paper.trade(601_000, price)
+    paper.submit(601_000, side=side)
+    paper.at(602_000)
+    assert paper.fills == [(D(filled), D(1))]
+
+
+def test_a_trade_of_before_an_outage_makes_nobodys_price_better_than_the_quote():
+    paper = Paper()
+    paper.quote(1000)
+    paper.trade(3000, "105")
+    paper.submit(3000, side="sell")
+    paper.at(4000)
+    assert paper.fills == [(D("99.89"), D(1))]
+
+
+def test_a_print_right_after_a_quote_leaves_the_quote_standing():
+    paper = Paper()
+    paper.quote(1000)
+    paper.trade(2000, "90")
+    paper.submit(2000, side="sell")
+    paper.at(3000)
+    assert paper.fills == [(D("99.89"), D(1))]
