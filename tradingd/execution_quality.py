@@ -148,7 +148,7 @@ class QualityView:
 
 
 class QualityFold:
-    """Keeps the last 5,000 orders that were sent and filled or still may, and the last 20,000 refusals."""
+    """Keeps the last 5,000 orders that were sent, those last that ended unfilled, and the last 20,000 refusals."""
 
     def __init__(self, max_executions: int = MAX_EXECUTIONS, max_refusals: int = MAX_REFUSALS) -> None:
         self._by_id: OrderedDict[str, Execution] = OrderedDict()
@@ -264,7 +264,7 @@ class QualityFold:
     def _on_ended(self, _: Message, body: OrderCancelled | OrderExpired | OrderRejected) -> None:
         known = self._by_id.get(body.client_order_id)
         if known is not None and not known.fills:
-            del self._by_id[body.client_order_id]  # nothing was executed
+            self._by_id.move_to_end(body.client_order_id, last=False)  # forgotten first, but it may still be told a fill
 
     def _on_rejected(self, message: Message, body: OrderRejected) -> None:
         self._on_ended(message, body)

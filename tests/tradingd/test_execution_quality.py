@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,18 @@ def test_orders_that_ended_without_a_fill_push_none_out_that_filled() -> None:
         bench.report(f"td-{number}", end)
     told = quality(bench.journal, max_executions=3).view()
     assert {each.order_id for each in told.orders} == {"td-filled", "td-part"}
+
+
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+def test_a_fill_that_is_told_after_the_end_is_measured_too(end: str) -> None:
+    bench = Bench(capital="1000000")
+    bench.trade("100")
+    bench.submit("td-late", "buy", "limit", "1", price="99")
+    bench.accept("td-late")
+    bench.report("td-late", end)
+    bench.fill("td-late", "1", "99")
+    told = view(bench)
+    assert (told.filled_orders, told.fills, told.value) == (1, 1, "99")
 
 
 @settings(max_examples=60, deadline=None)
