@@ -264,7 +264,7 @@ class QualityFold:
     def _on_ended(self, _: Message, body: OrderCancelled | OrderExpired | OrderRejected) -> None:
         known = self._by_id.get(body.client_order_id)
         if known is not None and not known.fills:
-            self._by_id.move_to_end(body.client_order_id, last=False)  # forgotten first, but it may still be told a fill
+            self._by_id.move_to_end(body.client_order_id, last=False)  # forgotten first: a fill may still be told
 
     def _on_rejected(self, message: Message, body: OrderRejected) -> None:
         self._on_ended(message, body)

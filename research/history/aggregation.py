@@ -60,7 +60,14 @@ def _sums(volume: ExactColumn, starts: np.ndarray[tuple[int, ...], np.dtype[np.i
 def aggregate_series(
     store: CandleStore, symbol: str, shorter: str, longer: str, start_ns: int | None = None, end_ns: int | None = None
 ) -> WriteResult:
-    """Make the longer candles of a series and store them; a candle that is there already (the venue's own) stays."""
+    """Make the longer candles of a series and store them; a candle that is there already (the venue's own) stays.
+
+    Not at the two ends of what is read when they lie inside a longer candle: it would be kept although more is to come.
+    """
     check_intervals(shorter, longer)
-    made = aggregate(store.read(symbol, shorter, start_ns, end_ns), shorter, longer)
+    columns = store.read(symbol, shorter, start_ns, end_ns)
+    made = aggregate(columns, shorter, longer)
+    if len(made):
+        first, last, length = int(columns.ts_ns[0]), int(columns.ts_ns[-1]) + interval_ns(shorter), interval_ns(longer)
+        made = made.take((made.ts_ns >= first) & (made.ts_ns <= last - length))
     return store.write(symbol, longer, made, keep="old")

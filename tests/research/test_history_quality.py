@@ -170,3 +170,27 @@ def test_old_minutes_become_hours_and_young_ones_stay(tmp_path: Path) -> None:
     assert float(store.load(BTC, "1h").volume.sum()) == 47 * 30 + 1
     again = compact(store, BTC, "1m", now, days=2)
     assert (again.removed, again.hours) == (0, 0)
+
+
+def test_a_day_that_is_not_over_is_not_made_of_its_hours_so_far(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    hours = [candle(at, "9", interval="1h") for at in range(-2, 48)]
+    store.write(BTC, "1h", CandleColumns.of_candles(hours[:-1]))
+    assert aggregate_series(store, BTC, "1h", "1d").added == 1  # not the day before, of which two hours are here
+    store.write(BTC, "1h", CandleColumns.of_candles(hours))
+    assert aggregate_series(store, BTC, "1h", "1d").added == 1
+    assert list(store.load(BTC, "1d").volume) == [24.0, 24.0]
+
+
+@pytest.mark.parametrize("whole", ["1m", "5m"])
+def test_an_hour_is_made_of_the_series_that_holds_most_of_it(tmp_path: Path, whole: str) -> None:
+    store = CandleStore(tmp_path)
+    for interval, price in (("1m", "7"), ("5m", "8")):
+        count = 3_600 // {"1m": 60, "5m": 300}[interval] if interval == whole else 2
+        store.write(BTC, interval, CandleColumns.of_candles(
+            [candle(at, price, interval=interval) for at in range(count)]
+        ))
+    for symbol, interval in compactable(store):
+        compact(store, symbol, interval, BEGIN + 4 * DAY, days=2)
+    assert store.series() == [(BTC, "1h")]
+    assert list(store.load(BTC, "1h").close) == [7.0 if whole == "1m" else 8.0]
