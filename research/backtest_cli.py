@@ -167,9 +167,8 @@ def _job(
     if recorded:
         from research.backtest.ticks import TickRecording
 
-        return TickJob(
-            TickRecording(recorded), str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings
-        )
+        recording = TickRecording(recorded, *_range(chosen))
+        return TickJob(recording, str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings)
     return CouncilJob(dataset_of(chosen, data_dir, recorded), cash, costs, settings)
 
 
@@ -443,6 +442,16 @@ def _moment(key: str, text: str) -> int | None:
     return int(at.timestamp()) * 1_000_000_000
 
 
+def _range(chosen: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """UTC ns, the end not included; None where nothing is said."""
+    start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))
+    if start is not None and end is not None and start >= end:
+        raise CliError(
+            cli_session.USAGE, f"start {chosen['start']} is not before end {chosen['end']}: the end is not included"
+        )
+    return start, end
+
+
 def _recorded(chosen: Mapping[str, Any], data_dir: Path | None) -> list[Path]:
     """The files of ticks that `data` names, if it names such; "ticks": the daemon's own tape."""
     from research.backtest.tick_files import tick_files
@@ -458,11 +467,7 @@ def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[
     """The candles that the options name, or the ticks of these files; raises `DataError` or `CliError`."""
     from research.backtest.data import DataError, of_file, of_store, of_ticks
 
-    start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))
-    if start is not None and end is not None and start >= end:
-        raise CliError(
-            cli_session.USAGE, f"start {chosen['start']} is not before end {chosen['end']}: the end is not included"
-        )
+    start, end = _range(chosen)
     symbol, timeframe = str(chosen.get("symbol", "")), str(chosen.get("timeframe", ""))
     if recorded:
         return of_ticks(recorded, symbol, timeframe, start, end)

@@ -97,14 +97,14 @@ def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | 
 
     if not interval:
         raise DataError("a rule decides on candles: say with --timeframe how long those made of the ticks are")
-    recording = TickRecording(paths)
+    recording = TickRecording(paths, start_ns, end_ns)
     names = [each.symbol for each in recording.instruments if symbol in ("", each.symbol, each.venue_symbol)]
     if len(names) != 1:
         known = ", ".join(each.symbol for each in recording.instruments)
         raise DataError(f"the recording holds {known}: choose one with --symbol")
     builder = CandleBuilder(names[0], [interval])
     candles: list[Candle] = []
-    for _, item in recording.items(start_ns or 0, end_ns):
+    for _, item in recording.items():
         if type(item) is TradeTick and item.symbol == names[0]:
             candles += builder.on_trade(item.price, item.quantity, item.ts_event, item.ts_init, item.aggressor)
     if len(candles) < 2:

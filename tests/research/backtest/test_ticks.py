@@ -1,6 +1,7 @@
 """The council over recorded ticks: the orders that the daemon gives in a replay of the same recording."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from exchanges.venue import FeedItem
+from market.book import OrderBook
+from market.interval import SECOND_NS
+from market.ticks import BookDelta, BookSnapshot, QuoteTick, TradeTick
 from research.backtest import council_ticks
 from research.backtest.council_fold import CouncilResult
 from research.backtest.council_ticks import CouncilTicks
@@ -137,6 +142,57 @@ def test_the_command_takes_ticks_and_tells_of_frames(tmp_path: Path) -> None:
     assert document["about"]["data"] == "frames"
     assert len(document["equity"]) >= 150
     assert len(document["fingerprint"]) == 64
+
+
+def test_a_part_of_the_recording_begins_with_whole_books_and_ends_where_it_was_asked_to(recording: Path) -> None:
+    whole = TickRecording([recording])
+    begin, end = START_NS + 60 * SECOND_NS, START_NS + 90 * SECOND_NS
+    part = TickRecording([recording], begin, end)
+    assert (part.first_ns, part.last_ns) == (begin, end - 1)
+
+    def told(made: TickRecording) -> list[FeedItem]:
+        inside = [item for _, item in made.items() if isinstance(item, TradeTick | QuoteTick | BookDelta)]
+        return [item for item in inside if begin <= item.ts_init < end]
+
+    assert told(part) == told(whole)
+    books = {each.symbol: OrderBook(each.symbol) for each in whole.instruments}
+    for _, item in whole.items(end_ns=begin):
+        if isinstance(item, BookSnapshot):
+            books[item.symbol].apply_snapshot(item)
+        elif isinstance(item, BookDelta):
+            books[item.symbol].apply_delta(item)
+    first: dict[str, BookSnapshot] = {}
+    for _, item in part.items():
+        if isinstance(item, BookSnapshot):
+            first.setdefault(item.symbol, item)
+    whole_ones = {symbol: book for symbol, book in books.items() if book.is_valid}
+    assert whole_ones
+    assert all(list(first[symbol].asks) == book.depth("ask", 1_000) for symbol, book in whole_ones.items())
+
+
+@pytest.mark.parametrize(("more", "why"), [
+    (("--start", "2035-01-01"), "nothing was recorded in this range"),
+    (("--start", "nonsense"), "write it as 2024-01-31"),
+    (("--start", "2024-02-01", "--end", "2024-01-01"), "is not before end"),
+])
+def test_a_range_of_ticks_that_cannot_be_is_refused(
+    more: tuple[str, ...], why: str, recording: Path, tmp_path: Path
+) -> None:
+    made = CliRunner().invoke(app, [
+        "backtest", "--strategy", "council", "--data", str(recording), "--data-dir", str(tmp_path), *more,
+    ])
+    assert made.exit_code != 0
+    assert why in made.stderr
+
+
+def test_the_council_is_tried_on_the_range_of_ticks_that_was_asked_for(recording: Path, tmp_path: Path) -> None:
+    report, begin = tmp_path / "report.json", datetime.fromtimestamp(START_NS // SECOND_NS + 60, UTC)
+    made = CliRunner().invoke(app, [
+        "backtest", "--strategy", "council", "--data", str(recording), "--data-dir", str(tmp_path),
+        "--start", begin.isoformat(), "--json", str(report),
+    ])
+    assert made.exit_code == 0, made.output
+    assert json.loads(report.read_text())["about"]["first_ts"] >= START_NS + 60 * SECOND_NS
 
 
 def test_ticks_and_candles_are_not_mixed(tmp_path: Path) -> None:
