@@ -71,7 +71,10 @@ def select(
         raise CliError(cli_session.FAILURE, "no strategy is good enough: nothing was written, an earlier choice stays")
     if not dry_run:
         path = _write(document, data_dir)
-        cli_session.note(f'written to {path}; the daemon trades it with strategy.rule = "selection"')
+        cli_session.note(
+            f'written to {path}; the daemon trades it with strategy.rule = "selection" and '
+            f'candles.decision = "{document["timeframe"]}"'
+        )
 
 
 def _wanted(given: list[str]) -> list[tuple[str, dict[str, float]]]:

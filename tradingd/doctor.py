@@ -109,6 +109,7 @@ def examine(
         lambda: _credentials(settings.data_dir),
         lambda: _disk(settings.data_dir),
         lambda: _alphas(settings),
+        lambda: _strategies(settings),
         lambda: _symbols(settings),
         lambda: _capital(settings),
         lambda: _port(settings.api.host, settings.api.port, settings.data_dir),
@@ -206,6 +207,18 @@ def _alphas(settings: "Settings") -> CheckResult:
     if not names:
         return CheckResult("alphas", "ok", "the built-in ones; `tradelab new-alpha NAME` begins one of your own")
     return CheckResult("alphas", "ok", f"the built-in ones and {', '.join(names)}")
+
+
+def _strategies(settings: "Settings") -> CheckResult:
+    from tradingd.settings import ConfigError
+    from tradingd.strategy_choice import chosen_strategies, untried
+
+    try:
+        names = ", ".join(each.name for each in chosen_strategies(settings)) or settings.strategy.rule
+        note = untried(settings)
+    except ConfigError as error:
+        return CheckResult("strategies", "fail", str(error))
+    return CheckResult("strategies", "warn" if note else "ok", f"{names}: {note}" if note else names)
 
 
 def _symbols(settings: "Settings") -> CheckResult:

@@ -90,6 +90,26 @@ def _of_file(path: Path, settings: Settings) -> tuple[RuleChoice, ...]:
         raise ConfigError(f"{path}: no selection ({type(error).__name__}: {error}). {remedy}") from error
 
 
+def untried(settings: Settings) -> str:
+    """Which symbols the strategies that the lab chose were never tried on, in words; "" for none.
+
+    Raises `ConfigError` when the lab chose them on other candles than those they would decide on.
+    """
+    if settings.strategy.rule != SELECTION or settings.strategy.selection:
+        return ""
+    path = settings.data_dir / SELECTION_FILE
+    _of_file(path, settings)
+    document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    timeframe, symbol, decision = document.get("timeframe"), document.get("symbol"), settings.candles.decision
+    if timeframe and timeframe != decision:
+        raise ConfigError(
+            f"{path}: these strategies were chosen on candles of {timeframe}, and candles.decision is {decision}: "
+            f'write candles.decision = "{timeframe}", or choose anew: tradelab select --timeframe {decision}'
+        )
+    others = [each for each in settings.symbols if symbol and each != symbol]
+    return f"the strategies were tried on {symbol}, never on {', '.join(others)}" if others else ""
+
+
 def _number(value: Any) -> float:
     return value if isinstance(value, int) else float(value)
 

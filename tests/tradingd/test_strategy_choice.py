@@ -14,13 +14,15 @@ from bus.messages.header import Message, MessageMaker
 from bus.messages.orders import OrderDenied
 from market.ticks import Candle
 from risk.limits import RiskLimits
+from tests.e2e.process import tradingd
 from tests.orders.trading import instrument
 from tradingd import composition
 from tradingd.configured_grids import ConfiguredGrids
+from tradingd.exit_codes import CONFIGURATION
 from tradingd.parameters import configured_parameters
 from tradingd.read_model import ReadModel
 from tradingd.settings import CandleSettings, ConfigError, Settings, StrategySettings
-from tradingd.strategy_choice import SELECTION_FILE, chosen_strategies, strategy_names
+from tradingd.strategy_choice import SELECTION_FILE, chosen_strategies, strategy_names, untried
 
 
 def settings(data_dir: Path = Path("nowhere"), **strategy: Any) -> Settings:
@@ -47,6 +49,37 @@ def test_a_selection_that_the_lab_wrote(tmp_path: Path) -> None:
     path.write_text(json.dumps({"strategies": [{"name": "breakout", "param": {"entry": 30}, "weight": 0.7}]}))
     (choice,) = chosen_strategies(settings(tmp_path, rule="selection"))
     assert (choice.name, dict(choice.parameters), choice.weight) == ("breakout", {"entry": 30.0}, 0.7)
+
+
+def chosen_by_the_lab(data_dir: Path, **more: str) -> None:
+    path = data_dir / SELECTION_FILE
+    path.parent.mkdir(parents=True)
+    row = {"name": "breakout", "param": {}, "weight": 1.0}
+    path.write_text(json.dumps({"symbol": "BTC/USDT", "timeframe": "1h", **more, "strategies": [row]}))
+
+
+def test_a_selection_is_not_traded_on_other_candles_than_it_was_chosen_on(tmp_path: Path) -> None:
+    chosen_by_the_lab(tmp_path)
+    hourly = CandleSettings(intervals=("1h",), decision="1h")
+    made = settings(tmp_path, rule="selection")
+    with pytest.raises(ConfigError, match=r'chosen on candles of 1h, and candles.decision is 1s: .*"1h", or'):
+        untried(made)
+    made = made.model_copy(update={"candles": hourly, "symbols": ("BTC/USDT",)})
+    assert untried(made) == ""
+    made = made.model_copy(update={"symbols": ("BTC/USDT", "ETH/USDT")})
+    assert untried(made) == "the strategies were tried on BTC/USDT, never on ETH/USDT"
+    assert untried(settings(tmp_path, rule="selection", selection={"tjr": 1.0})) == ""
+    assert untried(settings(tmp_path)) == ""
+
+
+def test_the_command_refuses_to_start_with_such_a_selection_and_the_doctor_tells(tmp_path: Path) -> None:
+    chosen_by_the_lab(tmp_path)
+    env = {"TRADINGD__STRATEGY__RULE": "selection"}
+    ended = tradingd("run", "--data-dir", str(tmp_path), "--for", "1", env=env)
+    assert ended.returncode == CONFIGURATION
+    assert "chosen on candles of 1h" in ended.stderr
+    told = tradingd("doctor", "--data-dir", str(tmp_path), env=env)
+    assert "chosen on candles of 1h" in told.stdout
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"strategies": [{"name": "breakout"}]}', '{"strategies": [7]}'])
