@@ -55,7 +55,7 @@ def own_stop(desk: Desk, symbol: str) -> Decimal | None:
     trailing: dict[ClientOrderId, Decimal] = {}
     covered: dict[ClientOrderId, Decimal] = {}
     for order in desk.state.orders.exits(symbol):
-        trigger = _falling_trigger(desk, order)
+        trigger = falling_trigger(desk, order)
         if trigger is None:
             continue
         family = order.spec.parent_id or order.client_order_id
@@ -68,7 +68,7 @@ def own_stop(desk: Desk, symbol: str) -> Decimal | None:
     return min(levels)
 
 
-def _falling_trigger(desk: Desk, order: Order) -> Decimal | None:
+def falling_trigger(desk: Desk, order: Order) -> Decimal | None:
     """The price at or below which an armed exit sells; None for targets and for trails that still wait."""
     client_order_id = order.client_order_id
     if not order.is_armed or not desk.state.watch.is_active(client_order_id):

@@ -22,7 +22,7 @@ from market.money import ONE, ZERO, to_text
 from orders import account
 from orders.cancelling import ESCALATE, request_cancel
 from orders.desk import Desk
-from orders.disaster_prices import GAP, StopPrices, prices_below, stop_prices
+from orders.disaster_prices import GAP, StopPrices, falling_trigger, prices_below, stop_prices
 from orders.order_table import Order, has_never_arrived
 from risk.approved import Approved, Denied, OrderRequest
 
@@ -245,14 +245,14 @@ class DisasterStops:
     def _prices_now(self, symbol: str) -> StopPrices | None:
         """By the rule, or a little below the market where that has fallen through it and nothing here will sell.
 
-        None while an armed exit is about to fire. Selling at once what a person has kept through such a fall is
-        not ours to decide; a further fall ends it.
+        None while an armed exit is about to fire; a target, or a trail that waits for its activation, is not. Selling at
+        once what a person has kept through such a fall is not ours to decide; a further fall ends it.
         """
         desk = self._desk
         prices, last = stop_prices(desk, symbol), desk.markets[symbol].last
         if prices is None or last is None or prices.stop < last:
             return prices
-        if any(order.is_armed for order in desk.state.orders.exits(symbol)):
+        if any(falling_trigger(desk, order) is not None for order in desk.state.orders.exits(symbol)):
             return None
         lower = prices_below(desk, symbol, last)
         if lower is not None:

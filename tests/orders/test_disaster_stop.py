@@ -117,6 +117,30 @@ def test_a_position_kept_through_a_fall_gets_its_stop_below_the_market_and_a_wor
     assert of_type(effects, AlertRaised)[0].title == "BTC/USDT: already below its stop-loss"
 
 
+@pytest.mark.parametrize("exit_", [
+    {"order_type": "take_profit", "stop_price": "120"},
+    {"order_type": "trailing", "trail": TrailSpec("percent", D("0.02"), activation_price=D("110"))},
+])
+def test_an_exit_that_waits_for_a_rise_does_not_keep_the_stop_away_while_the_price_is_low(bench, exit_):
+    bench.hold("1", "100")
+    bench.submit("td-mine", "sell", exit_["order_type"], "1", **{k: v for k, v in exit_.items() if k != "order_type"})
+    bench.trade("96")
+    effects = bench.second()
+    (call,) = sent(effects)
+    assert call.approved.order.stop_price == D("95.04")
+    assert of_type(effects, AlertRaised)[0].title == "BTC/USDT: already below its stop-loss"
+    assert bench.order("td-mine").is_armed
+
+
+def test_a_stop_of_our_own_that_the_price_has_passed_sells_before_another_one_rests(bench):
+    bench.quote("99.5", "100.5")
+    bench.hold("1", "100", protection=Protection(trail=TrailSpec("percent", D("0.02"), price_source="bid_ask")))
+    bench.trade("96")
+    assert sent(bench.second()) == []
+    (sale,) = sent(bench.quote("96", "96.2"))
+    assert (sale.approved.order.client_order_id, sale.approved.order.wire_type) == ("td-entry-x", "market")
+
+
 # ---- keeping it right
 
 
