@@ -245,8 +245,8 @@ class DisasterStops:
     def _prices_now(self, symbol: str) -> StopPrices | None:
         """By the rule, or a little below the market where that has fallen through it and nothing here will sell.
 
-        None while an armed exit is about to fire; a target, or a trail that waits for its activation, is not. Selling at
-        once what a person has kept through such a fall is not ours to decide; a further fall ends it.
+        None while an armed exit is about to fire; a target, or a trail that waits for its activation, is not. Selling
+        at once what a person has kept through such a fall is not ours to decide; a further fall ends it.
         """
         desk = self._desk
         prices, last = stop_prices(desk, symbol), desk.markets[symbol].last

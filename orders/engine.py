@@ -239,8 +239,9 @@ class Engine:
             market.tighten(desk.now)
         desk.state.grids.dirty.clear()  # every step ended with its grids planned
         for order in desk.state.orders.working():
-            if order.is_waiting and order.spec.replaces and not order.is_held_kind:
-                continue  # the rest of what it replaces: `orders.replacing` goes on with it
+            has_to_be_armed = order.is_exit and order.is_held_kind
+            if order.is_waiting and order.spec.replaces and not order.fires and not has_to_be_armed:
+                continue  # the rest of what it replaces: `orders.replacing` goes on with it, sends or arms it
             if order.is_waiting and (not order.is_exit or (order.is_held_kind and order.detail == "initialized")):
                 request_cancel(desk, order, "the process stopped before it was sent or armed")
         for order in tuple(desk.state.orders):

@@ -20,6 +20,9 @@ STATES: Final[tuple[OrderState, ...]] = (
 WORKING: Final[frozenset[OrderState]] = frozenset({"PENDING", "SUBMITTED", "PARTIAL"})
 AT_VENUE: Final[frozenset[OrderState]] = frozenset({"SUBMITTED", "PARTIAL"})
 
+HELD_KINDS: Final = frozenset({"stop", "take_profit", "trailing"})
+"""Order types that the engine holds until their trigger is reached."""
+
 _LATE_FILL: Final = "filled wins: the venue executed before its end became known (F25)"
 
 MOVES: Final[Mapping[tuple[OrderState, OrderState], str]] = {
@@ -157,7 +160,7 @@ class Order:
     @property
     def is_held_kind(self) -> bool:
         """A stop or trailing order: the engine holds it until it fires."""
-        return self.spec.order_type in ("stop", "take_profit", "trailing")
+        return self.spec.order_type in HELD_KINDS
 
     @property
     def is_disaster_stop(self) -> bool:

@@ -21,6 +21,7 @@ from orders.admission import Refusal, admit, refuse
 from orders.desk import Desk
 from orders.effects import Answer
 from orders.market_state import MarketState
+from orders.order_table import HELD_KINDS
 from orders.state import content_of
 from orders.time_rules import MARGIN_S
 from orders.trailing import Activated, Fire, TrailEvent
@@ -83,7 +84,7 @@ def closed_hours(desk: Desk, order: SubmitOrder, at: int | None = None) -> Refus
 def place(desk: Desk, order: SubmitOrder, best: Decimal | None = None) -> None:
     """An admitted order: denied by the gate, held, or sent. `best`: the price from which a trail goes on."""
     market = desk.markets[order.symbol]
-    if order.order_type in ("stop", "take_profit", "trailing"):
+    if order.order_type in HELD_KINDS:
         _submit_held(desk, order, market, best)
     elif order.side == "sell":
         exits.begin_exit(desk, order)

@@ -1,9 +1,10 @@
 """One order in another's place: never both alive, never more than was wanted (T5).
 
 An order at the venue is changed by a cancel and a new order for the rest. The new one exists from the start,
-PENDING, and names the old one (`replaces`); it is sent when the venue's evidence of the old one's end has come. So
-the intent is journalled with the first fact, a restart finds it there, and a fill during the cancel wins: it
-lessens what the new one may still do. An entry the engine holds ends at once and the new one follows.
+PENDING, and names the old one (`replaces`); it is sent, or armed where it waits for a trigger, when the venue's
+evidence of the old one's end has come. So the intent is journalled with the first fact, a restart finds it there, and a
+fill during the cancel wins: it lessens what the new one may still do. An entry the engine holds ends at once and the
+new one follows.
 
 The same road is taken by a person's change, by a second entry of the council for a symbol, by improvements and
 by what follows from deposits and withdrawals.
@@ -21,12 +22,13 @@ from orders import account, exits, placing, runaway
 from orders.admission import Refusal, admit, refuse
 from orders.cancelling import request_cancel
 from orders.desk import Desk
-from orders.order_table import Order
-from orders.state import content_of
-from risk.approved import Denied
+from orders.order_table import HELD_KINDS, Order
+from orders.state import Content, content_of
+from risk.approved import Approved, Denied
 
 GIVE_UP_NS: Final = 60 * SECOND_NS
-"""After a restart a replacement waits so long for a price; then it is dropped rather than sent into another market."""
+"""After a restart a replacement waits so long for a price, or for what its trail is measured with; then it is dropped
+rather than sent into another market."""
 
 GRID_TAG: Final = "grid"
 
@@ -65,22 +67,29 @@ def _conflicting(desk: Desk, order: SubmitOrder) -> Order | None:
 
 def _take_over(desk: Desk, earlier: Order, order: SubmitOrder) -> None:
     """A held entry ends and the new one is placed; judged first, so that a refused change leaves the old one."""
-    if order.order_type in ("stop", "trailing"):
-        watch = placing.first_watch(desk, order, desk.markets[order.symbol])
-        if isinstance(watch, Refusal):
-            desk.deny(order, watch)
-            return
-    verdict = desk.review(
-        replace(exits.wire_request(desk, order, order.quantity), client_order_id=earlier.client_order_id),
-        content=content_of(order),
-    )
-    if isinstance(verdict, Denied):
+    verdict = _judge(desk, earlier, order, order.quantity, content=content_of(order))
+    if not isinstance(verdict, Approved):
         desk.deny(order, verdict)
         return
     best = desk.state.watch.best_of(earlier.client_order_id)
     linked = replace(order, replaces=earlier.client_order_id)
     request_cancel(desk, earlier, f"changed: {order.client_order_id} takes its place")
     placing.place(desk, linked, best=best)
+
+
+def _judge(
+    desk: Desk, earlier: Order, wish: SubmitOrder, quantity: Decimal, *, content: Content | None = None,
+    sellable: Decimal | None = None,
+) -> Approved | Denied | Refusal:
+    """The word on `wish` in the place of `earlier`: as it would leave for the venue, or as it would be armed."""
+    request = exits.wire_request(desk, wish, quantity)
+    if wish.order_type in HELD_KINDS:
+        wish = replace(wish, quantity=quantity)
+        watch = placing.first_watch(desk, wish, desk.markets[wish.symbol])
+        if isinstance(watch, Refusal):
+            return watch
+        request = placing.arming_request(wish, watch)
+    return desk.review(replace(request, client_order_id=earlier.client_order_id), content=content, sellable=sellable)
 
 
 # ---- at the venue ------------------------------------------------------------------------------------
@@ -126,9 +135,8 @@ def begin(desk: Desk, order: Order, wish: SubmitOrder, reason: str) -> Refusal |
             "INVALID_ORDER", "quantity", f"{order.client_order_id} has executed {order.filled} already, and the new "
             f"quantity is {wish.quantity}: cancel it to end it there.", wish.quantity, order.filled,
         )
-    request = replace(exits.wire_request(desk, wish, rest), client_order_id=order.client_order_id)
-    verdict = desk.review(request, sellable=_sellable(desk, order) if order.is_exit else None)
-    if isinstance(verdict, Denied):
+    verdict = _judge(desk, order, wish, rest, sellable=_sellable(desk, order) if order.is_exit else None)
+    if not isinstance(verdict, Approved):
         return verdict
     if waiting is not None:
         request_cancel(desk, waiting, f"changed again: {wish.client_order_id} comes instead")
@@ -199,7 +207,7 @@ def go_on(desk: Desk, waiting: Order) -> None:
         return
     if desk.markets[waiting.spec.symbol].touch(waiting.spec.side) is not None and earlier is not None:
         _go(desk, earlier, waiting)
-    elif earlier is None or desk.now - max(earlier.ended_ns, waiting.created_ns) >= GIVE_UP_NS:
+    elif earlier is None or _is_given_up(desk, earlier, waiting):
         request_cancel(desk, waiting, "the order it was to replace is over, and no price was heard since")
 
 
@@ -217,16 +225,44 @@ def _go(desk: Desk, earlier: Order, waiting: Order) -> None:
         _lessen(desk, earlier, waiting, rest)
         exits.try_send(desk, waiting)
         return
+    if waiting.is_held_kind:
+        _arm(desk, earlier, waiting, rest)
+        return
     verdict = desk.review(exits.wire_request(desk, spec, rest))
     if isinstance(verdict, Denied):
-        desk.deny(spec, verdict)
-        desk.alert(
-            "warning", f"{spec.symbol}: changed order refused", f"{spec.client_order_id} was to replace "
-            f"{earlier.client_order_id}, which has ended: {verdict.message}",
-        )
+        _refuse(desk, earlier, waiting, verdict)
         return
     desk.send(waiting, verdict)
     _lessen(desk, earlier, waiting, rest)
+
+
+def _arm(desk: Desk, earlier: Order, waiting: Order, rest: Decimal) -> None:
+    """A trail or stop waits for its trigger, from the price of now on; while it cannot be armed it is tried again."""
+    market, spec = desk.markets[waiting.spec.symbol], replace(waiting.spec, quantity=rest)
+    watch = placing.first_watch(desk, spec, market)
+    if isinstance(watch, Refusal):
+        if _is_given_up(desk, earlier, waiting):
+            _refuse(desk, earlier, waiting, watch)
+        return
+    verdict = desk.review(placing.arming_request(spec, watch))
+    if isinstance(verdict, Denied):
+        _refuse(desk, earlier, waiting, verdict)
+        return
+    _lessen(desk, earlier, waiting, rest)
+    desk.emit(watch)
+    placing.fire_if_through(desk, waiting.spec, market)
+
+
+def _is_given_up(desk: Desk, earlier: Order, waiting: Order) -> bool:
+    return desk.now - max(earlier.ended_ns, waiting.created_ns) >= GIVE_UP_NS
+
+
+def _refuse(desk: Desk, earlier: Order, waiting: Order, why: Denied | Refusal) -> None:
+    desk.deny(waiting.spec, why)
+    desk.alert(
+        "warning", f"{waiting.spec.symbol}: changed order refused", f"{waiting.client_order_id} was to replace "
+        f"{earlier.client_order_id}, which has ended: {why.message}",
+    )
 
 
 def _lessen(desk: Desk, earlier: Order, waiting: Order, rest: Decimal) -> None:

@@ -259,7 +259,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a replacement is not shown to the gate", "orders/replacing.py",
-        "    if isinstance(verdict, Denied):\n        return verdict\n", "",
+        "    if not isinstance(verdict, Approved):\n        return verdict\n", "",
         ("tests/orders/test_management_replacing.py",),
     ),
     Mutant(

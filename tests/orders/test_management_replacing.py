@@ -13,10 +13,12 @@ from bus.messages.orders import (
     ModifyOrder,
     OrderDenied,
     OrderInitialized,
+    OrderTriggered,
     OrderUpdated,
     Protection,
     TrailSpec,
 )
+from bus.messages.system import AlertRaised, VoteTradingState
 from tests.orders.trading import BTC, WIDE, Bench, D, cancels, of_type, sent
 
 TRAIL = TrailSpec("percent", D("0.02"))
@@ -278,6 +280,54 @@ def test_a_second_entry_is_dropped_when_the_first_was_filled_meanwhile(bench):
     assert bench.order("td-p2").state == "CANCELLED"
 
 
+def changed_to_held(bench: Bench, kind: str = "trailing", **more) -> None:
+    """An entry of the council rests at the venue; the council decides anew, for one that the engine holds."""
+    council(bench, "td-p1", "1", "limit", price="99")
+    bench.accept("td-p1")
+    bench.trade("102")
+    effects = council(bench, "td-p2", "1", kind, **more)
+    assert [effect.client_order_id for effect in cancels(effects)] == ["td-p1"]
+
+
+def test_a_trail_that_takes_the_place_of_an_entry_at_the_venue_is_armed_and_not_bought(bench):
+    changed_to_held(bench, trail=TrailSpec("percent", D("0.03")))
+    bench.fill("td-p1", "0.25", "99")
+    assert sent(bench.report("td-p1", "cancelled")) == []
+    armed = bench.order("td-p2")
+    assert (armed.is_armed, armed.spec.quantity) == (True, D("0.75"))
+    assert bench.engine.trigger_of("td-p2") == D("105.06")  # 102 + 3 %
+    bench.trade("101")
+    assert sent(bench.trade("104")) == []
+    (submit,) = sent(bench.trade("104.03"))
+    assert (submit.approved.order.client_order_id, submit.approved.order.quantity) == ("td-p2", D("0.75"))
+
+
+def test_a_stop_that_is_reached_while_the_venue_ends_the_old_entry_fires_when_it_is_armed(bench):
+    changed_to_held(bench, "stop", stop_price="103")
+    assert sent(bench.trade("103.2")) == []
+    (submit,) = sent(bench.report("td-p1", "cancelled"))
+    assert submit.approved.order.client_order_id == "td-p2"
+    assert bench.order("td-p2").fires
+
+
+def test_a_trail_that_cannot_be_armed_leaves_the_entry_at_the_venue_as_it_was(bench):
+    council(bench, "td-p1", "1", "limit", price="99")
+    bench.accept("td-p1")
+    effects = council(bench, "td-p2", "1", trail=TrailSpec("atr", D(2)))
+    assert "ATR" in of_type(effects, OrderDenied)[0].message
+    assert cancels(effects) == []
+    assert bench.order("td-p1").is_working
+
+
+def test_a_trail_that_the_gate_refuses_in_the_end_is_denied_and_told(bench):
+    changed_to_held(bench, trail=TrailSpec("percent", D("0.03")))
+    bench.say(VoteTradingState("operator", "REDUCING", "careful"))
+    effects = bench.report("td-p1", "cancelled")
+    assert sent(effects) == []
+    assert bench.order("td-p2").state == "REJECTED"
+    assert [alert.title for alert in of_type(effects, AlertRaised)] == ["BTC/USDT: changed order refused"]
+
+
 def test_entries_of_two_symbols_and_of_people_do_not_touch_each_other(bench):
     bench.trade("10", "ETH/USDT")
     council(bench, "td-p1", "1")
@@ -332,6 +382,48 @@ def test_killed_at_any_fact_the_two_orders_together_never_exceed_what_was_wanted
         assert len(alive) <= 1, length
         wanted = sum(order.remaining for order in again.engine.orders.at_venue(BTC))
         assert again.engine.ledger.quantity(BTC) + wanted <= D(1), length
+
+
+def test_a_trail_that_waits_for_the_old_entrys_end_is_armed_after_a_restart_too(bench):
+    changed_to_held(bench, trail=TrailSpec("percent", D("0.03")))
+    bench = bench.restarted()
+    approve(bench, "td-p2", "1")  # which the journal holds with the facts
+    bench.engine.finish_restore(bench.now)
+    bench.report("td-p1", "cancelled")
+    assert bench.order("td-p2").state == "PENDING"
+    bench.trade("101")
+    assert sent(bench.second()) == []
+    assert bench.order("td-p2").is_armed
+    assert bench.engine.trigger_of("td-p2") == D("104.03")
+
+
+def test_a_trail_of_atrs_waits_after_a_restart_for_the_history_and_not_for_ever(bench):
+    for minute in range(20):
+        bench.trade(D(100) + minute % 2, after_ms=60_000)
+    changed_to_held(bench, trail=TrailSpec("atr", D(2)))
+    bench = bench.restarted()
+    bench.engine.finish_restore(bench.now)
+    bench.trade("102")
+    assert sent(bench.report("td-p1", "cancelled")) == []
+    bench.second(30)
+    assert bench.order("td-p2").is_waiting
+    effects = bench.second(31)
+    assert "ATR" in of_type(effects, OrderDenied)[0].message
+    assert sent(effects) == []
+
+
+def test_a_trail_that_had_fired_but_was_not_sent_ends_with_a_restart_also_where_it_replaced_another(bench):
+    changed_to_held(bench, trail=TrailSpec("percent", D("0.03")))
+    bench.report("td-p1", "cancelled")
+    bench.trade("105.2")
+    end = next(
+        index for index, message in enumerate(bench.journal)
+        if isinstance(message.body, OrderTriggered) and message.body.client_order_id == "td-p2"
+    ) + 1
+    bench.journal = bench.journal[:end]
+    again = bench.restarted()
+    again.engine.finish_restore(again.now)
+    assert again.order("td-p2").state == "CANCELLED"
 
 
 def test_a_replacement_that_finds_no_price_after_a_restart_is_dropped(bench):
