@@ -19,7 +19,8 @@ from tradingd.api.websocket_protocol import Gate, WebsocketProtocol
 from tradingd.research_jobs import ResearchJobs
 
 MAX_CONNECTIONS: Final = 400
-"""Sockets at once, websocket clients included; beyond it the oldest that has not asked anything yet makes room."""
+"""Sockets at once, websocket clients included; beyond it one makes room: that which has waited longest for its client,
+or else that which has been at work longest."""
 REQUEST_WITHIN_S: Final = 10.0
 """A whole request, or the socket is closed: nobody may hold connections by sending a byte now and then."""
 MOST_HEAD: Final = 64 * 1024
@@ -48,7 +49,10 @@ class _Connection(HttpToolsProtocol):
     """uvicorn's HTTP, with a bound on sockets and on how long a request may take to arrive."""
 
     waiting: ClassVar[dict["_Connection", None]]
-    """Of one server: whose request has not arrived whole, oldest first."""
+    """Of one server: whose request has not arrived whole, who asks nothing, who does not read; oldest first."""
+
+    working: ClassVar[dict["_Connection", None]]
+    """Of one server: who is being answered, oldest first."""
 
     _deadline: asyncio.TimerHandle | None = None
     _is_head = True
@@ -59,16 +63,20 @@ class _Connection(HttpToolsProtocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         if len(self.connections) > MAX_CONNECTIONS:
             # Whoever holds sockets open must not keep the operator out.
-            oldest = next(iter(self.waiting), self)
-            oldest._stop_deadline()
+            oldest = next(iter(self.waiting or self.working), self)
+            oldest._forget()
             oldest.transport.abort()
             if oldest is self:
                 return
         self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_deadline()
+        self._forget()
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._forget()  # somebody else's from now on
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         self._received += len(data)
@@ -97,9 +105,25 @@ class _Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._stop_deadline()
         self._is_head, self._received = True, 0
+        self._forget()
         super().on_message_complete()
+        (self.waiting if self._is_answered else self.working)[self] = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_answered:  # also when it closes: the line is held until its last bytes are taken
+            self._wait()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._deadline is None and not self._is_answered:
+            self.waiting.pop(self, None)
+            self.working[self] = None
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be read, in the shape of every other refusal; then the line is closed."""
@@ -112,13 +136,23 @@ class _Connection(HttpToolsProtocol):
     def _too_large(self, told: str) -> None:
         self._refusal = 431, "HEADERS_TOO_LARGE", f"{told}: send less"
 
+    @property
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _expect_request(self) -> None:
-        self._stop_deadline()
+        self._forget()
         self.waiting[self] = None
         self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self.transport.abort)
 
-    def _stop_deadline(self) -> None:
+    def _wait(self) -> None:
+        """For the client: to ask, or to read."""
+        self.working.pop(self, None)
+        self.waiting[self] = None
+
+    def _forget(self) -> None:
         self.waiting.pop(self, None)
+        self.working.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -183,8 +217,8 @@ class ApiServer:
         proxies = list(state.control.settings.api.trusted_proxies)
         config = uvicorn.Config(
             app, lifespan="off", ws=cast(Any, websocket),
-            http=type("ApiConnection", (_Connection,), {"waiting": {}}), log_config=None, access_log=False,
-            server_header=False,
+            http=type("ApiConnection", (_Connection,), {"waiting": {}, "working": {}}),
+            log_config=None, access_log=False, server_header=False,
             # Of nobody else: a client could name its own address and dodge the login lock.
             proxy_headers=bool(proxies), forwarded_allow_ips=proxies,
             timeout_graceful_shutdown=_GRACE_S, timeout_keep_alive=_KEEP_ALIVE_S,
