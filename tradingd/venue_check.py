@@ -145,7 +145,8 @@ class VenueCheck:
                 last_down, is_up = item.reason, False
             elif isinstance(item, FeedUp):
                 is_up = True
-            elif is_up and isinstance(item, _MARKET) and not heard.done():  # what is polled while it is down is REST's
+            elif is_up and feed.counters.frames and isinstance(item, _MARKET) and not heard.done():
+                # Without a frame, or while it is down, what is told came over REST.
                 heard.set_result(type(item).__name__)
 
         running = asyncio.create_task(feed.run(instruments, sink))

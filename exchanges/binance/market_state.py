@@ -134,6 +134,17 @@ class MarketState:
         self._counters.polled_quotes += 1
         return (tick,)
 
+    def on_opening_quote(self, tick: QuoteTick) -> Sequence[MarketItem]:
+        """A quote asked for over REST when the connection was new: the stream tells changes only.
+
+        Where the stream has told one meanwhile, that is the newer one.
+        """
+        state = self.by_symbol[tick.symbol]
+        items = self.on_polled_quote(tick) if state.quote is None else ()
+        if items:
+            state.quote = tick
+        return items
+
     def on_delta(self, delta: BookDelta) -> Sequence[MarketItem]:
         """The event in step, or the loss of step."""
         depth = self.by_symbol[delta.symbol].depth
@@ -155,10 +166,11 @@ class MarketState:
         return (FeedAlive(ts_init),)
 
     def on_connection_lost(self, ts_init: int) -> list[MarketItem]:
-        """Every book is void. Trade numbers are kept (no trade twice), quote numbers start anew."""
+        """Every book is void. Trade numbers are kept (no trade twice), quotes and their numbers start anew."""
         items: list[MarketItem] = []
         for state in self.by_symbol.values():
             state.quote_update = -1
+            state.quote = None  # what the next connection is silent about may have changed meanwhile
             items += state.depth.invalidate("the connection was lost", ts_init)
         return items
 
@@ -176,7 +188,7 @@ class MarketState:
         return missed
 
     def quotes(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """The last best bid and ask by symbol, where one was seen."""
+        """The last best bid and ask of this connection by symbol, where one is known."""
         return {
             symbol: (state.quote.bid, state.quote.ask)
             for symbol, state in self.by_symbol.items()

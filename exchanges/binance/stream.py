@@ -33,7 +33,7 @@ from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
-from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, TradeTick
+from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, QuoteTick, TradeTick
 
 MAX_STREAMS: Final = 1024  # per connection, by the venue's rules
 WATCH_EVERY_S: Final = 0.5
@@ -352,7 +352,29 @@ class BinanceFeed:
             return []
 
     async def _watch(self, socket: FrameSocket, sink: FeedSink) -> None:
-        """End a connection that is mute. A market that is merely quiet says so over REST.
+        """Tell the best prices as the connection begins; end it when it is mute."""
+        opening = asyncio.create_task(self._opening_quotes(sink), name=f"{self.name} opening quotes")
+        looking = asyncio.create_task(self._look_until_mute(socket, sink), name=f"{self.name} looks")
+        try:
+            await asyncio.wait((opening, looking), return_when=asyncio.FIRST_COMPLETED)
+            if opening.done():
+                opening.result()
+                await looking
+        finally:
+            await _cancel(opening, looking)
+
+    async def _opening_quotes(self, sink: FeedSink) -> None:
+        """Best prices over REST: the stream tells changes only, and what changed before it began nobody else tells."""
+        try:
+            quotes = await self._quotes_in(QUIET_CHECK_TIMEOUT_S)
+        except (TimeoutError, VenueError):
+            return  # without them the connection is given up when it is silent
+        for quote in quotes:
+            for item in self._state.on_opening_quote(quote):
+                sink(item)
+
+    async def _look_until_mute(self, socket: FrameSocket, sink: FeedSink) -> None:
+        """Return when nothing explains the silence. A market that is merely quiet says so over REST.
 
         Looks are counted, not seconds: a blocked loop or frames still to be handled are not the venue's silence.
         """
@@ -373,16 +395,22 @@ class BinanceFeed:
                 return  # which ends the connection
 
     async def _is_quiet(self) -> bool:
-        """Whether the venue's best prices over REST are those that the stream said last."""
-        known = self._state.quotes()
-        if not known:
-            return False
+        """Whether the venue's best prices over REST are those known on this connection.
+
+        Of a symbol that only one side knows nothing follows. A venue that has no price at all (a halt) is quiet.
+        """
         try:
-            async with asyncio.timeout(QUIET_CHECK_TIMEOUT_S):
-                told = await self._rest.quotes([self._instruments_by_symbol[symbol] for symbol in known])
+            told = await self._quotes_in(QUIET_CHECK_TIMEOUT_S)
         except (TimeoutError, VenueError):
             return False
-        return {each.symbol: (each.bid, each.ask) for each in told} == known
+        known = self._state.quotes()
+        same = [known[each.symbol] == (each.bid, each.ask) for each in told if each.symbol in known]
+        return all(same) if same else not told
+
+    async def _quotes_in(self, seconds: float) -> Sequence[QuoteTick]:
+        """Best prices over REST; raises `VenueError` and `TimeoutError`."""
+        async with asyncio.timeout(seconds):
+            return await self._rest.quotes(list(self._instruments_by_symbol.values()))
 
     async def _poll_quotes(self, sink: FeedSink) -> None:
         """Best prices over REST while the stream is away, so that exits are not blind."""
@@ -391,8 +419,7 @@ class BinanceFeed:
             return
         self._next_poll = now + self._poll_every_s
         try:
-            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
-                quotes = await self._rest.quotes(list(self._instruments_by_symbol.values()))
+            quotes = await self._quotes_in(BACKFILL_TIMEOUT_S)
         except (TimeoutError, VenueError):
             return  # the venue is away altogether: the reconnect's own problem says so
         for quote in quotes:

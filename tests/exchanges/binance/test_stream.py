@@ -158,31 +158,6 @@ async def test_a_lost_connection_voids_the_books(loopback: Loopback):
     assert isinstance(after_down, BookInvalid)
 
 
-async def test_a_mute_connection_is_noticed_and_replaced(loopback: Loopback):
-    loopback.scripts += [sends(trade(1)), sends(trade(2))]
-    async with Watcher(loopback, watch_every_s=0.01) as watcher:
-        await until(lambda: len(watcher.of(TradeTick)) == 2)
-    assert watcher.of(FeedDown)[0].reason.startswith("mute")
-
-
-async def test_a_quiet_market_is_no_fault(loopback: Loopback):
-    loopback.scripts.append(sends(quote(1)))
-    loopback.answer("GET", "/api/v3/ticker/bookTicker", [TOP])
-    async with Watcher(loopback, watch_every_s=0.01) as watcher:
-        await until(lambda: watcher.feed.counters.quiet_checks >= 2)
-    assert watcher.of(FeedDown) == []
-    assert watcher.of(FeedAlive)
-    assert loopback.connections == 1
-
-
-async def test_a_stream_that_stands_while_prices_move_is_mute(loopback: Loopback):
-    loopback.scripts.append(sends(quote(1)))
-    loopback.answer("GET", "/api/v3/ticker/bookTicker", [{**TOP, "bidPrice": "98"}])
-    async with Watcher(loopback, watch_every_s=0.01) as watcher:
-        await until(lambda: watcher.of(FeedDown))
-    assert watcher.feed.counters.quiet_checks == 0
-
-
 async def test_while_the_stream_is_away_prices_are_asked_over_rest(loopback: Loopback):
     loopback.answer("GET", "/api/v3/ticker/bookTicker", [TOP])
     loopback.subscribe_error = {"error": {"code": 1, "msg": "maintenance"}}
