@@ -117,10 +117,12 @@ def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> Po
         _view(state.ledger.positions[symbol], markets[symbol]) for symbol in sorted(state.ledger.positions)
         if state.ledger.positions[symbol].quantity
     )
-    entries = tuple(
-        (each.symbol, working_value(each, markets[each.symbol]) if each.unpriced else each.value)
-        for each in state.orders.commitments.each()
-    )
+    commitments = state.orders.commitments
+    entries = tuple((each.symbol, _entry_value(each, markets)) for each in commitments.each())
+    replaceable = {
+        order.spec.symbol: own for order in state.orders.working()
+        if order.is_council_entry and (own := commitments.of(order.client_order_id)) is not None
+    }  # the newest, as `orders.replacing` takes it
     stake = exposure(state, markets)
     return PortfolioSnapshot(
         quote=state.ledger.quote, equity=stake.equity, cash=state.ledger.cash,
@@ -132,13 +134,19 @@ def snapshot(state: EngineState, markets: Markets, tracker: EquityTracker) -> Po
         daily_drawdown=float(tracker.daily_drawdown), weekly_drawdown=float(tracker.weekly_drawdown),
         max_drawdown=float(tracker.max_drawdown), daily_loss=float(tracker.daily_loss),
         initial_capital=tracker.initial_capital,
+        replaceable=tuple((symbol, _entry_value(replaceable[symbol], markets)) for symbol in sorted(replaceable)),
     )
+
+
+def _entry_value(entry: Commitment, markets: Markets) -> Decimal:
+    return working_value(entry, markets[entry.symbol]) if entry.unpriced else entry.value
 
 
 def _view(position: Position, market: MarketState) -> PositionView:
     value = position_value(position, market)
     mark = market.mark if market.mark is not None else position.average_price
+    is_dust = not has_position(position, market)
     return PositionView(
-        position.symbol, position.quantity, position.average_price, mark, value, value - position.cost,
-        not has_position(position, market),
+        position.symbol, position.quantity, position.average_price, mark, value, value - position.cost, is_dust,
+        0 if is_dust else position.opened_ns,
     )

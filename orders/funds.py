@@ -20,7 +20,7 @@ from orders.admission import refuse
 from orders.cancelling import request_cancel
 from orders.desk import Desk
 from orders.ledger import Position
-from orders.order_table import Order
+from orders.order_table import GRID_TAG, Order
 from risk.approved import Approved, Denied
 from risk.wording import percent
 
@@ -127,7 +127,7 @@ def _follow(desk: Desk, fact: FundsChanged, before: Decimal) -> None:
 
 def _enlarge(desk: Desk, order: Order, ratio: Decimal) -> None:
     spec = order.spec
-    if spec.origin != "council" or spec.tag.startswith(replacing.GRID_TAG):
+    if spec.origin != "council" or spec.tag.startswith(GRID_TAG):
         return
     quantity = desk.markets[spec.symbol].instrument.round_quantity(order.total * ratio)
     allowed = desk.state.verdicts.get(spec.proposal_id)

@@ -56,6 +56,9 @@ KEEP_ENDED: Final = 100
 MOST_ENDED: Final = 20_000
 """Ended orders kept in memory at most, whether they matter or not."""
 
+GRID_TAG: Final = "grid"
+"""Begins the tag of a grid's orders."""
+
 NEVER_ARRIVED: Final = "never arrived at the venue"
 ARRIVES_WITHIN_NS: Final = 86_400 * SECOND_NS
 """So long after its end such an order may still come to life, and must be known then."""
@@ -179,6 +182,12 @@ class Order:
     @property
     def is_exit(self) -> bool:
         return self.spec.side == "sell"
+
+    @property
+    def is_council_entry(self) -> bool:
+        """A purchase of the council: its next one for the symbol comes in this one's place. Grids have many on purpose."""
+        spec = self.spec
+        return spec.origin == "council" and spec.side == "buy" and not spec.tag.startswith(GRID_TAG)
 
     @property
     def total(self) -> Decimal:

@@ -16,7 +16,6 @@ from market.interval import SECOND_NS, interval_ns
 from orders.cancelling import request_cancel
 from orders.desk import Desk
 from orders.order_table import Order
-from orders.replacing import GRID_TAG
 
 TOO_LONG_NS: Final = 600 * SECOND_NS
 ANSWER_NS: Final = 30 * SECOND_NS
@@ -26,7 +25,7 @@ ENOUGH_PERCENT: Final = 80
 def reassess(desk: Desk, order: Order) -> None:
     """Once a second per working order."""
     spec = order.spec
-    if spec.origin != "council" or spec.side != "buy" or spec.tag.startswith(GRID_TAG):
+    if not order.is_council_entry:
         return
     if order.detail == "pending_cancel" or desk.state.orders.is_behind(order):
         return

@@ -22,15 +22,13 @@ from orders import account, exits, placing, runaway
 from orders.admission import Refusal, admit, refuse
 from orders.cancelling import request_cancel
 from orders.desk import Desk
-from orders.order_table import HELD_KINDS, Order
+from orders.order_table import GRID_TAG, HELD_KINDS, Order
 from orders.state import Content, content_of
 from risk.approved import Approved, Denied
 
 GIVE_UP_NS: Final = 60 * SECOND_NS
 """After a restart a replacement waits so long for a price, or for what its trail is measured with; then it is dropped
 rather than sent into another market."""
-
-GRID_TAG: Final = "grid"
 
 
 def submit(desk: Desk, message: Message) -> None:
@@ -59,8 +57,7 @@ def _conflicting(desk: Desk, order: SubmitOrder) -> Order | None:
         return None
     found = None
     for other in desk.state.orders.working(order.symbol):
-        spec = other.spec
-        if spec.origin == "council" and spec.side == "buy" and not spec.tag.startswith(GRID_TAG):
+        if other.is_council_entry:
             found = other
     return found
 

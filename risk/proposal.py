@@ -12,6 +12,7 @@ from risk.case import checked
 from risk.drawdown import loss_ratio
 from risk.headroom import Headroom, fits, headrooms, largest_quantity
 from risk.limits import RiskLimits
+from risk.replaced_entry import without_replaced
 from risk.sizing import drawdown_factor
 from risk.wording import money, percent
 
@@ -267,7 +268,7 @@ def _fit(docket: _Docket) -> tuple[Decimal, str, tuple[Check, ...]]:
 
 
 def _rooms(docket: _Docket) -> tuple[Headroom, ...]:
-    portfolio, base = docket.portfolio, docket.instrument.base
+    portfolio, base = without_replaced(docket.portfolio, docket.instrument), docket.instrument.base
     entries = (*portfolio.working_entries, *docket.reserved)
     reserved = sum((value for _, value in docket.reserved), ZERO)
     held = sum((each.value for each in portfolio.positions if _base_of(each.symbol) == base), ZERO)

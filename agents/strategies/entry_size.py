@@ -7,6 +7,7 @@ from math import isfinite
 from agents.strategies.rule import Situation
 from market.money import ONE, ZERO
 from risk.limits import RiskLimits
+from risk.replaced_entry import without_replaced
 from risk.sizing import SizedEntry, size_entry
 from risk.sizing_methods import Sizing
 
@@ -23,7 +24,7 @@ class SizeRule:
         self, situation: Situation, atr_ratio: Decimal | None, stop_ratio: Decimal, share: Decimal = ONE,
     ) -> SizedEntry:
         """The quantity with the reasons for it; `share` of the usual size, `stop_ratio` and `atr_ratio` of price."""
-        symbol, portfolio = situation.instrument.symbol, situation.portfolio
+        symbol, portfolio = situation.instrument.symbol, without_replaced(situation.portfolio, situation.instrument)
         held = sum((line.value for line in portfolio.positions if line.symbol == symbol), ZERO)
         working = sum((notional for name, notional in portfolio.working_entries if name == symbol), ZERO)
         return size_entry(

@@ -60,7 +60,10 @@ class FundsChanged:
 @fast_init
 @dataclass(frozen=True, slots=True)
 class PositionView:
-    """One line of a portfolio: marked to bid, in quote. `is_dust`: less than can be sold, no open position."""
+    """One line of a portfolio: marked to bid, in quote. `is_dust`: less than can be sold, no open position.
+
+    `opened_ns`: when the first of it was bought since it was flat (UTC); 0 for dust, and while nobody knows.
+    """
 
     symbol: str
     quantity: Decimal
@@ -69,6 +72,7 @@ class PositionView:
     value: Decimal
     unrealized_pnl: Decimal
     is_dust: bool = False
+    opened_ns: int = 0
 
 
 @fast_init
@@ -76,7 +80,8 @@ class PositionView:
 class PortfolioSnapshot:
     """The account as the engine sees it, all in quote; drawdowns and losses are ratios 0-1.
 
-    `exposure` counts positions at mark and unfilled entries; `available` is cash not held by entries.
+    `exposure` counts positions at mark and unfilled entries; `available` is cash not held by entries. `replaceable`:
+    by symbol, sorted, the one of `working_entries` in whose place the council's next entry for the symbol comes.
     """
 
     quote: str
@@ -98,6 +103,7 @@ class PortfolioSnapshot:
     max_drawdown: float
     daily_loss: float
     initial_capital: Decimal
+    replaceable: tuple[tuple[str, Decimal], ...] = ()
 
     @property
     def open_symbols(self) -> tuple[str, ...]:

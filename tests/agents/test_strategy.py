@@ -18,6 +18,7 @@ from bus.messages.orders import (
     OrderInitialized,
     OrderRejected,
     Protection,
+    ReassessmentDue,
     SubmitOrder,
     TrailSpec,
 )
@@ -275,6 +276,18 @@ def test_dust_of_the_same_asset_counts_against_its_limit() -> None:
     desk.tell(1, portfolio(position(BTC_NAME, "0.00008")))
     (beside,) = desk.candle(2)
     assert alone.quantity - beside.quantity == D("0.00008")
+
+
+def test_a_reassessed_entry_is_not_sized_against_itself() -> None:
+    desk = Desk(council=CouncilConfig(cooldown_ns=0))
+    (first,) = desk.candle(1)
+    value = first.quantity * 60_000
+    desk.tell(2, entry_order())
+    working = ((BTC_NAME, D(50)), (BTC_NAME, value))
+    desk.tell(3, portfolio(working=working, replaceable=working[1:]))
+    desk.tell(30, ReassessmentDue(ENTRY, BTC_NAME, 29 * SECOND_NS, at(60), "open for 29 s"))
+    (again,) = desk.candle(31)
+    assert first.quantity - again.quantity == D("0.00003")  # less a share of what a person's entry of 50 USDT holds
 
 
 def test_an_order_that_a_person_placed_blocks_as_well() -> None:

@@ -339,6 +339,19 @@ def test_entries_of_two_symbols_and_of_people_do_not_touch_each_other(bench):
     assert {order.client_order_id for order in bench.engine.orders.working()} == {"td-p1", "td-p2", "td-m1"}
 
 
+def test_the_portfolio_names_the_entry_that_the_councils_next_one_replaces(bench):
+    council(bench, "td-p1", "1", "limit", price="99")
+    bench.submit("td-m1", "buy", "limit", "1", price="97")
+    seen = bench.engine.portfolio(bench.now)
+    assert seen.working_entries == ((BTC, D(99)), (BTC, D(97)))
+    assert seen.replaceable == ((BTC, D(99)),)
+
+
+def test_entries_of_people_are_nobodys_to_replace(bench):
+    bench.submit("td-m1", "buy", "limit", "1", price="97")
+    assert bench.engine.portfolio(bench.now).replaceable == ()
+
+
 # ---- restarts
 
 

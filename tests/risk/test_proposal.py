@@ -128,6 +128,46 @@ def test_held_pending_and_just_approved_entries_all_take_room(
     assert phrase in verdict.reason
 
 
+REPLACING = replace(
+    PORTFOLIO, working_entries=(("BTC/USDT", D(400)),), exposure=D(400), available=D(9_600),
+    replaceable=(("BTC/USDT", D(400)),),
+)
+
+
+def test_an_entry_is_not_lowered_by_the_one_it_replaces() -> None:
+    assert judge(replace(PROPOSAL, quantity=D("0.009")), REPLACING).quantity == D("0.009")
+    assert judge(replace(PROPOSAL, quantity=D("0.009")), replace(REPLACING, replaceable=())).quantity == D("0.00199")
+
+
+@pytest.mark.parametrize("limits", [RiskLimits(exposure_total=D("0.045")), RiskLimits(exposure_per_asset=D("0.045"))])
+def test_neither_exposure_counts_what_is_replaced(limits: RiskLimits) -> None:
+    assert judge(portfolio=REPLACING, limits=limits).quantity == PROPOSAL.quantity
+
+
+def test_the_cash_that_the_replaced_entry_holds_is_there_for_its_successor() -> None:
+    verdict = judge(replace(PROPOSAL, quantity=D("0.009")), replace(REPLACING, available=D(0)))
+    assert verdict.quantity == D("0.00799")  # 400 USDT at the highest price of 50,050
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "BTC/EUR", "ETH/USDT"])
+def test_all_other_entries_still_take_room(symbol: str) -> None:
+    crowded = replace(
+        REPLACING, working_entries=((symbol, D(200)), *REPLACING.working_entries), exposure=D(600),
+    )
+    verdict = judge(replace(PROPOSAL, quantity=D("0.009")), crowded, limits=RiskLimits(exposure_total=D("0.05")))
+    assert verdict.quantity == D("0.00599")  # below 300 of 500 USDT
+
+
+def test_what_is_not_among_the_working_entries_makes_no_room() -> None:
+    odd = replace(REPLACING, replaceable=(("BTC/USDT", D(300)),))
+    assert judge(replace(PROPOSAL, quantity=D("0.009")), odd).quantity == D("0.00199")
+
+
+def test_an_entry_just_approved_takes_room_beside_the_one_it_replaces() -> None:
+    verdict = judge(replace(PROPOSAL, quantity=D("0.009")), REPLACING, reserved=(("BTC/USDT", D(400)),))
+    assert verdict.quantity == D("0.00199")
+
+
 def test_an_entry_shrunk_below_the_minimum_is_vetoed_and_says_why() -> None:
     verdict = judge(portfolio=replace(PORTFOLIO, positions=(position("BTC/USDT", "0.01", "495"),)))
     assert verdict.code == "BELOW_MIN_NOTIONAL"
