@@ -310,8 +310,8 @@ class Strategy:
         working = {symbol for symbol, _ in portfolio.working_entries}
         for symbol, desk in self._desks.items():
             line = lines.get(symbol)
-            held, mark = (line.quantity, line.mark) if line else (ZERO, ZERO)
-            desk.on_snapshot(held, mark, symbol in working, message.header.ts)
+            held, mark, opened_ns = (line.quantity, line.mark, line.opened_ns) if line else (ZERO, ZERO, 0)
+            desk.on_snapshot(held, mark, symbol in working, message.header.ts, opened_ns)
         return []
 
     def _on_state(self, message: Message) -> list[Emit]:

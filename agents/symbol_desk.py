@@ -105,22 +105,25 @@ class SymbolDesk:
         """A fill is news of a position before the ledger's own word: it overtakes everything on the bus."""
         self.on_position(max(self.held, cumulative), now)
 
-    def on_position(self, quantity: Decimal, now: int) -> None:
-        """The position as the ledger has it now."""
+    def on_position(self, quantity: Decimal, now: int, opened_ns: int = 0) -> None:
+        """The position as the ledger has it now; `opened_ns` as in `PositionView`, 0 where the news does not say."""
         if now < self._position_known_ns:
             return
         if quantity <= ZERO:
-            self.held_since_ns = 0
             self._exits.clear()
-        elif self.held <= ZERO:
-            self.held_since_ns = now
-        self.held = quantity
+        if quantity != self.held:  # a price that makes little of it worth too little, or again enough, is no news
+            was_held, self.held = self.is_held, quantity
+            if not self.is_held:
+                self.held_since_ns = 0
+            elif not was_held:
+                # A round trip that is older than "nothing is held" goes on from a remainder: what counts began now.
+                self.held_since_ns = opened_ns if opened_ns > self._position_known_ns else now
         self._position_known_ns = now
 
-    def on_snapshot(self, held: Decimal, mark: Decimal, has_entry: bool, now: int) -> None:
+    def on_snapshot(self, held: Decimal, mark: Decimal, has_entry: bool, now: int, opened_ns: int = 0) -> None:
         """Heal: the snapshot is right about everything that happened before it."""
         if mark > ZERO:
             self.last_price = mark
-        self.on_position(held, now)
+        self.on_position(held, now, opened_ns)
         self._entries = {order: begun for order, begun in self._entries.items() if has_entry or begun > now}
         self._entry_in_snapshot = has_entry

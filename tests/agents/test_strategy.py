@@ -435,6 +435,41 @@ def test_a_position_held_too_long_is_sold_at_market_once_per_cooldown() -> None:
     assert len(desk.timer(41)) == 1
 
 
+def test_dust_does_not_make_a_later_position_old() -> None:
+    desk = Desk(max_hold_ns=30 * SECOND_NS).hold(1, "0.005")
+    desk.tell(2, PositionClosed(BTC_NAME, D("0.005"), D(100), D(101), D(1), D("0.1"), at(1), at(2), ENTRY))
+    desk.tell(3, portfolio(replace(position(BTC_NAME, "0.000004"), is_dust=True)))
+    desk.tell(100, portfolio(replace(position(BTC_NAME, "0.000004"), is_dust=True)))
+    desk.hold(101, "0.005004")
+    assert desk.timer(130) == []
+    assert len(desk.timer(131)) == 1
+
+
+def test_a_remainder_worth_too_little_to_sell_does_not_make_a_later_position_old() -> None:
+    """The ledger's round trip goes on from it; what is held too long is what was bought now."""
+    desk = Desk(max_hold_ns=30 * SECOND_NS).hold(1, "0.005")
+    desk.tell(2, portfolio(replace(position(BTC_NAME, "0.00008"), opened_ns=at(1))))
+    desk.tell(100, portfolio(replace(position(BTC_NAME, "0.00508"), opened_ns=at(1))))
+    assert desk.timer(129) == []
+    assert len(desk.timer(130)) == 1
+
+
+def test_a_strategy_begun_anew_knows_since_when_a_position_is_held() -> None:
+    desk = Desk(max_hold_ns=30 * SECOND_NS, known=False)
+    desk.tell(25, portfolio(replace(position(BTC_NAME, "0.005"), opened_ns=at(1))))
+    assert desk.timer(30) == []
+    (wish,) = desk.timer(31)
+    assert wish.reason == "held for 30 s, and 30 s are the longest allowed"
+
+
+def test_a_price_at_which_it_is_worth_too_little_does_not_make_a_position_young_again() -> None:
+    desk = Desk(max_hold_ns=30 * SECOND_NS).hold(1, "0.0001")
+    cheap = replace(position(BTC_NAME, "0.0001"), mark=D(40_000))
+    desk.tell(10, portfolio(cheap))
+    desk.tell(20, portfolio(position(BTC_NAME, "0.0001")))
+    assert len(desk.timer(31)) == 1
+
+
 def test_without_a_longest_time_positions_are_held_for_ever() -> None:
     assert Desk().hold(1).timer(1_000_000) == []
 

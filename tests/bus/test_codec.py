@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,9 +10,11 @@ from hypothesis import strategies as st
 from bus.codec import BODY_TYPES, CodecError, decode, encode
 from bus.ids import ClientOrderId, SessionId
 from bus.messages.header import Message, MessageMaker
-from bus.messages.ledger import FundsChanged
+from bus.messages.ledger import FundsChanged, PositionView
 from bus.messages.orders import SubmitOrder, TrailSpec
 from bus.messages.system import Heartbeat, TradingStateChanged
+from market.money import ONE
+from tests.agents.council_scene import portfolio
 
 MAKER = MessageMaker("tester", SessionId("s1"))
 
@@ -90,6 +93,16 @@ def test_a_wrong_field_is_refused_by_name(field: str, value: object) -> None:
 def test_bytes_that_are_no_message_are_refused(data: bytes) -> None:
     with pytest.raises(CodecError):
         decode(data)
+
+
+def test_what_was_written_before_a_field_existed_is_read_with_its_default() -> None:
+    line = PositionView("BTC/USDT", ONE, ONE, ONE, ONE, ONE, opened_ns=7)
+    whole = MAKER.make(portfolio(line, replaceable=(("BTC/USDT", ONE),)), 1)
+    old = wire(whole)
+    fields: Any = old["fields"]
+    del fields["replaceable"], fields["positions"][0]["opened_ns"]
+    body = decode(json.dumps(old).encode()).body
+    assert body == replace(whole.body, replaceable=(), positions=(replace(line, opened_ns=0),))
 
 
 def test_oversize_is_refused() -> None:

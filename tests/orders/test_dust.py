@@ -40,6 +40,19 @@ def test_dust_is_told_as_dust_and_takes_no_position(bench):
     assert sent(bench.submit("td-b", "buy", "market", "1"))
 
 
+def test_a_position_is_told_with_the_moment_it_was_opened_and_dust_without_one(bench):
+    assert [line.opened_ns for line in bench.engine.look().positions] == [0]
+    bench.second()
+    opened = bench.now
+    bench.submit("td-b", "buy", "market", "1", symbol=ETH)
+    bench.fill("td-b", "0.5", "10")
+    bench.second(60)
+    bench.fill("td-b", "0.5", "10")
+    (line,) = bench.engine.look().positions
+    assert opened <= line.opened_ns < opened + 1_000_000_000
+    assert [each.opened_ns for each in bench.restarted().engine.look().positions] == [line.opened_ns]
+
+
 def test_dust_of_a_symbol_that_is_watched_no_longer_takes_no_position_either(bench):
     again = without_eth(bench)
     assert [line.is_dust for line in again.engine.look().positions] == [True]
