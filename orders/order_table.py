@@ -185,7 +185,7 @@ class Order:
 
     @property
     def is_council_entry(self) -> bool:
-        """A purchase of the council: its next one for the symbol comes in this one's place. Grids have many on purpose."""
+        """A purchase of the council, in whose place its next one for the symbol comes. Grids have many on purpose."""
         spec = self.spec
         return spec.origin == "council" and spec.side == "buy" and not spec.tag.startswith(GRID_TAG)
 
