@@ -11,7 +11,7 @@ from bus.messages.council import ParametersChanged
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed
 from market.money import ZERO
-from orders.replacing import GRID_TAG
+from orders.order_table import GRID_TAG
 from tradingd.read_model_orders import OrderFold
 
 TUNER: Final = "tuning"
