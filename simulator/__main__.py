@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trace", type=int, default=None, help="live through one seed and print all that happened")
     chosen = parser.parse_args(arguments)
     try:
-        script = read_script(Path(chosen.faults)) if chosen.faults else None
+        script = read_script(Path(chosen.faults), chosen.seconds) if chosen.faults else None
         seeds = _seeds(chosen.seeds)
     except (FaultScriptError, ValueError) as error:
         sys.stderr.write(f"{error}\n")

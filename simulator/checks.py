@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from bus.ids import ClientOrderId
-from bus.messages.system import BY_RULE
 from market.money import ZERO
 from simulator.exchange import OURS
 from simulator.faults import HINDER_FEED, HINDER_ORDERS, HINDER_PROCESS
@@ -19,6 +18,9 @@ STALE_S: Final = 5.0
 TRUTH_S: Final = 30.0
 """Within this time an execution that was not told of is found."""
 
+_AWAKE_S: Final = 1.5
+"""A process that had no time has its first second after it."""
+
 _GRACE_S: Final = 45.0
 """Seconds after a hindrance's end without protection being expected: a timeout and its questions take as long."""
 
@@ -30,42 +32,22 @@ class Checks:
         self._world = world
         self._outcome = world.outcome
         self._unprotected: dict[str, float] = {}
-        self._sent_seen = 0
         self._bought_seen: dict[str, int] = {}
-        self._killed_at: int | None = None
+        self._is_kill_lost = False
         self._exempt_until = 0.0
 
     def observe(self) -> None:
         """Each second."""
-        self._look_at_sent()
+        self._look_at_arrivals()
+        self._look_at_latch()
         self._look_at_protection()
         self._look_at_staleness()
 
-    # ---- what was sent -----------------------------------------------------------------------------
+    # ---- what arrived ------------------------------------------------------------------------------
 
-    def _look_at_sent(self) -> None:
-        """Orders after a kill, entries on stale data or in SAFE mode, the same twice, exposure beyond the limits."""
-        world, process = self._world, self._world.process
-        sent = world.link.sent
-        kill = process.engine.kill if process is not None else None
-        for ts, order in sent[self._sent_seen :]:
-            self._outcome.orders += 1
-            what = f"{order.side} {order.wire_type} {order.quantity} {order.symbol}"
-            world.note(f"sent {what} {order.client_order_id} {order.origin}")
-            is_late = self._killed_at is not None and ts > self._killed_at and kill is not None
-            # A rule's latch lets exits go on, for nobody may be there; a person's lets nothing go but its own.
-            is_free = order.origin == "kill" or (kill is not None and kill.by == BY_RULE and order.reduce_only)
-            if is_late and not is_free:
-                self._outcome.orders_after_kill += 1
-                world.violate(f"{order.client_order_id} was sent after the kill switch")
-            if not order.reduce_only and world.silent_s > STALE_S:
-                self._outcome.stale_entries += 1
-                world.violate(f"{order.client_order_id}: an entry on stale data")
-            if not order.reduce_only and process is not None and process.waits_for_a_person:
-                world.violate(f"{order.client_order_id}: an entry in SAFE mode")
-        self._sent_seen = len(sent)
-        if process is not None:
-            self._killed_at = (self._killed_at or world.schedule.now) if kill is not None else None
+    def _look_at_arrivals(self) -> None:
+        """The same order twice, an order of nobody's, exposure beyond the limits."""
+        world = self._world
         for client_id in world.exchange.doubled:
             self._outcome.duplicates += 1
             world.violate(f"{client_id} was created again")
@@ -146,17 +128,27 @@ class Checks:
             return True  # nobody was told of the purchase: the comparison with the account finds it (F24)
         return any(world.had(name, symbol, _GRACE_S) for name in (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS))
 
-    # ---- data --------------------------------------------------------------------------------------
+    # ---- the kill switch, data -----------------------------------------------------------------------
+
+    def _look_at_latch(self) -> None:
+        """What a person engaged stays engaged in every life until a person releases it."""
+        world, process = self._world, self._world.process
+        if process is None or not world.kill_pressed or process.engine.kill is not None:
+            self._is_kill_lost = False
+        elif not self._is_kill_lost:
+            self._is_kill_lost = True
+            world.violate("the kill switch was pressed, and the process knows nothing of it")
 
     def _look_at_staleness(self) -> None:
         """Silent data must be noticed: an entry state while nothing was heard for longer is a fault by itself."""
         world, process = self._world, self._world.process
-        if process is None or world.silent_s <= STALE_S or world.is_hindered(HINDER_PROCESS):
+        if process is None or process.engine.trading_state != "ACTIVE":
             return
-        is_noticed = process.driver.state != "connected" or process.engine.trading_state != "ACTIVE"
-        if not is_noticed:
-            self._outcome.stale_s = max(self._outcome.stale_s, world.silent_s)
-            world.violate(f"market data silent for {world.silent_s:.0f} s, and trading is ACTIVE")
+        if any(world.had(name, "", _AWAKE_S) for name in HINDER_PROCESS):
+            return
+        self._outcome.stale_s = max(self._outcome.stale_s, world.data_age_s)
+        if world.data_age_s > STALE_S:
+            world.violate(f"market data silent for {min(world.data_age_s, 1e6):.0f} s, and trading is ACTIVE")
 
     # ---- the end -----------------------------------------------------------------------------------
 

@@ -107,6 +107,15 @@ HINDER_ORDERS: Final = frozenset(kind.name for kind in KINDS if kind.hinders == 
 HINDER_FEED: Final = frozenset(kind.name for kind in KINDS if kind.hinders == "feed") | {"network_down"}
 HINDER_PROCESS: Final = frozenset(kind.name for kind in KINDS if kind.hinders == "process")
 
+MOST_S: Final = 4 * 3600.0
+"""However long a script goes on; of what would last longer the rest is cut off."""
+
+
+def longest(seconds: float) -> float:
+    """How long a seed of usually so many seconds lives at most."""
+    return max(MOST_S, seconds)
+
+
 DEFAULT_S: Final = 10.0
 """How long a fault lasts whose script does not say."""
 
@@ -131,8 +140,8 @@ class Fault:
         return self.at + self.lasts
 
 
-def read_script(path: Path) -> list[Fault]:
-    """Raises `FaultScriptError`."""
+def read_script(path: Path, seconds: float = MOST_S) -> list[Fault]:
+    """For seeds of usually so many seconds. Raises `FaultScriptError`."""
     try:
         rows: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -141,7 +150,14 @@ def read_script(path: Path) -> list[Fault]:
         rows = rows["faults"]
     if not isinstance(rows, list):
         raise FaultScriptError(f"{path}: this is no list. {_SHAPE}")
-    return sorted((_fault(path, number, row) for number, row in enumerate(rows, 1)), key=lambda fault: fault.at)
+    script = [_fault(path, number, row) for number, row in enumerate(rows, 1)]
+    for number, fault in enumerate(script, 1):
+        if fault.at >= longest(seconds) - 1:
+            raise FaultScriptError(
+                f"{path}: entry {number}: at is {fault.at:g}; a seed lives {longest(seconds):g} s at most. Write an "
+                "earlier moment, or a longer --seconds."
+            )
+    return sorted(script, key=lambda fault: fault.at)
 
 
 def _fault(path: Path, number: int, row: Any) -> Fault:

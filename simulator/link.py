@@ -34,6 +34,8 @@ class Link:
         self.exchange = exchange
         self.sink: Callable[[ExecutionReport], None] = lambda report: None
         self.on_send: Callable[[OrderRequest, str], None] = lambda order, moment: None
+        self.judge: Callable[[OrderRequest], None] = lambda order: None
+        """Told of each order that leaves, of all lives."""
         self.guard: Callable[[Callable[[], None]], None] = lambda action: action()
         self.sent: list[tuple[int, OrderRequest]] = []
         self.made_ready = 0
@@ -90,6 +92,7 @@ class Link:
         order = approved.order
         self.on_send(order, "before")
         self.sent.append((self._schedule.now, order))
+        self.judge(order)
         if refused := self._refusal(order.symbol):
             self._later(0.001, self._report_later(order.client_order_id, order.symbol, "rejected", refused))
             return

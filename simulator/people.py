@@ -35,7 +35,7 @@ class Person:
             return
         world.schedule.after(self._random.uniform(20, 80), self.act)
         process = world.process
-        if process is None or world.feed_is_down:
+        if process is None:
             return
         symbol = self._random.choice(sorted(world.markets))
         held = process.engine.ledger.quantity(symbol)
@@ -44,7 +44,7 @@ class Person:
             command = self._wish(process, symbol, held)
         if isinstance(command, SubmitOrder):
             self.given.append(command)
-        world.in_process(lambda: process.obey(command, "anna"))
+        world.command(command)
 
     def _management(self, process: Process, symbol: str) -> object | None:
         """A grid is opened or closed, an order is changed or ended, weights are set."""

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -42,7 +42,19 @@ _T = TypeVar("_T")
 
 
 class Died(BaseException):
-    """The process was killed here: nothing after this line happened."""
+    """The process was killed here: nothing after this line happened. Nobody starts it again for `down_s` seconds."""
+
+    def __init__(self, why: str, down_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.down_s = down_s
+
+
+@dataclass(eq=False, slots=True)
+class PlannedDeath:
+    """At the next moment of this name; each is one death."""
+
+    moment: str
+    down_s: float
 
 
 class Process:

@@ -25,7 +25,7 @@ _BY_SYMBOL: Final = frozenset({
     "cancel_lost", "cancel_race", "partial", "not_found_early", "stop_refused", "fill_duplicate", "reorder",
     "reorder_ticks", "duplicate_ticks", "quiet", "halted",
 })
-"""Lasting faults that may befall one symbol alone; the others befall everything."""
+"""Lasting faults that may befall one symbol alone; the others, and these without a symbol, befall everything."""
 
 _DEATHS: Final = frozenset({
     "kill_before_journal", "kill_after_journal", "kill_before_send", "kill_after_send", "kill_on_report",
@@ -66,9 +66,10 @@ class Strikes:
         world = self._world
         world.note(f"*** {fault.name} {fault.target} for {fault.lasts:g} s")
         if KIND_BY_NAME[fault.name].lasts:
-            world.begin(fault.name, fault.target if fault.name in _BY_SYMBOL else "", fault.lasts)
+            is_aimed = fault.name in _BY_SYMBOL and "/" in fault.target
+            world.begin(fault.name, fault.target if is_aimed else "", fault.lasts)
         elif fault.name in _DEATHS:
-            world.plan_death(fault.name.removeprefix("kill_"), _PLANNED_S)
+            world.plan_death(fault.name.removeprefix("kill_"), _PLANNED_S, fault.lasts)
         elif fault.name in self._moments:
             self._moments[fault.name](fault)
         else:
@@ -155,12 +156,9 @@ class Strikes:
 
     def _command(self, body: object, *, again: bool = False) -> None:
         world = self._world
-        process = world.process
-        if process is None:
-            if again:
-                world.schedule.after(5, lambda: self._command(body, again=True))
-            return
-        world.in_process(lambda: process.obey(body, "anna"))
+        if world.process is None and again:
+            world.schedule.after(5, lambda: self._command(body, again=True))
+        world.command(body)
 
     def _kill(self, fault: Fault) -> None:
         action: Any = fault.name.removeprefix("kill_")

@@ -1,27 +1,31 @@
 """One seed: a market, an exchange, people, faults, the lives of a daemon among them; then the accounts are settled."""
 
 import gc
+import math
 import os
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Collection
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from bus.messages.orders import EngageKillSwitch, KillAction, ReleaseKillSwitch
 from market.instrument import Instrument
 from market.money import ZERO
 from simulator.checks import Checks
 from simulator.exchange import Exchange
-from simulator.faults import HINDER_PROCESS, Fault, draw_script, draw_wild_script
+from simulator.faults import HINDER_PROCESS, Fault, draw_script, draw_wild_script, longest
 from simulator.link import Link
 from simulator.market import SeededMarket
 from simulator.outcome import Outcome
 from simulator.people import Person
-from simulator.process import Died, Process
+from simulator.process import Died, PlannedDeath, Process
 from simulator.schedule import SECOND, Schedule
+from simulator.sent_orders import SentOrders
 from simulator.strikes import Strikes
 from store.checkpoint import CheckpointError
 from store.journal import JournalError
@@ -36,13 +40,12 @@ SETTLE_S: Final = 180.0
 """After the last fault everything must be in order within this time."""
 RESTART_S: Final = 1.5
 """As long as the service manager and the start take; up to as much again by chance."""
-MOST_S: Final = 4 * 3600.0
-"""However long a script goes on: what would happen later does not."""
-RULES_EVERY_S: Final = 60
 _LAST_WORDS: Final = 100
 """Questions and answers that are awaited at the end: orders that follow each other without end are a violation."""
+RULES_EVERY_S: Final = 60
 """So often the daemon asks for the exchange's rules; until then it does not know that they have changed."""
 
+_SEVERITY: Final[tuple[KillAction | Literal[""], ...]] = ("", "halt", "cancel", "flatten")
 _YOUNG_OBJECTS: Final = 50_000
 
 
@@ -55,11 +58,15 @@ class World:
         self.random = Random(seed)  # the seed is the point
         instruments = [_instrument("BTC/USDT", "0.01", "0.0001"), _instrument("ETH/USDT", "0.01", "0.001")]
         self.instruments = instruments
+        is_given = script is not None
         if script is None:
             symbols = [each.symbol for each in instruments]
             script = draw_wild_script(self.random, seconds, symbols) if is_wild else draw_script(self.random, seconds)
-        self.seconds = min(max([seconds, *(fault.end for fault in script)]), max(MOST_S, seconds))
-        self.script = [_cut(fault, self.seconds) for fault in script if fault.at < self.seconds]
+        self.seconds = min(max([seconds, *(fault.end + 1 for fault in script)]), longest(seconds))
+        late = [fault for fault in script if fault.at >= self.seconds]
+        if late and is_given:
+            raise ValueError(f"{late[0].name} at {late[0].at:g} s: a seed lives {self.seconds:g} s at most")
+        self.script = [_cut(fault, self.seconds) for fault in script if fault not in late]
         self.outcome = Outcome(seed)
         self.schedule = Schedule(BEGIN)
         self.markets = {
@@ -78,6 +85,9 @@ class World:
         self.journal_path = folder / "sim.journal"
         self._folder = f"{folder}{os.sep}"
         self.feed_is_down = True
+        self._heard_ns: int | None = None
+        self.kill_pressed: KillAction | Literal[""] = ""
+        """What a person's kill switch asks for: pressed is what a living process has obeyed, until one released it."""
         self.true_flow = CAPITAL
         self.foreign: dict[str, Decimal] = {}
         self.forbidden: set[str] = set()
@@ -88,11 +98,12 @@ class World:
         self._begun: set[str] = set()
         """Names of faults that were ever with us: most are asked for by the second and never come."""
         self._held: list[Callable[[], Any]] = []
-        self._death_at = ""
+        self._deaths: list[PlannedDeath] = []
         self._mute_since: float | None = None
         self.person = Person(self)
         self.checks = Checks(self)
         self._strikes = Strikes(self)
+        self.link.judge = SentOrders(self).judge
 
     # ---- one life ------------------------------------------------------------------------------------
 
@@ -141,6 +152,8 @@ class World:
         except (Died, JournalError) as death:
             self.link.hang_up()
             self.note(f"the start failed: {death}")
+            if isinstance(death, Died):
+                self._keep_down(death.down_s)
             self.schedule.after(RESTART_S, self._start)
             return
         if self.is_damaged:
@@ -149,7 +162,7 @@ class World:
         self.outcome.recoveries_s.append(self.process.recovery_s)
         self.schedule.after(0.1, self._open_account)
         self.feed_is_down = True
-        self._mute_since = None
+        self._mute_since = self._heard_ns = None
         self.schedule.after(1.0, self._feed_up)
 
     def _open_account(self) -> None:
@@ -167,9 +180,25 @@ class World:
         try:
             action()
         except Died as death:
-            self.die(str(death))
+            self.die(str(death), down_s=death.down_s)
         except JournalError as error:
             self.die(f"journal: {error}")
+
+    def command(self, body: object) -> None:
+        """A person's word to the living process. What it did to the kill switch is remembered here, for the process may
+        forget it: engaged once it was obeyed, released from the moment it is tried."""
+        process = self.process
+        if process is None:
+            return
+
+        def obeyed() -> None:
+            if isinstance(body, ReleaseKillSwitch):
+                self.kill_pressed = ""
+            process.obey(body, "anna")
+            if isinstance(body, EngageKillSwitch):
+                self.kill_pressed = max(self.kill_pressed, body.action, key=_SEVERITY.index)
+
+        self.in_process(obeyed)
 
     @property
     def is_held_up(self) -> bool:
@@ -178,8 +207,7 @@ class World:
 
     def die(self, why: str, *, keeps_unsynced: bool = True, down_s: float = 0.0) -> None:
         """The process is gone, and is begun anew by the service manager, `down_s` seconds later at the earliest."""
-        if down_s:
-            self._kept_down_until = max(self._kept_down_until, self.schedule.elapsed_s + down_s)
+        self._keep_down(down_s)
         process, self.process = self.process, None
         if process is None:
             return
@@ -189,23 +217,32 @@ class World:
         process.die(keeps_unsynced=keeps_unsynced, torn=self.random.random())
         self.schedule.after(RESTART_S + self.random.uniform(0, RESTART_S), self._start)
 
+    def _keep_down(self, seconds: float) -> None:
+        if seconds:
+            self._kept_down_until = max(self._kept_down_until, self.schedule.elapsed_s + seconds)
+
     @property
     def is_kept_down(self) -> bool:
         """Nobody starts it, or nobody can."""
         return self.process is None and (self.schedule.elapsed_s < self._kept_down_until or self.is_damaged)
 
-    def plan_death(self, moment: str, seconds: float) -> None:
-        """At the next such moment within so many seconds."""
-        self._death_at = moment
-        self.schedule.after(seconds, self._no_more_planned_death)
+    def plan_death(self, moment: str, seconds: float, down_s: float) -> None:
+        """One death, at the next such moment within so many seconds; nobody starts it again for `down_s`."""
+        plan = PlannedDeath(moment, down_s)
+        self._deaths.append(plan)
 
-    def _no_more_planned_death(self) -> None:
-        self._death_at = ""
+        def over() -> None:
+            if plan in self._deaths:
+                self._deaths.remove(plan)
+                self.note(f"nobody died: no moment {moment} came")
+
+        self.schedule.after(seconds, over)
 
     def _moment(self, name: str) -> None:
-        if self._death_at and name == self._death_at:
-            self._death_at = ""
-            raise Died(name)
+        for plan in self._deaths:
+            if plan.moment == name:
+                self._deaths.remove(plan)
+                raise Died(name, plan.down_s)
 
     def _keep_journal(self) -> None:
         """As the daemon's keeper does: a checkpoint, another file, and the old one packed."""
@@ -277,9 +314,18 @@ class World:
     # ---- the market ------------------------------------------------------------------------------------
 
     @property
-    def silent_s(self) -> float:
-        """For so long the connected stream has said nothing."""
-        return 0.0 if self._mute_since is None else self.schedule.elapsed_s - self._mute_since
+    def data_age_s(self) -> float:
+        """For so long the living process has heard nothing of the market; infinite when it never has."""
+        return math.inf if self._heard_ns is None else (self.schedule.now - self._heard_ns) / SECOND
+
+    def _hear(self, saying: Callable[[], None]) -> None:
+        """The market stream says something to the living process: now, or when its loop comes to it."""
+
+        def heard() -> None:
+            self._heard_ns = self.schedule.now
+            saying()
+
+        self.in_process(heard)
 
     def _market_step(self, symbol: str) -> None:
         market = self.markets[symbol]
@@ -303,7 +349,7 @@ class World:
         if process is None or self.feed_is_down or self.has("mute") or self.has("network_down") or self.has("sleep"):
             return
         for raw in frames:
-            self.in_process(lambda raw=raw: process.frame(raw))  # type: ignore[misc]
+            self._hear(partial(process.frame, raw))
 
     def _feed_up(self) -> None:
         process = self.process
@@ -313,7 +359,7 @@ class World:
             self.schedule.after(1.0, self._feed_up)
             return
         self.feed_is_down = False
-        self.in_process(process.feed_up)
+        self._hear(process.feed_up)
 
     # ---- each second -----------------------------------------------------------------------------------
 
@@ -346,7 +392,7 @@ class World:
         else:
             self._mute_since = None
             if self.has("quiet") or self.exchange.halted:
-                self.in_process(process.heartbeat)
+                self._hear(process.heartbeat)
 
     def _lose_feed(self, process: Process, reason: str) -> None:
         self.feed_is_down = True

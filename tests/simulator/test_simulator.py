@@ -3,20 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orders.chores import Chores
-from orders.disaster_stop import DisasterStops
 from simulator import fault_names
 from simulator.fault_names import fault_named
 from simulator.faults import FAULTS, KIND_BY_NAME, Fault, FaultScriptError, read_script
-from simulator.link import Link
 from simulator.world import live_through
-from tradingd.message_journal import MessageJournal
 
 SEEDS_AT_ONCE = 4
 """Few enough that a busy machine finishes them within a test's time limit."""
@@ -69,67 +63,6 @@ def test_a_life_with_a_damaged_journal_is_lived_alike_in_any_folder() -> None:
     first, second = (live_through(5, script, 200).trace for _ in range(2))
     assert any("is damaged" in line for line in first)
     assert first == second
-
-
-# ---- what it would see -------------------------------------------------------------------------------
-
-
-def violations(script: list[Fault], seeds: Iterable[int] = (3,)) -> str:
-    return "\n".join(text for seed in seeds for text in live_through(seed, script, SHORT_S).violations)
-
-
-def test_an_order_that_is_sent_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    create = Link._create
-
-    def twice(self: Link, order: Any) -> Any:
-        create(self, order)
-        return create(self, order)
-
-    monkeypatch.setattr(Link, "_create", twice)
-    assert "was created again" in violations([])
-
-
-def test_a_fill_that_nobody_asks_about_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Link, "query", lambda self, client_order_id, symbol: None)
-    told = violations([Fault(at, "stream_down", "", 60) for at in range(100, 800, 80)], range(4))
-    assert "our books say" in told
-
-
-def test_a_send_that_is_not_flushed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    append = MessageJournal.append
-    monkeypatch.setattr(MessageJournal, "append", lambda self, messages, *, sync: append(self, messages, sync=False))
-    told = violations([Fault(float(at), "power_cut") for at in range(100, 800, 15)], range(4))
-    assert "not in our books" in told or "our books say" in told
-
-
-def test_an_entry_in_safe_mode_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradingd.health.Health.reasons_to_reduce", ())
-    assert "an entry in SAFE mode" in violations([Fault(100, "crash_loop")], range(4))
-
-
-def test_a_forged_order_that_is_obeyed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk.gate._JUDGES_OF_ENTRIES", ())
-    assert "nobody who may had asked for it" in violations([Fault(300, "forged"), Fault(500, "fat_finger")])
-
-
-def test_orders_after_the_kill_switch_and_beyond_the_limits_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("risk.gate._JUDGES_OF_ENTRIES", ())
-    told = violations([Fault(300, "kill_halt"), Fault(700, "unlock")], range(3))
-    assert "sent after the kill switch" in told
-    assert "held of" in told
-
-
-def test_a_position_without_protection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DisasterStops, "keep", lambda self: None)
-    assert "without protection" in violations([])
-
-
-def test_a_failure_of_the_product_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Chores) -> None:
-        raise ZeroDivisionError("in the chores")
-
-    monkeypatch.setattr(Chores, "run", broken)
-    assert "ZeroDivisionError: in the chores" in violations([])
 
 
 # ---- names -------------------------------------------------------------------------------------------
@@ -201,6 +134,56 @@ def test_a_script_from_a_file_strikes_when_it_says(tmp_path: Path) -> None:
         "limit_breaches", "orders_after_kill", "recovery_p99_s",
     ]
     assert all(isinstance(value, int | float) for value in summary.values())
+
+
+def events(script: list[Fault], seconds: float = 300.0, seed: int = 3) -> list[str]:
+    """Faults, deaths and starts of one life, without their moments."""
+    life = live_through(seed, script, seconds)
+    assert life.violations == []
+    return [line[11:] for line in life.trace if "***" in line or "--- process" in line]
+
+
+def test_a_fault_at_or_beyond_the_usual_length_makes_the_seed_longer() -> None:
+    for at in (300.0, 400.0):
+        assert "--- process died: kill -9" in events([Fault(at, "kill_idle")])
+
+
+def test_a_fault_that_no_seed_lives_to_see_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "faults.json"
+    path.write_text('[{"at": 1, "fault": "slow"}, {"at": 20000, "fault": "kill"}]')
+    with pytest.raises(FaultScriptError, match=r"entry 2: at is 20000; a seed lives 14400 s at most"):
+        read_script(path)
+    assert read_script(path, 21_000)[-1] == Fault(20_000, "kill_idle")
+    with pytest.raises(ValueError, match="kill_idle at 20000 s"):
+        live_through(3, [Fault(20_000, "kill_idle")], 300)
+
+
+def test_a_fault_of_orders_with_an_agent_as_its_target_befalls_all_orders() -> None:
+    life = live_through(3, [Fault(60, "timeout_before", "trader", 500)], 600)
+    assert any("no answer" in line for line in life.trace)
+
+
+def test_nobody_starts_a_process_again_before_a_planned_death_says() -> None:
+    life = live_through(3, [Fault(100, "kill_after_send", "", 120)], 600)
+    died, began = (
+        next(float(line[:10]) for line in life.trace if word in line and float(line[:10]) > 100)
+        for word in ("--- process died: after_send", "started")
+    )
+    assert 120 <= began - died < 125
+    assert life.violations == []
+
+
+def test_two_planned_deaths_are_two_deaths() -> None:
+    told = events([Fault(60, "kill_before_journal"), Fault(61, "kill_on_report")], 600)
+    assert sorted(line for line in told if "died" in line) == [
+        "--- process died: before_journal", "--- process died: on_report",
+    ]
+
+
+def test_a_planned_death_that_found_no_moment_is_told() -> None:
+    life = live_through(3, [Fault(5, "pause"), Fault(6, "kill_after_send")], 200)
+    assert (life.orders, life.deaths) == (0, 0)
+    assert any("nobody died: no moment after_send came" in line for line in life.trace)
 
 
 @pytest.mark.parametrize(("text", "told"), [

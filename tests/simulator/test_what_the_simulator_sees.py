@@ -1,0 +1,129 @@
+"""What the simulator would see: a product with a defect, and the word that tells of it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bus.messages.header import Message
+from bus.messages.orders import EngageKillSwitch
+from bus.messages.system import KillSwitchEngaged, TradingStateChanged
+from orders import commands
+from orders.chores import Chores
+from orders.disaster_stop import DisasterStops
+from orders.engine import Engine
+from risk.limits import RiskLimits
+from simulator.faults import Fault
+from simulator.link import Link
+from simulator.world import live_through
+from tradingd import composition
+from tradingd.health import Health
+from tradingd.message_journal import MessageJournal
+
+SHORT_S = 900.0
+
+
+def violations(script: list[Fault], seeds: Iterable[int] = (3,)) -> str:
+    return "\n".join(text for seed in seeds for text in live_through(seed, script, SHORT_S).violations)
+
+
+def test_an_order_that_is_sent_twice_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = Link._create
+
+    def twice(self: Link, order: Any) -> Any:
+        create(self, order)
+        return create(self, order)
+
+    monkeypatch.setattr(Link, "_create", twice)
+    assert "was created again" in violations([])
+
+
+def test_a_fill_that_nobody_asks_about_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Link, "query", lambda self, client_order_id, symbol: None)
+    told = violations([Fault(at, "stream_down", "", 60) for at in range(100, 800, 80)], range(4))
+    assert "our books say" in told
+
+
+def test_a_send_that_is_not_flushed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    append = MessageJournal.append
+    monkeypatch.setattr(MessageJournal, "append", lambda self, messages, *, sync: append(self, messages, sync=False))
+    told = violations([Fault(float(at), "power_cut") for at in range(100, 800, 15)], range(4))
+    assert "not in our books" in told or "our books say" in told
+
+
+def test_an_entry_in_safe_mode_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradingd.health.Health.reasons_to_reduce", ())
+    assert "an entry in SAFE mode" in violations([Fault(100, "crash_loop")], range(4))
+
+
+def test_a_forged_order_that_is_obeyed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("risk.gate._JUDGES_OF_ENTRIES", ())
+    assert "nobody who may had asked for it" in violations([Fault(300, "forged"), Fault(500, "fat_finger")])
+
+
+def test_orders_after_the_kill_switch_and_beyond_the_limits_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("risk.gate._JUDGES_OF_ENTRIES", ())
+    told = violations([Fault(300, "kill_halt"), Fault(700, "unlock")], range(3))
+    assert "sent after the kill switch" in told
+    assert "held of" in told
+
+
+def test_a_kill_switch_that_is_not_obeyed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(commands.HANDLERS, EngageKillSwitch, lambda desk, command: None)
+    told = violations([Fault(300, "kill_halt"), Fault(700, "unlock")], range(3))
+    assert "sent after the kill switch" in told
+    assert "was pressed, and the process knows nothing of it" in told
+
+
+def test_a_kill_switch_that_a_death_undoes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    restore = Engine.restore
+
+    def forgetful(self: Engine, message: Message) -> None:
+        body = message.body
+        if type(body) is not KillSwitchEngaged and not (type(body) is TradingStateChanged and body.state == "HALTED"):
+            restore(self, message)
+
+    script = [Fault(300, "kill_cancel"), Fault(320, "kill_idle")]
+    assert violations(script) == ""
+    monkeypatch.setattr(Engine, "restore", forgetful)
+    told = violations(script)
+    assert "sent after the kill switch" in told
+    assert "was pressed, and the process knows nothing of it" in told
+
+
+MUTE = [Fault(float(at), ("mute", "feed_down")[at // 100 % 2], "", 60.0) for at in range(100, 800, 100)]
+
+
+def test_entries_on_stale_data_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = composition.make_limits
+
+    def patient(settings: Any) -> RiskLimits:
+        return replace(make(settings), stale_after_ns=1 << 60)
+
+    monkeypatch.setattr(composition, "make_limits", patient)
+    monkeypatch.setattr(Health, "raise_condition", lambda self, name, text: None)
+    told = violations(MUTE, range(3))
+    assert "an entry on stale data" in told
+    assert "and trading is ACTIVE" in told
+
+
+def test_nothing_is_bought_while_the_feed_is_down_though_people_ask_for_it() -> None:
+    lives = [live_through(seed, MUTE, SHORT_S) for seed in range(3)]
+    assert [text for life in lives for text in life.violations] == []
+    assert any("[TRADING_REDUCING]" in line for life in lives for line in life.trace)
+
+
+def test_a_position_without_protection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DisasterStops, "keep", lambda self: None)
+    assert "without protection" in violations([])
+
+
+def test_a_failure_of_the_product_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Chores) -> None:
+        raise ZeroDivisionError("in the chores")
+
+    monkeypatch.setattr(Chores, "run", broken)
+    assert "ZeroDivisionError: in the chores" in violations([])
+
+
