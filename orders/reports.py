@@ -209,7 +209,7 @@ def _on_word(desk: Desk, order: Order, report: ExecutionReport) -> None:
         _on_not_found(desk, order, report)
     elif kind == "rejected" and order.state == "SUBMITTED":
         _end(desk, order, OrderRejected(client_order_id, symbol, report.reason or "no reason given"))
-    elif kind == "expired":
+    elif kind == "expired" and order.cancel_reason != ESCALATE:
         _end(desk, order, OrderExpired(client_order_id, symbol, "venue", report.reason or "expired at the venue"))
     else:
         _on_cancelled(desk, order, report)
@@ -245,4 +245,12 @@ def _end(desk: Desk, order: Order, fact: OrderRejected | OrderExpired | OrderCan
     desk.emit(fact)
     replacing.on_end(desk, order)
     by_us = isinstance(fact, OrderExpired | OrderCancelled) and fact.by == "us"
-    exits.after_end(desk, order, by_venue=not by_us)
+    exits.after_end(desk, order, by_venue=not by_us and not _was_given_up(order))
+
+
+def _was_given_up(order: Order) -> bool:
+    """Was its end asked for by somebody who wanted no sale? Whatever the venue calls that end, none takes its place.
+
+    The disaster stop is the engine's own: where the price has gone through it, the position is to be sold.
+    """
+    return order.cancel_reason not in ("", ESCALATE) and not order.is_disaster_stop

@@ -241,7 +241,8 @@ def test_a_stop_that_got_lost_on_its_way_is_sent_anew_at_once_and_then_ever_more
 # ---- jumped over (F30)
 
 
-def test_a_stop_jumped_over_is_taken_back_after_three_seconds_and_sold_at_market(bench):
+@pytest.mark.parametrize("last_word", ["cancelled", "expired"])
+def test_a_stop_jumped_over_is_taken_back_after_three_seconds_and_sold_at_market(bench, last_word):
     old = guarded(bench)
     bench.hold("0.001", "100", "td-b")
     bench.say(CancelAllOrders("all"))
@@ -252,7 +253,7 @@ def test_a_stop_jumped_over_is_taken_back_after_three_seconds_and_sold_at_market
     bench.second()
     assert cancels(bench.second(2)) == []
     assert cancels(bench.second())[0].client_order_id == new
-    (sale,) = sent(bench.report(new, "cancelled"))
+    (sale,) = sent(bench.report(new, last_word))
     assert (sale.approved.order.wire_type, sale.approved.order.quantity) == ("market", D("1.001"))
 
 

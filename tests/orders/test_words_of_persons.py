@@ -1,9 +1,13 @@
-"""A person may tag an order as they like: the engine's own words mean nothing in a person's order."""
+"""A person may tag an order as they like, and end it: the engine's own words mean nothing in a person's order."""
+
+from decimal import Decimal
 
 import pytest
 
-from bus.messages.orders import ClosePosition, Rebalance, RebalanceEnded, TargetWeight
+from bus.messages.orders import CancelOrder, ClosePosition, Rebalance, RebalanceEnded, TargetWeight, TrailSpec
 from tests.orders.trading import BTC, WIDE, Bench, cancels, of_type, sent
+
+D = Decimal
 
 
 @pytest.fixture
@@ -42,3 +46,35 @@ def test_a_limit_with_the_tag_of_a_rebalancing_does_not_hold_one_up(bench):
     effects = bench.say(Rebalance((TargetWeight(BTC, bench.config.limits.exposure_per_asset / 2),)))
     assert sent(effects)
     assert not of_type(effects, RebalanceEnded)
+
+
+@pytest.mark.parametrize("last_word", ["cancelled", "expired", "not_found", "rejected"])
+@pytest.mark.parametrize("wish", ["a sale", "a close"])
+def test_a_sale_that_a_person_took_back_is_not_sold_whatever_word_the_venue_has_for_its_end(bench, wish, last_word):
+    if wish == "a sale":
+        (call,) = sent(bench.submit("td-x", "sell", "market", "0.4"))
+    else:
+        (call,) = sent(bench.say(ClosePosition(BTC)))
+    sale = call.approved.order.client_order_id
+    bench.report(sale, "unknown", reason="no answer within 10 s")
+    bench.say(CancelOrder(sale))
+    bench.second(6)
+    assert not sent(bench.report(sale, last_word))
+    assert not sent(bench.second(2))
+    assert not bench.order(sale).is_working
+    assert bench.engine.ledger.quantity(BTC) == 1
+    assert not bench.engine.orders.exits(BTC)
+
+
+@pytest.mark.parametrize("last_word", ["cancelled", "expired", "not_found", "rejected"])
+def test_a_sale_that_the_engine_took_back_to_hurry_it_goes_at_market_after_any_word(bench, last_word):
+    trail = TrailSpec("percent", D("0.02"), limit_offset=D("0.001"))
+    bench.submit("td-x", "sell", "trailing", "1", trail=trail)
+    bench.trade("98")
+    bench.report("td-x", "accepted")
+    bench.trade("97")
+    bench.second(60)
+    (cancel,) = cancels(bench.second(60)) or cancels(bench.second())
+    assert cancel.client_order_id == "td-x"
+    (call,) = sent(bench.report("td-x", last_word))
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("market", 1)
