@@ -63,6 +63,9 @@ NEVER_ARRIVED: Final = "never arrived at the venue"
 ARRIVES_WITHIN_NS: Final = 86_400 * SECOND_NS
 """So long after its end such an order may still come to life, and must be known then."""
 
+FILLS_WITHIN_NS: Final = 600 * SECOND_NS
+"""So long after the end of an order that was sent a fill of it may still be on its way (F25), and must be booked."""
+
 KEEP_IDS: Final = 200_000
 """Ids of forgotten orders that are remembered, so that the same id does nothing twice: weeks of them."""
 
@@ -230,8 +233,8 @@ class OrderTable:
     """All orders by client id; the working ones are at hand by symbol and by parent, in order of birth.
 
     The working sells have a list of their own, and `commitments` holds what the working buys may still cost.
-    Ended orders are forgotten in time, but for those whose exits still work, those that may yet arrive at the venue
-    and those that `is_needed` names; of a forgotten order the id alone is known: it is `in` the table, and `get` gives
+    Ended orders are forgotten in time, but for those whose exits still work, those that may yet be filled or arrive
+    at the venue and those that `is_needed` names; of a forgotten order the id alone is known: it is `in` the table, and `get` gives
     None.
     """
 
@@ -324,6 +327,8 @@ class OrderTable:
     def _matters(self, order: Order, now: int) -> bool:
         """An entry and its exits go together: what they sold counts for what is still protected."""
         if has_never_arrived(order) and now - order.ended_ns < ARRIVES_WITHIN_NS:
+            return True
+        if order.submitted_ns and now - order.ended_ns < FILLS_WITHIN_NS:
             return True
         entry_id = order.spec.parent_id or order.client_order_id
         if any(each.is_working for each in self._by_parent.get(entry_id, {}).values()):

@@ -22,12 +22,13 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def ended(bench: Bench, count: int, symbol: str = ETH) -> None:
+    """So many orders that ended, each long enough after the one before that no fill of that one can be on its way."""
     bench.trade("10", symbol)
     for _ in range(count):
         name = f"td-old{bench.engine._desk.state.born}"
         bench.submit(name, "buy", "limit", "2", price="9.9", symbol=symbol)
         bench.report(name, "rejected")
-        bench.second(6)
+        bench.second(601)
         bench.trade("10", symbol)
 
 
@@ -81,6 +82,38 @@ def test_an_execution_told_again_of_a_forgotten_order_is_no_alarm_and_is_not_boo
     assert bodies(bench.report("td-x", "cancelled")) == []
     (alarm,) = of_type(bench.report("td-x", "fill", **(more | {"trade_id": TradeId("another")})), AlertRaised)
     assert "ended long ago" in alarm.message
+
+
+def denied(bench: Bench, count: int) -> None:
+    for number in range(count):
+        (fact,) = of_type(bench.submit(f"td-no{number}", "buy", "limit", "500", price="99"), OrderDenied)
+        assert fact.code == "MAX_ORDER_NOTIONAL"
+
+
+@pytest.mark.parametrize("word", ["cancelled", "expired"])
+def test_a_fill_that_comes_late_is_booked_however_many_orders_ended_since(bench: Bench, word: str) -> None:
+    bench.trade("100")
+    bench.submit("td-e", "buy", "limit", "1", price="99", protection=Protection(stop_ratio=Decimal("0.02")))
+    bench.accept("td-e")
+    bench.report("td-e", word)
+    denied(bench, 20)
+    for number in range(8):
+        bench.submit(f"td-old{number}", "buy", "limit", "0.1", price="99")
+        bench.report(f"td-old{number}", "cancelled")
+    bench.second(599)
+    bench.trade("100")
+    bench.fill("td-e", "0.4", "99")
+    assert bench.engine.ledger.quantity(BTC) == Decimal("0.4")
+    assert [each.client_order_id for each in bench.engine.orders.exits(BTC)] == ["td-e-s"]
+
+
+def test_what_was_never_sent_is_forgotten_before_what_was(bench: Bench) -> None:
+    bench.trade("100")
+    bench.submit("td-e", "buy", "limit", "1", price="99")
+    bench.report("td-e", "cancelled")
+    denied(bench, 20)
+    assert len(bench.engine.orders) <= 3 + 1
+    assert bench.engine.orders.get(ClientOrderId("td-e")) is not None
 
 
 def test_one_that_never_arrived_is_known_as_long_as_it_may_come_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
