@@ -234,8 +234,8 @@ class OrderTable:
 
     The working sells have a list of their own, and `commitments` holds what the working buys may still cost.
     Ended orders are forgotten in time, but for those whose exits still work, those that may yet be filled or arrive
-    at the venue and those that `is_needed` names; of a forgotten order the id alone is known: it is `in` the table, and `get` gives
-    None.
+    at the venue and those that `is_needed` names; of a forgotten order the id alone is known: it is `in` the table,
+    and `get` gives None.
     """
 
     __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_forgotten", "_is_needed", "_selling",
@@ -375,6 +375,15 @@ class OrderTable:
         """The working order that replaces, or replaced, this one."""
         made = self._by_id.get(self._successors.get(client_order_id, client_order_id))
         return made if made is not None and made.is_working and made.client_order_id != client_order_id else None
+
+    def successors(self, client_order_id: ClientOrderId) -> tuple[Order, ...]:
+        """The chain of orders that came one after another in this one's place, ended ones included, as far as known."""
+        chain: dict[ClientOrderId, Order] = {}
+        made = self._by_id.get(self._successors.get(client_order_id, client_order_id))
+        while made is not None and made.client_order_id not in chain and made.client_order_id != client_order_id:
+            chain[made.client_order_id] = made
+            made = self._by_id.get(self._successors.get(made.client_order_id, made.client_order_id))
+        return tuple(chain.values())
 
     def at_venue(self, symbol: str) -> tuple[Order, ...]:
         """Orders of the symbol that may be working at the venue."""

@@ -94,18 +94,21 @@ def _judge(
 
 def modify(desk: Desk, order: Order, command: ModifyOrder) -> None:
     """A person's change of an order at the venue, or of one that waits to take another's place."""
-    spec, symbol = order.spec, order.spec.symbol
-    quantity = order.total if order.is_at_venue else spec.quantity
+    waiting = desk.state.orders.successor(order.client_order_id)
+    is_changed = waiting is not None and waiting.is_waiting and not waiting.is_held_kind
+    kept = waiting if waiting is not None and is_changed else order  # what an earlier change has set stays
+    spec, symbol = kept.spec, kept.spec.symbol
+    quantity = kept.total if kept.is_at_venue else spec.quantity
     if command.stop_price is not None or command.trail is not None:
         field = "stop_price" if command.stop_price is not None else "trail"
-        desk.deny_command(spec.client_order_id, symbol, refuse(
-            "INVALID_ORDER", field, f"{spec.client_order_id} is at the venue as a limit order: only its quantity and "
+        desk.deny_command(order.client_order_id, symbol, refuse(
+            "INVALID_ORDER", field, f"{order.client_order_id} is at the venue as a limit order: only its quantity and "
             "price can be changed.",
         ))
         return
     wish = replace(
         spec, client_order_id=desk.next_id(), order_type="limit", stop_price=None, trail=None,
-        quantity=command.quantity or quantity, price=command.price or order.wire_price or spec.price,
+        quantity=command.quantity or quantity, price=command.price or kept.wire_price or spec.price,
         reason=command.reason or "changed on request",
     )
     refusal: Refusal | Denied | None = _obstacle_to_change(desk, order, wish)
@@ -113,7 +116,7 @@ def modify(desk: Desk, order: Order, command: ModifyOrder) -> None:
         changed = admit(wish, desk.markets[symbol].instrument, desk.config.quote)
         refusal = changed if isinstance(changed, Refusal) else begin(desk, order, changed, wish.reason)
     if refusal is not None:
-        desk.deny_command(spec.client_order_id, symbol, refusal)
+        desk.deny_command(order.client_order_id, symbol, refusal)
 
 
 def begin(desk: Desk, order: Order, wish: SubmitOrder, reason: str) -> Refusal | Denied | None:
@@ -287,9 +290,8 @@ def _why_not(desk: Desk, earlier: Order, spec: SubmitOrder, rest: Decimal) -> st
 
 
 def is_overtaken(desk: Desk, order: Order) -> bool:
-    """Has the order that replaces it left already? Whatever `order` still does was not to be."""
-    later = desk.state.orders.successor(order.client_order_id)
-    return later is not None and later.is_at_venue
+    """Has an order that replaces it left already? Whatever `order` still does was not to be."""
+    return any(later.submitted_ns for later in desk.state.orders.successors(order.client_order_id))
 
 
 def drop(desk: Desk, order: Order, reason: str) -> None:
@@ -300,16 +302,40 @@ def drop(desk: Desk, order: Order, reason: str) -> None:
 
 
 def on_late_fill(desk: Desk, order: Order, quantity: Decimal) -> None:
-    """`order` had ended and was executed all the same (F25): its replacement does that much less."""
-    later = desk.state.orders.successor(order.client_order_id)
-    if later is None:
+    """`order` had ended and was executed all the same (F25): what works in its place does that much less.
+
+    After several changes that is the last of a chain. The ones between have ended, or are being cancelled for it.
+    """
+    chain = desk.state.orders.successors(order.client_order_id)
+    if not chain:
         return
-    request_cancel(desk, order, f"{later.client_order_id} has taken its place")  # one held for lost may live again
-    if later.detail == "pending_cancel":
+    request_cancel(desk, order, f"{chain[-1].client_order_id} has taken its place")  # one held for lost may live again
+    later = next((each for each in reversed(chain) if each.is_working), None)
+    if later is None or later.detail == "pending_cancel":
         return
+    reason = f"{order.client_order_id} was executed for {quantity} after its end"
     rest = desk.markets[later.spec.symbol].instrument.round_quantity(later.total - quantity)
-    if later.is_at_venue and later.wire_type == "limit" and rest > later.filled:
+    if later.state == "PENDING":
+        _lessen_unsent(desk, order, later, rest, reason)
+        return
+    if later.wire_type == "limit" and rest > later.filled:
         wish = replace(later.spec, client_order_id=desk.next_id(), quantity=rest)
         if begin(desk, later, wish, f"{order.client_order_id} was executed late") is None:
             return
-    request_cancel(desk, later, f"{order.client_order_id} was executed for {quantity} after its end")
+    request_cancel(desk, later, reason)
+
+
+def _lessen_unsent(desk: Desk, order: Order, later: Order, rest: Decimal, reason: str) -> None:
+    """`later` waits or is armed. What `order` itself has executed is deducted when its turn comes: see `_go`."""
+    spec = later.spec
+    turn_comes = order.is_working or not later.is_exit  # a sale has had it, and waits for other exits
+    if later.is_waiting and spec.replaces == order.client_order_id and turn_comes:
+        return
+    earlier = desk.state.orders.get(spec.replaces) if later.is_waiting and not later.is_exit else None
+    if rest <= (earlier.filled if earlier is not None else ZERO):
+        request_cancel(desk, later, reason)
+        return
+    desk.emit(OrderUpdated(
+        spec.client_order_id, spec.symbol, rest, spec.price, spec.stop_price, spec.trail,
+        f"{spec.quantity - rest} less: {reason}",
+    ))

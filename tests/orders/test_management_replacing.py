@@ -160,6 +160,17 @@ def test_a_trigger_cannot_be_given_to_an_order_at_the_venue(bench):
     assert (denial.code, denial.rule) == ("INVALID_ORDER", "stop_price")
 
 
+def test_a_second_change_keeps_what_the_first_has_set(bench):
+    resting(bench)
+    modify(bench, quantity=D("0.5"), price=D(97))
+    new = modify(bench, quantity=D("0.6"))
+    assert (bench.order(new).spec.quantity, bench.order(new).spec.price) == (D("0.6"), D(97))
+    new = modify(bench, price=D(98))
+    (submit,) = sent(bench.report("td-1", "cancelled"))
+    request = submit.approved.order
+    assert (request.client_order_id, request.quantity, request.price) == (new, D("0.6"), D(98))
+
+
 def test_an_order_of_unknown_fate_is_not_changed(bench):
     bench.submit("td-1", "buy", "limit", "1", price="99")
     bench.report("td-1", "unknown")
