@@ -209,6 +209,9 @@ def close(
     made = f" with {', '.join(answer['orders'])}" if answer["orders"] else ""
     what = f"closing {', '.join(answer['symbols'])}{made}" if answer["symbols"] else "no position is open"
     say(answer, what, as_json=json)
+    stays = [f"{each['symbol']} stays open: {each['message']} [{each['code']}]" for each in answer.get("refused", ())]
+    if stays:
+        raise CliError(exit_codes.REFUSED, "; ".join(stays))
 
 
 def rebalance(

@@ -227,7 +227,8 @@ class ReadModel:
         """Is more known of it in the journal than here? Then ask `past`, from a thread."""
         record = self.order_fold.by_id.get(order_id)
         if self.journal is None or record is None:
-            return self.journal is not None and order_id in self.order_fold.forgotten
+            fold = self.order_fold
+            return self.journal is not None and (order_id in fold.forgotten or order_id in fold.forgotten_manual)
         relatives = [order_id, *record.children, *([record.spec.parent_id] if record.spec.parent_id else [])]
         known = [self.order_fold.by_id.get(each) for each in relatives]
         proposals = {each.spec.proposal_id for each in known if each is not None} - {""}

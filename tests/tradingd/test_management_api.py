@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId
+from bus.messages.orders import CancelOrder
 from tests.tradingd.live_runtime import BTC, ETH, Scene
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
-from tradingd import cli_orders
+from tradingd import cli_orders, exit_codes
 from tradingd.auth import Auth, mint_token
 from tradingd.cli import app
 from tradingd.client import AnswerError, Client
@@ -57,6 +58,10 @@ class Desk:
     def order(self, **more: str | object) -> Any:
         body = {"symbol": BTC, "side": "buy", "type": "limit", "quantity": "1", "price": "95", **more}
         return self.client.post("/api/orders", {name: value for name, value in body.items() if value is not None})
+
+    def keyed(self, key: str, **more: str) -> Any:
+        body = {"symbol": BTC, "side": "buy", "type": "market", "quantity": "1", **more}
+        return self.client.post("/api/orders", body, {"Idempotency-Key": key})
 
     def refused(self, method: str, path: str, body: object = None) -> AnswerError:
         with pytest.raises(AnswerError) as caught:
@@ -237,6 +242,80 @@ def test_all_positions_are_closed_at_once(desk: Desk) -> None:
     assert desk.client.get("/api/positions") == []
 
 
+@pytest.fixture
+def unsellable(desk: Desk) -> Desk:
+    """1 BTC can be sold; 2 ETH cannot: they have fallen below the venue's least worth of an order."""
+    desk.order(type="market", price=None)
+    desk.order(type="market", price=None, symbol=ETH, quantity="2")
+    desk.scene.settle_venue()
+    for _ in range(2):
+        desk.scene.price(ETH, "2")
+    return desk
+
+
+def test_closing_all_says_of_which_position_the_sale_was_refused(unsellable: Desk) -> None:
+    answer = unsellable.client.post("/api/positions/close-all")
+    assert (answer["symbols"], len(answer["orders"])) == ([BTC], 1)
+    (refused,) = answer["refused"]
+    assert (refused["symbol"], refused["code"]) == (ETH, "POSITION_IS_DUST")
+    assert "minimum is 5 USDT" in refused["message"]
+    unsellable.scene.settle_venue()
+    assert [row["symbol"] for row in unsellable.client.get("/api/positions")] == [ETH]
+
+
+def test_closing_one_or_all_that_cannot_be_sold_is_refused_by_the_rules(unsellable: Desk) -> None:
+    unsellable.client.post("/api/positions/close", {"symbol": BTC})
+    unsellable.scene.settle_venue()
+    for path, body in (("close", {"symbol": ETH}), ("close-all", None)):
+        error = unsellable.refused("POST", f"/api/positions/{path}", body)
+        assert (error.status, error.code) == (422, "POSITION_IS_DUST")
+
+
+# ---- orders that only the journal knows
+
+
+@pytest.fixture
+def forgotten(desk: Desk) -> tuple[Desk, str]:
+    """An order that was given with a key and filled, and a hundred later ones that ended, too."""
+    scene = desk.scene
+    scene.runtime.read_model.journal = scene.path
+    order_id = desk.keyed("my-key")["id"]
+    scene.settle_venue()
+    for _ in range(101):
+        later = scene.order(ETH, "2", order_type="limit", price=Decimal(9))
+        scene.runtime.command(later, by="ann")
+        scene.runtime.command(CancelOrder(later.client_order_id, "enough"), by="ann")
+        scene.settle_venue()
+        scene.second()
+        scene.price(BTC, "100")
+        scene.price(ETH, "10")
+    assert scene.runtime.read_model.order(order_id) is None
+    return desk, order_id
+
+
+def test_a_key_is_answered_with_its_order_when_only_the_journal_knows_it(forgotten: tuple[Desk, str]) -> None:
+    desk, order_id = forgotten
+    again = desk.keyed("my-key")
+    assert (again["id"], again["state"], again["filled"]) == (order_id, "FILLED", "1")
+    assert [row["quantity"] for row in desk.client.get("/api/positions")] == ["1"]
+
+
+def test_a_key_of_a_forgotten_order_with_another_body_is_a_conflict(forgotten: tuple[Desk, str]) -> None:
+    desk, _ = forgotten
+    with pytest.raises(AnswerError) as caught:
+        desk.keyed("my-key", quantity="2")
+    assert caught.value.code == "IDEMPOTENCY_CONFLICT"
+
+
+@pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PATCH", {"price": "96"})])
+def test_an_order_that_only_the_journal_knows_has_ended_and_is_not_unknown(
+    forgotten: tuple[Desk, str], method: str, body: object
+) -> None:
+    desk, order_id = forgotten
+    error = desk.refused(method, f"/api/orders/{order_id}", body)
+    assert (error.status, error.code, error.body["order_id"]) == (409, "ALREADY_ENDED", order_id)
+
+
 # ---- the command line
 
 
@@ -267,6 +346,21 @@ def test_the_command_line_gives_a_bracket_changes_it_and_closes_everything(desk:
     assert "closing BTC/USDT" in run("close", "--all").stdout
     desk.scene.settle_venue()
     assert run("close", "--all").stdout.strip() == "no position is open"
+
+
+def test_the_command_line_says_which_position_stays_and_ends_as_refused(unsellable: Desk, run: Any) -> None:
+    told = run("close", "--all")
+    assert told.exit_code == exit_codes.REFUSED
+    assert told.stdout.startswith("closing BTC/USDT with ")
+    assert ETH not in told.stdout
+    assert "ETH/USDT stays open: The order is worth" in told.stderr
+    assert "[POSITION_IS_DUST]" in told.stderr
+
+
+def test_the_answer_for_programs_is_one_document_also_when_a_position_stays(unsellable: Desk, run: Any) -> None:
+    told = run("close", "--all", "--json")
+    assert told.exit_code == exit_codes.REFUSED
+    assert [each["symbol"] for each in json.loads(told.stdout)["refused"]] == [ETH]
 
 
 def test_the_command_line_moves_money_and_weights(run: Any) -> None:

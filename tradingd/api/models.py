@@ -227,11 +227,21 @@ class KillAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseRefused:
+    """A position that stays open, and why: a refusal by the rules."""
+
+    symbol: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseAnswer:
-    """Which positions are being closed, by which orders."""
+    """Which positions are being closed, by which orders; `refused`: which are not."""
 
     symbols: tuple[str, ...]
     orders: tuple[str, ...]
+    refused: tuple[CloseRefused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -24,9 +24,9 @@ from bus.messages.orders import (
 )
 from tradingd.api.access import ControlOf, IdempotencyKey, Operator
 from tradingd.api.errors import ApiError, ErrorBody, denied, invalid, json_response
-from tradingd.api.models import CloseAnswer, CloseRequest, Responses, TrailRequest
+from tradingd.api.models import CloseAnswer, CloseRefused, CloseRequest, Responses, TrailRequest
 from tradingd.api.models_orders import ModifyRequest, OrderRequest
-from tradingd.api.routes_read import OrderId, symbol_of, unknown_order
+from tradingd.api.routes_read import OrderId, order_or_past, symbol_of, unknown_order
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.control import Control, ControlUnavailableError
 from tradingd.read_model_views import WORKING_STATES, OrderView
@@ -61,21 +61,17 @@ async def submit(
         expire_at=_end(control, request), protection=_protection(request), improve=request.improve,
         ends_with_day=request.ends_with_day,
     )
-    if control.read_model.order(order_id) is None:
+    if control.read_model.order(order_id) is None and not control.read_model.is_past(order_id):
         facts = await control.execute(command, by=who.user)
         _raise_denial(facts, order_id)
-    return _accepted(control, order_id)
+    return await _accepted(control, order_id)
 
 
 @router.patch("/orders/{order_id}", response_model=OrderView, status_code=202, responses=_UNKNOWN | _CONFLICT)
 async def modify(control: ControlOf, who: Operator, order_id: OrderId, request: ModifyRequest) -> Response:
     """Change a working order. The answer is the order as it is now, or, when it is at the venue, the one that takes
     its place as soon as the venue has ended it."""
-    view = control.read_model.order(order_id)
-    if view is None:
-        raise unknown_order(order_id)
-    if view.state not in WORKING_STATES:
-        raise _ended(view, "change")
+    _working(control, order_id, "change")
     _raise_problem(request.problem())
     command = ModifyOrder(
         ClientOrderId(order_id), request.quantity, request.price, request.stop_price, _trail(request.trail),
@@ -85,22 +81,18 @@ async def modify(control: ControlOf, who: Operator, order_id: OrderId, request: 
     _raise_denial(facts, order_id)
     made = (message.body.order for message in facts if isinstance(message.body, OrderInitialized))
     new_id = next((order.client_order_id for order in made if order.replaces), ClientOrderId(order_id))
-    return _accepted(control, new_id)
+    return await _accepted(control, new_id)
 
 
 @router.delete("/orders/{order_id}", response_model=OrderView, status_code=202, responses=_UNKNOWN | _CONFLICT)
 async def cancel(control: ControlOf, who: Operator, order_id: OrderId) -> Response:
     """Cancel a working order. One at the venue ends when the venue says so: see its state."""
-    view = control.read_model.order(order_id)
-    if view is None:
-        raise unknown_order(order_id)
-    if view.state not in WORKING_STATES:
-        raise _ended(view)
+    view = _working(control, order_id, "cancel")
     facts = await control.execute(CancelOrder(ClientOrderId(order_id), f"cancelled by {who.user}"), by=who.user)
     after = control.read_model.order(order_id) or view
     denial = _denial(facts)
     if denial is not None:
-        raise _ended(after) if after.state not in WORKING_STATES else denied(denial, order_id)
+        raise denied(denial, order_id) if after.state in WORKING_STATES else _ended(order_id, "cancel", after.state)
     return json_response(after, 202)
 
 
@@ -131,17 +123,22 @@ async def close_all(control: ControlOf, who: Operator) -> Response:
 
 
 async def _close(control: Control, user: str, symbols: Sequence[str]) -> Response:
+    closing: list[str] = []
     orders: dict[str, None] = {}
-    denial: OrderDenied | None = None
+    denials: list[OrderDenied] = []
     for symbol in symbols:
         facts = await control.execute(ClosePosition(symbol, f"closed by {user}"), by=user)
-        denial = denial or _denial(facts)
-        for message in facts:
-            if isinstance(message.body, OrderInitialized):
-                orders[message.body.order.client_order_id] = None
-    if denial is not None and not orders:
-        raise denied(denial, denial.client_order_id)
-    return json_response(CloseAnswer(tuple(symbols), tuple(orders)), 202)
+        denial = _denial(facts)
+        made = [body.order.client_order_id for body in _bodies(facts) if isinstance(body, OrderInitialized)]
+        if denial is not None and set(made) <= {denial.client_order_id}:
+            denials.append(denial)
+        else:
+            closing.append(symbol)
+            orders.update(dict.fromkeys(made))
+    if denials and not closing:
+        raise denied(denials[0], denials[0].client_order_id)
+    refused = tuple(CloseRefused(denial.symbol, denial.code, denial.message) for denial in denials)
+    return json_response(CloseAnswer(tuple(closing), tuple(orders), refused), 202)
 
 
 def keyed_order_id(user: str, key: str, request: OrderRequest, symbol: str) -> ClientOrderId:
@@ -195,8 +192,20 @@ def _raise_problem(problem: tuple[str, str] | None) -> None:
         raise invalid(*problem)
 
 
-def _accepted(control: Control, order_id: str) -> Response:
+def _working(control: Control, order_id: str, verb: str) -> OrderView:
+    """The order, which is still to be `verb`ed; raises `ApiError` for any other."""
     view = control.read_model.order(order_id)
+    if view is None and control.read_model.is_past(order_id):
+        raise _ended(order_id, verb)  # only what has ended is left to the journal
+    if view is None:
+        raise unknown_order(order_id)
+    if view.state not in WORKING_STATES:
+        raise _ended(order_id, verb, view.state)
+    return view
+
+
+async def _accepted(control: Control, order_id: str) -> Response:
+    view = await order_or_past(control.read_model, order_id)
     if view is None:
         raise ControlUnavailableError(f"order {order_id} was sent, but nothing is known of it yet: ask for it again")
     if view.denial is not None:
@@ -211,10 +220,13 @@ def _raise_denial(facts: Sequence[Message], order_id: str) -> None:
 
 
 def _denial(facts: Sequence[Message]) -> OrderDenied | None:
-    return next((message.body for message in facts if isinstance(message.body, OrderDenied)), None)
+    return next((body for body in _bodies(facts) if isinstance(body, OrderDenied)), None)
 
 
-def _ended(view: OrderView, verb: str = "cancel") -> ApiError:
-    return ApiError(
-        409, "ALREADY_ENDED", f"order {view.id} is {view.state} already: nothing is left to {verb}", order_id=view.id
-    )
+def _bodies(facts: Sequence[Message]) -> Iterator[object]:
+    return (message.body for message in facts)
+
+
+def _ended(order_id: str, verb: str, state: str = "") -> ApiError:
+    told = f"order {order_id} {f'is {state}' if state else 'has ended'} already: nothing is left to {verb}"
+    return ApiError(409, "ALREADY_ENDED", told, order_id=order_id)

@@ -13,7 +13,7 @@ from tradingd.api.models import HealthAnswer, Responses, Symbol
 from tradingd.control import Control
 from tradingd.council_view import MemberView, members
 from tradingd.execution_quality import QualityView
-from tradingd.read_model import order_view
+from tradingd.read_model import ReadModel, order_view
 from tradingd.read_model_results import fill_view
 from tradingd.read_model_views import (
     WORKING_STATES,
@@ -97,11 +97,7 @@ async def orders(
 )
 async def order(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
     """One order with its history and fires."""
-    model = control.read_model
-    view = model.order(order_id)
-    if view is None and model.is_past(order_id):
-        past = await asyncio.to_thread(model.past, order_id)
-        view = None if past is None else order_view(past.orders.by_id[order_id])
+    view = await order_or_past(control.read_model, order_id)
     if view is None:
         raise unknown_order(order_id)
     return json_response(view)
@@ -149,6 +145,15 @@ async def execution_quality(
     wanted = symbol_of(control, symbol) if symbol else ""
     since_ns = control.now() - days * DAY_NS
     return json_response(control.read_model.quality.view(symbol=wanted, since_ns=since_ns, limit=limit))
+
+
+async def order_or_past(model: ReadModel, order_id: str) -> OrderView | None:
+    """As the read model knows it, or, when it has forgotten it, the journal; None when neither does."""
+    view = model.order(order_id)
+    if view is None and model.is_past(order_id):
+        past = await asyncio.to_thread(model.past, order_id)
+        view = None if past is None else order_view(past.orders.by_id[order_id])
+    return view
 
 
 def unknown_order(order_id: str) -> ApiError:
