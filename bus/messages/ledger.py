@@ -107,5 +107,5 @@ class PortfolioSnapshot:
 
     @property
     def open_symbols(self) -> tuple[str, ...]:
-        """Where something is held that can be sold; dust is no position: nobody could close it."""
+        """Where something is held; dust is no position: nobody could close it."""
         return tuple(each.symbol for each in self.positions if each.quantity > 0 and not each.is_dust)
