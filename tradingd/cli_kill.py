@@ -1,5 +1,6 @@
 """`tradingd kill` and `tradingd unlock`: the kill switch from a shell, also when the daemon does not answer."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from tradingd.cli_session import (
     client_of,
     confirm,
     connect,
+    explain_failure,
+    note,
     settings_of,
 )
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 5.0
 """A daemon that does not answer within this is told by file instead."""
 _POLL_S: Final = 0.25
+_NOT_UNDERSTOOD: Final = 422
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.")]
 WaitOption = Annotated[float, typer.Option(
@@ -42,26 +46,50 @@ def kill(
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,
 ) -> None:
     """Lock trading: halt = nothing is sent, held stops and trails included; cancel = and entries end; flatten =
-    and positions are closed. A daemon that does not answer is told by the file KILL."""
-    from tradingd.client import AnswerError, NotReachableError
+    and positions are closed. A daemon that cannot be told over its API is told by the file KILL."""
+    from tradingd.client import AnswerError
 
     if action not in ("halt", "cancel", "flatten"):
         raise CliError(exit_codes.USAGE, f"--action {action!r}: write halt, cancel or flatten.")
     confirm(f"Engage the kill switch ({action})? Only `tradingd unlock` releases it.", yes=yes)
-    folder = settings_of(config, data_dir).data_dir
+    folder = _data_dir_of(config, data_dir)
     try:
         client = replace(client_of(folder), timeout_s=_TIMEOUT_S)
-        answer = client.post("/api/trading/kill", {"action": action, "reason": reason})
-    except NotReachableError as error:
-        raise _told_by_file(folder, action, reason, error) from error
-    except AnswerError as error:
-        if error.status < 500:
+        answer = _checked(client.post("/api/trading/kill", {"action": action, "reason": reason}), client)
+    except Exception as error:
+        # Whatever it was, credentials, another program on the port: the file needs none of it.
+        if isinstance(error, AnswerError) and error.status == _NOT_UNDERSTOOD:
             raise
         raise _told_by_file(folder, action, reason, error) from error
     latch = _wait_for_end(client, answer["kill"] or {"action": action, "by": "?", "reason": reason}, wait)
     if answer["kill"] is not None:
         answer["kill"] = latch
     _tell(answer, latch, as_json=json)
+
+
+def _data_dir_of(config: Path | None, data_dir: Path | None) -> Path:
+    """Of the daemon to lock. Settings that were spoilt since it started do not stand in the way."""
+    from tradingd.data_dir import is_data_dir
+    from tradingd.settings import ConfigError
+    from tradingd.settings_data_dir import told_data_dir
+
+    try:
+        return settings_of(config, data_dir).data_dir
+    except ConfigError as error:
+        folder = told_data_dir(config, data_dir, os.environ)
+        if folder is None or not is_data_dir(folder):
+            raise
+        note(f"{error} The kill goes to the daemon of {folder} all the same.")
+        return folder
+
+
+def _checked(answer: Any, client: "Client") -> Any:
+    """A daemon's answer, and not that of whoever else listens there now."""
+    from tradingd.client import NotReachableError
+
+    if not isinstance(answer, dict) or not {"changed", "kill", "state"} <= answer.keys():
+        raise NotReachableError(f"another program answers at {client.url}")
+    return answer
 
 
 def _tell(answer: Any, latch: Any, *, as_json: bool) -> None:
@@ -95,22 +123,29 @@ def _told_by_file(folder: Path, action: str, reason: str, error: Exception) -> C
     """Leave the kill file, and say so; nothing can be left where there is no data directory."""
     from tradingd.kill_file import read_kill_file, write_kill_file
 
+    why = _why(error)
     if not folder.is_dir():
-        return CliError(
-            exit_codes.NOT_REACHABLE, f"{error}. Start it with `tradingd run`, or name its --data-dir."
-        )
+        return CliError(exit_codes.NOT_REACHABLE, f"{why}. Start it with `tradingd run`, or name its --data-dir.")
     wish: KillAction = action  # type: ignore[assignment]  # checked by `kill`
     try:
         path = write_kill_file(folder, wish, reason)
     except OSError as failure:
-        return CliError(exit_codes.NOT_REACHABLE, f"{error}, and no kill file could be left: {failure}.")
+        return CliError(exit_codes.NOT_REACHABLE, f"{why}, and no kill file could be left: {failure}.")
     asked = read_kill_file(path)[0]
     return CliError(
         exit_codes.NOT_REACHABLE,
-        f"{error}. Left the kill file {path} instead: a daemon that runs there locks trading ({asked}) within a "
+        f"{why}. Left the kill file {path} instead: a daemon that runs there locks trading ({asked}) within a "
         "second, and one that is started (`tradingd run`) before it sends anything. Look with `tradingd status`; "
         "delete the file before `tradingd unlock`.",
     )
+
+
+def _why(error: Exception) -> str:
+    from tradingd.client import AnswerError, NotReachableError
+
+    if isinstance(error, AnswerError):
+        return f"what answers there did not take it ({error.message.rstrip('.')})"
+    return (str(error) if isinstance(error, NotReachableError) else explain_failure(error).text).rstrip(".")
 
 
 def unlock(

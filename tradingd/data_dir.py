@@ -158,6 +158,11 @@ def current_journal(path: Path) -> Path:
     return path / (name if "/" not in name else JOURNAL)
 
 
+def is_data_dir(path: Path) -> bool:
+    """Has a daemon ever run on it?"""
+    return any((path / name).is_file() for name in (_LOCK, _RUN, _ACCOUNT))
+
+
 def is_held(path: Path) -> bool:
     """Does a daemon hold this data directory now? It may be starting or ending, so that it cannot be reached."""
     try:
