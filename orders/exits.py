@@ -16,7 +16,7 @@ from bus.ids import ClientOrderId, ProposalId
 from bus.messages.orders import OrderInitialized, OrderUpdated, Origin, SubmitOrder
 from market.interval import SECOND_NS
 from market.money import ONE, ZERO, to_text
-from orders import account
+from orders import account, grid_inventory
 from orders.cancelling import cancel_armed, request_cancel
 from orders.desk import Desk
 from orders.entry_price import price_entry
@@ -125,6 +125,8 @@ def _send_what_goes(desk: Desk, order: Order, approved: Approved | None) -> Orde
         return None  # the order it replaces is still at the venue: `orders.replacing` sends it
     held = account.held_quantity(desk.state, desk.markets[spec.symbol])
     wanted = min(spec.quantity, held)
+    if grid_inventory.keeps_off(spec):
+        wanted = min(wanted, grid_inventory.beside(desk, spec.symbol))
     if wanted <= ZERO:
         request_cancel(desk, order, "nothing is left to sell")
         return None
@@ -176,6 +178,8 @@ def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:
     """
     state, market = desk.state, desk.markets[order.spec.symbol]
     unreserved = state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol)
+    if grid_inventory.keeps_off(order.spec):
+        unreserved = min(unreserved, grid_inventory.free_beside(desk, market.symbol))
     free = market.instrument.round_quantity(unreserved)
     if free < wanted:
         is_first_try = order.client_order_id not in desk.blocked

@@ -24,7 +24,7 @@ from market.money import ONE, ZERO
 from orders import grid_legs
 from orders.cancelling import request_cancel
 from orders.desk import Desk
-from orders.grid_inventory import keep_council_off
+from orders.grid_inventory import keep_exits_off
 from orders.grid_spacing import NEEDED_SAMPLES, SAMPLE_S, measure, trail_for, tuned_spacing
 from orders.grid_state import Grid, GridLevel
 from orders.market_state import MarketState
@@ -97,7 +97,7 @@ def _enter(desk: Desk, grid: Grid, price: Decimal, reason: str) -> None:
 
 def _plan(desk: Desk, grid: Grid, market: MarketState, price: Decimal | None) -> None:
     _release_missing(desk, grid)
-    keep_council_off(desk, grid)
+    keep_exits_off(desk, grid.symbol)
     kill = desk.state.kill
     if grid.phase != "STOPPING" and kill is not None and kill.action == "flatten":
         _begin_stopping(desk, grid, "the kill switch sold everything")

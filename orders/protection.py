@@ -9,7 +9,7 @@ from bus.ids import ClientOrderId
 from bus.messages.orders import OrderInitialized, OrderUpdated, SubmitOrder, TrailingArmed, TrailingDisarmed
 from market.instrument import Instrument
 from market.money import ONE, ZERO
-from orders import account
+from orders import account, grid_inventory
 from orders.admission import Refusal
 from orders.cancelling import cancel_armed, request_cancel
 from orders.desk import Desk
@@ -70,7 +70,7 @@ def _unprotected_quantity(desk: Desk, entry: Order) -> Decimal:
         net -= child.filled
         if child.is_working and not child.is_armed:
             net -= child.remaining
-    return min(market.instrument.round_quantity(net), account.held_quantity(desk.state, market))
+    return min(market.instrument.round_quantity(net), grid_inventory.beside(desk, market.symbol))
 
 
 def _legs(entry: Order, desk: Desk) -> Iterator[SubmitOrder]:
@@ -149,7 +149,11 @@ def _child_id(desk: Desk, entry: Order, tag: str) -> ClientOrderId:
 
 
 def fit_to_position(desk: Desk, symbol: str) -> None:
-    """After a sale: exits held by the engine never exceed what is left, and end with the position."""
+    """After a sale: exits held by the engine never exceed what is left, and end with the position.
+
+    What is a grid's is not left to the exits of others.
+    """
+    grid_inventory.note_missing(desk, symbol)
     market = desk.markets[symbol]
     held = account.held_quantity(desk.state, market)
     exits = desk.state.orders.exits(symbol)
@@ -161,6 +165,7 @@ def fit_to_position(desk: Desk, symbol: str) -> None:
     for order in exits:
         if order.is_armed and order.spec.quantity > held:
             _update(desk, order, held, order.spec.stop_price, "less is held")
+    grid_inventory.keep_exits_off(desk, symbol)
 
 
 def end_protection(desk: Desk, symbol: str, reason: str) -> None:

@@ -4,7 +4,7 @@ from bus.ids import ClientOrderId
 from bus.messages.orders import SubmitOrder
 from market.interval import SECOND_NS
 from market.money import ZERO
-from orders import account, exits, rebalance
+from orders import account, exits, grid_inventory, rebalance
 from orders.cancelling import request_cancel
 from orders.desk import Desk
 from orders.improvement import improve
@@ -69,7 +69,7 @@ class Upkeep:
                 self._close_day_entries(symbol)
 
     def _close_day_entries(self, symbol: str) -> None:
-        """Sell what entries that were given for the day have brought, and nothing else of the position."""
+        """Sell what entries that were given for the day have brought: nothing else of it, nothing of a grid."""
         desk = self._desk
         market = desk.markets[symbol]
         position = desk.state.ledger.position(symbol)
@@ -85,7 +85,7 @@ class Upkeep:
             left = entry.filled - entry.fees.get(market.instrument.base, ZERO) - sum(
                 (child.filled for child in family), ZERO,
             )
-            quantity = min(market.instrument.round_quantity(left), account.held_quantity(desk.state, market))
+            quantity = min(market.instrument.round_quantity(left), grid_inventory.beside(desk, symbol))
             if quantity > ZERO:
                 exits.begin_exit(desk, SubmitOrder(
                     client_order_id=desk.next_id(), symbol=symbol, side="sell", order_type="market", quantity=quantity,

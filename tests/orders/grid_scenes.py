@@ -21,9 +21,9 @@ def world(**more: Any) -> GridWorld:
     return made
 
 
-def opened(**more: Any) -> GridWorld:
-    """A grid of 1.5 % around 100, with 2,000 of money."""
-    made = world()
+def opened(account: dict[str, Any] | None = None, **more: Any) -> GridWorld:
+    """A grid of 1.5 % around 100, with 2,000 of money; `account` says what is special about the world."""
+    made = world(**account or {})
     made.give(StartGrid(BTC, D(2000), **more))
     made.second()
     return made

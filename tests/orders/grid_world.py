@@ -38,6 +38,7 @@ class AtOnce:
         self.price = ZERO
         self.trades = 0
         self.refuses_limits = False
+        self.refuses_sales = False
 
     def answers(self, request: OrderRequest, now: int) -> list[ExecutionReport]:
         client_order_id, symbol = request.client_order_id, request.symbol
@@ -46,6 +47,8 @@ class AtOnce:
             self.refuses_limits or self.price > request.price
         ):
             return [accepted, ExecutionReport(client_order_id, symbol, "cancelled", now, reason="no depth")]
+        if self.refuses_sales and request.side == "sell":
+            return [accepted, ExecutionReport(client_order_id, symbol, "expired", now, reason="no depth")]
         self.trades += 1
         in_base = self.is_fee_in_base and request.side == "buy"
         fee = request.quantity * FEE * (1 if in_base else self.price)

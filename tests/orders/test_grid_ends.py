@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from bus.ids import ClientOrderId, ProposalId
-from bus.messages.council import ProposalApproved
+from bus.ids import ClientOrderId
 from bus.messages.grid import (
     GridInventoryReleased,
     GridLevelBlocked,
@@ -23,7 +21,6 @@ from bus.messages.orders import (
     OrderInitialized,
     ReleaseKillSwitch,
     SubmitOrder,
-    TrailSpec,
 )
 from bus.messages.system import BY_RULE, VoteTradingState
 from exchanges.simulated import PaperConfig
@@ -42,14 +39,6 @@ def engage_by_rule(made: GridWorld) -> None:
     desk.out = []
     engage_kill(desk, "cancel", "runaway guard", BY_RULE)
     made.journal.extend(desk.out)
-
-
-def council_sells(made: GridWorld, name: str, quantity: str, **more: Any) -> list[Any]:
-    made.give(ProposalApproved(ProposalId(name), BTC, D(9), None, (), "fine"))
-    return made.give(SubmitOrder(
-        ClientOrderId(f"td-{name}"), BTC, "sell", more.pop("order_type", "market"), D(quantity), "council",
-        reduce_only=True, proposal_id=ProposalId(name), **more,
-    ))
 
 
 def test_under_reducing_nothing_is_bought_and_sells_go_on() -> None:
@@ -230,30 +219,3 @@ def test_a_disaster_stop_at_the_venue_makes_way_for_the_grids_sells() -> None:
     assert made.grid.quantity == made.engine.ledger.quantity(BTC) == 0
     assert made.grid.profit == made.engine.ledger.realized_pnl > 0
     assert made.engine.orders.at_venue(BTC) == ()
-
-
-def test_the_council_does_not_sell_what_the_grid_holds() -> None:
-    made = opened()
-    made.walk(["98.4", "98", "98.8"])
-    held = made.grid.quantity
-    assert denied(council_sells(made, "p1", "1")).code == "GRID_HOLDS"
-    made.give(SubmitOrder(ClientOrderId("td-m1"), BTC, "buy", "market", D("0.5"), "manual"))
-    council_sells(made, "p2", "2")
-    assert made.sent[-1].quantity == D("0.5")
-    assert made.engine.ledger.quantity(BTC) == made.grid.quantity == held
-
-
-def test_the_councils_armed_exit_shrinks_when_its_own_share_is_gone() -> None:
-    made = opened()
-    made.give(SubmitOrder(ClientOrderId("td-m1"), BTC, "buy", "market", D("0.5"), "manual"))
-    council_sells(made, "p1", "0.5", order_type="trailing", trail=TrailSpec("percent", D("0.2")))
-    made.walk(["98.4", "98", "98.8"])
-    made.give(SubmitOrder(ClientOrderId("td-m2"), BTC, "sell", "market", D("0.3"), "manual", reduce_only=True))
-    made.second()
-    exit_ = made.engine.orders.get(ClientOrderId("td-p1"))
-    assert exit_ is not None
-    assert exit_.spec.quantity == D("0.2")
-    made.give(SubmitOrder(ClientOrderId("td-m3"), BTC, "sell", "market", D("0.2"), "manual", reduce_only=True))
-    made.second()
-    assert not exit_.is_working
-    assert made.grid.quantity == made.engine.ledger.quantity(BTC) > 0
