@@ -6,9 +6,12 @@ clock). Anything slow or remote is asked for by message and answered by message.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bus.messages.header import Message
+
+HISTORY: Final = "history"
+"""Who tells an agent that begins of what was before: candles, failures, round trips, orders that work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ that expires: should the CEO die, its last mandate runs out and no new risk is p
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from agents.agent import AgentStatus, Emit
+from agents.agent import HISTORY, AgentStatus, Emit
 from agents.mandate import choose_mandate
 from agents.parameters import Parameters, parameters_of
 from agents.state_vote import StateVote
@@ -40,9 +39,6 @@ class CeoConfig:
     mandate_valid_ns: int = 180 * SECOND_NS
     mandate_settle_ns: int = 10 * SECOND_NS
     regime_fresh_ns: int = 180 * SECOND_NS
-
-HISTORY: Final = "history"
-"""Who tells a CEO that was begun anew of the failures it did not hear of."""
 
 
 class Ceo:

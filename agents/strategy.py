@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from agents.agent import AgentStatus, Emit
+from agents.agent import HISTORY, AgentStatus, Emit
 from agents.consensus import Consensus, decide
 from agents.disputes import Resolver
 from agents.parameters import parameters_of
@@ -45,7 +45,7 @@ from bus.messages.system import InstrumentChanged, TimerFired, TradingState, Tra
 from bus.messages.votes import Vote
 from market.first_entry import FirstEntry
 from market.instrument import Instrument
-from market.interval import SECOND_NS
+from market.interval import SECOND_NS, interval_ns
 from market.money import ZERO
 from market.ticks import Candle
 
@@ -96,6 +96,7 @@ class Strategy:
         self._trading_state: TradingState = "ACTIVE"  # the gate's word is final; this one only saves breath
         self._mandate: MandateIssued | None = None
         self._round_trips: deque[PositionClosed] = deque(maxlen=ROUND_TRIPS_REMEMBERED)
+        self._trips_told_ns = 0
         self._last = "no decision yet"
         self._handlers: dict[type, Callable[[Message], list[Emit]]] = {
             AnalysisCompleted: self._on_analysis,
@@ -197,9 +198,12 @@ class Strategy:
         if desk is None or book is None or candle.interval != self._config.decision_interval:
             return []
         now = message.header.ts
-        obstacle = self._obstacle_to_exit(desk, now) if desk.is_held else self._obstacle_to_entry(desk, now)
+        # Of the past, what is held now is shown from its purchase on: a rule counts and trails from there.
+        closed_ns = candle.ts_open + interval_ns(candle.interval)
+        was_held = desk.is_held and not (candle.is_warmup and closed_ns <= desk.held_since_ns)
+        obstacle = self._obstacle_to_exit(desk, now) if was_held else self._obstacle_to_entry(desk, now)
         cash = float(self._portfolio.available) if self._portfolio is not None else 0.0
-        held = float(desk.held) if desk.is_held else 0.0
+        held = float(desk.held) if was_held else 0.0
         if not book.on_candle(candle, Standing(held, cash, bool(obstacle))) or candle.is_warmup:
             return []
         wished = book.exit_wish(candle.symbol)
@@ -387,7 +391,12 @@ class Strategy:
         return []
 
     def _on_closed(self, message: Message) -> list[Emit]:
-        self._round_trips.append(message.body)
-        if desk := self._desks.get(message.body.symbol):
+        trip: PositionClosed = message.body
+        is_past = message.header.source == HISTORY
+        if is_past:
+            self._trips_told_ns = max(self._trips_told_ns, trip.closed_ns)
+        if is_past or trip.closed_ns > self._trips_told_ns:  # what waits on the bus at a new begin was told already
+            self._round_trips.append(trip)
+        if not is_past and (desk := self._desks.get(trip.symbol)):
             desk.on_position(ZERO, message.header.ts)
         return []

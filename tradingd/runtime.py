@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from agents.agent import Agent
-from agents.ceo import HISTORY
+from agents.agent import HISTORY, Agent
+from agents.strategy import ROUND_TRIPS_REMEMBERED
 from bus.bus import Bus
 from bus.clock import Clock
 from bus.ids import SessionId
 from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
-from bus.messages.ledger import PortfolioSnapshot
+from bus.messages.ledger import PortfolioSnapshot, PositionClosed
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import PreparesOrders, Venue
 from market.interval import SECOND_NS
@@ -368,6 +368,8 @@ class Runtime:
         )
 
     def _on_agent_restarted(self, runner: AgentRunner) -> None:
+        if PositionClosed in runner.subscriptions:
+            self._tell_past(runner)
         if Candle in runner.subscriptions:
             self.give_history(runner)
         if system.AgentFailed in runner.subscriptions:  # a CEO that forgot who failed would allow entries again
@@ -437,12 +439,21 @@ class Runtime:
         self.perform(self.engine.finish_restore(self.clock.now()))
 
     def start_council(self) -> None:
-        """Connect the agents, let them begin, and name to the strategy the orders that still work from earlier."""
+        """Connect the agents, let them begin, and tell the strategy what its decisions rest on from earlier."""
         self.subscribe_all()
         for runner in self.runners.values():
             runner.start()
+        self._tell_past(self.runners["strategy"])
+
+    def _tell_past(self, runner: AgentRunner) -> None:
+        """Orders that still work, round trips, what is held since when: before the candles, which are read by it."""
         for order in self.engine.orders.working():
-            self.runners["strategy"].deliver(self.make(HISTORY, orders.OrderInitialized(order.spec)))
+            runner.deliver(self.make(HISTORY, orders.OrderInitialized(order.spec)))
+        for trip in list(self.read_model.results.round_trips)[-ROUND_TRIPS_REMEMBERED:]:
+            runner.deliver(self.make(HISTORY, trip))
+        account = self.engine.look()
+        if account.positions:
+            runner.deliver(self.make(HISTORY, account))
 
     def subscribe_all(self) -> None:
         """Connect agents and engine to the bus."""

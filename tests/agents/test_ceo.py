@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from agents.agent import Emit
-from agents.ceo import HISTORY, Ceo
+from agents.agent import HISTORY, Emit
+from agents.ceo import Ceo
 from bus.messages.council import MandateIssued, RestartAgent, StartAgent
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.system import AgentFailed, AgentStarted, AlertRaised, Heartbeat, TradingStateChanged, VoteTradingState

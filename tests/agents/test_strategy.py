@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agents.agent import HISTORY
 from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
 from agents.strategy import CouncilConfig, Strategy
 from bus.ids import ClientOrderId, ProposalId, TradeId
@@ -347,6 +348,29 @@ def test_a_long_record_of_losses_ends_the_buying() -> None:
         desk.tell(1, PositionClosed(BTC_NAME, D("0.005"), D(100), D(99), D(-1), D("0.1"), at(0), at(1), ENTRY))
     assert desk.candle(2) == []
     assert "Kelly share of 0 %" in desk.strategy.status().message
+
+
+def test_a_strategy_begun_anew_counts_the_round_trips_it_is_told_of_once() -> None:
+    desk = Desk(council=CouncilConfig(cooldown_ns=0))
+    past = Voice(HISTORY)
+    lost = PositionClosed(BTC_NAME, D("0.005"), D(100), D(99), D(-1), D("0.1"), at(0), at(1), ENTRY)
+    for second in range(10):
+        desk.strategy.handle(past.say(20, replace(lost, closed_ns=at(second))))
+    for second in range(10):  # what still waited on the bus when it was begun anew
+        desk.tell(20, replace(lost, closed_ns=at(second)))
+    assert len(desk.candle(21)) == 1
+    desk.tell(22, ProposalVetoed(ProposalId("s7-p1"), BTC_NAME, "C", (), "no"))
+    for second in range(10, 20):
+        desk.tell(30, replace(lost, closed_ns=at(second)))
+    assert desk.candle(31) == []
+    assert "Kelly share of 0 %" in desk.strategy.status().message
+
+
+def test_round_trips_of_the_past_say_nothing_of_what_is_held_now() -> None:
+    desk = Desk(max_hold_ns=30 * SECOND_NS).hold(1)
+    past = PositionClosed(BTC_NAME, D("0.005"), D(100), D(99), D(-1), D("0.1"), at(0), at(0.5), ENTRY)
+    desk.strategy.handle(Voice(HISTORY).say(20, past))
+    assert len(desk.timer(31)) == 1
 
 
 # ---- exits -----------------------------------------------------------------------------------------

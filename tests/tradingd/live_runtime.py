@@ -21,7 +21,7 @@ from tradingd import composition
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.runtime import Runtime
-from tradingd.settings import PaperSettings, RiskSettings, Settings
+from tradingd.settings import PaperSettings, RiskSettings, Settings, StrategySettings
 from tradingd.story import Story, StoryLine
 
 D = Decimal
@@ -35,10 +35,11 @@ class Scene:
 
     def __init__(
         self, folder: Path, *, around: Callable[[SimulatedVenue, Path], Venue] | None = None, capital: str = "10000",
-        warmup: int = 50, risk: RiskSettings | None = None,
+        warmup: int = 50, risk: RiskSettings | None = None, strategy: StrategySettings | None = None,
     ) -> None:
         self.settings = Settings(
             symbols=(BTC, ETH), paper=PaperSettings(use_book=False), risk=risk or RiskSettings(),
+            strategy=strategy or StrategySettings(),
         )
         self.limits = composition.make_limits(self.settings)
         self.instruments = [instrument(BTC), instrument(ETH)]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agents.agent import HISTORY
 from agents.consensus import Consensus
 from agents.strategies.candle_rule import RuleError, Wish
 from agents.strategies.entry_size import SizeRule
@@ -13,7 +14,7 @@ from agents.strategies.rule_book import RuleBook, RuleChoice, RuleWish, Standing
 from agents.strategies.wished_trade import WishedTrade
 from agents.strategy import CouncilConfig, Strategy
 from bus.messages.council import MandateIssued, TradeProposed
-from bus.messages.ledger import PositionOpened
+from bus.messages.ledger import PortfolioSnapshot, PositionOpened
 from market.ticks import Candle
 from risk.limits import RiskLimits
 from tests.agents.council_scene import (
@@ -31,6 +32,7 @@ from tests.agents.council_scene import (
     signal,
 )
 
+D = Decimal
 BREAKOUT = RuleChoice("breakout", {"entry": 3, "exit": 2, "atr": 3})
 FREE = Standing(0.0, 10_000.0, is_waiting=False)
 WISH = RuleWish(BREAKOUT, Wish("buy", stop=0.03, target=0.06, why="it broke out"), START_NS)
@@ -192,6 +194,68 @@ def test_a_wish_to_leave_is_proposed_without_asking_anybody() -> None:
     (left,) = office.say(22, candle(8, "59900"))
     assert (left.side, left.quantity, left.reduce_only) == ("sell", Decimal("0.005"), True)
     assert left.reason.startswith("breakout: 59900 fell below")
+
+
+# ---- begun anew, with a position
+
+
+class Life:
+    """Hourly candles of one strategy; bought while candle `bought` runs, held until it says to sell."""
+
+    def __init__(self, choice: RuleChoice, closes: list[int], bought: int) -> None:
+        self.choice, self.bought, self.voice = choice, bought, Voice()
+        self.candles = [
+            Candle("BTC/USDT", "1h", at(3600 * number), D(close), D(close + 50), D(close - 50), D(close), D(10), 1,
+                   at(3600 * (number + 1)))
+            for number, close in enumerate(closes)
+        ]
+
+    def leaves_at(self, *, restart: int = 0) -> int:
+        """The candle after which it wishes to leave; before candle `restart` the agent is begun anew."""
+        agent = self._agent()
+        for number, each in enumerate(self.candles):
+            seconds = 3600 * (number + 1)
+            if restart and number == restart:
+                agent = self._agent()
+                agent.handle(Voice(HISTORY).say(seconds - 3000, self._account(number)))
+                for past in self.candles[max(0, number - 120):number]:
+                    agent.handle(Voice(HISTORY).say(seconds - 3000, replace(past, is_warmup=True)))
+            agent.handle(self.voice.say(seconds - 1, self._account(number)))
+            if bodies(agent.handle(self.voice.say(seconds, each)), TradeProposed):
+                return number
+        raise AssertionError("it never left")
+
+    def _agent(self) -> Strategy:
+        rule = WishedTrade(SizeRule(D("0.05"), RiskLimits()), 60_000_000_000)
+        council = CouncilConfig(decision_interval="1h", cooldown_ns=0)
+        return Strategy(SESSION, council, rule, [BTC], book=RuleBook([self.choice], ["BTC/USDT"]))
+
+    def _account(self, number: int) -> PortfolioSnapshot:
+        held = replace(position("BTC/USDT", "0.005"), opened_ns=at(3600 * self.bought + 7))
+        return portfolio(*([held] if number >= self.bought else []))
+
+
+@pytest.mark.parametrize("restart", [131, 150, 170, 177])
+def test_a_longest_time_in_candles_goes_on_over_a_restart(restart: int) -> None:
+    life = Life(RuleChoice("mean_reversion", {"hold": 48}), [50_000 - 3 * number for number in range(260)], 130)
+    assert life.leaves_at() == 177
+    assert life.leaves_at(restart=restart) == 177
+
+
+@pytest.mark.parametrize("restart", [107, 163, 175])
+def test_a_chandelier_hangs_as_high_after_a_restart_as_before_it(restart: int) -> None:
+    rise = [50_000 + 60 * number for number in range(160)]
+    life = Life(RuleChoice("trend_following", {}), rise + [59_540 - 12 * number for number in range(60)], 106)
+    assert life.leaves_at() == 182
+    assert life.leaves_at(restart=restart) == 182
+
+
+def test_candles_from_before_the_purchase_are_shown_without_a_position() -> None:
+    """Else a fall before it would already count against it."""
+    fall = [70_000 - 100 * number for number in range(100)]
+    closes = fall + [60_000 + 60 * number for number in range(60)] + [63_540 - 12 * number for number in range(60)]
+    life = Life(RuleChoice("trend_following", {"slow": 30}), closes, 130)
+    assert life.leaves_at(restart=150) == life.leaves_at()
 
 
 def test_the_strategy_agent_without_a_book_does_not_listen_to_candles() -> None:
