@@ -114,7 +114,7 @@ class Alerts:
         """What waits may still leave, for at most 3 s."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FLUSH_S if self._tasks else 0):
-                while not all(channel.is_idle or channel.problem for channel in self.channels):  # noqa: ASYNC110
+                while any(channel.may_still_tell for channel in self.channels):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         for task in self._tasks:
             task.cancel()
@@ -122,7 +122,7 @@ class Alerts:
             await asyncio.wait(self._tasks, timeout=_FLUSH_S)
         self._tasks.clear()
         for channel in self.channels:
-            channel.log_owed()
+            channel.give_up()
             await channel.service.close()
 
     async def _supervise(self, channel: Channel) -> None:

@@ -91,7 +91,8 @@ class Channel:
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
         self._sent_at: deque[float] = deque(maxlen=rules.per_minute)
-        self._in_flight = 0
+        self._on_its_way: list[Alert] = []
+        self._is_tried = False
         self._owed: deque[_Owed] = deque()
         self._pay_at = 0.0
         self._pay_pause = _FIRST_PAY_S
@@ -134,12 +135,20 @@ class Channel:
     @property
     def is_idle(self) -> bool:
         """Nothing waits and nothing is on its way."""
-        return not self.waiting and not self._in_flight
+        return not self.waiting and not self._on_its_way
+
+    @property
+    def may_still_tell(self) -> bool:
+        """Is a moment's wait worth it? Where the service fails only for what is critical and was never tried."""
+        is_new = self._on_its_way and self._on_its_way[0].level == "critical" and not self._is_tried
+        return not self.is_idle and (not self.problem or bool(is_new or self._waiting["critical"]))
 
     # ---- its own task -------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Until cancelled. Most important first; what waits together goes together."""
+        self._drop("given up", self._on_its_way)  # begun again after a failure of our own
+        self._on_its_way = []
         while True:
             if self._owed and self._clock() >= self._pay_at:
                 await self._pay()
@@ -153,11 +162,10 @@ class Channel:
             await self._keep_pace()
             batch = self._next()
             if batch:
-                self._in_flight = len(batch)
-                try:
-                    await self._deliver(batch)
-                finally:
-                    self._in_flight = 0
+                # It stays there when this task is cancelled: nobody has been told.
+                self._on_its_way, self._is_tried = batch, False
+                await self._deliver(batch)
+                self._on_its_way = []
 
     def _until_next_look(self) -> float | None:
         """Seconds until something is due that nobody wakes us for; None when nothing is."""
@@ -230,15 +238,19 @@ class Channel:
         pause = self.rules.first_pause_s
         for attempt in range(_TRIES):
             failure = await self._try(letter)
+            self._is_tried = True
             if failure is None:
                 self.counters.sent += len(batch)
                 self._pay_at, self._pay_pause = 0.0, _FIRST_PAY_S  # it works: what is owed is told now
                 return
             if failure.is_final or attempt == _TRIES - 1:
                 break
+            if letter.level != "critical" and self._waiting["critical"]:
+                self._waiting[letter.level].extendleft(reversed(batch))  # its turn comes behind them
+                return
             await self._pause(min(max(pause, failure.retry_after_s), _LONGEST_PAUSE_S))
             pause *= 2
-        self._log_untold("not told yet" if letter.level == "critical" else "given up", letter)
+        self._log_untold("not told yet" if letter.level == "critical" else "given up", letter.level, letter.text)
         if letter.level == "critical":
             letter.text = self._fitted([f"TOLD LATE, of {to_iso(batch[0].ts)[:19]} UTC:", *lines])
             self._owe(_Owed(letter, len(batch), self._clock()))
@@ -291,18 +303,32 @@ class Channel:
             self._owed.popleft()
             self.counters.sent += owed.count
 
-    def _forget(self, owed: _Owed) -> None:
+    def _forget(self, owed: _Owed, what: str = "given up") -> None:
         self.counters.dropped += owed.count
-        self._log_untold("given up", owed.letter)
+        self._log_untold(what, owed.letter.level, owed.letter.text)
 
-    def log_owed(self) -> None:
-        """At the end of the process: what nobody was told stands at least in the log."""
-        for owed in self._owed:
-            self._log_untold("not told", owed.letter)
+    def give_up(self) -> None:
+        """At the end of the process, when `run` has ended: what nobody was told stands at least in the log."""
+        while self._owed:
+            self._forget(self._owed.popleft(), "not told")
+        everything = [*self._on_its_way, *self._held]
+        for queue in self._waiting.values():
+            everything += queue
+            queue.clear()
+        self._on_its_way = []
+        self._held.clear()
+        self._drop("not told", everything)
 
-    def _log_untold(self, what: str, letter: Letter) -> None:
-        level = logging.ERROR if letter.level == "critical" else logging.WARNING
-        _log.log(level, "alert channel %s, %s: %s", self.name, what, letter.text)
+    def _drop(self, what: str, alerts: list[Alert]) -> None:
+        self.counters.dropped += len(alerts)
+        for level in _LEVELS:
+            lines = [f"{to_iso(alert.ts)[:19]} {alert.line}" for alert in alerts if alert.level == level]
+            if lines:
+                self._log_untold(what, level, redact("\n".join(lines)))
+
+    def _log_untold(self, what: str, level: Level, text: str) -> None:
+        severity = logging.ERROR if level == "critical" else logging.WARNING
+        _log.log(severity, "alert channel %s, %s: %s", self.name, what, text)
 
     async def _pause(self, seconds: float) -> None:
         """So long, or until something critical comes: that is a reason to try again now."""

@@ -26,7 +26,7 @@ _PORTS: Final = {"smtp": 587, "smtps": 465}
 
 
 class EmailService:
-    """One message to all recipients. `user` "" sends without logging in."""
+    """One message to all recipients; tried again, to those who were refused. `user` "" sends without logging in."""
 
     max_text = 20_000
 
@@ -48,9 +48,10 @@ class EmailService:
     async def send(self, letter: Letter) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._deliver(self._compose(letter.subject, letter.text, letter.level))
+                await self._deliver(letter)
         except TimeoutError as error:
-            raise DeliveryError(f"{self._host} did not take the mail in time") from error
+            if self._lacking(letter):  # else it was taken, and only the farewell failed
+                raise DeliveryError(f"{self._host} did not take the mail in time") from error
         except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
             raise DeliveryError(redact(f"{self._host}: {type(error).__name__}: {error}")) from None
 
@@ -69,7 +70,13 @@ class EmailService:
         message.set_content(text)
         return message.as_bytes()
 
-    async def _deliver(self, message: bytes) -> None:
+    def _lacking(self, letter: Letter) -> list[str]:
+        return [each for each in self._recipients if each not in letter.done]
+
+    async def _deliver(self, letter: Letter) -> None:
+        if not self._lacking(letter):
+            return
+        message = self._compose(letter.subject, letter.text, letter.level)
         reader, writer = await asyncio.open_connection(
             self._host, self._port, ssl=self._tls if self._is_tls else None
         )
@@ -86,17 +93,32 @@ class EmailService:
             if self._user:
                 await self._log_in(talk)
             await talk.say(f"MAIL FROM:<{self._sender}>", 250)
-            for recipient in self._recipients:
-                await talk.say(f"RCPT TO:<{recipient}>", 250, 251)
-            await talk.say("DATA", 354)
-            await talk.send(_dotted(message))
-            await talk.expect(250)
+            failures = await self._hand_over(talk, message, letter)
             with contextlib.suppress(DeliveryError, OSError, asyncio.IncompleteReadError):
                 await talk.say("QUIT", 221)
         finally:
             writer.close()
             with contextlib.suppress(OSError, ssl.SSLError):
                 await writer.wait_closed()
+        if failures:
+            raise next((each for each in failures if not each.is_final), failures[0])
+
+    async def _hand_over(self, talk: "_Conversation", message: bytes, letter: Letter) -> list[DeliveryError]:
+        """To whom the server takes it for; the refusals of the others, whom one wrong address must not concern."""
+        failures, taken = [], []
+        for recipient in self._lacking(letter):
+            try:
+                await talk.say(f"RCPT TO:<{recipient}>", 250, 251)
+            except DeliveryError as error:
+                failures.append(DeliveryError(f"{recipient}: {error}", is_final=error.is_final))
+            else:
+                taken.append(recipient)
+        if taken:
+            await talk.say("DATA", 354)
+            await talk.send(_dotted(message))
+            await talk.expect(250)
+            letter.done.update(taken)
+        return failures
 
     async def _log_in(self, talk: "_Conversation") -> None:
         plain = base64.b64encode(f"\0{self._user}\0{self._password}".encode()).decode()

@@ -118,7 +118,7 @@ class Telegram:
 
 
 class Smtp:
-    """Greets, takes AUTH PLAIN, recipients and a message; `refuse` answers a command with another code."""
+    """Greets, takes AUTH PLAIN, recipients and a message; `refuse` answers a verb or a whole line with another code."""
 
     def __init__(self, user: str = "", password: str = "") -> None:
         self.mails: list[bytes] = []
@@ -126,13 +126,14 @@ class Smtp:
         self.refuse: dict[str, str] = {}
         self._login = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
         self.logged_in = False
+        self.hangs_on_quit = False
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 loopback ESMTP\r\n")
         while line := (await reader.readline()).decode().strip():
             verb, _, rest = line.partition(" ")
-            if verb in self.refuse:
-                writer.write(self.refuse[verb].encode() + b"\r\n")
+            if verb in self.refuse or line in self.refuse:
+                writer.write((self.refuse.get(verb) or self.refuse[line]).encode() + b"\r\n")
             elif verb == "EHLO":
                 writer.write(b"250-loopback\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n")
             elif verb == "AUTH":
@@ -142,6 +143,8 @@ class Smtp:
                 writer.write(b"354 go on\r\n")
                 self.mails.append(await _message(reader))
                 writer.write(b"250 queued\r\n")
+            elif verb == "QUIT" and self.hangs_on_quit:
+                await reader.read()
             elif verb == "QUIT":
                 writer.write(b"221 bye\r\n")
                 break

@@ -102,6 +102,40 @@ async def test_what_is_said_last_still_leaves_at_the_end(tmp_path: Path) -> None
     assert "stopping: signal SIGTERM" in hook.texts[0]
 
 
+async def test_something_critical_still_leaves_at_the_end_although_its_channel_failed_before(tmp_path: Path) -> None:
+    hook = Hook()
+    hook.status = 503
+    async with http_server(hook) as url:
+        daemon = SmallDaemon(settings_with(tmp_path, url))
+        health = Health(daemon.now)
+        alerts = Alerts(daemon.settings, daemon, daemon.now)
+        alerts.start(health)
+        alerts.hear(daemon.fact(system.AlertRaised("warning", "order", "rejected")))
+        await until(lambda: health.problems)
+        hook.status = 200
+        alerts.hear(kill(daemon))
+        await alerts.close()
+    assert any("KILL SWITCH" in text for text in hook.texts)
+
+
+async def test_what_a_failing_channel_never_told_stands_in_the_log_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = Hook()
+    hook.status = 503
+    async with http_server(hook) as url:
+        daemon = SmallDaemon(settings_with(tmp_path, url))
+        health = Health(daemon.now)
+        alerts = Alerts(daemon.settings, daemon, daemon.now)
+        alerts.start(health)
+        alerts.hear(kill(daemon))
+        await until(lambda: health.problems)
+        await alerts.close()
+    (told,) = (record.getMessage() for record in caplog.records if "not told:" in record.getMessage())
+    assert "(halt): fire" in told
+    assert alerts.channels[0].counters.dropped == 1
+
+
 async def test_a_channel_that_does_not_work_is_a_problem_with_a_time_that_reduces_nothing(tmp_path: Path) -> None:
     hook = Hook()
     hook.status = 404

@@ -200,9 +200,51 @@ async def test_what_is_never_told_stands_in_the_log_at_the_end(caplog: pytest.Lo
     scene.put("KILL", "critical")
     async with scene.running():
         await until(lambda: scene.channel.waiting == 1 and "KILL" in caplog.text)
-    scene.channel.log_owed()
+    scene.channel.give_up()
     assert "alert channel phone, not told:" in caplog.text
     assert "CRITICAL: KILL" in caplog.text
+    assert (scene.channel.counters.dropped, scene.channel.waiting) == (1, 0)
+
+
+async def test_what_is_on_its_way_waits_or_sleeps_at_the_end_stands_in_the_log_and_is_counted(
+    caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(quiet=(parse_blackout("22:00-06:30"),), first_pause_s=3600.0)
+    scene.service.failures += [DeliveryError("busy") for _ in range(9)]
+    scene.put("slept through", "warning")
+    scene.put("KILL", "critical")
+    async with scene.running():
+        await until(lambda: scene.service.tries == 1)
+        scene.put("second KILL", "critical")
+        await until(lambda: scene.service.tries == 2)
+    caplog.clear()
+    for _ in range(2):  # the end may be told of twice, what was not told only once
+        scene.channel.give_up()
+    told = [(record.levelname, record.getMessage().partition("not told: ")[2]) for record in caplog.records]
+    assert told == [
+        ("ERROR", "2025-10-09T23:00:00 CRITICAL: KILL\n2025-10-09T23:00:00 CRITICAL: second KILL"),
+        ("WARNING", "2025-10-09T23:00:00 WARNING: slept through"),
+    ]
+    assert (scene.channel.counters.sent, scene.channel.counters.dropped) == (0, 3)
+    assert scene.channel.is_idle
+
+
+async def test_what_was_told_is_not_in_the_log_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.put("KILL", "critical")
+    async with scene.running():
+        await until(lambda: scene.channel.counters.sent == 1)
+    scene.channel.give_up()
+    assert "not told" not in caplog.text
+    assert scene.channel.counters.dropped == 0
+
+
+async def test_a_secret_in_what_was_not_told_is_hidden_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.put("Bearer abcdefghijklmnop0123456789", "critical")
+    scene.channel.give_up()
+    assert "not told" in caplog.text
+    assert "abcdefghijklmnop0123456789" not in caplog.text
 
 
 async def test_what_people_and_venues_say_begins_no_line_of_its_own() -> None:
@@ -239,6 +281,18 @@ async def test_something_critical_ends_the_pause_after_a_failure() -> None:
         scene.put("KILL", "critical")
         texts = await scene.service.heard(2)
     assert texts == ["[me]\na", "[me]\nCRITICAL: KILL"]
+
+
+async def test_something_critical_does_not_wait_until_what_fails_is_given_up() -> None:
+    scene = Scene(first_pause_s=3600.0)
+    scene.service.failures += [DeliveryError("busy"), DeliveryError("busy")]
+    scene.put("a")
+    scene.put("b")
+    async with scene.running():
+        await until(lambda: bool(scene.problems))
+        scene.put("KILL", "critical")
+        texts = await scene.service.heard(2)
+    assert texts == ["[me]\nCRITICAL: KILL", "[me]\na\nb"]
 
 
 async def test_more_than_allowed_in_a_minute_waits_but_not_the_critical() -> None:

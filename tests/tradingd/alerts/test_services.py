@@ -285,6 +285,44 @@ async def test_a_mail_server_that_refuses_is_believed(verb: str, answer: str, is
     assert "mailsecret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("answer", "is_final"), [
+    ("550 5.1.1 no such user", True), ("451 4.7.1 greylisted", False),
+])
+async def test_a_recipient_who_is_refused_keeps_no_other_from_the_mail(answer: str, is_final: bool) -> None:
+    smtp, letter = Smtp(), Letter("a title", "KILL SWITCH", "critical")
+    smtp.refuse["RCPT TO:<bob@example.org>"] = answer
+    async with smtp_server(smtp) as url:
+        wanted = mail(url)
+        for _ in range(2):
+            with pytest.raises(DeliveryError, match=r"bob@example\.org: .*refused RCPT") as caught:
+                await wanted.send(letter)
+            assert caught.value.is_final is is_final
+            assert (smtp.recipients, len(smtp.mails)) == (["TO:<ann@example.org>"], 1)
+        smtp.refuse.clear()
+        for _ in range(2):
+            await wanted.send(letter)
+    assert smtp.recipients == ["TO:<ann@example.org>", "TO:<bob@example.org>"]
+    assert [b"KILL SWITCH" in each for each in smtp.mails] == [True, True]
+
+
+async def test_of_two_refused_recipients_the_one_who_may_yet_get_it_decides() -> None:
+    smtp = Smtp()
+    smtp.refuse = {"RCPT TO:<ann@example.org>": "550 no such user", "RCPT TO:<bob@example.org>": "451 later"}
+    async with smtp_server(smtp) as url:
+        with pytest.raises(DeliveryError, match="bob@example") as caught:
+            await delivered(mail(url))
+    assert not caught.value.is_final
+    assert smtp.mails == []
+
+
+async def test_a_mail_that_was_taken_is_not_sent_again_because_the_farewell_hung() -> None:
+    smtp, letter = Smtp(), Letter("a title", "text", "critical")
+    smtp.hangs_on_quit = True
+    async with smtp_server(smtp) as url:
+        await mail(url).send(letter)
+    assert len(smtp.mails) == 1
+
+
 async def test_a_silent_mail_server_is_given_up() -> None:
     gone = asyncio.Event()
 
