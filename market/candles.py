@@ -7,10 +7,14 @@ tick does not grow with the number of intervals.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
-from market.interval import interval_ns, open_time
+from market.interval import MINUTE_NS, interval_ns, open_time
 from market.money import ZERO
 from market.ticks import Candle
+
+ASKED_FOR_FROM_NS: Final = MINUTE_NS
+"""A candle so long of which only a part was heard is not told: the venue is asked for it before the next one closes."""
 
 
 class _Bucket:
@@ -33,17 +37,19 @@ class CandleBuilder:
 
     A bucket closes when a later trade arrives, or by `on_time` a grace after its end. A trade that comes
     after its bucket was closed counts in the bucket that is open now: a closed candle never changes. A
-    stretch without trades yields no candle.
+    stretch without trades yields no candle. A candle that opened before `whole_from` (UTC ns) lacks trades that were
+    not heard: it is marked `is_warmup`.
     """
 
     __slots__ = (
         "_bought", "_buckets", "_close", "_end", "_floor", "_high", "_low", "_open", "_start", "_trades", "_volume",
-        "symbol",
+        "symbol", "whole_from",
     )
 
     def __init__(self, symbol: str, intervals: Sequence[str]) -> None:
         """Raises `market.interval.IntervalError` for a name that is no interval."""
         self.symbol = symbol
+        self.whole_from = 0
         self._buckets = sorted((_Bucket(name) for name in dict.fromkeys(intervals)), key=lambda bucket: bucket.length)
         self._start = self._end = self._floor = 0
         self._open = self._high = self._low = self._close = self._volume = self._bought = ZERO
@@ -113,7 +119,8 @@ class CandleBuilder:
             if bucket.trades and bucket.end <= deadline:
                 closed.append(Candle(
                     self.symbol, bucket.interval, bucket.ts_open, bucket.open, bucket.high, bucket.low, bucket.close,
-                    bucket.volume, bucket.trades, ts_init, taker_buy_volume=bucket.bought,
+                    bucket.volume, bucket.trades, ts_init, is_warmup=bucket.ts_open < self.whole_from,
+                    taker_buy_volume=bucket.bought,
                 ))
                 bucket.trades = 0
         return closed

@@ -80,7 +80,8 @@ class BookInvalid:
 class Candle:
     """A closed candle over [ts_open, ts_open + interval): prices in quote, volume in base.
 
-    `is_warmup` marks history fetched over REST: learnt from, never traded on. `taker_buy_volume`: what of the
+    `is_warmup` marks history fetched over REST, and what was heard only in part: learnt from, never traded on.
+    `taker_buy_volume`: what of the
     volume takers bought, in base; None where the source does not tell (stored history, some venues).
     """
 

@@ -6,7 +6,8 @@ from typing import Final
 from bus.ids import ClientOrderId
 from bus.messages.orders import ExecutionReport
 from bus.messages.system import BY_RULE, LimitBreached
-from market.interval import SECOND_NS
+from market.candles import ASKED_FOR_FROM_NS
+from market.interval import SECOND_NS, interval_ns
 from market.ticks import Candle
 from orders import exits, grid_planner, placing, runaway
 from orders.cancelling import ESCALATE, expire, request_cancel
@@ -209,9 +210,14 @@ def _may_expire(order: Order) -> bool:
 
 
 def emit_candle(desk: Desk, market: MarketState, candle: Candle) -> None:
-    """A closed candle: learnt from (ATR), and told to the council; not before the history that it follows."""
+    """A closed candle: learnt from (ATR), and told to the council; not before the history that it follows.
+
+    One that was heard only in part is learnt from alone if it is short, and not told at all if it is long.
+    """
     if desk.held_candles is not None:
         desk.held_candles.append(candle)
+        return
+    if candle.is_warmup and interval_ns(candle.interval) >= ASKED_FOR_FROM_NS:
         return
     if candle.interval == desk.config.decision_interval:
         market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)

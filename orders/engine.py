@@ -186,6 +186,12 @@ class Engine:
             self._chores.snapshot()
         return self._desk.out
 
+    def hear_whole_from(self, ts: int, symbol: str = "") -> None:
+        """Trades before `ts` (UTC ns) were missed, of this symbol or of all: the candles that were open lack them."""
+        for market in self._markets.values():
+            if symbol in ("", market.symbol):
+                market.builder.whole_from = ts
+
     def hold_candles(self) -> None:
         """From here on what closes waits for the history: prices are watched meanwhile."""
         self._desk.held_candles = deque(maxlen=MOST_HELD_CANDLES)

@@ -50,6 +50,7 @@ from tradingd.logs import LogFiles
 from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
 from tradingd.operations import Operations
+from tradingd.partial_candles import PartialCandles
 from tradingd.path_dependence import PathDependence
 from tradingd.plugins.plugins import Plugins
 from tradingd.read_model import ReadModel
@@ -253,6 +254,8 @@ class Daemon:
         self._tasks.spawn("alpha states", plugins.keep_states())
         files = JournalKeeper(self._journal, self.settings.journal, self._checkpoints)
         self._tasks.spawn("journal files", files.run())
+        if self._driver.partial_candles is not None:
+            self._tasks.spawn("partial candles", self._driver.partial_candles.run())
 
     def _watch_over_positions(self, instruments: Sequence[Instrument]) -> None:
         """Prices, and the engine's seconds: nothing that protects waits for what is started after it."""
@@ -374,6 +377,8 @@ class Daemon:
             silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
             for_ns=round((self._options.for_seconds or 0) * SECOND_NS), on_full=self._on_full,
         )
+        if not self._is_replay:
+            self._driver.partial_candles = PartialCandles(runtime, self._feed, instruments, self.settings.candles)
         limit = None if self._is_replay else self._options.for_seconds
         self._each_second = EachSecond(
             settings=self.settings, clock=self._clock, runtime=runtime, driver=self._driver, feed=self._feed,

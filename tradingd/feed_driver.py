@@ -16,6 +16,7 @@ from bus.messages.system import FeedConnected, FeedLost
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedTime, FeedUp
 from market.interval import SECOND_NS
 from market.ticks import FeedAlive
+from tradingd.partial_candles import PartialCandles
 from tradingd.runtime import Runtime
 
 _LONG_GAP_SECONDS: Final = 60
@@ -49,6 +50,8 @@ class FeedDriver:
         self._is_full = False
         self.before_item: Callable[[int], None] | None = None
         """Called before each item with the number of those taken so far (a cut replay's commands)."""
+        self.partial_candles: PartialCandles | None = None
+        """Told when the feed comes and goes; None in a replay, which hears all that there is."""
         self._silence_is_normal = silence_is_normal
         self._runtime = runtime
         self._on_second = on_second
@@ -121,6 +124,8 @@ class FeedDriver:
         self._runtime.health.clear("stale")
         self._runtime.record("feed", FeedConnected(item.feed))
         self._runtime.vote_health()
+        if self.partial_candles is not None:
+            self.partial_candles.on_up(item.ts_init)
         self._on_up()
 
     def _fill_up(self) -> None:
@@ -135,6 +140,8 @@ class FeedDriver:
         self._runtime.health.raise_condition("feed", f"market data of {item.feed} is cut off: {item.reason}")
         self._runtime.record("feed", FeedLost(item.feed, item.reason))
         self._runtime.vote_health()
+        if self.partial_candles is not None:
+            self.partial_candles.on_down(self.last_ns)
 
     def _advance(self, ts: int) -> None:
         clock = self._clock

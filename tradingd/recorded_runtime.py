@@ -128,6 +128,10 @@ class RecordedRuntime(Runtime):
     def beat(self) -> None:
         self._noted(super().beat, "beat")
 
+    def hear_whole_from(self, ts: int, symbol: str = "") -> None:
+        call = super().hear_whole_from
+        self._noted(lambda: call(ts, symbol), "whole from", [ts, symbol])
+
     def hold_candles(self) -> None:
         self._noted(super().hold_candles, "hold candles")
 

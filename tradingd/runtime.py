@@ -508,6 +508,10 @@ class Runtime:
 
     # ---- candles -----------------------------------------------------------------------------------
 
+    def hear_whole_from(self, ts: int, symbol: str = "") -> None:
+        """Nothing is decided on a candle that opened before `ts` (UTC ns): trades of it were missed."""
+        self.engine.hear_whole_from(ts, symbol)
+
     def hold_candles(self) -> None:
         """Closed candles wait for `release_candles`: who learns from candles is told the older ones first."""
         self.engine.hold_candles()
@@ -525,6 +529,16 @@ class Runtime:
             self.take(candle)
             for runner in self._learners():
                 runner.deliver(message)
+
+    def show(self, candles: Iterable[Candle]) -> None:
+        """For screens alone, which are not told of history otherwise."""
+        for candle in candles:
+            self.read_model.apply(self.make("screens", candle))
+
+    def newest_open(self, symbol: str, interval: str) -> int:
+        """When the newest candle that was told opened (UTC ns); -1 before the first."""
+        past = self._history.get((symbol, interval))
+        return past[-1].ts_open if past else -1
 
     def _learners(self) -> list[AgentRunner]:
         """Those who learn from candles."""

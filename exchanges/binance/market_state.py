@@ -1,6 +1,6 @@
 """What a stream remembers between frames, and what it therefore lets through. Pure: frames in, items out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -37,6 +37,8 @@ class FeedCounters:
     behind_looks: int = 0
     """So many looks in a row found messages that nobody had handled yet: they come faster than they are handled."""
     last_problem: str = ""
+    on_gap: Callable[[str, int], None] | None = None
+    """Told of each gap in a symbol's trade numbers (symbol, UTC ns), before the trade behind it."""
 
     def refuse(self, reason: str) -> None:
         """Count a refused frame."""
@@ -102,6 +104,8 @@ class MarketState:
                 return self.alive(tick.ts_init)
             self._counters.trade_gaps += 1
             self._counters.missed_trades += skipped
+            if self._counters.on_gap is not None:
+                self._counters.on_gap(tick.symbol, tick.ts_init)
         if not state.guard.accepts(tick.price):
             self._counters.refuse("jump")
             return ()

@@ -120,3 +120,21 @@ def test_candles_are_what_a_plain_grouping_of_the_trades_gives(steps, intervals)
             (candle.ts_open, candle.open, candle.high, candle.low, candle.close, candle.volume, candle.trades)
             for candle in candles if candle.interval == interval
         ]
+
+
+def test_candles_that_opened_before_everything_was_heard_are_marked_and_the_next_are_not():
+    builder = CandleBuilder("BTC/USDT", ["1s", "5s"])
+    builder.whole_from = T0 + 1500 * MS
+    closed = [candle for second in range(11) for candle in trade(builder, "10", second * 1000 + 600)]
+    assert [(each.ts_open - T0) // SECOND_NS for each in closed if each.interval == "1s" and each.is_warmup] == [0, 1]
+    assert [each.is_warmup for each in closed if each.interval == "5s"] == [True, False]
+
+
+def test_a_gap_in_the_middle_marks_the_candle_that_is_open_and_no_other():
+    builder = CandleBuilder("BTC/USDT", ["1s"])
+    closed = []
+    for second in range(6):
+        closed += trade(builder, "10", second * 1000 + 100)
+        if second == 3:
+            builder.whole_from = T0 + 3500 * MS
+    assert [each.is_warmup for each in closed] == [False, False, False, True, False]

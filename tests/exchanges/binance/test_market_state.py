@@ -65,6 +65,15 @@ def test_a_venue_clock_two_seconds_ahead_is_believed() -> None:
     assert doubts(counters).startswith("1 trade stamped in the future")
 
 
+def test_a_gap_in_the_numbers_is_told_before_the_trade_behind_it() -> None:
+    heard: list[object] = []
+    counters = FeedCounters(on_gap=lambda symbol, ts: heard.append((symbol, ts)))
+    state = MarketState([instrument(BTC)], counters)
+    for number in (1, 2, 5):
+        heard += state.on_trade(TradeFrame(trade(number, second=number), number, is_aggregate=False))
+    assert heard == [trade(1, second=1), trade(2, second=2), (BTC, NOW + 5 * SECOND_NS), trade(5, second=5)]
+
+
 def test_a_slow_clock_of_ours_does_not_make_an_old_answer_look_like_a_new_count_of_trades() -> None:
     """Twelve seconds slow: the answer to our question for trades is older than the stream, though it came later."""
     counters, ahead = FeedCounters(), 12 * SECOND_NS

@@ -1,0 +1,178 @@
+"""A start within a candle, a lost line, missed trades: the council learns the truth and decides on none of it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from agents.agent import Agent, AgentStatus, Emit
+from bus.messages.header import Message
+from exchanges.binance.market_state import FeedCounters
+from exchanges.binance.rest import VenueError
+from exchanges.venue import FeedDown, FeedUp
+from market.instrument import Instrument
+from market.interval import MINUTE_NS, SECOND_NS
+from market.ticks import Candle
+from tests.orders.trading import BTC, ETH, START
+from tests.tradingd.live_runtime import Scene
+from tradingd.feed_driver import FeedDriver
+from tradingd.partial_candles import AGAIN_NS, SETTLED_NS, TRIES, PartialCandles
+from tradingd.settings import CandleSettings
+
+D = Decimal
+MINUTE = START - START % MINUTE_NS + MINUTE_NS
+HIGH = D(118)
+
+
+class Listener(Agent):
+    """Hears every candle."""
+
+    name = "listener"
+    subscriptions = frozenset({Candle})
+
+    def __init__(self) -> None:
+        self.heard: list[Candle] = []
+
+    def handle(self, message: Message) -> Sequence[Emit]:
+        if isinstance(message.body, Candle):
+            self.heard.append(message.body)
+        return ()
+
+    def status(self) -> AgentStatus:
+        return AgentStatus("running", "", 0, 0)
+
+
+class Exchange:
+    """Knows every minute, whole, some time after its end."""
+
+    name = "exchange"
+
+    def __init__(self, scene: Scene) -> None:
+        self.counters = FeedCounters()
+        self.clock = scene.clock
+        self.asked: list[tuple[str, int]] = []
+        self.is_away = False
+        self.delay_ns = 0
+
+    async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
+        self.asked.append((instrument.symbol, limit))
+        if self.is_away:
+            raise VenueError("away")
+        end = (self.clock.now() - self.delay_ns) // MINUTE_NS * MINUTE_NS
+        return [
+            Candle(instrument.symbol, interval, end - n * MINUTE_NS, D(100), HIGH, D(99), D(100), D(600), 9, end,
+                   is_warmup=True)
+            for n in range(limit, 0, -1)
+        ]
+
+
+class Room:
+    """A daemon's line from exchange to council, without the sockets."""
+
+    def __init__(self, folder: Path, *, second: int) -> None:
+        """Begins so many seconds into a minute."""
+        self.scene = Scene(folder)
+        self.agent = Listener()
+        self.scene.runtime.add_agent("listener", lambda: self.agent)
+        self.scene.open()
+        self.exchange = Exchange(self.scene)
+        self.partial = PartialCandles(
+            self.scene.runtime, self.exchange, self.scene.instruments, CandleSettings(decision="1m"),  # type: ignore[arg-type]
+        )
+        self.driver = FeedDriver(
+            self.scene.runtime, on_second=lambda: None, on_end=lambda: None, replay_clock=None,
+        )
+        self.driver.partial_candles = self.partial
+        self.go_to(MINUTE + second * SECOND_NS)
+        self.agent.heard.clear()
+        self.driver.sink(FeedUp("exchange", self.scene.clock.now()))
+
+    def go_to(self, ts: int) -> None:
+        self.scene.clock.advance(ts)
+
+    async def hear(self, seconds: int, price: str = "104") -> None:
+        """A trade of both symbols each second, the timer, and the look for what must be asked for."""
+        for _ in range(seconds):
+            self.scene.price(BTC, price, after_ms=1000)
+            self.scene.price(ETH, "10")
+            self.driver.last_ns = self.scene.clock.now()
+            self.scene.runtime.tick()
+            await self.partial.ask()
+
+    def minutes(self, symbol: str = BTC) -> list[tuple[int, bool, Decimal]]:
+        return [
+            ((each.ts_open - MINUTE) // MINUTE_NS, each.is_warmup, each.high)
+            for each in self.agent.heard if (each.symbol, each.interval) == (symbol, "1m")
+        ]
+
+    def notes(self) -> list[str]:
+        return [line.text for line in self.scene.lines if line.kind == "NOTE"]
+
+
+async def test_the_candle_in_which_it_began_comes_from_the_exchange_before_the_next_one(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(80)
+    assert room.minutes() == [(0, True, HIGH), (1, False, D(104))]
+    assert room.exchange.asked == [(BTC, 1), (ETH, 1)]
+    (said,) = room.notes()
+    assert "taken from the exchange" in said
+    assert "BTC/USDT 1m, ETH/USDT 1m" in said
+
+
+async def test_short_candles_go_on_and_only_the_first_is_not_decided_on(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(10)
+    told = [each.is_warmup for each in room.agent.heard if (each.symbol, each.interval) == (BTC, "1s")]
+    assert told[0]
+    assert not any(told[2:])
+    assert len(told) >= 8
+
+
+async def test_the_minutes_without_a_line_come_from_the_exchange_too(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(80)  # until 2:10
+    room.driver.sink(FeedDown("exchange", "gone", room.scene.clock.now()))
+    room.go_to(MINUTE + 5 * MINUTE_NS + 30 * SECOND_NS)
+    room.driver.sink(FeedUp("exchange", room.scene.clock.now()))
+    await room.hear(100)  # until 7:10
+    assert room.minutes()[2:] == [*((minute, True, HIGH) for minute in range(2, 6)), (6, False, D(104))]
+
+
+async def test_missed_trades_of_one_symbol_are_asked_for_and_the_other_is_decided_on(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(80)
+    assert room.exchange.counters.on_gap is not None
+    room.exchange.counters.on_gap(BTC, room.scene.clock.now())
+    await room.hear(120)
+    assert [told[:2] for told in room.minutes()] == [(0, True), (1, False), (2, True), (3, False)]
+    assert [told[:2] for told in room.minutes(ETH)] == [(0, True), (1, False), (2, False), (3, False)]
+
+
+async def test_an_exchange_that_has_it_late_is_asked_again(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    room.exchange.delay_ns = SETTLED_NS + AGAIN_NS
+    await room.hear(80)
+    assert room.minutes() == [(0, True, HIGH), (1, False, D(104))]
+    assert len(room.exchange.asked) == 4
+
+
+async def test_an_exchange_that_does_not_answer_leaves_a_hole_and_says_so_and_decisions_go_on(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    room.exchange.is_away = True
+    await room.hear(140)
+    assert room.minutes() == [(1, False, D(104)), (2, False, D(104))]
+    assert len(room.exchange.asked) == 2 * TRIES
+    (said,) = room.notes()
+    assert "the exchange does not tell it" in said
+
+
+async def test_a_candle_that_comes_when_the_next_was_told_is_left_out(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    room.exchange.delay_ns = MINUTE_NS
+    room.partial.ask = _nobody  # type: ignore[method-assign]
+    await room.hear(75)
+    assert room.minutes() == [(1, False, D(104))]
+    await PartialCandles.ask(room.partial)
+    assert room.minutes() == [(1, False, D(104))]
+
+
+async def _nobody() -> None: ...
