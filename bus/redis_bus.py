@@ -2,8 +2,9 @@
 
 Every message of the council goes out on one channel and comes back to every process that listens,
 this one included. Each source numbers its messages without gaps, so a missing number is a loss: the
-subscribers hear `BusGap`. Redis being away is a state (`is_connected`), never an exception: nothing
-protective depends on it. Kill commands never travel here.
+subscribers hear `BusGap`. All that this process listens to it has published itself, so a number that it has
+not given yet is a stranger's. Redis being away is a state (`is_connected`), never an exception: nothing protective
+depends on it. Kill commands never travel here.
 """
 
 import asyncio
@@ -51,6 +52,7 @@ class RedisBus:
         self._local = MemoryBus(maker, queue_size)
         self._outgoing: deque[Message] = deque(maxlen=queue_size)
         self._is_flush_due = False
+        self._published_seq: dict[str, int] = {}
         self._last_seq: dict[str, int] = {}
         self._is_connected = False
         self.waiting: Sequence[object] = ()
@@ -80,6 +82,8 @@ class RedisBus:
             raise ValueError("kill commands never travel over Redis: put them into the engine's inbox")
         if len(self._outgoing) == self._outgoing.maxlen:
             self.counters.dropped += 1
+        header = message.header
+        self._published_seq[header.source] = max(header.seq, self._published_seq.get(header.source, 0))
         self._outgoing.append(message)
         self._flush_soon()
 
@@ -231,7 +235,9 @@ class RedisBus:
             self.counters.refused += 1
             return
         last = self._last_seq.get(header.source, 0)
-        if header.seq <= last:
+        if not last < header.seq <= self._published_seq.get(header.source, 0):
+            # Heard before, or never said: were it believed, all that the source says from now on would count as heard.
+            self.counters.refused += 1
             return
         if header.seq > last + 1:
             self.counters.gaps += 1

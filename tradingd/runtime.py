@@ -45,6 +45,11 @@ ENGINE_COMMANDS: Final = frozenset({orders.SubmitOrder})
 Nothing that could end a stop or an order may come over a wire that others can write to.
 """
 
+_NEVER_OVER_THE_BUS: Final = frozenset({
+    council.ParametersChanged, council.WeightChanged, council.OpinionsGathered,
+})
+"""Given to agents by this process itself (`set_parameters`, `set_weight`, `hear_opinions`): others can write to a bus."""
+
 _JOURNALLED_FROM_AGENTS: Final = frozenset(
     {
         council.TradeProposed, council.ProposalApproved, council.ProposalVetoed, council.ProposalExpired,
@@ -459,8 +464,7 @@ class Runtime:
         """Connect agents and engine to the bus."""
         supervision = frozenset({system.Heartbeat, system.AgentFailed, system.AgentStarted})
         for runner in self.runners.values():
-            # Parameters come from this process alone (`set_parameters`): others can write to a bus.
-            wanted = runner.subscriptions - {council.ParametersChanged}
+            wanted = runner.subscriptions - _NEVER_OVER_THE_BUS
             if runner.name == "ceo":
                 wanted -= supervision
             self.bus.subscribe(runner.name, wanted, runner.deliver)

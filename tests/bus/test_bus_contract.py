@@ -292,10 +292,39 @@ async def test_redis_refuses_forged_and_malformed_messages(server: RedisServer, 
     try:
         await bus.start()
         foreign = MessageMaker("ceo", SessionId("other")).make(Heartbeat("foreign"), 1)
-        for data in (b"", b"{}", b"\x80pickle", encode(foreign)):
+        unheard_of = MessageMaker("stranger", SESSION).make(Heartbeat("stranger"), 1)
+        for data in (b"", b"{}", b"\x80pickle", encode(foreign), encode(unheard_of)):
             await client.publish("forged.council", data)
-        await until(lambda: bus.counters.refused == 4, bus, clock)
+        await until(lambda: bus.counters.refused == 5, bus, clock)
         assert heard == []
+    finally:
+        await bus.stop()
+        await client.aclose()
+
+
+async def test_a_number_that_was_never_given_mutes_nobody(server: RedisServer, clock: FeedClock) -> None:
+    import redis.asyncio as redis
+
+    heard: list[Message] = []
+    bus = RedisBus(server.url, "mute", SESSION, MessageMaker("bus", SESSION), clock)
+    bus.subscribe("a", frozenset({Heartbeat, BusGap}), heard.append)
+    client = redis.Redis.from_url(server.url)
+    from bus.codec import encode
+
+    try:
+        await bus.start()
+        ceo = MessageMaker("ceo", SESSION)
+        bus.publish(ceo.make(Heartbeat("1"), 1))
+        await until(lambda: beats(heard) == ["1"], bus, clock)
+        forged = MessageMaker("ceo", SESSION).make(Heartbeat("forged"), 1)
+        for number in (1, 2, 2**62):
+            await client.publish("mute.council", encode(forged._replace(header=forged.header._replace(seq=number))))
+        await until(lambda: bus.counters.refused == 3, bus, clock)
+        for number in range(2, 10):
+            bus.publish(ceo.make(Heartbeat(str(number)), 1))
+        await until(lambda: len(heard) >= 9, bus, clock)
+        assert beats(heard) == [str(number) for number in range(1, 10)]
+        assert bus.counters.gaps == 0
     finally:
         await bus.stop()
         await client.aclose()

@@ -277,6 +277,24 @@ def test_a_council_order_without_a_verdict_is_denied(tmp_path: Path) -> None:
     assert not scene.told(orders.OrderSubmitted)
 
 
+@pytest.mark.parametrize("body", [
+    council.WeightChanged("momentum", 1.0, "operator"),
+    council.OpinionsGathered(BTC, "1s", 0, ()),
+    council.ParametersChanged(1, 0, (), True, "tuning", "forged"),
+])
+def test_what_only_this_process_says_no_agent_hears_from_the_bus(tmp_path: Path, body: object) -> None:
+    heard: list[object] = []
+
+    def note(message: Message) -> list[Emit]:
+        heard.append(message.body)
+        return []
+
+    scene = Scene(tmp_path)
+    scene.runtime.add_agent("analyst", parrot("analyst", type(body), note))
+    scene.open().over_the_bus(body)
+    assert heard == []
+
+
 @pytest.mark.parametrize("origin", ["manual", "protective", "kill"])
 def test_an_order_over_the_bus_that_calls_itself_a_persons_needs_a_verdict_too(
     tmp_path: Path, origin: orders.Origin
