@@ -15,7 +15,7 @@ from bus.messages.header import Message, MessageMaker
 from bus.messages.orders import SubmitOrder
 from bus.messages.system import AgentFailed, AgentStarted, Heartbeat, TimerFired
 from market.interval import SECOND_NS
-from tradingd.agent_watch import AgentWatch
+from tradingd.agent_watch import AgentStuckError, AgentWatch
 from tradingd.control import AgentReport
 from tradingd.profile import Timing
 
@@ -96,7 +96,7 @@ class AgentRunner:
             self._watch.begin()
             emits = self._agent.handle(message)
             self._watch.end()
-        except Exception as error:  # noqa: BLE001 - whatever an agent raises must not reach the engine
+        except (Exception, AgentStuckError) as error:  # noqa: BLE001 - whatever an agent raises must not reach the engine
             self.timing.failures += 1
             self._fail(error, message)
             return
@@ -144,7 +144,7 @@ class AgentRunner:
         self.start()
         self._on_restart(self)
 
-    def _fail(self, error: Exception, message: Message) -> None:
+    def _fail(self, error: BaseException, message: Message) -> None:
         self._cut_off(f"{type(error).__name__} on {type(message.body).__name__}: {error}", message)
 
     def _cut_off(self, why: str, message: Message) -> None:

@@ -8,6 +8,7 @@ its code. It only ever raises there: the time is noted while an agent has the wo
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -15,8 +16,11 @@ LIMIT_S: Final = 3.0
 PERIOD_S: Final = 0.5
 
 
-class AgentStuckError(Exception):
-    """Raised inside an agent that has been at one message for too long."""
+class AgentStuckError(BaseException):
+    """Raised inside an agent that has been at one message for too long.
+
+    No `Exception`: an agent that catches whatever its models raise would take it for a model's failure, and go on.
+    """
 
 
 class AgentWatch:
@@ -45,8 +49,9 @@ class AgentWatch:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, self._before if self._before is not None else signal.SIG_DFL)
 
-    def _look(self, _number: int, _frame: FrameType | None) -> None:
+    def _look(self, _number: int, frame: FrameType | None) -> None:
         since = self._since
         if since is not None and time.monotonic() - since > self._limit_s:
             self._since = None
-            raise AgentStuckError(f"it did not come back within {self._limit_s:g} s and was interrupted")
+            place = "" if frame is None else f" at {Path(frame.f_code.co_filename).name}, line {frame.f_lineno}"
+            raise AgentStuckError(f"it did not come back within {self._limit_s:g} s and was interrupted{place}")

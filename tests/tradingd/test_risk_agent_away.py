@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from agents.agent import Emit
+from agents.alphas.alpha import MarketView, Opinion
+from agents.alphas.momentum import Momentum
+from agents.analyst import Analyst, AnalystConfig
 from bus.ids import ProposalId
 from bus.messages import orders, system
 from bus.messages.council import ProposalApproved, TradeProposed
 from bus.messages.header import Message
 from bus.messages.orders import Protection, TrailSpec
+from market.ticks import Candle
 from tests.orders.trading import BTC
-from tests.tradingd.live_runtime import PROPOSAL, Scene, parrot
+from tests.tradingd.live_runtime import PROPOSAL, SECOND, Scene, parrot
 from tradingd.agent_runner import MOST_WISHES_PER_SECOND
 from tradingd.agent_watch import AgentWatch
 
@@ -162,6 +166,33 @@ def test_a_risk_officer_that_never_comes_back_is_interrupted(
         scene.second()
         states.append(scene.runtime.engine.trading_state)
     assert "REDUCING" in states
+
+
+class Loops:
+    """A model that never comes back."""
+
+    name, version = "loops", "1"
+
+    def opinion(self, view: MarketView) -> Opinion:
+        while True:
+            pass
+
+
+def test_an_analyst_whose_model_never_comes_back_counts_as_stuck(
+    tmp_path: Path, watch: Callable[[AgentWatch], None]
+) -> None:
+    """It catches what its models raise, so that one bad model does not silence the others; not this."""
+    scene = Scene(tmp_path)
+    scene.runtime.agent_watch = AgentWatch(limit_s=0.05)
+    config = AnalystConfig("1s", ("1s",), {"loops": 1.0, "momentum": 1.0})
+    scene.runtime.add_agent("analyst", lambda: Analyst(config, [BTC], [Loops(), Momentum()]))
+    watch(scene.runtime.agent_watch)
+    runner, now = scene.runtime.runners["analyst"], scene.clock.now()
+    runner.deliver(scene.runtime.make("engine", Candle(BTC, "1s", now, D(1), D(1), D(1), D(1), D(1), 1, now + SECOND)))
+    assert runner.has_failed
+    (failed,) = scene.told(system.AgentFailed)
+    assert "AgentStuckError on Candle: it did not come back" in failed.error
+    assert "test_risk_agent_away.py, line" in failed.error
 
 
 def test_the_watch_interrupts_nobody_else(watch: Callable[[AgentWatch], None]) -> None:
