@@ -14,7 +14,7 @@ from typing import Final
 
 from agents.agent import AgentStatus, Emit
 from agents.alphas.alpha import Alpha, MarketView, Opinion, no_opinion, what_is_wrong
-from agents.alphas.panel import BUSY, FAILED, AlphaPanel, EmptyPanel
+from agents.alphas.panel import FAILED, TIMED_OUT, AlphaPanel, EmptyPanel
 from bus.messages.council import (
     AlphaSignal,
     AlphaSkipped,
@@ -258,7 +258,7 @@ class Analyst:
         if waiting is None:
             return ()
         said = waiting.analysis
-        skipped = tuple(AlphaSkipped(name, 0.0, BUSY, why) for name in waiting.weight_by_asked)
+        skipped = tuple(AlphaSkipped(name, 0.0, TIMED_OUT, why) for name in waiting.weight_by_asked)
         return self._join(waiting, OpinionsGathered(symbol, said.interval, said.ts_open, (), skipped), now)
 
     def _join(self, waiting: _Waiting, gathered: OpinionsGathered, now: int) -> Sequence[Emit]:

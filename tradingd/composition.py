@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
+from typing import Final
 
 from agents.agent import Agent
 from agents.alphas.panel import AlphaPanel
@@ -44,6 +45,9 @@ from tradingd.risk_settings import (
 )
 from tradingd.settings import ConfigError, Settings
 from tradingd.strategy_choice import GRID, chosen_strategies
+
+PATIENCE_BEYOND_NS: Final = 5 * SECOND_NS
+"""So long beyond its own limit the analyst waits for a foreign alpha: its panel says itself when that limit is over."""
 
 
 def seconds_to_ns(seconds: float) -> int:
@@ -234,7 +238,10 @@ def make_agents(
         "ceo": lambda: Ceo(limits, _ceo_config(settings), parameters()),
         "scanner": lambda: Scanner(scanner_config, symbols, [i.symbol for i in tradable if not i.is_trading]),
         "analyst": lambda: Analyst(
-            AnalystConfig(candles.decision, candles.intervals, {**council.weights, **chosen_weights()}), symbols,
+            AnalystConfig(
+                candles.decision, candles.intervals, {**council.weights, **chosen_weights()},
+                patience_ns=seconds_to_ns(council.plugin_timeout_s) + PATIENCE_BEYOND_NS,
+            ), symbols,
             alpha_watch.put_on(make_alphas(council.weights, None)), panel,
         ),
         # Begun anew, it counts its proposals anew: the restart number keeps their ids unique.

@@ -48,7 +48,7 @@ Nothing that could end a stop or an order may come over a wire that others can w
 _NEVER_OVER_THE_BUS: Final = frozenset({
     council.ParametersChanged, council.WeightChanged, council.OpinionsGathered,
 })
-"""Given to agents by this process itself (`set_parameters`, `set_weight`, `hear_opinions`): others can write to a bus."""
+"""Given to agents by this process (`set_parameters`, `set_weight`, `hear_opinions`): others can write to a bus."""
 
 _JOURNALLED_FROM_AGENTS: Final = frozenset(
     {

@@ -15,7 +15,7 @@ FAILED: Final = "ALPHA_FAILED"
 """It raised, or its answer was none."""
 
 TIMED_OUT: Final = "ALPHA_TIMEOUT"
-"""It did not answer in time, and its process was ended."""
+"""It did not answer within its time, and its process was ended; or not before the next candle closed."""
 
 CRASHED: Final = "ALPHA_CRASHED"
 """Its process ended by itself."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from agents.agent import Emit
 from agents.alphas.alpha import MarketView, Opinion
-from agents.alphas.panel import BUSY, FAILED, OutsideAlpha
+from agents.alphas.panel import FAILED, TIMED_OUT, OutsideAlpha
 from agents.analyst import Analyst, AnalystConfig
 from bus.ids import SessionId
 from bus.messages.council import (
@@ -123,7 +123,7 @@ def test_the_next_candle_ends_the_waiting_for_the_one_before() -> None:
     room.hear(CANDLES[0])
     said = analysis(room.hear(CANDLES[1]))
     assert said.ts_open == CANDLES[0].ts_open
-    assert [(each.alpha, each.code) for each in said.skipped] == [("far", BUSY), ("near", BUSY)]
+    assert [(each.alpha, each.code) for each in said.skipped] == [("far", TIMED_OUT), ("near", TIMED_OUT)]
     assert room.hear(answer(CANDLES[0])) == []  # too late
     assert analysis(room.hear(answer(CANDLES[1]))).ts_open == CANDLES[1].ts_open
 
@@ -135,7 +135,7 @@ def test_an_answer_that_never_comes_is_given_up() -> None:
     assert room.hear(TimerFired("second"), begun + 9 * SECOND_NS) == []
     said = analysis(room.hear(TimerFired("second"), begun + 10 * SECOND_NS))
     assert [each.alpha for each in said.signals] == ["inside"]
-    assert len(said.skipped) == 2
+    assert [(each.alpha, each.code) for each in said.skipped] == [("far", TIMED_OUT), ("near", TIMED_OUT)]
 
 
 def test_an_answer_nobody_asked_for_changes_nothing() -> None:

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from agents.analyst import Analyst
 from bus.ids import SessionId
 from tests.orders.trading import instrument
 from tradingd import composition
@@ -131,6 +132,13 @@ def test_only_alphas_with_a_weight_are_asked() -> None:
     settings = Settings(council=CouncilSettings(weights={"momentum": 1.0, "technical": 0.0}))
     makers = composition.make_agents(settings, composition.make_limits(settings), OFFERED, SessionId("s1"))
     assert makers["analyst"]()
+
+
+def test_the_analyst_waits_longer_than_a_foreign_alpha_may_take() -> None:
+    settings = Settings(council=CouncilSettings(plugin_timeout_s=30))
+    made = composition.make_agents(settings, composition.make_limits(settings), OFFERED, SessionId("s1"))["analyst"]()
+    assert isinstance(made, Analyst)
+    assert made._config.patience_ns == 35 * SECOND
 
 
 def test_paper_settings_reach_the_paper_venue() -> None:

@@ -45,14 +45,14 @@ class PluginReport:
 
 
 class PanelOfHosts:
-    """What live and waiting panels have in common. `on_problem(name, text)`: text "" = well again."""
+    """What live and waiting panels have in common. `on_problem(label, text)`: of the source; text "" = well again."""
 
     def __init__(
         self, sources: Sequence[AlphaSource], broken: Sequence[BrokenSource], options: HostOptions,
         taken: Collection[str], states: AlphaStates | None = None,
     ) -> None:
         self.options = options
-        self.on_problem: Callable[[str, str], None] = lambda name, text: None
+        self.on_problem: Callable[[str, str], None] = lambda label, text: None
         self.on_loaded: Callable[[OutsideAlpha], None] = lambda alpha: None
         self.hosts = [
             AlphaHost(source, options, self, states.read(source.stem) if states is not None else None)
@@ -111,7 +111,8 @@ class PanelOfHosts:
         self._roster = tuple(
             each.identity for _, each in sorted(self._host_by_name.items()) if each.identity is not None
         )
-        self.on_problem(self.label_of(host), _problem_text(host))
+        # By its source, for its name is not known before it was loaded, and may turn out to be another's.
+        self.on_problem(host.source.label, _problem_text(host))
         if is_new and host.identity is not None:
             self.on_loaded(host.identity)
 
@@ -133,9 +134,10 @@ class PanelOfHosts:
         """The file or package behind an alpha, without the folder."""
         return file_of(self._host_by_name[name].source.label)
 
-    def label_of(self, host: AlphaHost) -> str:
-        """The name if it is the only one of it, else the file."""
-        return host.name if self._host_by_name.get(host.name) is host else host.source.label
+    def name_of(self, label: str) -> str:
+        """Of the alpha behind the source, if it runs under one, else the file."""
+        named = (name for name, host in self._host_by_name.items() if host.source.label == label)
+        return next(named, file_of(label))
 
     # ---- for people ------------------------------------------------------------------------------------
 
@@ -169,7 +171,7 @@ class PanelOfHosts:
     def problems(self) -> list[tuple[str, str]]:
         """Label and text of each that cannot be used now."""
         told = [(each.label, f"{each.label}: {each.why}; the others go on without it") for each in self._broken]
-        return told + [(self.label_of(host), text) for host in self.hosts if (text := _problem_text(host))]
+        return told + [(host.source.label, text) for host in self.hosts if (text := _problem_text(host))]
 
     @property
     def may_hold_others(self) -> bool:

@@ -12,7 +12,7 @@ from bus.messages.system import AlertRaised
 from market.interval import interval_ns
 from tradingd.plugins.host import HostOptions
 from tradingd.plugins.live_panel import LivePanel
-from tradingd.plugins.panel import PanelOfHosts, PluginReport, WaitingPanel, file_of
+from tradingd.plugins.panel import PanelOfHosts, PluginReport, WaitingPanel
 from tradingd.plugins.sources import find_sources
 from tradingd.plugins.states import AlphaStates
 from tradingd.profile import Inspected
@@ -86,7 +86,7 @@ class Plugins:
 
     def _on_problem(self, label: str, text: str) -> None:
         if self._show(label, text) and self._runtime is not None:
-            self._runtime.record("alphas", AlertRaised("warning", f"alpha {file_of(label)}", text))
+            self._runtime.record("alphas", AlertRaised("warning", f"alpha {self.panel.name_of(label)}", text))
 
     def _show(self, label: str, text: str) -> bool:
         """In the status; False when there is nothing (new) to be told."""

@@ -14,6 +14,7 @@ import pytest
 from agents.alphas.panel import AWAY, BUSY, TIMED_OUT
 from bus.messages.council import OpinionsGathered
 from tests.tradingd.plugins.alpha_files import bad, good, view, written
+from tradingd.plugins import host
 from tradingd.plugins.host import HostOptions
 from tradingd.plugins.live_panel import LivePanel
 from tradingd.plugins.sources import find_sources
@@ -169,6 +170,49 @@ def test_a_file_that_takes_for_ever_to_load_joins_later_and_holds_up_nobody(tmp_
             assert pid is not None
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
+
+    run(work)
+
+
+SLOW_AT_FIRST = """
+import time
+from pathlib import Path
+from agents.alphas.alpha import Opinion
+
+mark = Path({mark!r})
+if not mark.exists():
+    mark.touch()
+    time.sleep(99)
+
+
+class Dip:
+    name = "dip"
+    version = "1"
+
+    def opinion(self, view):
+        return Opinion("hold", 0.5, 0.0, "low", "well")
+"""
+
+
+def test_the_problem_of_a_slow_first_load_ends_when_the_alpha_is_long_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own name was not known when the problem began."""
+    monkeypatch.setattr(host, "LOAD_LIMIT_S", 2.0)
+    path = written(tmp_path, "slow", SLOW_AT_FIRST.format(mark=str(tmp_path / "mark")))
+
+    async def work() -> None:
+        async with live(tmp_path) as panel:
+            heard, problems, is_there = Heard(panel), dict(panel.problems()), asyncio.Event()
+            panel.on_problem = lambda label, text: problems.update({label: text})
+            panel.on_loaded = lambda alpha: is_there.set()
+            await asyncio.wait_for(is_there.wait(), LIMIT_S)
+            assert "did not load within" in problems[str(path)]
+            assert panel.name_of(str(path)) == "dip"
+            for number in range(20):
+                panel.ask(view(number), names(panel))
+                await heard.next()
+            assert list(problems.values()) == [""]
 
     run(work)
 
