@@ -56,7 +56,7 @@ FEATURE_NAMES: Final = (
     "trade_size_ratio",  # volume per trade / mean of that over 20 candles; absent where trades are not told
     "order_flow_20",  # Chaikin's money flow, -1 to 1: who pressed, by where the candles closed
     "taker_flow_20",  # bought less sold by takers / volume, -1 to 1; live only, history does not keep it
-    "vwap",  # of the UTC day so far
+    "vwap",  # of the UTC day so far, from its beginning
     "point_of_control", "value_area_low", "value_area_high",  # volume profile of the last 120 candles, 70 % of volume
     "highest_20", "lowest_20",  # of the 20 candles before the newest
     "swing_high", "swing_low",  # the newest turning points (5 candles each side)

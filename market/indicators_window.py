@@ -36,23 +36,28 @@ class RollingExtreme:
 
 
 class SessionVwap:
-    """Volume-weighted mean of typical prices (high + low + close) / 3 since 00:00 UTC; None before any volume."""
+    """Volume-weighted mean of typical prices (high + low + close) / 3 since 00:00 UTC.
 
-    __slots__ = ("_day", "_turnover", "_volume", "value")
+    None before any volume, and for a day whose beginning was not seen: no candle at 00:00, none of the day before.
+    """
+
+    __slots__ = ("_day", "_is_whole", "_turnover", "_volume", "value")
 
     def __init__(self) -> None:
         self.value: float | None = None
         self._day: int | None = None
+        self._is_whole = False
         self._turnover = 0.0
         self._volume = 0.0
 
     def update(self, ts_open: int, high: float, low: float, close: float, volume: float) -> float | None:
         day = ts_open // DAY_NS
         if day != self._day:
+            self._is_whole = ts_open % DAY_NS == 0 or (self._day is not None and day == self._day + 1)
             self._day, self._turnover, self._volume, self.value = day, 0.0, 0.0, None
         self._turnover += (high + low + close) / 3.0 * volume
         self._volume += volume
-        if self._volume > 0.0:
+        if self._is_whole and self._volume > 0.0:
             self.value = self._turnover / self._volume
         return self.value
 

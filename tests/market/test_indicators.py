@@ -27,7 +27,7 @@ from market.indicators_window import (
     SwingPoints,
 )
 from market.interval import SECOND_NS
-from tests.candle_paths import START_NS, Row, candle, candles, flat_rows, random_rows, recorded_rows
+from tests.candle_paths import Row, candle, candles, flat_rows, random_rows, recorded_rows
 from tests.shared_data import shared_file
 
 RELATIVE = 1e-9
@@ -182,14 +182,25 @@ def test_flat_prices_have_no_swings() -> None:
 def test_the_vwap_weighs_typical_prices_by_volume_and_begins_anew_at_midnight_utc() -> None:
     vwap = SessionVwap()
     midnight = 19_944 * 86_400 * SECOND_NS
-    assert vwap.update(midnight - 2 * SECOND_NS, 12.0, 9.0, 9.0, 1.0) == 10.0
-    assert vwap.update(midnight - SECOND_NS, 20.0, 20.0, 20.0, 3.0) == 17.5
-    assert vwap.update(midnight, 6.0, 6.0, 6.0, 2.0) == 6.0
+    assert vwap.update(midnight, 12.0, 9.0, 9.0, 1.0) == 10.0
+    assert vwap.update(midnight + SECOND_NS, 20.0, 20.0, 20.0, 3.0) == 17.5
+    assert vwap.update(midnight + 86_400 * SECOND_NS, 6.0, 6.0, 6.0, 2.0) == 6.0
+
+
+def test_the_vwap_of_a_day_whose_beginning_was_not_seen_is_not_known() -> None:
+    vwap = SessionVwap()
+    midnight = 19_944 * 86_400 * SECOND_NS
+    assert vwap.update(midnight - 7200 * SECOND_NS, 12.0, 9.0, 9.0, 1.0) is None
+    assert vwap.update(midnight - 3600 * SECOND_NS, 12.0, 9.0, 9.0, 1.0) is None
+    assert vwap.update(midnight + 60 * SECOND_NS, 6.0, 6.0, 6.0, 2.0) == 6.0  # nothing was traded in its first minute
+    assert vwap.update(midnight + 3 * 86_400 * SECOND_NS - SECOND_NS, 6.0, 6.0, 6.0, 2.0) is None  # after days unseen
 
 
 def test_a_vwap_without_volume_is_not_known() -> None:
     vwap = SessionVwap()
-    assert vwap.update(START_NS, 12.0, 9.0, 9.0, 0.0) is None
+    midnight = 19_944 * 86_400 * SECOND_NS
+    assert vwap.update(midnight, 12.0, 9.0, 9.0, 0.0) is None
+    assert vwap.update(midnight + SECOND_NS, 12.0, 9.0, 9.0, 1.0) == 10.0
 
 
 def test_a_straight_line_is_efficient_a_zigzag_is_not_and_flat_is_0() -> None:
