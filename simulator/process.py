@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -107,7 +107,7 @@ class Process:
         self.parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self.market = MarketState(instruments, FeedCounters())
         self.watch = AccountWatch(self.runtime, link, settings.account.quote, instruments, self._change_funds)
-        no_feed: Any = None
+        no_feed: Any = _NoFeed()
         self.rules_watch = InstrumentWatch(self.runtime, no_feed, link, instruments)
         self._is_safe_mode = is_safe_mode
         self._is_ready_due = self._is_dead = False
@@ -324,6 +324,13 @@ class Process:
         self.journal.abandon()
         if not keeps_unsynced and size > synced:
             os.truncate(self.path, synced + int((size - synced) * torn))
+
+
+class _NoFeed:
+    """The prices are the world's own: nothing is asked for."""
+
+    def leave_out(self, symbols: Collection[str]) -> None:
+        pass
 
 
 class _ShakyBus(MemoryBus):

@@ -53,6 +53,7 @@ class InstrumentWatch:
     def take(self, told: Sequence[Instrument]) -> None:
         """What the venue says now; what is not in it is no longer listed."""
         listed = {each.symbol: each for each in told}
+        self._feed.leave_out(self._known.keys() - listed.keys())
         for symbol in sorted(self._known):
             known = self._known[symbol]
             now = listed.get(symbol, replace(known, is_trading=False))

@@ -38,6 +38,10 @@ class MarketFeed(Feed, Protocol):
         """These instruments as the venue has them now, without those it lists no more; raises `VenueError`."""
         ...
 
+    def leave_out(self, symbols: Collection[str]) -> None:
+        """All that the venue lists no more: nothing is asked about them until a call without them."""
+        ...
+
 
 class LiveVenue(Venue, Protocol):
     """A real account. `notes`: what a person should know of it although it may trade; filled by `start`."""

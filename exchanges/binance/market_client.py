@@ -101,6 +101,8 @@ class MarketClient:
         """Best bid and ask of each, in the order asked; one that cannot be believed is left out."""
         names = orjson.dumps([each.venue_symbol for each in instruments]).decode()
         answer = await self._rest.read("/api/v3/ticker/bookTicker", {"symbols": names}, weight=4)
+        if answer.code == _INVALID_SYMBOL:  # one of them is listed no more, and the venue tells of none
+            answer = await self._rest.read("/api/v3/ticker/bookTicker", weight=4)
         symbols = {each.venue_symbol: each.symbol for each in instruments}
         now = self._clock.now()
         return self._checked("bookTicker", answer, lambda body: parse_top_quotes(body, symbols, now))

@@ -157,6 +157,8 @@ def parse_top_quotes(body: object, symbols: Mapping[str, str], now: int) -> list
     for row in rows:
         try:
             name = row["symbol"]
+            if name not in symbols:
+                continue
             bid, bid_quantity, ask, ask_quantity = (
                 parse_decimal(row[key], key) for key in ("bidPrice", "bidQty", "askPrice", "askQty")
             )
@@ -164,6 +166,6 @@ def parse_top_quotes(body: object, symbols: Mapping[str, str], now: int) -> list
             raise FrameError("unknown_shape", f"bookTicker: {error}") from None
         except MoneyError:
             continue
-        if name in symbols and ZERO < bid < ask and bid_quantity > ZERO and ask_quantity > ZERO:
+        if ZERO < bid < ask and bid_quantity > ZERO and ask_quantity > ZERO:
             quotes[name] = QuoteTick(symbols[name], bid, bid_quantity, ask, ask_quantity, now, now)
     return [quotes[name] for name in symbols if name in quotes]

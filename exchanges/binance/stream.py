@@ -30,6 +30,7 @@ from exchanges.binance.parser import (
 from exchanges.binance.rest import VenueError
 from exchanges.binance.subscription import StreamLostError, Subscription, close_text
 from exchanges.frame_socket import FrameSocket, open_socket
+from exchanges.listed_symbols import ListedSymbols
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
@@ -79,6 +80,7 @@ class BinanceFeed:
         self._state = MarketState((), self.counters)
         self._parser = FrameParser({})
         self._instruments_by_symbol: dict[str, Instrument] = {}
+        self._listed = ListedSymbols()
         self._fetches: dict[str, asyncio.Task[BookSnapshot | None]] = {}
         self._fetch_backoff: dict[str, Backoff] = {}
         self._fetch_not_before: dict[str, float] = {}
@@ -111,6 +113,7 @@ class BinanceFeed:
         """Stream until cancelled, or until a replay is over. What the sink raises comes out here."""
         subscription = Subscription(self._ws_url, self._streams(instruments), is_whole=self._is_replay)
         self._instruments_by_symbol = {each.symbol: each for each in instruments}
+        self._listed.begin(instruments)
         self._parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self._state = MarketState(instruments, self.counters)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
@@ -129,6 +132,16 @@ class BinanceFeed:
             self.counters.reconnects += 1
             await self._poll_quotes(sink)
             await asyncio.sleep(backoff.next_s())
+
+    def leave_out(self, symbols: Collection[str]) -> None:
+        """Ask nothing over REST about these: the venue lists them no more. It holds until the next call.
+
+        The streams are subscribed to all the same: this venue takes any name, and one that is listed again speaks.
+        """
+        self._listed.leave_out(symbols)
+
+    def _left(self) -> list[Instrument]:
+        return self._listed.left(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """Close the REST connections (the stream closes when `run` is cancelled)."""
@@ -330,7 +343,7 @@ class BinanceFeed:
         """Trades missed while the connection was away, as far as the venue still tells them."""
         urgent = self._urgent()
         known = sorted(
-            (each for each, state in self._state.by_symbol.items() if state.trades.last >= 0),
+            (each.symbol for each in self._left() if self._state.by_symbol[each.symbol].trades.last >= 0),
             key=lambda symbol: symbol not in urgent,
         )
         answers = await answers_within(BACKFILL_TIMEOUT_S, self._recent_trades, known)
@@ -410,7 +423,7 @@ class BinanceFeed:
     async def _quotes_in(self, seconds: float) -> Sequence[QuoteTick]:
         """Best prices over REST; raises `VenueError` and `TimeoutError`."""
         async with asyncio.timeout(seconds):
-            return await self._rest.quotes(list(self._instruments_by_symbol.values()))
+            return await self._rest.quotes(self._left())
 
     async def _poll_quotes(self, sink: FeedSink) -> None:
         """Best prices over REST while the stream is away, so that exits are not blind."""

@@ -9,7 +9,7 @@ tape; silence is noticed after thirty seconds, not five.
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,7 @@ from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters, as_heard
 from exchanges.binance.rest import VenueError
 from exchanges.ccxt_any.market_rows import RowError, parse_book, parse_candle, parse_instrument, parse_trade
+from exchanges.listed_symbols import ListedSymbols
 from exchanges.venue import FeedDown, FeedSink, FeedUp
 from market.instrument import Instrument
 from market.ticks import Candle
@@ -49,6 +50,7 @@ class CcxtFeed:
         self._seen: dict[str, OrderedDict[str, None]] = {}
         self._is_up = False
         self._heard_at = 0.0
+        self._listed = ListedSymbols()
 
     # ---- REST ------------------------------------------------------------------------------------
 
@@ -102,8 +104,9 @@ class CcxtFeed:
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled. What the sink raises comes out here."""
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
+        self._listed.begin(instruments)
         while True:
-            reason = await self._until_lost(instruments, sink, backoff)
+            reason = await self._until_lost(sink, backoff)
             self.counters.last_problem = reason
             if self._is_up or self.counters.reconnects == 0:
                 sink(FeedDown(self.name, reason, self._clock.now()))
@@ -112,7 +115,11 @@ class CcxtFeed:
             await self.close()
             await asyncio.sleep(backoff.next_s())
 
-    async def _until_lost(self, instruments: Sequence[Instrument], sink: FeedSink, backoff: Backoff) -> str:
+    def leave_out(self, symbols: Collection[str]) -> None:
+        """Ask nothing about these: the venue lists them no more. It holds until the next call."""
+        self._listed.leave_out(symbols)
+
+    async def _until_lost(self, sink: FeedSink, backoff: Backoff) -> str:
         """One life of the connections; returns why it ended."""
         try:
             exchange = await self._opened()
@@ -121,8 +128,9 @@ class CcxtFeed:
         except VenueError as error:
             return str(error)
         self._heard_at = asyncio.get_running_loop().time()
-        works = [self._watch(sink, backoff)]
-        for each in instruments:
+        left = self._listed.left(self._heard_at)
+        works = [self._watch(left, sink, backoff)]
+        for each in left:
             works += [self._trades(exchange, each.symbol, sink), self._quotes(exchange, each.symbol, sink)]
         tasks = [asyncio.create_task(work) for work in works]
         try:
@@ -133,7 +141,7 @@ class CcxtFeed:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watch(self, sink: FeedSink, backoff: Backoff) -> str:
+    async def _watch(self, left: Sequence[Instrument], sink: FeedSink, backoff: Backoff) -> str:
         """Say when data begins to flow; end when it stops."""
         loop = asyncio.get_running_loop()
         began = self._heard_at
@@ -143,6 +151,8 @@ class CcxtFeed:
                 self._is_up = True
                 backoff.reset()
                 sink(FeedUp(self.name, self._clock.now()))
+            if self._listed.left(loop.time()) != left:
+                return "the venue lists other symbols than before"
             if loop.time() - self._heard_at > self._silent_after_s:
                 return f"mute: nothing for {self._silent_after_s:.0f} s"
 

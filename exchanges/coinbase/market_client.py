@@ -3,8 +3,7 @@
 Nothing here is signed but the question for the account's fees, so that a feed without keys never loads ccxt.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -117,12 +116,8 @@ class MarketClient:
             f"trades of {instrument.symbol}", answer, lambda body: parse_trades(body, instrument.symbol, now)
         )
 
-    async def quotes(self, instruments: Sequence[Instrument]) -> list[QuoteTick]:
-        """Best bid and ask of each, in the order asked; one that cannot be believed is left out."""
-        answers = await asyncio.gather(*map(self._quote, instruments))
-        return [quote for quote in answers if quote is not None]
-
-    async def _quote(self, instrument: Instrument) -> QuoteTick | None:
+    async def quote(self, instrument: Instrument) -> QuoteTick | None:
+        """Best bid and ask; None when they cannot be believed."""
         answer = await self._read("market/product_book", {"product_id": instrument.venue_symbol, "limit": 1})
         now = self._clock.now()
         return self._checked(

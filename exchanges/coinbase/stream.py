@@ -17,6 +17,7 @@ from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters
 from exchanges.binance.parser import NOT_FOR_US, FrameError
 from exchanges.binance.rest import VenueError
+from exchanges.coinbase.book_repair import BookRepair, BooksLostError
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.market_client import MarketClient
 from exchanges.coinbase.market_state import CoinbaseState
@@ -24,6 +25,7 @@ from exchanges.coinbase.parser import MAX_FRAME_BYTES, BookChange, Envelope, Mar
 from exchanges.coinbase.silence import Silence
 from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, wish
 from exchanges.frame_socket import FrameSocket, open_socket
+from exchanges.listed_symbols import ListedSymbols
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedSink, FeedUp
 from market.instrument import Instrument
@@ -41,17 +43,18 @@ QUIET_SAMPLE: Final = 5
 PING_EVERY_S: Final = 20.0
 STEADY_S: Final = 10.0
 """A connection that held so long is begun anew without a pause when a frame is missing."""
-BOOK_GRACE_S: Final = 5.0
-"""So long a new connection may take to send its books."""
-BOOK_TRIES: Final = 8
 
 
 class StreamLostError(Exception):
-    """The connection is of no use any more; the text says why. `is_gap`: it lives, but a frame is missing."""
+    """The connection is of no use any more; the text says why.
 
-    def __init__(self, reason: str, *, is_gap: bool = False) -> None:
+    `is_gap`: it lives, but a frame is missing. `is_lighter`: the next one asks for less, so it may go better.
+    """
+
+    def __init__(self, reason: str, *, is_gap: bool = False, is_lighter: bool = False) -> None:
         super().__init__(reason)
         self.is_gap = is_gap
+        self.is_lighter = is_lighter
 
 
 class CoinbaseFeed:
@@ -84,13 +87,14 @@ class CoinbaseFeed:
         self._state = CoinbaseState((), self.counters)
         self._parser = MarketParser({})
         self._instruments: Sequence[Instrument] = ()
+        self._listed = ListedSymbols()
+        self._asked: dict[str, Instrument] = {}  # what this connection was asked for, by symbol
+        self._book_repair = BookRepair()
         self._silence = Silence(self.counters)
         self._is_up = False
         self._up_since = 0.0
         self._refused_in_a_row = 0
         self._reason = ""
-        self._book_tries: dict[str, int] = {}
-        self._book_due: dict[str, float] = {}
 
     # ---- REST ------------------------------------------------------------------------------------
 
@@ -116,6 +120,7 @@ class CoinbaseFeed:
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled. What the sink raises comes out here."""
         self._instruments = list(instruments)
+        self._listed.begin(instruments)
         self._parser = MarketParser(self._symbols())
         self._state = CoinbaseState(instruments, self.counters)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
@@ -131,8 +136,17 @@ class CoinbaseFeed:
                 self.counters.reconnects += 1
                 if error.is_gap and was_steady:
                     continue
+                if error.is_lighter:
+                    backoff.reset()
             await self._poll_quotes(sink)
             await asyncio.sleep(backoff.next_s())
+
+    def leave_out(self, symbols: Collection[str]) -> None:
+        """Ask nothing about these: the venue lists them no more. It holds until the next call."""
+        self._listed.leave_out(symbols)
+
+    def _left(self) -> list[Instrument]:
+        return self._listed.left(asyncio.get_running_loop().time())
 
     async def close(self) -> None:
         """Close the REST connections (the stream closes when `run` is cancelled)."""
@@ -185,7 +199,8 @@ class CoinbaseFeed:
 
     async def _subscribe(self, socket: FrameSocket) -> list[tuple[bytes, int]]:
         """Ask for every channel and wait until each flows; returns all frames that came meanwhile."""
-        products = [each.venue_symbol for each in self._instruments]
+        self._asked = {each.symbol: each for each in self._left()}
+        products = [each.venue_symbol for each in self._asked.values()]
         waiting = Confirmations(set(MARKET_CHANNELS) - {"heartbeats"})
         early: list[tuple[bytes, int]] = []
         try:
@@ -195,12 +210,33 @@ class CoinbaseFeed:
                 while waiting.missing:  # heartbeats are not waited for: `silence` copes without them
                     raw = await socket.receive()
                     early.append((raw, self._clock.now()))
-                    _learn(waiting, raw)
+                    self._learn(waiting, raw)
         except TimeoutError:
             raise StreamLostError(f"no answer to the subscription of {', '.join(waiting.missing)}") from None
         except ConnectionClosed as error:
             raise self._lost(error) from error
         return early
+
+    def _learn(self, waiting: Confirmations, raw: bytes) -> None:
+        try:
+            envelope = parse_envelope(raw)
+            if envelope.channel == "error":
+                left_out = self._leave_out_named(envelope.error)
+                reason = left_out or f"subscription refused: {envelope.error}"
+                raise StreamLostError(reason, is_lighter=bool(left_out))
+            waiting.take(envelope)
+        except FrameError:
+            return  # refused and counted when its turn comes
+
+    def _leave_out_named(self, error: str) -> str:
+        """What was done about the products that the venue's error names, "" when it names none.
+
+        A wish with one that is not valid is refused as a whole.
+        """
+        named = self._listed.refuse(error, asyncio.get_running_loop().time())
+        for symbol in named:
+            self._asked.pop(symbol, None)
+        return f"left out {', '.join(named)}: the venue says {error}" if named else ""
 
     def _announce(self, sink: FeedSink) -> None:
         loop_now = asyncio.get_running_loop().time()
@@ -209,8 +245,8 @@ class CoinbaseFeed:
         self._refused_in_a_row = 0
         self._reason = ""
         self._silence.begin()
-        self._book_tries = {}
-        self._book_due = {each.symbol: loop_now + BOOK_GRACE_S for each in self._instruments}
+        self._book_repair.begin()
+        self._book_repair.expect(self._asked, loop_now)
         sink(FeedUp(self.name, self._clock.now()))
 
     async def _read(self, socket: FrameSocket, sink: FeedSink) -> None:
@@ -243,7 +279,11 @@ class CoinbaseFeed:
             self._on_refused(error, None, ts_init, sink)
             return
         if envelope.channel == "error":
-            raise StreamLostError(f"the venue refuses: {envelope.error}")
+            left_out = self._leave_out_named(envelope.error)
+            if not left_out:
+                raise StreamLostError(f"the venue refuses: {envelope.error}")
+            self.counters.last_problem = left_out
+            return
         missing = self._state.sequence.take(envelope.sequence)
         if missing:
             self._on_disorder(missing, ts_init, sink)
@@ -269,8 +309,9 @@ class CoinbaseFeed:
                 continue
             if type(event) is BookChange:
                 items = state.on_book(event, envelope.sequence, ts_init)
-                if event.is_snapshot and not self._book_tries.get(event.symbol):
-                    self._book_due[event.symbol] = 0.0  # it came: if it is lost now, it is asked for at once
+                if event.is_snapshot:
+                    self._book_repair.on_snapshot(event.symbol)
+                    self._listed.welcome(event.symbol)
             else:
                 assert isinstance(event, QuoteTick)  # noqa: S101 - the third kind of three
                 items = state.on_quote(event, envelope.sequence)
@@ -313,7 +354,7 @@ class CoinbaseFeed:
         by_symbol = self._state.shared.by_symbol
         urgent = self._urgent()
         known = sorted(
-            (each for each in self._instruments if by_symbol[each.symbol].trades.last >= 0),
+            (each for each in self._asked.values() if by_symbol[each.symbol].trades.last >= 0),
             key=lambda instrument: instrument.symbol not in urgent,
         )
         answers = await answers_within(BACKFILL_TIMEOUT_S, self._recent_trades, known)
@@ -356,45 +397,54 @@ class CoinbaseFeed:
                 elif verdict == "mute":
                     self._reason = "mute: the market moves over REST, and no frame tells of it"
                     return
-            self._reason = await self._repair_books(socket)
-            if self._reason:
+            try:
+                await self._ask_for_what_came_back(socket)
+                await self._repair_books(socket)
+            except BooksLostError as error:
+                self._reason = str(error)
+                return
+            except ConnectionClosed:
+                self._reason = "the connection broke while it was asked for more"
                 return
 
-    async def _repair_books(self, socket: FrameSocket) -> str:
-        """Subscribe anew to the books that are lost; returns why the connection must end, "" for never mind."""
-        now = asyncio.get_running_loop().time()
-        lost: list[str] = []
-        for each in self._instruments:
-            tries = self._book_tries.get(each.symbol, 0)
-            if self._state.books[each.symbol].is_synced:
-                self._book_due[each.symbol] = 0.0
-                self._book_tries.pop(each.symbol, None)
-            elif now >= self._book_due[each.symbol]:
-                if tries >= BOOK_TRIES:
-                    return f"no book of {each.symbol} that can be believed in {tries} attempts"
-                self._book_tries[each.symbol] = tries + 1
-                self._book_due[each.symbol] = now + min(1.0 * 2**tries, 30.0)
-                lost.append(each.venue_symbol)
+    async def _ask_for_what_came_back(self, socket: FrameSocket) -> None:
+        """Subscribe to products that are listed again, or that it is time to try again."""
+        left = {each.symbol: each for each in self._left()}
+        new = [each for each in left.values() if each.symbol not in self._asked]
+        self._asked = left
+        if new:
+            self._book_repair.expect((each.symbol for each in new), asyncio.get_running_loop().time())
+            for channel in MARKET_CHANNELS:
+                await socket.send(wish("subscribe", channel, [each.venue_symbol for each in new]))
+
+    async def _repair_books(self, socket: FrameSocket) -> None:
+        """Subscribe anew to the books that are lost; raises `BooksLostError`."""
+        synced = [symbol for symbol, book in self._state.books.items() if book.is_synced]
+        lost = self._book_repair.look(self._asked, synced, asyncio.get_running_loop().time())
         if lost:
-            try:
-                await socket.send(wish("unsubscribe", "level2", lost))
-                await socket.send(wish("subscribe", "level2", lost))
-            except ConnectionClosed:
-                return "the connection broke while a book was asked for"
-        return ""
+            products = [self._asked[symbol].venue_symbol for symbol in lost]
+            await socket.send(wish("unsubscribe", "level2", products))
+            await socket.send(wish("subscribe", "level2", products))
 
     async def _is_quiet(self) -> bool | None:
         """Whether the venue's best prices over REST are those that the stream said last; None when nobody can say."""
         known = self._state.shared.quotes()
-        sample = [each for each in self._instruments if each.symbol in known][:QUIET_SAMPLE]
-        if not sample:
-            return None
-        try:
-            async with asyncio.timeout(QUIET_CHECK_TIMEOUT_S):
-                told = await self._rest.quotes(sample)
-        except (TimeoutError, VenueError):
+        sample = [each for each in self._left() if each.symbol in known][:QUIET_SAMPLE]
+        told = await self._quotes_in(QUIET_CHECK_TIMEOUT_S, sample)
+        if not told:
             return None
         return all((each.bid, each.ask) == known[each.symbol] for each in told)
+
+    async def _quotes_in(self, seconds: float, instruments: Sequence[Instrument]) -> list[QuoteTick]:
+        """Best prices over REST of those that answer in time, and that the venue knows."""
+        answers = await answers_within(seconds, self._quote, instruments)
+        return [quote for quote in answers.values() if quote is not None]
+
+    async def _quote(self, instrument: Instrument) -> QuoteTick | None:
+        try:
+            return await self._rest.quote(instrument)
+        except VenueError:
+            return None  # one product is away, or all are: then the reconnect's own problem says so
 
     async def _poll_quotes(self, sink: FeedSink) -> None:
         """Best prices over REST while the stream is away, so that exits are not blind."""
@@ -402,24 +452,11 @@ class CoinbaseFeed:
         if now < self._next_poll:
             return
         self._next_poll = now + self._poll_every_s
-        try:
-            async with asyncio.timeout(BACKFILL_TIMEOUT_S):
-                quotes = await self._rest.quotes(self._instruments)
-        except (TimeoutError, VenueError):
-            return  # the venue is away altogether: the reconnect's own problem says so
-        for quote in quotes:
+        urgent = self._urgent()
+        wanted = sorted(self._left(), key=lambda instrument: instrument.symbol not in urgent)
+        for quote in await self._quotes_in(BACKFILL_TIMEOUT_S, wanted):
             for item in self._state.shared.on_polled_quote(quote):
                 sink(item)
-
-
-def _learn(waiting: Confirmations, raw: bytes) -> None:
-    try:
-        envelope = parse_envelope(raw)
-        if envelope.channel == "error":
-            raise StreamLostError(f"subscription refused: {envelope.error}")
-        waiting.take(envelope)
-    except FrameError:
-        return  # refused and counted when its turn comes
 
 
 def _close_text(error: ConnectionClosed) -> str:

@@ -1,5 +1,6 @@
 """The venue changes its rules while the daemon runs."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -23,11 +24,15 @@ class Listing:
     def __init__(self, instruments: list[Instrument]) -> None:
         self.by_symbol = {each.symbol: each for each in instruments}
         self.is_down = False
+        self.left_out: list[set[str]] = []
 
     async def rules(self, instruments: list[Instrument]) -> list[Instrument]:
         if self.is_down:
             raise VenueError("exchangeInfo: no answer")
         return [self.by_symbol[each.symbol] for each in instruments if each.symbol in self.by_symbol]
+
+    def leave_out(self, symbols: Collection[str]) -> None:
+        self.left_out.append(set(symbols))
 
     def change(self, symbol: str, **rules: object) -> None:
         self.by_symbol[symbol] = replace(self.by_symbol[symbol], **rules)  # type: ignore[arg-type]
@@ -97,6 +102,17 @@ async def test_a_halt_a_delisting_and_a_return_are_told(
     assert told(scene)[2:] == [(BTC, "trading again"), (ETH, "trading again")]
 
 
+async def test_the_feed_leaves_out_what_is_delisted_and_takes_it_back_and_keeps_what_is_halted(
+    listing: Listing, watch: InstrumentWatch,
+) -> None:
+    listing.change(BTC, is_trading=False)
+    gone = listing.by_symbol.pop(ETH)
+    await watch.look()
+    listing.by_symbol[ETH] = gone
+    await watch.look()
+    assert listing.left_out == [{ETH}, set()]
+
+
 async def test_a_venue_that_does_not_answer_has_halted_nothing(
     scene: Scene, listing: Listing, watch: InstrumentWatch,
 ) -> None:
@@ -104,3 +120,4 @@ async def test_a_venue_that_does_not_answer_has_halted_nothing(
     listing.by_symbol.clear()
     await watch.look()
     assert told(scene) == []
+    assert listing.left_out == []

@@ -5,11 +5,13 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from market.ticks import TradeTick
+from exchanges.venue import FeedDown
+from market.ticks import QuoteTick, TradeTick
 from tests.exchanges.binance.loopback import Loopback, sends, until
-from tests.exchanges.binance.watching import BTC, ETH, T0, Watcher, trade
+from tests.exchanges.binance.watching import BTC, ETH, T0, TOP, Watcher, quote, trade
 
 TRADES_PATH = "/api/v3/trades"
+TOP_PATH = "/api/v3/ticker/bookTicker"
 
 
 def trade_rows(*numbers: int) -> list[dict]:
@@ -41,3 +43,44 @@ async def test_missed_trades_of_symbols_at_stake_are_asked_for_first(loopback: L
     async with Watcher(loopback, [BTC, ETH], urgent=lambda: {"ETH/USDT"}) as watcher:
         await until(lambda: watcher.feed.counters.backfilled_trades == 2)
     assert [query["symbol"] for query in loopback.calls("GET", TRADES_PATH)] == ["ETHUSDT", "BTCUSDT"]
+
+
+def lists_only_btc(loopback: Loopback) -> None:
+    """The venue as it is for ETH once that is delisted: one unknown symbol refuses the question about all."""
+
+    async def top(request: web.Request) -> web.Response:
+        if "ETHUSDT" in request.query.get("symbols", ""):
+            return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
+        other = {"symbol": "XXXYYY", "bidPrice": "1", "bidQty": "1", "askPrice": "2", "askQty": "1"}
+        return web.json_response([other, TOP])
+
+    loopback.handlers["GET", TOP_PATH] = top
+
+
+async def test_while_the_stream_is_away_prices_are_told_although_one_symbol_was_delisted(loopback: Loopback) -> None:
+    lists_only_btc(loopback)
+    loopback.subscribe_error = {"error": {"code": 1, "msg": "maintenance"}}
+    async with Watcher(loopback, [BTC, ETH]) as watcher:
+        await until(lambda: watcher.of(QuoteTick))
+    assert [(tick.symbol, tick.bid) for tick in watcher.of(QuoteTick)] == [("BTC/USDT", 99)]
+
+
+async def test_a_quiet_market_is_no_fault_although_one_symbol_was_delisted(loopback: Loopback) -> None:
+    lists_only_btc(loopback)
+    loopback.scripts.append(sends(quote(1), quote(1, pair="ETHUSDT")))
+    async with Watcher(loopback, [BTC, ETH], watch_every_s=0.01) as watcher:
+        await until(lambda: watcher.feed.counters.quiet_checks >= 2)
+    assert watcher.of(FeedDown) == []
+
+
+async def test_nothing_is_asked_over_rest_about_a_symbol_that_is_left_out(loopback: Loopback) -> None:
+    lists_only_btc(loopback)
+    loopback.answer("GET", TRADES_PATH, trade_rows(1, 2))
+    loopback.scripts.append(sends(trade(1), trade(1, pair="ETHUSDT"), then_close=True))
+    watcher = Watcher(loopback, [BTC, ETH])
+    watcher.feed.leave_out({"ETH/USDT"})
+    async with watcher:
+        await until(lambda: watcher.feed.counters.backfilled_trades and len(loopback.subscriptions) == 2)
+    assert [query["symbol"] for query in loopback.calls("GET", TRADES_PATH)] == ["BTCUSDT"]
+    assert all("ETHUSDT" not in query["symbols"] for query in loopback.calls("GET", TOP_PATH))
+    assert "ethusdt@trade" in loopback.subscriptions[1]  # one that is listed again is heard at once

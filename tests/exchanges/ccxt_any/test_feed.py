@@ -77,6 +77,24 @@ async def test_trades_and_quotes_of_every_symbol_come_once(urls: PracticeUrls, i
     assert len(trades) == len(set(trades))
 
 
+async def test_a_symbol_that_is_left_out_is_not_asked_about_until_it_is_listed_again(urls: PracticeUrls):
+    feed, items = feed_of(urls), list[FeedItem]()
+    instruments = await feed.instruments()
+    feed.leave_out({"ETH/USDT"})
+    running_feed = asyncio.create_task(feed.run(instruments, items.append))
+    try:
+        await until(lambda: sum(isinstance(item, TradeTick) for item in items) >= 3, 15)
+        assert {item.symbol for item in items if isinstance(item, TradeTick | QuoteTick)} == {"BTC/USDT"}
+        feed.leave_out(set())
+        await until(lambda: any(isinstance(item, TradeTick) and item.symbol == "ETH/USDT" for item in items), 15)
+    finally:
+        running_feed.cancel()
+        await asyncio.gather(running_feed, return_exceptions=True)
+        await feed.close()
+    (down,) = [item for item in items if isinstance(item, FeedDown)]
+    assert down.reason == "the venue lists other symbols than before"
+
+
 async def test_trades_stamped_far_ahead_of_our_clock_count_as_heard_and_are_counted(urls: PracticeUrls):
     class SlowClock(LiveClock):
         def now(self) -> int:

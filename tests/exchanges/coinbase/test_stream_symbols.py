@@ -1,13 +1,18 @@
 """Several products on one feed: what befalls one of them is not the others' trouble."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from market.ticks import TradeTick
-from tests.exchanges.coinbase.exchange import Exchange, until
-from tests.exchanges.coinbase.watching import BTC, ETH, SNAPSHOT, Watcher, plays, trade, trade_row
+from exchanges.venue import FeedDown, FeedUp
+from market.ticks import BookSnapshot, QuoteTick, TradeTick
+from tests.exchanges.coinbase.exchange import Exchange, Feed, answers, until
+from tests.exchanges.coinbase.watching import BTC, ETH, HEARTBEAT, SNAPSHOT, Watcher, plays, trade, trade_row
+
+SOL = replace(ETH, symbol="SOL/USD", venue_symbol="SOL-USD", base="SOL")
 
 
 async def test_missed_trades_that_came_in_time_are_told_although_others_did_not(
@@ -34,3 +39,102 @@ async def test_missed_trades_that_came_in_time_are_told_although_others_did_not(
     assert watcher.feed.counters.last_problem == "trades of 1 of 2 symbols were not backfilled in time"
     asked = [path for _, path, _, _ in exchange.requests if path.endswith("/ticker")]
     assert [path.split("/")[-2] for path in asked] == ["ETH-USD", "BTC-USD"]
+
+
+def asked_for(exchange: Exchange, channel: str = "level2", kind: str = "subscribe") -> list[list[str]]:
+    """The products of each wish."""
+    return [
+        wish["product_ids"] for wish in exchange.subscriptions if (wish["channel"], wish["type"]) == (channel, kind)
+    ]
+
+
+def refuses(exchange: Exchange, *products: str) -> None:
+    """The venue as it is for these once they are delisted: it does not obey a wish that names one, and says so."""
+    obey = exchange._subscribe
+
+    async def subscribe(feed: Feed, wish: dict[str, Any]) -> None:
+        for product in products:
+            if product in wish["product_ids"] and wish["type"] == "subscribe":
+                await feed.socket.send_str(
+                    f'{{"type":"error","message":"Failed to subscribe","reason":"{product} is not a valid product"}}'
+                )
+                return
+        await obey(feed, wish)
+
+    exchange._subscribe = subscribe  # type: ignore[method-assign]
+
+
+async def test_products_that_the_venue_refuses_are_left_out_and_the_others_are_heard(exchange: Exchange) -> None:
+    refuses(exchange, "ETH-USD", "SOL-USD")
+    exchange.on_subscribed.append(plays(SNAPSHOT, trade(6), trade(7)))
+    async with Watcher(exchange, [ETH, SOL, BTC]) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert asked_for(exchange, "market_trades")[-1] == ["BTC-USD"]
+    assert len(watcher.of(FeedUp)) == 1
+    problem = "left out SOL/USD: the venue says Failed to subscribe SOL-USD is not a valid product"
+    assert watcher.feed.counters.last_problem == problem
+
+
+async def test_a_venue_that_refuses_the_only_product_is_never_asked_for_all_products(exchange: Exchange) -> None:
+    refuses(exchange, "BTC-USD")
+    async with Watcher(exchange) as watcher:
+        await until(lambda: watcher.feed.counters.reconnects == 4)
+    assert {tuple(wish["product_ids"]) for wish in exchange.subscriptions} == {("BTC-USD",)}
+    assert "not a valid product" in watcher.of(FeedDown)[0].reason
+
+
+async def test_a_refused_product_is_tried_again_on_the_living_connection_and_heard_when_it_is_back(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.listed_symbols.FIRST_REFUSAL_S", 0.05)
+    obey = exchange._subscribe
+    refuses(exchange, "ETH-USD")
+    exchange.on_subscribed += [plays(SNAPSHOT, HEARTBEAT), plays(trade(6, product="ETH-USD"))]
+    async with Watcher(exchange, [BTC, ETH]) as watcher:
+        await until(lambda: asked_for(exchange, "market_trades").count(["ETH-USD"]) == 1)
+        exchange._subscribe = obey  # type: ignore[method-assign]
+        await until(lambda: watcher.of(TradeTick))
+    assert watcher.of(TradeTick)[0].symbol == "ETH/USD"
+    assert len(watcher.of(FeedUp)) == 1
+
+
+async def test_a_product_whose_book_never_comes_leaves_the_others_connection_alone(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.coinbase.book_repair.BOOK_GRACE_S", 0.01)
+    monkeypatch.setattr("exchanges.coinbase.book_repair.BOOK_TRIES", 2)
+    monkeypatch.setattr("exchanges.coinbase.book_repair._LONGEST_PAUSE_S", 0.01)
+    exchange.on_subscribed.append(plays(SNAPSHOT, HEARTBEAT, trade(6)))
+    async with Watcher(exchange, [BTC, ETH]) as watcher:
+        await until(lambda: asked_for(exchange).count(["ETH-USD"]) == 5)
+    assert watcher.of(FeedDown) == []
+    assert watcher.served().is_valid
+
+
+async def test_a_delisted_product_is_no_part_of_the_next_connection_and_is_subscribed_to_when_it_is_back(
+    exchange: Exchange,
+) -> None:
+    exchange.on_subscribed += [plays(SNAPSHOT, HEARTBEAT), plays(SNAPSHOT, HEARTBEAT)]
+    async with Watcher(exchange, [BTC, ETH]) as watcher:
+        await until(lambda: watcher.of(BookSnapshot))
+        watcher.feed.leave_out({"ETH/USD"})
+        await exchange.drop()
+        await until(lambda: len(watcher.of(FeedUp)) == 2)
+        assert asked_for(exchange, "market_trades") == [["BTC-USD", "ETH-USD"], ["BTC-USD"]]
+        watcher.feed.leave_out(set())
+        await until(lambda: len(asked_for(exchange, "level2")) == 3)
+    assert [wish["channel"] for wish in exchange.subscriptions if wish["product_ids"] == ["ETH-USD"]] == [
+        "heartbeats", "market_trades", "ticker", "level2"
+    ]
+    assert len(watcher.of(FeedUp)) == 2
+
+
+async def test_while_the_stream_is_away_prices_are_told_although_one_product_was_delisted(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.coinbase.stream.ANSWER_TIMEOUT_S", 0.02)
+    exchange.is_mute = True
+    exchange.fail("GET", "/market/product_book", answers({"error": "NOT_FOUND"}, 404))
+    async with Watcher(exchange, [BTC, ETH], urgent=lambda: {"ETH/USD"}, poll_every_s=600.0) as watcher:
+        await until(lambda: watcher.of(QuoteTick))
+    assert [(tick.symbol, tick.bid) for tick in watcher.of(QuoteTick)] == [("BTC/USD", 99)]
