@@ -6,23 +6,16 @@ from typing import TYPE_CHECKING, Final
 from bus.ids import ClientOrderId
 from market.money import ZERO
 from simulator.exchange import OURS
-from simulator.faults import HINDER_FEED, HINDER_ORDERS, HINDER_PROCESS
-from simulator.schedule import SECOND
+from simulator.faults import HINDER_PROCESS
+from simulator.protection import Protection
 
 if TYPE_CHECKING:
     from simulator.world import World
 
 D = Decimal
-UNPROTECTED_S: Final = 5.0
 STALE_S: Final = 5.0
-TRUTH_S: Final = 30.0
-"""Within this time an execution that was not told of is found."""
-
 _AWAKE_S: Final = 1.5
 """A process that had no time has its first second after it."""
-
-_GRACE_S: Final = 45.0
-"""Seconds after a hindrance's end without protection being expected: a timeout and its questions take as long."""
 
 
 class Checks:
@@ -31,7 +24,7 @@ class Checks:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._outcome = world.outcome
-        self._unprotected: dict[str, float] = {}
+        self._protection = Protection(world)
         self._bought_seen: dict[str, int] = {}
         self._is_kill_lost = False
         self._exempt_until = 0.0
@@ -40,7 +33,7 @@ class Checks:
         """Each second."""
         self._look_at_arrivals()
         self._look_at_latch()
-        self._look_at_protection()
+        self._protection.observe()
         self._look_at_staleness()
 
     # ---- what arrived ------------------------------------------------------------------------------
@@ -84,49 +77,6 @@ class Checks:
     def exempt_exposure(self, seconds: float) -> None:
         """Prices have just leapt, or an execution exceeded its order: what is held is no longer what was bought."""
         self._exempt_until = self._world.schedule.elapsed_s + seconds
-
-    # ---- protection --------------------------------------------------------------------------------
-
-    def _look_at_protection(self) -> None:
-        """Seconds for which a position has no working exit at the exchange and no armed one in a living process."""
-        world = self._world
-        now = world.schedule.elapsed_s
-        for symbol in world.markets:
-            instrument = world.exchange.instruments[symbol]
-            held = world.held(symbol)
-            is_dust = held < instrument.min_quantity or held * world.markets[symbol].bid < instrument.min_notional * 2
-            if is_dust or self._is_guarded(symbol) or self._is_excused(symbol):
-                self._unprotected.pop(symbol, None)
-                continue
-            since = self._unprotected.setdefault(symbol, now)
-            self._outcome.unprotected_s_max = max(self._outcome.unprotected_s_max, now - since)
-            if now - since > UNPROTECTED_S:
-                world.violate(f"{symbol}: {held} held without protection for {now - since:.0f} s")
-                self._unprotected[symbol] = now
-
-    def _is_guarded(self, symbol: str) -> bool:
-        if any(order.side == "sell" for order in self._world.exchange.working(symbol)):
-            return True
-        process = self._world.process
-        if process is None:
-            return False
-        return any(
-            order.is_exit and (order.is_armed or order.is_at_venue or order.is_waiting)
-            for order in process.engine.orders.working(symbol)
-        )
-
-    def _is_excused(self, symbol: str) -> bool:
-        """While orders cannot get through, or nobody knows the price, nothing new can be put in place."""
-        world = self._world
-        kill = world.process.engine.kill if world.process is not None else None
-        if kill is not None and kill.action != "flatten":
-            return True  # a person said: nothing more is sent (F58); status names what stays unprotected
-        if world.is_kept_down:
-            return True  # a script said how long nobody starts it again, or its journal is damaged
-        lost_ns = world.link.lost_ns.get(symbol)
-        if lost_ns is not None and world.schedule.now - lost_ns < TRUTH_S * SECOND:
-            return True  # nobody was told of the purchase: the comparison with the account finds it (F24)
-        return any(world.had(name, symbol, _GRACE_S) for name in (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS))
 
     # ---- the kill switch, data -----------------------------------------------------------------------
 

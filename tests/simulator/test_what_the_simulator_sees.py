@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from orders import commands
 from orders.chores import Chores
 from orders.disaster_stop import DisasterStops
 from orders.engine import Engine
+from orders.trailing_wing import Wing
 from risk.limits import RiskLimits
 from simulator.faults import Fault
 from simulator.link import Link
@@ -114,9 +116,52 @@ def test_nothing_is_bought_while_the_feed_is_down_though_people_ask_for_it() -> 
     assert any("[TRADING_REDUCING]" in line for life in lives for line in life.trace)
 
 
-def test_a_position_without_protection_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_position_without_protection_is_seen_and_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DisasterStops, "keep", lambda self: None)
-    assert "without protection" in violations([])
+    monkeypatch.setattr(DisasterStops, "after_report", lambda self, report: None)
+    life = live_through(3, [], SHORT_S)
+    assert any("without protection" in text for text in life.violations)
+    assert life.unprotected_s_max > 100
+
+
+def test_a_stop_that_covers_an_eighth_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = DisasterStops._place
+
+    def place_little(self: DisasterStops, symbol: str, quantity: Decimal) -> None:
+        place(self, symbol, self._desk.markets[symbol].instrument.round_quantity(quantity / 8))
+
+    monkeypatch.setattr(DisasterStops, "_place", place_little)
+    monkeypatch.setattr(DisasterStops, "_reason_to_move", lambda self, stop, wanted: "")
+    assert "without protection" in violations([], range(2))
+
+
+def test_armed_exits_without_a_stop_at_the_exchange_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = DisasterStops._place
+
+    def place_where_nothing_is_armed(self: DisasterStops, symbol: str, quantity: Decimal) -> None:
+        if not any(order.is_armed for order in self._desk.state.orders.exits(symbol)):
+            place(self, symbol, quantity)
+
+    monkeypatch.setattr(DisasterStops, "_place", place_where_nothing_is_armed)
+    assert "for sale at the exchange" in violations([], range(4))
+
+
+CRASHES = [Fault(float(at), "crash", symbol) for at in range(200, 800, 150) for symbol in ("BTC/USDT", "ETH/USDT")]
+
+
+def test_exits_that_do_not_fire_in_a_crash_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert violations(CRASHES, range(3)) == ""
+    fire = Wing.fire
+    monkeypatch.setattr(Wing, "fire", lambda self, level: [] if self.is_falling else fire(self, level))
+    monkeypatch.setattr(Engine, "load", lambda self: [])
+    assert "has not fired" in violations(CRASHES, range(3))
+
+
+def test_a_stop_that_the_price_jumped_over_is_seen_when_nobody_sells(monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = sorted([*CRASHES, *CRASHES], key=lambda fault: fault.at)
+    assert violations(twice, range(3)) == ""
+    monkeypatch.setattr(DisasterStops, "_press", lambda self, stop: None)
+    assert "jumped over the stop" in violations(twice, range(3))
 
 
 def test_a_failure_of_the_product_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

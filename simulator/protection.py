@@ -1,0 +1,165 @@
+"""Is what is held protected against a fall, wholly and in truth? And do exits fire when their price is there?"""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from market.money import ZERO
+from orders.order_table import Order
+from simulator.faults import HINDER_FEED, HINDER_ORDERS, HINDER_PROCESS
+from simulator.process import Process
+from simulator.schedule import SECOND
+
+if TYPE_CHECKING:
+    from simulator.world import World
+
+D = Decimal
+UNPROTECTED_S: Final = 5.0
+AT_EXCHANGE_S: Final = 15.0
+"""Within this time a stop rests at the exchange, too, for all that is held: the process may die (T14)."""
+FIRES_S: Final = 8.0
+"""A held exit whose price the market has passed fires within this time (F10), also after a spike that wants a second
+print."""
+JUMPED_S: Final = 12.0
+"""A stop at the exchange that the price jumped over is taken back and sold at market within this time (F30)."""
+TRUTH_S: Final = 30.0
+"""Within this time an execution that was not told of is found."""
+GRACE_S: Final = 45.0
+"""Seconds after a hindrance's end without protection being expected: a timeout and its questions take as long."""
+_COVERED: Final = D("0.95")
+"""A stop may be so much smaller than the position: it is not moved for each partial fill."""
+_HINDRANCES: Final = (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS)
+
+
+class Protection:
+    """`observe` once a second."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._outcome = world.outcome
+        self._bare_since: dict[str, float] = {}
+        self._unwatched_since: dict[str, float] = {}
+        self._past_since: dict[str, float] = {}
+        self._told: set[str] = set()
+
+    def observe(self) -> None:
+        past: set[str] = set()
+        for symbol in self._world.markets:
+            is_excused = self._is_excused(symbol)
+            self._look_at_cover(symbol, is_excused=is_excused)
+            if not is_excused:
+                past |= self._look_at_fires(symbol) | self._look_at_jumped(symbol)
+        for gone in self._past_since.keys() - past:
+            del self._past_since[gone]
+
+    # ---- how much is covered -----------------------------------------------------------------------
+
+    def _look_at_cover(self, symbol: str, *, is_excused: bool) -> None:
+        """Seconds for which less would be sold in a fall than is held: by anybody, and by the exchange alone.
+
+        A person's limit that rests above the market has bound its coins, no stop can be put under them: it counts.
+        """
+        world = self._world
+        now, instrument = world.schedule.elapsed_s, world.exchange.instruments[symbol]
+        held = world.held(symbol)
+        is_dust = held < instrument.min_quantity or held * world.markets[symbol].bid < instrument.min_notional * 2
+        resting = sum((each.remaining for each in world.exchange.working(symbol) if each.side == "sell"), ZERO)
+        if is_dust or is_excused or resting >= held * _COVERED:
+            for since in (self._bare_since, self._unwatched_since):
+                since.pop(symbol, None)
+            self._told -= {f"{symbol} bare", f"{symbol} unwatched"}
+            return
+        unwatched_s = now - self._unwatched_since.setdefault(symbol, now)
+        if unwatched_s > AT_EXCHANGE_S:
+            what = f"{held} held, {resting} for sale at the exchange, for {unwatched_s:.0f} s"
+            self._tell(f"{symbol} unwatched", f"{symbol}: {what}")
+        covered = resting + self._covered_here(symbol)
+        if covered >= held * _COVERED:
+            self._bare_since.pop(symbol, None)
+            self._told.discard(f"{symbol} bare")
+            return
+        bare_s = now - self._bare_since.setdefault(symbol, now)
+        self._outcome.unprotected_s_max = max(self._outcome.unprotected_s_max, bare_s)
+        if bare_s > UNPROTECTED_S:
+            what = f"{held} held without protection for {bare_s:.0f} s; {covered} of it is covered"
+            self._tell(f"{symbol} bare", f"{symbol}: {what}")
+
+    def _tell(self, episode: str, text: str) -> None:
+        """Once in each episode."""
+        if episode not in self._told:
+            self._told.add(episode)
+            self._world.violate(text)
+
+    def _covered_here(self, symbol: str) -> Decimal:
+        """What armed exits of a living process would sell in a fall, and exits of which nobody knows whether they have
+        arrived: that must be known in time (`simulator.fates`), and no stop can be put under their coins."""
+        world, process = self._world, self._world.process
+        if process is None:
+            return ZERO
+        on_the_way = ZERO
+        families: dict[str, Decimal] = {}  # a stop and a trail around one entry sell the same coins
+        for order in process.engine.orders.working(symbol):
+            if not order.is_exit:
+                continue
+            if order.is_at_venue and order.client_order_id not in world.exchange.orders:
+                on_the_way += order.remaining
+            elif order.is_armed and _falls(process, order):
+                family = order.spec.parent_id or order.client_order_id
+                families[family] = max(families.get(family, ZERO), order.remaining)
+        return on_the_way + sum(families.values(), ZERO)
+
+    def _is_excused(self, symbol: str) -> bool:
+        """While orders cannot get through, or nobody knows the price, nothing new can be put in place."""
+        world = self._world
+        if world.kill_pressed in ("halt", "cancel"):
+            return True  # a person said: nothing more is sent (F58); status names what stays unprotected
+        if world.is_kept_down:
+            return True  # a script said how long nobody starts it again, or its journal is damaged
+        lost_ns = world.link.lost_ns.get(symbol)
+        if lost_ns is not None and world.schedule.now - lost_ns < TRUTH_S * SECOND:
+            return True  # nobody was told of the purchase: the comparison with the account finds it (F24)
+        return any(world.had(name, symbol, GRACE_S) for name in _HINDRANCES)
+
+    # ---- do they fire ------------------------------------------------------------------------------
+
+    def _look_at_fires(self, symbol: str) -> set[str]:
+        """Armed exits whose price lies behind the market; a violation when they stay so."""
+        world, process, market = self._world, self._world.process, self._world.markets[symbol]
+        if process is None or world.feed_is_down:
+            return set()
+        past: set[str] = set()
+        for order in process.engine.orders.working(symbol):
+            if not order.is_exit or not order.is_armed:
+                continue
+            trigger = order.spec.stop_price or process.engine.trigger_of(order.client_order_id)
+            is_past = trigger is not None and (
+                market.bid > trigger if order.spec.order_type == "take_profit"
+                else market.ask < trigger and _falls(process, order)
+            )
+            if is_past:
+                past.add(order.client_order_id)
+                what = f"an armed exit at {trigger} has not fired at {market.bid}"
+                self._note_past(order.client_order_id, FIRES_S, what)
+        return past
+
+    def _look_at_jumped(self, symbol: str) -> set[str]:
+        """Stops at the exchange that were triggered and whose limit the price has jumped over."""
+        past: set[str] = set()
+        bid = self._world.markets[symbol].bid
+        for order in self._world.exchange.working(symbol):
+            if order.kind == "stop_limit" and order.is_triggered and order.price is not None and order.price > bid:
+                past.add(order.client_id)
+                self._note_past(order.client_id, JUMPED_S, f"the price jumped over the stop at {order.price}, to {bid}")
+        return past
+
+    def _note_past(self, client_id: str, most_s: float, text: str) -> None:
+        since = self._past_since.setdefault(client_id, now := self._world.schedule.elapsed_s)
+        if now - since > most_s:
+            self._tell(client_id, f"{client_id}: {text} for {now - since:.0f} s")
+
+
+def _falls(process: Process, order: Order) -> bool:
+    """Does it sell when the price falls? Not a target, nor a trail that waits for its beginning."""
+    if order.spec.order_type != "trailing":
+        return order.spec.order_type == "stop"
+    watch = process.engine._desk.state.watch
+    return watch.is_active(order.client_order_id)
