@@ -72,24 +72,24 @@ class Answer:
 class WeightPacer:
     """A bucket of request weight that refills with time, so that the venue never has to say 429."""
 
-    __slots__ = ("_level", "_now", "_updated")
+    __slots__ = ("_burst", "_level", "_now", "_updated")
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], burst: float = _WEIGHT_BURST) -> None:
         self._now = now
-        self._level = _WEIGHT_BURST
+        self._burst = self._level = burst
         self._updated = now()
 
     def wait_s(self, weight: int) -> float:
         """Take `weight` and return how long to wait before using it."""
         now = self._now()
-        self._level = min(_WEIGHT_BURST, self._level + (now - self._updated) * _WEIGHT_PER_S)
+        self._level = min(self._burst, self._level + (now - self._updated) * _WEIGHT_PER_S)
         self._updated = now
         self._level -= weight
         return max(0.0, -self._level / _WEIGHT_PER_S)
 
     def give_back(self, weight: int) -> None:
         """What was taken will not be used: whoever comes next need not wait for it."""
-        self._level = min(_WEIGHT_BURST, self._level + weight)
+        self._level = min(self._burst, self._level + weight)
 
 
 class _Silence:
@@ -108,12 +108,13 @@ _silences: Final[WeakValueDictionary[str, _Silence]] = WeakValueDictionary()
 class RestClient:
     """One venue's REST API. Make it inside a running event loop; `close` it.
 
-    `api_key` and `api_secret` are needed for signed requests only.
+    `api_key` and `api_secret` are needed for signed requests only. `weight_burst`: so much may leave at once.
     """
 
     def __init__(
         self, rest_url: str, clock: Clock, *, api_key: str = "", api_secret: str = "",
         jitter: Callable[[], float] | None = None, timeout_s: float = TIMEOUT_S, first_pause_s: float = 0.5,
+        weight_burst: float = _WEIGHT_BURST,
     ) -> None:
         self.rest_url = rest_url.rstrip("/")
         self._clock = clock
@@ -130,6 +131,7 @@ class RestClient:
         except ValueError as error:
             raise VenueError(f"rest_url {error}: write https://host in [venues] of config.toml.") from error
         self._pacer: WeightPacer | None = None
+        self._weight_burst = weight_burst
         self._silence = _silences.setdefault(self.rest_url, _Silence())
         self._posts_form = False
         self._has_posted = False
@@ -338,7 +340,7 @@ class RestClient:
         if not weight:
             return
         if self._pacer is None:
-            self._pacer = WeightPacer(asyncio.get_running_loop().time)
+            self._pacer = WeightPacer(asyncio.get_running_loop().time, self._weight_burst)
         pause = self._pacer.wait_s(weight)
         if pause > 0:
             try:

@@ -138,3 +138,11 @@ async def test_while_the_stream_is_away_prices_are_told_although_one_product_was
     async with Watcher(exchange, [BTC, ETH], urgent=lambda: {"ETH/USD"}, poll_every_s=600.0) as watcher:
         await until(lambda: watcher.of(QuoteTick))
     assert [(tick.symbol, tick.bid) for tick in watcher.of(QuoteTick)] == [("BTC/USD", 99)]
+
+
+async def test_no_more_is_asked_at_once_than_the_venue_grants_a_second(exchange: Exchange) -> None:
+    feed = Watcher(exchange).feed
+    began = asyncio.get_running_loop().time()
+    await asyncio.gather(*[feed.clock_offset_ns() for _ in range(12)])
+    assert asyncio.get_running_loop().time() - began >= 0.24  # ten at once, then eight a second
+    await feed.close()
