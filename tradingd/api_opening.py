@@ -1,13 +1,13 @@
 """The control API when the process starts: loaded beside something that waits, then served and announced."""
 
 import asyncio
+import contextlib
 import importlib
 import os
 import sys
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from tradingd.auth import CREDENTIALS_FILE, Auth, read_credentials
+from tradingd.auth import CREDENTIALS_FILE, Auth, CredentialsError, read_credentials
 from tradingd.collection_pause import no_collection
 from tradingd.control import Control
 from tradingd.data_dir import DataDir, RunInfo
@@ -18,13 +18,15 @@ from tradingd.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from tradingd.api.server import ApiServer
+
 
 class PortTakenError(Exception):
     """The control API cannot listen: somebody else does."""
 
 
 class ApiOpening:
-    """`load` or `load_aside`, then `serve`; afterwards `url` is where it listens."""
+    """`load_early` or not, then `serve` until it has worked; afterwards `url` is where it listens. `stop` ends it."""
 
     def __init__(self, settings: Settings, data_dir: DataDir, control: Control, metrics: Metrics) -> None:
         self.url = ""
@@ -32,21 +34,47 @@ class ApiOpening:
         self._data_dir = data_dir
         self._control = control
         self._metrics = metrics
-        self._auth: Auth
+        self._auth: Auth | None = None
         self._app: FastAPI | None = None
+        self._server: ApiServer | None = None
 
-    @property
-    def is_loaded(self) -> bool:
-        return self._app is not None
+    def load_early(self) -> None:
+        """The heaviest part to import: done while the practice exchange boots on another core, if there is one.
 
-    async def load_aside(self) -> None:
+        Credentials that cannot be used are for `serve` to tell.
+        """
+        with contextlib.suppress(CredentialsError):
+            self._load()
+
+    async def serve(self, started_ns: int) -> None:
+        """Listen, and tell the command line where. `started_ns`: of the process, UTC.
+
+        Raises `PortTakenError`, `CredentialsError`, or OSError when it cannot be written down; it may be tried again.
+        """
+        if self._app is None:
+            await self._load_aside()
+        if self._server is None:
+            self._server = await self._listen()
+        self._data_dir.announce(RunInfo(os.getpid(), self._server.url, started_ns))
+        self.url = self._server.url
+
+    async def stop(self) -> None:
+        """Finish open requests, for at most 2 s; harmless when nobody was ever served."""
+        if self._server is not None:
+            await self._server.stop()
+
+    def show_new_password(self) -> None:
+        """Of a first start, once."""
+        if self._auth is not None:
+            self._auth.show_new_password(sys.stderr)
+
+    async def _load_aside(self) -> None:
         """Imported beside the event loop, which has positions to watch."""
         with no_collection():
             await asyncio.to_thread(importlib.import_module, "tradingd.api.app")
-        self.load()
+        self._load()
 
-    def load(self) -> None:
-        """The heaviest part to import: done while the practice exchange boots on another core, if there is one."""
+    def _load(self) -> None:
         self._auth = Auth.open(self._data_dir.path, self._settings.api.token_hours)
         redact.learn(read_credentials(self._data_dir.path / CREDENTIALS_FILE).secret)
         with no_collection():
@@ -55,21 +83,12 @@ class ApiOpening:
             self._app = create_app(self._control, self._auth)
         self._app.state.metrics = self._metrics
 
-    async def serve(self, started_ns: int, stack: AsyncExitStack) -> None:
-        """Listen, and tell the command line where; raises `PortTakenError`. `started_ns`: of the process, UTC."""
+    async def _listen(self) -> "ApiServer":
         from tradingd.api.server import PortInUseError, serve_api
 
         assert self._app is not None  # noqa: S101 - it was loaded
-        api = self._settings.api
         try:
-            server = await serve_api(self._app, api.host, api.port)
+            return await serve_api(self._app, self._settings.api.host, self._settings.api.port)
         except PortInUseError as error:
             self.show_new_password()  # it was made, and the next start will not know it
             raise PortTakenError(str(error)) from error
-        stack.push_async_callback(server.stop)
-        self.url = server.url
-        self._data_dir.announce(RunInfo(os.getpid(), server.url, started_ns))
-
-    def show_new_password(self) -> None:
-        """Of a first start, once."""
-        self._auth.show_new_password(sys.stderr)

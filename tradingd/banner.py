@@ -10,14 +10,17 @@ _NAMED: Final = 8
 
 
 def welcome(mode: str, where: str, symbols: Sequence[str], url: str, data_dir: Path) -> str:
-    """Where to look, how to log in, how to stop."""
+    """Where to look, how to log in, how to stop. `url` "": the control API could not be opened yet."""
     names = ", ".join(symbols[:_NAMED]) + (f" and {len(symbols) - _NAMED} more" if len(symbols) > _NAMED else "")
-    lines = [
-        "",
-        f"tradingd {VERSION}: {mode} trading on {where} ({names})",
+    control = [
         f"  control   {url}/docs   (health: {url}/api/health)",
         "  look      .venv/bin/tradingd status | orders | positions | explain ORDER   (no password needed)",
         f"  log in    POST {url}/api/auth/login as operator (lost the password? tradingd user password)",
+    ] if url else ["  control   not yet: it is tried again and again, as the alert says"]
+    lines = [
+        "",
+        f"tradingd {VERSION}: {mode} trading on {where} ({names})",
+        *control,
         f"  stop      Ctrl-C, or .venv/bin/tradingd shutdown   (state is kept in {short(data_dir)})",
         "",
     ]

@@ -7,6 +7,7 @@ from typing import Final
 from bus.messages.system import AlertRaised
 from market.interval import SECOND_NS
 from tradingd.health import Health
+from tradingd.kill_file import kill_file_in
 from tradingd.life import BEHIND, STOPPING, Life
 from tradingd.redaction import redact
 from tradingd.runtime import Runtime
@@ -128,6 +129,18 @@ class Conditions:
         self._set(name, text)
         if is_news:
             self._runtime.record("venue", AlertRaised("critical", f"venue {self._settings.venue}", text))
+        self._runtime.vote_health()
+
+    def api(self, why: str) -> None:
+        """The control API cannot be opened ("": it listens): no entries while nobody can look and steer by it."""
+        self._set("api", why and f"control API: {why}")
+        told = "it listens, as it should"  # as loud as that it did not
+        if why:
+            told = (
+                f"{why}. Positions or orders are open, so the daemon goes on without it, takes no entries and tries "
+                f"again every few seconds; the file {kill_file_in(self._settings.data_dir)} locks trading."
+            )
+        self._runtime.record("daemon", AlertRaised("critical", "control API", told))
         self._runtime.vote_health()
 
     def order_line(self, text: str) -> None:

@@ -27,6 +27,7 @@ from tradingd.account_return import AccountReturn
 from tradingd.account_watch import AccountWatch
 from tradingd.announcements import candles_note, farewell_of, invention_note, tell_standing, welcome
 from tradingd.api_opening import ApiOpening
+from tradingd.api_return import ApiReturn
 from tradingd.audience import Audience
 from tradingd.background_tasks import BackgroundTasks
 from tradingd.bus_choice import make_bus
@@ -62,15 +63,16 @@ from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.runtime_assembly import RuntimeAssembly
 from tradingd.service_notify import ServiceNotify
-from tradingd.session import PastSessions, live_session_id, replay_session_id
+from tradingd.session import PastSessions, begin_session
 from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
+from tradingd.start_failure import tell_failed_start
 from tradingd.status_report import StatusReport
 from tradingd.store_choice import make_store
 from tradingd.story import BackgroundWriter, StoryLine, make_writer
 from tradingd.tuner import Tuner
 from tradingd.venue_opening import make_paper_venue, open_live_venue
-from tradingd.venue_wait import OutageAlert, VenueWait
+from tradingd.venue_wait import OutageAlert, VenueWait, open_matters
 from tradingd.warm_up import warm_up
 from tradingd.weight_keeper import keep_weights
 
@@ -114,7 +116,7 @@ class Daemon:
         self._feed: venue_access.MarketFeed
         self._venue: Venue
         self._bus: Bus
-        self._clock: Clock
+        self._clock: Clock = LiveClock()
         self._session: SessionId
 
     @property
@@ -146,6 +148,8 @@ class Daemon:
             failed = starting.exception()
             if failed is not None:
                 stopping.cancel()
+                if not self._is_replay:
+                    tell_failed_start(failed, self._past, self._audience, self._data_dir.path, stack)
                 raise failed
             await stopping
             await self._end()
@@ -159,7 +163,9 @@ class Daemon:
         self._operations.is_replay = await access.is_replay()
         self._open_journal(stack)
         urls = await self._reach_market(access, stack)
-        self._make_clock_and_session()
+        first_ns = self._recording.first_ns if self._is_replay else None
+        self._clock, self._session = begin_session(self._past, first_ns, self.settings.seed)
+        self._operations.clock, self._operations.session = self._clock, self._session
         self._audience.open()
         stack.push_async_callback(self._audience.close)
         records = Records(self.settings, self._data_dir.path, is_replay=self._is_replay)
@@ -220,7 +226,7 @@ class Daemon:
         )
         codec.prepare()
         if access.has_child:
-            self._api.load()
+            self._api.load_early()
         urls = await access.urls()
         self._recording = await access.recording(urls)
         return urls
@@ -326,15 +332,6 @@ class Daemon:
             store.start()
             stack.push_async_callback(store.stop)
 
-    def _make_clock_and_session(self) -> None:
-        if self._is_replay:
-            self._clock = FeedClock(max(self._past.last_ts, self._recording.first_ns))
-            self._session = replay_session_id(self.settings.seed, self._past.count)
-        else:
-            self._clock = LiveClock(self._past.last_ts)
-            self._session = live_session_id(self._clock.now(), self._past.last_id)
-        self._operations.clock, self._operations.session = self._clock, self._session
-
     async def _choose_instruments(self) -> list[Instrument]:
         offered = await self._wait.until_answered(self._feed.instruments)
         holdings = self._read_model.results.holdings
@@ -417,10 +414,11 @@ class Daemon:
             self._conditions.crash_loop()
 
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
-        if not self._api.is_loaded:
-            await self._api.load_aside()
-        await self._api.serve(self._started_ns, stack)
-        self._service.ready(f"control {self._api.url}")
+        stack.push_async_callback(self._api.stop)
+        api = ApiReturn(self._api, self._data_dir, self._started_ns, self._conditions.api)
+        if not await api.open("" if self._is_replay else open_matters(self._read_model)):
+            self._tasks.spawn("control API", api.run())
+        self._service.ready(f"control {self._api.url or 'API away'}")
         self._tasks.spawn("service watchdog", self._service.watch(
             lambda: self.life.phase or f"{self._runtime.engine.trading_state} in {self.settings.mode} mode",
         ))

@@ -21,6 +21,6 @@ MEANINGS: Final[dict[int, str]] = {
     NOT_AUTHORISED: "not allowed: a wrong or missing token, or a viewer's",
     REFUSED: "refused by the trading rules",
     NOT_FOUND: "no such order, position or symbol",
-    ALREADY_RUNNING: "a daemon already runs on this data directory or port",
+    ALREADY_RUNNING: "a daemon already runs on this data directory, port or account",
 }
 """Each code and what it means, as `tradingd --help` prints them."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from bus.clock import Clock, FeedClock, LiveClock
 from bus.ids import SessionId
 from bus.messages.header import Message
 from bus.messages.system import DaemonStarted, DaemonStopping
@@ -49,6 +50,14 @@ class PastSessions:
         """This would be the third start within ten minutes after unclean ends (F40)."""
         starts = [*self.unclean_starts, self._started] if self._is_open else []
         return sum(1 for ts in starts if now - ts <= CRASH_WINDOW_NS) >= CRASH_STARTS - 1
+
+
+def begin_session(past: PastSessions, first_ns: int | None, seed: int) -> tuple[Clock, SessionId]:
+    """A session's clock and id. `first_ns`: where a replay's recording begins (UTC ns), None of a live session."""
+    if first_ns is not None:
+        return FeedClock(max(past.last_ts, first_ns)), replay_session_id(seed, past.count)
+    clock = LiveClock(past.last_ts)
+    return clock, live_session_id(clock.now(), past.last_id)
 
 
 def live_session_id(now_ns: int, last: SessionId | None = None) -> SessionId:

@@ -1,0 +1,75 @@
+"""A restart that fails sends one alert; a first start, and the same failure again and again, do not."""
+
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bus.clock import LiveClock
+from store.journal import JournalError
+from tests.tradingd.alerts.loopback import CHAT, TOKEN, Telegram, http_server
+from tests.tradingd.small_daemon import SmallDaemon
+from tradingd.api_opening import PortTakenError
+from tradingd.audience import Audience
+from tradingd.session import PastSessions
+from tradingd.settings import Settings
+from tradingd.start_failure import AGAIN_AFTER_S, FILE, tell_failed_start
+
+TAKEN = PortTakenError("api.port 8080 on 127.0.0.1 is taken by another program.")
+
+
+class Starts:
+    """Starts that fail on one data directory; `told` is what arrives at Telegram, in all."""
+
+    def __init__(self, folder: Path, telegram: Telegram, address: str) -> None:
+        channel = {"service": "telegram", "token": TOKEN, "to": [CHAT], "api_url": address}
+        self._settings = Settings.model_validate({"data_dir": folder, "alerts": {"phone": channel}})
+        self._telegram = telegram
+
+    async def fail(self, error: Exception, earlier: int) -> None:
+        """After so many earlier sessions."""
+        audience = Audience(self._settings, SmallDaemon(self._settings), LiveClock().now)
+        async with AsyncExitStack() as stack:
+            tell_failed_start(error, PastSessions(count=earlier), audience, self._settings.data_dir, stack)
+
+    @property
+    def told(self) -> list[str]:
+        return [sent["text"] for sent in self._telegram.sent]
+
+
+async def test_a_restart_that_fails_is_told_before_the_process_ends(tmp_path: Path) -> None:
+    telegram = Telegram()
+    async with http_server(telegram) as address:
+        await Starts(tmp_path, telegram, address).fail(TAKEN, earlier=3)
+        (told,) = Starts(tmp_path, telegram, address).told
+    assert "CRITICAL: the start failed" in told
+    assert "taken by another program" in told
+    assert "Nobody watches over what is open" in told
+
+
+async def test_a_first_start_tells_its_terminal_only_unless_there_is_a_journal_it_cannot_read(tmp_path: Path) -> None:
+    telegram = Telegram()
+    async with http_server(telegram) as address:
+        starts = Starts(tmp_path, telegram, address)
+        await starts.fail(TAKEN, earlier=0)
+        assert starts.told == []
+        await starts.fail(JournalError("the journal is damaged at byte 7"), earlier=0)
+        assert "damaged at byte 7" in starts.told[0]
+
+
+async def test_the_same_failure_is_told_once_in_ten_minutes_and_another_one_at_once(tmp_path: Path) -> None:
+    telegram = Telegram()
+    noted = tmp_path / FILE
+    async with http_server(telegram) as address:
+        starts = Starts(tmp_path, telegram, address)
+        for _ in range(3):
+            await starts.fail(TAKEN, earlier=1)
+        assert len(starts.told) == 1
+        await starts.fail(JournalError("the journal is damaged"), earlier=1)
+        assert len(starts.told) == 2
+        noted.write_text("nonsense")
+        await starts.fail(TAKEN, earlier=1)
+        assert len(starts.told) == 3
+        note = json.loads(noted.read_text())
+        noted.write_text(json.dumps({**note, "at": note["at"] - AGAIN_AFTER_S}))
+        await starts.fail(TAKEN, earlier=1)
+        assert len(starts.told) == 4

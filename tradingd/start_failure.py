@@ -1,0 +1,45 @@
+"""A restart that fails is told to people: what the daemon watched over is watched by nobody now."""
+
+import contextlib
+import json
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from store.journal import JournalError
+from tradingd.audience import Audience
+from tradingd.redaction import redact
+from tradingd.session import PastSessions
+
+FILE: Final = "failed-start.json"
+AGAIN_AFTER_S: Final = 600.0
+
+
+def tell_failed_start(
+    error: BaseException, past: PastSessions, audience: Audience, folder: Path, stack: AsyncExitStack
+) -> None:
+    """A critical alert that still leaves while `stack` is unwound. A first start tells its terminal only.
+
+    `folder`: the data directory, where it is noted: a service manager that starts us every two seconds must not make an
+    alert each time.
+    """
+    if not past.count and not isinstance(error, JournalError):  # a journal that cannot be read is of an earlier start
+        return
+    text = redact(str(error)) or type(error).__name__
+    if not _is_news(folder / FILE, text):
+        return
+    audience.open()
+    audience.tell("critical", "the start failed", f"{text} Nobody watches over what is open until it succeeds.")
+    stack.push_async_callback(audience.close)
+
+
+def _is_news(path: Path, text: str) -> bool:
+    """Not told with the same words within the last ten minutes; noted as told now."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        told: Any = json.loads(path.read_text())
+        if told["text"] == text and 0 <= time.time() - float(told["at"]) < AGAIN_AFTER_S:
+            return False
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps({"at": time.time(), "text": text}) + "\n")
+    return True
