@@ -218,7 +218,7 @@ class Strategy:
         if plan.quantity <= ZERO:
             return []
         name = wished.choice.name
-        vote = Vote(name, "trail_sell", 1.0, wished.choice.weight)
+        vote = Vote(name, "trail_sell", 1.0, wished.choice.weight, is_strategy=True)
         reason = f"{name}: {wished.wish.why or 'its rule says so'}"
         return [self._propose(desk, "sell", plan, Consensus("trail_sell", 1.0, (vote,), name, reason), now)]
 

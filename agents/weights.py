@@ -2,7 +2,7 @@
 
 An outcome of an alpha is one round trip on whose entry it voted for a side: it was right when it voted for the entry
 and the round trip earned something after fees, or voted against it and the round trip lost something. Holds, and round
-trips that neither earned nor lost, are no outcomes.
+trips that neither earned nor lost, are no outcomes; nor is what a strategy of the library wished, whatever its name.
 
     share  = (right + 10) / (outcomes + 20)         of the last 100 outcomes
     weight = base x min(1.5, max(0.5, 2 x share)),  at most 1, to two decimals
@@ -30,7 +30,10 @@ def outcomes_of(votes: Iterable[Vote], profit: Decimal) -> Mapping[str, bool]:
     if profit == ZERO:
         return {}
     earned = profit > ZERO
-    return {vote.alpha: (vote.action == "trail_buy") == earned for vote in votes if vote.action != "hold"}
+    return {
+        vote.alpha: (vote.action == "trail_buy") == earned for vote in votes
+        if vote.action != "hold" and not vote.is_strategy
+    }
 
 
 def factor_of(outcomes: Sequence[bool]) -> float:

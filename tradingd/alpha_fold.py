@@ -86,7 +86,7 @@ class _Record:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Who stands behind a position: the leader, and each supporter's share."""
+    """Who stands behind a position: the leading alpha ("" = a strategy leads), and each supporting alpha's share."""
 
     lead: str
     share_by_alpha: Mapping[str, Decimal] = field(default_factory=dict)
@@ -187,22 +187,25 @@ class AlphaFold:
         if order is None or not order.spec.lead_alpha:
             self._open.pop(body.symbol, None)
             return
-        for_it = {
-            vote.alpha: Decimal(str(round(vote.weight * vote.confidence, 9)))
+        for_it = [
+            (vote, Decimal(str(round(vote.weight * vote.confidence, 9))))
             for vote in order.spec.votes if vote.action == "trail_buy"
-        }
-        total = sum(for_it.values(), ZERO)
-        shares = {alpha: part / total for alpha, part in for_it.items()} if total else {}
-        self._open[body.symbol] = _Entry(order.spec.lead_alpha, shares)
+        ]
+        total = sum((part for _, part in for_it), ZERO)
+        shares = {vote.alpha: part / total for vote, part in for_it if total and not vote.is_strategy}
+        lead = order.spec.lead_alpha
+        is_led_by_alpha = not any(vote.is_strategy and vote.alpha == lead for vote, _ in for_it)
+        self._open[body.symbol] = _Entry(lead if is_led_by_alpha else "", shares)
 
     def _on_closed(self, _: int, body: PositionClosed) -> None:
         entry = self._open.pop(body.symbol, None)
         if entry is None:
             return
-        record = self._record(entry.lead)
-        record.trades += 1
-        record.wins += body.realized_pnl > ZERO
-        record.losses += body.realized_pnl < ZERO
-        record.realized_pnl += body.realized_pnl
+        if entry.lead:
+            record = self._record(entry.lead)
+            record.trades += 1
+            record.wins += body.realized_pnl > ZERO
+            record.losses += body.realized_pnl < ZERO
+            record.realized_pnl += body.realized_pnl
         for alpha, share in entry.share_by_alpha.items():
             self._record(alpha).contribution += body.realized_pnl * share

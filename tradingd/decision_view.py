@@ -119,7 +119,8 @@ def _proposed(message: Message, body: TradeProposed, council: CouncilFold) -> De
 def _votes(votes: Iterable[Vote], analysis: AnalysisCompleted | None) -> Iterator[DecisionVoteView]:
     said = {signal.alpha: signal.reasoning for signal in analysis.signals} if analysis is not None else {}
     for vote in votes:
-        yield DecisionVoteView(vote.alpha, vote.action, vote.confidence, vote.weight, said.get(vote.alpha, ""))
+        why = "" if vote.is_strategy else said.get(vote.alpha, "")
+        yield DecisionVoteView(vote.alpha, vote.action, vote.confidence, vote.weight, why)
 
 
 def _skipped(skipped: Iterable[AlphaSkipped]) -> Iterator[SkippedView]:

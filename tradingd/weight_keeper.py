@@ -6,6 +6,7 @@ over the journal (`tradingd.weight_fold`), so a restart and a replay come to the
 
 from collections.abc import Callable, Mapping
 
+from agents.alphas.registry import BUILT_IN_NAMES
 from agents.weights import adapted, factor_of
 from bus.messages.council import AlphaLoaded, WeightChanged
 from bus.messages.header import Message
@@ -34,7 +35,9 @@ class WeightKeeper:
         if isinstance(body, PositionClosed):
             self._review(sorted(self._fold.last_judged), "")
         elif isinstance(body, DaemonStarted):
-            self._review(sorted(self._fold.weight_by_alpha.keys() & self._configured.keys()), "since the last session")
+            # A built-in one that is no longer in the file weighs nothing, whatever it had learnt.
+            ours = self._configured.keys() | set(BUILT_IN_NAMES)
+            self._review(sorted(self._fold.weight_by_alpha.keys() & ours), "since the last session")
         elif isinstance(body, AlphaLoaded):
             self._review([body.alpha] if body.alpha in self._fold.weight_by_alpha else [], "since it was loaded last")
 

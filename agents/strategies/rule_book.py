@@ -125,7 +125,7 @@ def decide_with(wished: RuleWish | None, models: Consensus, threshold: float) ->
         return replace(models, action="hold", confidence=0.0, lead_alpha="", reason=reason)
     is_backed = models.action == "trail_buy"
     confidence = max(threshold, models.confidence) if is_backed else threshold
-    vote = Vote(name, "trail_buy", confidence, wished.choice.weight)
+    vote = Vote(name, "trail_buy", confidence, wished.choice.weight, is_strategy=True)
     reason = f"{name}: {why}" + ("; the models agree" if is_backed else "")
     return Consensus("trail_buy", confidence, (vote, *models.votes), name, reason)
 

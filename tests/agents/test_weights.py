@@ -22,6 +22,11 @@ def test_who_voted_for_a_gain_or_against_a_loss_was_right(profit: str, expected:
     assert outcomes_of(VOTES, Decimal(profit)) == expected
 
 
+def test_what_a_strategy_wished_is_no_outcome_of_the_alpha_of_its_name() -> None:
+    votes = (Vote("for", "trail_buy", 0.6, 1.0, is_strategy=True), Vote("for", "hold", 0.5, 1.0), VOTES[1])
+    assert outcomes_of(votes, Decimal(-1)) == {"against": True}
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "base", "weight"),
     [

@@ -102,6 +102,33 @@ def test_a_round_trip_without_votes_or_profit_teaches_nothing() -> None:
     assert room.model.alphas.weights.outcomes("momentum") == ()
 
 
+def test_losses_of_a_strategy_are_not_those_of_the_alpha_of_its_name() -> None:
+    room = Room()
+    votes = (Vote("momentum", "trail_buy", 0.6, 1.0, is_strategy=True), Vote("structure", "trail_buy", 0.6, 1.0))
+    for _ in range(40):
+        room.round_trip("-5", votes)
+    assert weights(room) == {"structure": 0.3}
+    result, shared = room.model.alphas.result("momentum"), room.model.alphas.result("structure")
+    assert (result.trades, result.contribution) == (0, "0")
+    assert Decimal(shared.contribution) == -100  # half of the votes for the entries was the strategy's
+
+
+def test_a_built_in_alpha_that_is_taken_out_of_the_file_weighs_nothing_any_more() -> None:
+    room = Room()
+    room.round_trip("5")
+    assert weights(room)["momentum"] == 0.84
+    again = room.restarted({"structure": 0.6})
+    assert weights(again)["momentum"] == 0.0
+    reason = "right in 1 of its last 1 outcomes: 0 x 1.05 (since the last session 0.84)"
+    assert again.changes("momentum")[-1].reason == reason
+
+
+def test_a_person_s_word_on_one_that_is_taken_out_of_the_file_stands() -> None:
+    room = Room()
+    room.tell(WeightChanged("momentum", 0.2, "anna", "a little", version=1))
+    assert weights(room.restarted({"structure": 0.6}))["momentum"] == 0.2
+
+
 def test_a_person_s_word_stands_until_it_is_released_and_then_what_was_learnt_counts() -> None:
     room = Room()
     room.tell(WeightChanged("momentum", 0.2, "anna", "too loud", version=1))

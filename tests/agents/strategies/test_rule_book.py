@@ -134,6 +134,7 @@ def test_a_purchase_has_the_confidence_of_models_that_agree_else_the_threshold(
     decided = decide_with(WISH, models, 0.6)
     assert (decided.action, decided.confidence, decided.lead_alpha) == ("trail_buy", confidence, "breakout")
     assert decided.votes[0].alpha == "breakout"
+    assert [vote.is_strategy for vote in decided.votes] == [True, *[False] * len(models.votes)]
 
 
 # ---- in the agent
