@@ -68,7 +68,7 @@ from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
 from tradingd.start_failure import tell_failed_start
 from tradingd.status_report import StatusReport
-from tradingd.store_choice import make_store
+from tradingd.store_choice import start_store
 from tradingd.story import BackgroundWriter, StoryLine, make_writer
 from tradingd.tuner import Tuner
 from tradingd.venue_opening import make_paper_venue, open_live_venue
@@ -212,7 +212,8 @@ class Daemon:
         self._begin_council(instruments)
         self._keep_account(instruments, keeper)
         self._keep_time_and_files(plugins)
-        self._start_store(stack)
+        if not self._is_replay:
+            start_store(self.settings, self._data_dir.path, self._conditions.store, stack)
         rehearse()
         collect_rarely()
         self._tasks.spawn("huge pages", move_to_huge_pages())
@@ -325,12 +326,6 @@ class Daemon:
         engine = self._runtime.engine
         watch = self._operations.kill_file.watch(lambda: engine.kill, self._operations.by_kill_file)
         self._tasks.spawn("kill file", watch)
-
-    def _start_store(self, stack: contextlib.AsyncExitStack) -> None:
-        store = None if self._is_replay else make_store(self.settings, self._data_dir.path, self._conditions.store)
-        if store is not None:
-            store.start()
-            stack.push_async_callback(store.stop)
 
     async def _choose_instruments(self) -> list[Instrument]:
         offered = await self._wait.until_answered(self._feed.instruments)
