@@ -67,7 +67,7 @@ def _live(seeds: list[int], work: "partial[Outcome]", jobs: int) -> list[Outcome
 
 def summary(outcomes: list[Outcome]) -> dict[str, object]:
     """The figures of all seeds together."""
-    recoveries = sorted(each for outcome in outcomes for each in outcome.recoveries_s)
+    recoveries = [each for outcome in outcomes for each in outcome.recoveries_s]
     return {
         "seeds": len(outcomes),
         "violations": sum(len(outcome.violations) for outcome in outcomes),
@@ -78,7 +78,7 @@ def summary(outcomes: list[Outcome]) -> dict[str, object]:
         "cash_error": _plain(max((outcome.cash_error for outcome in outcomes), default=ZERO)),
         "limit_breaches": sum(outcome.limit_breaches for outcome in outcomes),
         "orders_after_kill": sum(outcome.orders_after_kill for outcome in outcomes),
-        "recovery_p99_s": round(recoveries[int(0.99 * (len(recoveries) - 1))], 3) if recoveries else 0.0,
+        "recovery_p99_s": _p99(recoveries),
     }
 
 
@@ -93,7 +93,13 @@ def particulars(outcomes: list[Outcome]) -> dict[str, object]:
         "deaths": sum(outcome.deaths for outcome in outcomes),
         "stale_entries": sum(outcome.stale_entries for outcome in outcomes),
         "undetected_stale_s_max": round(max((outcome.stale_s for outcome in outcomes), default=0.0), 3),
+        "reconciled_p99_s": _p99([each for outcome in outcomes for each in outcome.reconciled_s]),
+        "active_p99_s": _p99([each for outcome in outcomes for each in outcome.active_s]),
     }
+
+
+def _p99(seconds: list[float]) -> float:
+    return round(sorted(seconds)[int(0.99 * (len(seconds) - 1))], 3) if seconds else 0.0
 
 
 def _plain(value: Decimal) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from bus.ids import ClientOrderId
 from market.money import ZERO
 from simulator.exchange import OURS
+from simulator.fates import Fates
 from simulator.faults import HINDER_PROCESS
 from simulator.protection import Protection
 
@@ -25,6 +26,7 @@ class Checks:
         self._world = world
         self._outcome = world.outcome
         self._protection = Protection(world)
+        self._fates = Fates(world)
         self._bought_seen: dict[str, int] = {}
         self._is_kill_lost = False
         self._exempt_until = 0.0
@@ -34,6 +36,8 @@ class Checks:
         self._look_at_arrivals()
         self._look_at_latch()
         self._protection.observe()
+        self._world.wishes.observe()
+        self._fates.observe()
         self._look_at_staleness()
 
     # ---- what arrived ------------------------------------------------------------------------------
@@ -126,6 +130,7 @@ class Checks:
                 f"{engine.ledger.funds_in}, in truth {world.true_flow}"
             )
         self._look_for_orphans()
+        self._fates.settle()
         self._outcome.made_ready = self._world.link.made_ready
         self._outcome.fills = sum(len(each.executions) for each in exchange.orders.values())
 

@@ -41,7 +41,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("cancel_lost", "F26", "cancels and their answers are lost", True, "orders"),
     Kind("cancel_race", "F25", "an order executes just before its cancel arrives", True),
     Kind("stream_down", "F21", "the user stream is cut off, REST works", True),
-    Kind("fill_lost", "F24", "one execution is not told"),
+    Kind("fill_lost", "F24", "one execution of an order that rests is not told"),
     Kind("fill_duplicate", "F23", "each report comes twice", True),
     Kind("overfill", "F28", "an order executes more than was asked for"),
     Kind("reorder", "F22", "reports overtake each other and the answers", True),

@@ -18,6 +18,8 @@ from simulator.schedule import MILLISECOND, SECOND, Schedule
 
 TIMEOUT_S = 10.0
 POLL_S = 2.0
+RESTS_NS = SECOND
+"""An order that is older rests: what is executed of it now no answer to its creation tells."""
 _ENDS: dict[str, ExecType] = {"cancelled": "cancelled", "expired": "expired", "rejected": "rejected"}
 
 
@@ -225,7 +227,7 @@ class Link:
             if not self.is_connected or self._is_stream_down() or not order.client_id.startswith(OURS):
                 continue
             if what.startswith("fill"):
-                if self.loses_next_fill:
+                if self.loses_next_fill and self._schedule.now - order.ts > RESTS_NS:
                     self.loses_next_fill = False
                     self.lost_ns[order.symbol] = self._schedule.now
                     continue

@@ -25,7 +25,11 @@ class Outcome:
     orders_after_kill: int = 0
     stale_entries: int = 0
     stale_s: float = 0.0
-    """Longest time for which silent market data was not noticed."""
+    """Greatest age of the market data while entries were allowed."""
     recoveries_s: list[float] = field(default_factory=list)
+    reconciled_s: list[float] = field(default_factory=list)
+    """Virtual seconds from each start to books that were compared with the exchange's."""
+    active_s: list[float] = field(default_factory=list)
+    """And to entries being allowed."""
     violations: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)

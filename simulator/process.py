@@ -78,6 +78,7 @@ class Process:
         self._tell_world = tell
         self._has = has
         self.path = path
+        self.begun_ns = schedule.now
         begin = time.perf_counter()
         self.limits = composition.make_limits(settings)
         self.session = live_session_id(schedule.now)

@@ -44,16 +44,15 @@ class Protection:
     def observe(self) -> None:
         past: set[str] = set()
         for symbol in self._world.markets:
-            is_excused = self._is_excused(symbol)
-            self._look_at_cover(symbol, is_excused=is_excused)
-            if not is_excused:
-                past |= self._look_at_fires(symbol) | self._look_at_jumped(symbol)
+            self._look_at_cover(symbol)
+            if late := {**self._look_at_fires(symbol), **self._look_at_jumped(symbol)}:
+                past |= self._note_past(symbol, late)
         for gone in self._past_since.keys() - past:
             del self._past_since[gone]
 
     # ---- how much is covered -----------------------------------------------------------------------
 
-    def _look_at_cover(self, symbol: str, *, is_excused: bool) -> None:
+    def _look_at_cover(self, symbol: str) -> None:
         """Seconds for which less would be sold in a fall than is held: by anybody, and by the exchange alone.
 
         A person's limit that rests above the market has bound its coins, no stop can be put under them: it counts.
@@ -63,7 +62,7 @@ class Protection:
         held = world.held(symbol)
         is_dust = held < instrument.min_quantity or held * world.markets[symbol].bid < instrument.min_notional * 2
         resting = sum((each.remaining for each in world.exchange.working(symbol) if each.side == "sell"), ZERO)
-        if is_dust or is_excused or resting >= held * _COVERED:
+        if is_dust or resting >= held * _COVERED or self._is_excused(symbol):
             for since in (self._bare_since, self._unwatched_since):
                 since.pop(symbol, None)
             self._told -= {f"{symbol} bare", f"{symbol} unwatched"}
@@ -121,12 +120,12 @@ class Protection:
 
     # ---- do they fire ------------------------------------------------------------------------------
 
-    def _look_at_fires(self, symbol: str) -> set[str]:
-        """Armed exits whose price lies behind the market; a violation when they stay so."""
+    def _look_at_fires(self, symbol: str) -> dict[str, tuple[float, str]]:
+        """Armed exits whose price lies behind the market: how long each may, and what to say of it."""
         world, process, market = self._world, self._world.process, self._world.markets[symbol]
+        late: dict[str, tuple[float, str]] = {}
         if process is None or world.feed_is_down:
-            return set()
-        past: set[str] = set()
+            return late
         for order in process.engine.orders.working(symbol):
             if not order.is_exit or not order.is_armed:
                 continue
@@ -136,25 +135,28 @@ class Protection:
                 else market.ask < trigger and _falls(process, order)
             )
             if is_past:
-                past.add(order.client_order_id)
-                what = f"an armed exit at {trigger} has not fired at {market.bid}"
-                self._note_past(order.client_order_id, FIRES_S, what)
-        return past
+                late[order.client_order_id] = FIRES_S, f"an armed exit at {trigger} has not fired at {market.bid}"
+        return late
 
-    def _look_at_jumped(self, symbol: str) -> set[str]:
-        """Stops at the exchange that were triggered and whose limit the price has jumped over."""
-        past: set[str] = set()
+    def _look_at_jumped(self, symbol: str) -> dict[str, tuple[float, str]]:
+        """The same of stops at the exchange that were triggered and whose limit the price has jumped over."""
         bid = self._world.markets[symbol].bid
-        for order in self._world.exchange.working(symbol):
-            if order.kind == "stop_limit" and order.is_triggered and order.price is not None and order.price > bid:
-                past.add(order.client_id)
-                self._note_past(order.client_id, JUMPED_S, f"the price jumped over the stop at {order.price}, to {bid}")
-        return past
+        return {
+            order.client_id: (JUMPED_S, f"the price jumped over the stop at {order.price}, to {bid}")
+            for order in self._world.exchange.working(symbol)
+            if order.kind == "stop_limit" and order.is_triggered and order.price is not None and order.price > bid
+        }
 
-    def _note_past(self, client_id: str, most_s: float, text: str) -> None:
-        since = self._past_since.setdefault(client_id, now := self._world.schedule.elapsed_s)
-        if now - since > most_s:
-            self._tell(client_id, f"{client_id}: {text} for {now - since:.0f} s")
+    def _note_past(self, symbol: str, late: dict[str, tuple[float, str]]) -> set[str]:
+        """What is late and not excused; a violation when it stays so."""
+        if self._is_excused(symbol):
+            return set()
+        now = self._world.schedule.elapsed_s
+        for client_id, (most_s, text) in late.items():
+            since = self._past_since.setdefault(client_id, now)
+            if now - since > most_s:
+                self._tell(client_id, f"{client_id}: {text} for {now - since:.0f} s")
+        return set(late)
 
 
 def _falls(process: Process, order: Order) -> bool:

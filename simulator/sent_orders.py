@@ -25,6 +25,7 @@ class SentOrders:
         self._outcome.orders += 1
         what = f"{order.side} {order.wire_type} {order.quantity} {order.symbol}"
         world.note(f"sent {what} {order.client_order_id} {order.origin}")
+        world.wishes.note_sent(order)
         self._look_at_kill(order)
         if not order.reduce_only:
             self._look_at_entry(order)

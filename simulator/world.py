@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final, Literal
 
 from bus.messages.orders import EngageKillSwitch, KillAction, ReleaseKillSwitch
+from bus.messages.system import VoteTradingState
 from market.instrument import Instrument
 from market.money import ZERO
 from simulator.checks import Checks
@@ -27,6 +28,7 @@ from simulator.process import Died, PlannedDeath, Process
 from simulator.schedule import SECOND, Schedule
 from simulator.sent_orders import SentOrders
 from simulator.strikes import Strikes
+from simulator.wishes import Wishes
 from store.checkpoint import CheckpointError
 from store.journal import JournalError
 from tradingd.checkpoint import make_checkpoint
@@ -88,6 +90,8 @@ class World:
         self._heard_ns: int | None = None
         self.kill_pressed: KillAction | Literal[""] = ""
         """What a person's kill switch asks for: pressed is what a living process has obeyed, until one released it."""
+        self._is_paused = False
+        self._resumed_s = self._started_s = 0.0
         self.true_flow = CAPITAL
         self.foreign: dict[str, Decimal] = {}
         self.forbidden: set[str] = set()
@@ -101,6 +105,7 @@ class World:
         self._deaths: list[PlannedDeath] = []
         self._mute_since: float | None = None
         self.person = Person(self)
+        self.wishes = Wishes(self)
         self.checks = Checks(self)
         self._strikes = Strikes(self)
         self.link.judge = SentOrders(self).judge
@@ -159,6 +164,7 @@ class World:
         if self.is_damaged:
             self.violate("a damaged journal was folded as if it were whole")
         self.note(f"--- process {self.process.session} started")
+        self._started_s = self.schedule.elapsed_s
         self.outcome.recoveries_s.append(self.process.recovery_s)
         self.schedule.after(0.1, self._open_account)
         self.feed_is_down = True
@@ -192,13 +198,25 @@ class World:
             return
 
         def obeyed() -> None:
+            self.wishes.note_given(body)
             if isinstance(body, ReleaseKillSwitch):
                 self.kill_pressed = ""
             process.obey(body, "anna")
+            if isinstance(body, VoteTradingState):
+                self._is_paused = body.state != "ACTIVE"
+                self._resumed_s = -1.0 if self._is_paused else self.schedule.elapsed_s
             if isinstance(body, EngageKillSwitch):
                 self.kill_pressed = max(self.kill_pressed, body.action, key=_SEVERITY.index)
 
         self.in_process(obeyed)
+
+    @property
+    def awaits_a_person(self) -> bool:
+        """A person has locked or paused it, or must look first: after a crash loop, after a key that was refused."""
+        if self.kill_pressed or self._is_paused:
+            return True
+        key_was_bad = self._ends.get(("bad_key", ""), -1.0)
+        return self._resumed_s <= key_was_bad or (self.is_safe_mode and self._resumed_s <= self._started_s)
 
     @property
     def is_held_up(self) -> bool:

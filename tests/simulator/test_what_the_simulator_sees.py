@@ -1,6 +1,7 @@
 """What the simulator would see: a product with a defect, and the word that tells of it."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -8,17 +9,20 @@ from typing import Any
 import pytest
 
 from bus.messages.header import Message
-from bus.messages.orders import EngageKillSwitch
+from bus.messages.orders import EngageKillSwitch, SubmitOrder
 from bus.messages.system import KillSwitchEngaged, TradingStateChanged
-from orders import commands
+from orders import commands, placing
 from orders.chores import Chores
+from orders.desk import Desk
 from orders.disaster_stop import DisasterStops
 from orders.engine import Engine
 from orders.trailing_wing import Wing
 from risk.limits import RiskLimits
 from simulator.faults import Fault
 from simulator.link import Link
-from simulator.world import live_through
+from simulator.process import Process
+from simulator.schedule import SECOND
+from simulator.world import BEGIN, live_through
 from tradingd import composition
 from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
@@ -104,7 +108,7 @@ def test_entries_on_stale_data_are_seen(monkeypatch: pytest.MonkeyPatch) -> None
         return replace(make(settings), stale_after_ns=1 << 60)
 
     monkeypatch.setattr(composition, "make_limits", patient)
-    monkeypatch.setattr(Health, "raise_condition", lambda self, name, text: None)
+    monkeypatch.setattr(Health, "raise_condition", lambda self, name, text, *, reduces=True: None)
     told = violations(MUTE, range(3))
     assert "an entry on stale data" in told
     assert "and trading is ACTIVE" in told
@@ -162,6 +166,64 @@ def test_a_stop_that_the_price_jumped_over_is_seen_when_nobody_sells(monkeypatch
     assert violations(twice, range(3)) == ""
     monkeypatch.setattr(DisasterStops, "_press", lambda self, stop: None)
     assert "jumped over the stop" in violations(twice, range(3))
+
+
+def again(change: Callable[[Desk, SubmitOrder], SubmitOrder]) -> Callable[[Chores], None]:
+    """Chores that place once more what was bought ten seconds ago, under another id."""
+    run = Chores.run
+
+    def run_and_repeat(self: Chores) -> None:
+        run(self)
+        desk = self._desk
+        for order in tuple(desk.state.orders):
+            spec = order.spec
+            if (spec.side, spec.order_type, spec.origin) != ("buy", "market", "manual") or spec.reason == "again":
+                continue
+            if 10 <= (desk.now - order.created_ns) // SECOND < 11:
+                placing.place(desk, replace(change(desk, spec), client_order_id=desk.next_id(), reason="again"))
+
+    return run_and_repeat
+
+
+@pytest.mark.parametrize(("change", "word"), [
+    (lambda desk, spec: spec, "nobody had wished for it"),
+    (lambda desk, spec: replace(spec, replaces=spec.client_order_id), "bought or ordered where"),
+])
+def test_a_wish_that_is_bought_twice_under_two_ids_is_seen(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Desk, SubmitOrder], SubmitOrder], word: str,
+) -> None:
+    monkeypatch.setattr(Chores, "run", again(change))
+    lives = [live_through(seed, [], SHORT_S) for seed in range(3)]
+    assert any(word in text for life in lives for text in life.violations)
+    assert sum(life.duplicates for life in lives) > 0
+
+
+def test_entries_that_never_come_back_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [Fault(120, "feed_down", "", 2)]
+    assert violations(script) == ""
+    clear = Health.clear
+    late = BEGIN + 100 * SECOND
+    monkeypatch.setattr(
+        Health, "clear", lambda self, name: None if name == "feed" and self._now() > late else clear(self, name),
+    )
+    assert "trading is REDUCING at the end" in violations(script)
+
+
+def test_a_fate_that_nobody_asks_about_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [
+        Fault(float(at), name, "", 20) for at in range(100, 800, 100) for name in ("timeout_after_accept", "stream_down")
+    ]
+    assert violations(script, range(2)) == ""
+    monkeypatch.setattr(Link, "query", lambda self, client_order_id, symbol: None)
+    assert "nobody knows its fate" in violations(script, range(2))
+
+
+def test_books_that_do_not_follow_the_account_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [Fault(float(at), "fill_lost") for at in range(100, 800, 60)]
+    assert violations(script, range(4)) == ""
+    monkeypatch.setattr(Process, "look_at_account", lambda self: None)
+    monkeypatch.setattr(Link, "query", lambda self, client_order_id, symbol: None)
+    assert re.search(r"our books say \S+, the exchange \S+ for 36 s", violations(script, range(4)))
 
 
 def test_a_failure_of_the_product_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
