@@ -210,9 +210,8 @@ def test_entries_that_never_come_back_are_seen(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_fate_that_nobody_asks_about_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = [
-        Fault(float(at), name, "", 20) for at in range(100, 800, 100) for name in ("timeout_after_accept", "stream_down")
-    ]
+    names = ("timeout_after_accept", "stream_down")
+    script = [Fault(float(at), name, "", 20) for at in range(100, 800, 100) for name in names]
     assert violations(script, range(2)) == ""
     monkeypatch.setattr(Link, "query", lambda self, client_order_id, symbol: None)
     assert "nobody knows its fate" in violations(script, range(2))
