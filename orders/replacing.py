@@ -94,6 +94,12 @@ def _judge(
 
 def modify(desk: Desk, order: Order, command: ModifyOrder) -> None:
     """A person's change of an order at the venue, or of one that waits to take another's place."""
+    if order.is_waiting and order.is_held_kind:
+        desk.deny_command(order.client_order_id, order.spec.symbol, refuse(
+            "INVALID_ORDER", "state", f"{order.client_order_id} waits to be armed in the place of "
+            f"{order.spec.replaces}: change it once it is armed, or cancel it.", order.state, "PENDING",
+        ))
+        return
     waiting = desk.state.orders.successor(order.client_order_id)
     is_changed = waiting is not None and waiting.is_waiting and not waiting.is_held_kind
     kept = waiting if waiting is not None and is_changed else order  # what an earlier change has set stays
@@ -320,6 +326,8 @@ def on_late_fill(desk: Desk, order: Order, quantity: Decimal) -> None:
         return
     if later.wire_type == "limit" and rest > later.filled:
         wish = replace(later.spec, client_order_id=desk.next_id(), quantity=rest)
+        if later.is_held_kind:  # it has fired: the rest goes on as the limit that it is at the venue
+            wish = replace(wish, order_type="limit", stop_price=None, trail=None, price=later.wire_price)
         if begin(desk, later, wish, f"{order.client_order_id} was executed late") is None:
             return
     request_cancel(desk, later, reason)

@@ -321,6 +321,30 @@ def test_a_stop_that_is_reached_while_the_venue_ends_the_old_entry_fires_when_it
     assert bench.order("td-p2").fires
 
 
+def test_what_is_left_of_a_trail_that_has_fired_goes_on_as_its_limit_when_less_is_wanted(bench):
+    changed_to_held(bench, trail=TrailSpec("percent", D("0.03"), limit_offset=D("0.001")))
+    bench.report("td-p1", "cancelled")
+    bench.quote("105.9", "106")
+    (submit,) = sent(bench.trade("105.2"))
+    assert submit.approved.order.price == D("105.16")
+    bench.accept("td-p2")
+    bench.fill("td-p1", "0.3", "99")  # after its end
+    (submit,) = sent(bench.report("td-p2", "cancelled"))
+    order = submit.approved.order
+    assert (order.wire_type, order.quantity, order.price) == ("limit", D("0.7"), D("105.16"))
+
+
+@pytest.mark.parametrize("change", [
+    {"quantity": D("0.5")}, {"trail": TrailSpec("percent", D("0.01"))}, {"quantity": D("0.5"), "price": D(98)},
+])
+def test_a_trail_that_waits_to_be_armed_is_not_changed_into_something_else(bench, change):
+    changed_to_held(bench, trail=TrailSpec("percent", D("0.03")))
+    (denied,) = of_type(bench.say(ModifyOrder(ClientOrderId("td-p2"), **change)), OrderDenied)
+    assert "waits to be armed in the place of td-p1" in denied.message
+    bench.report("td-p1", "cancelled")
+    assert bench.order("td-p2").is_armed
+
+
 def test_a_trail_that_cannot_be_armed_leaves_the_entry_at_the_venue_as_it_was(bench):
     council(bench, "td-p1", "1", "limit", price="99")
     bench.accept("td-p1")
