@@ -1,8 +1,8 @@
 """What systemd is told (sd_notify(3)): that we are up, that we are alive, that we end. Without systemd: nothing.
 
-Up means: the state is restored and the control API answers; whether there is market data is for /api/health to say,
-for a venue that is away is no reason to be restarted. The watchdog is fed from the event loop, so a loop that hangs
-is not alive, and systemd begins the process anew.
+Up means: the state is restored and the control API answers (`api_return` has the exception); whether there is market
+data is for /api/health to say, for a venue that is away is no reason to be restarted. The watchdog is fed from the
+event loop, so a loop that hangs is not alive, and systemd begins the process anew.
 """
 
 import asyncio
