@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from bus.ids import ClientOrderId
-from market.money import ZERO
 from simulator.exchange import OURS
 from simulator.fates import Fates
 from simulator.faults import HINDER_PROCESS
@@ -27,15 +26,14 @@ class Checks:
         self._outcome = world.outcome
         self._protection = Protection(world)
         self._fates = Fates(world)
-        self._bought_seen: dict[str, int] = {}
         self._is_kill_lost = False
-        self._exempt_until = 0.0
 
     def observe(self) -> None:
         """Each second."""
         self._look_at_arrivals()
         self._look_at_latch()
         self._protection.observe()
+        self._world.limits.observe()
         self._world.wishes.observe()
         self._fates.observe()
         self._look_at_staleness()
@@ -43,7 +41,7 @@ class Checks:
     # ---- what arrived ------------------------------------------------------------------------------
 
     def _look_at_arrivals(self) -> None:
-        """The same order twice, an order of nobody's, exposure beyond the limits."""
+        """The same order twice, an order of nobody's, what is not ours."""
         world = self._world
         for client_id in world.exchange.doubled:
             self._outcome.duplicates += 1
@@ -52,35 +50,6 @@ class Checks:
         for client_id in world.forbidden & world.exchange.orders.keys():
             world.forbidden.discard(client_id)
             world.violate(f"{client_id} reached the exchange, and nobody who may had asked for it")
-        bought = world.exchange.bought
-        news = {symbol for symbol, number in bought.items() if number != self._bought_seen.get(symbol, 0)}
-        if news:
-            self._bought_seen = dict(bought)
-            self._look_at_exposure(news)
-
-    def _look_at_exposure(self, bought: set[str]) -> None:
-        """After a purchase, what is held may not exceed the limits by more than prices move within a second."""
-        world = self._world
-        limits = world.process.limits if world.process is not None else None
-        if limits is None or world.schedule.elapsed_s < self._exempt_until:
-            return
-        equity = world.exchange.balances["USDT"]
-        values: dict[str, Decimal] = {}
-        for symbol, market in world.markets.items():
-            base = world.exchange.instruments[symbol].base
-            values[symbol] = world.held(symbol) * market.bid
-            equity += world.exchange.balances.get(base, ZERO) * market.bid
-        for symbol, value in values.items():
-            if symbol in bought and value > limits.exposure_per_asset * equity * D("1.02") + 1:
-                self._outcome.limit_breaches += 1
-                world.violate(f"{symbol}: {value:.2f} held of {equity:.2f}")
-        if sum(values.values(), ZERO) > limits.exposure_total * equity * D("1.02") + 1:
-            self._outcome.limit_breaches += 1
-            world.violate(f"{sum(values.values(), ZERO):.2f} held of {equity:.2f} in all")
-
-    def exempt_exposure(self, seconds: float) -> None:
-        """Prices have just leapt, or an execution exceeded its order: what is held is no longer what was bought."""
-        self._exempt_until = self._world.schedule.elapsed_s + seconds
 
     # ---- the kill switch, data -----------------------------------------------------------------------
 

@@ -56,3 +56,4 @@ class SentOrders:
             world.violate(f"{name}: an entry before our books were compared with the exchange's")
         elif process.waits_for_a_person:
             world.violate(f"{name}: an entry in SAFE mode")
+        world.limits.judge(order)

@@ -20,6 +20,7 @@ from market.money import ZERO
 from simulator.checks import Checks
 from simulator.exchange import Exchange
 from simulator.faults import HINDER_PROCESS, Fault, draw_script, draw_wild_script, longest
+from simulator.limits import Limits, rules_of, settings_of
 from simulator.link import Link
 from simulator.market import SeededMarket
 from simulator.outcome import Outcome
@@ -33,7 +34,7 @@ from store.checkpoint import CheckpointError
 from store.journal import JournalError
 from tradingd.checkpoint import make_checkpoint
 from tradingd.journal_packing import pack
-from tradingd.settings import CandleSettings, OrdersSettings, RiskSettings, Settings
+from tradingd.settings import CandleSettings, OrdersSettings, Settings
 
 D = Decimal
 BEGIN: Final = 1_750_000_000 * SECOND
@@ -76,9 +77,10 @@ class World:
             for number, each in enumerate(instruments)
         }
         self.exchange = Exchange(instruments, "USDT", CAPITAL, D("0.001"))
+        self.limits = Limits(self, rules_of(seed))
         self.settings = Settings(
             mode="live", venue="practice", symbols=tuple(self.markets), candles=CandleSettings(
-                intervals=("5s", "1m"), decision="5s", warmup=0), risk=RiskSettings(preset=""),
+                intervals=("5s", "1m"), decision="5s", warmup=0), risk=settings_of(self.limits.rules),
             orders=OrdersSettings(disaster_stop="always"),
         )
         self.link = Link(self.schedule, self.exchange, Random(seed + 1), self.has)

@@ -120,6 +120,45 @@ def test_nothing_is_bought_while_the_feed_is_down_though_people_ask_for_it() -> 
     assert any("[TRADING_REDUCING]" in line for life in lives for line in life.trace)
 
 
+def test_limits_that_the_product_takes_for_wider_than_promised_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = composition.make_limits
+
+    def wide(settings: Any) -> RiskLimits:
+        return replace(make(settings), exposure_per_asset=Decimal(1), exposure_total=Decimal(1))
+
+    monkeypatch.setattr(composition, "make_limits", wide)
+    lives = [live_through(seed, [], 1800) for seed in (5, 4)]
+    assert all(life.limit_breaches for life in lives)
+    assert all("held of" in life.violations[0] for life in lives)
+
+
+TIGHT_SEEDS = (4, 9)
+
+
+@pytest.mark.parametrize(("limit", "word"), [
+    ("max_positions", "are open, 1 are allowed"), ("orders_per_second", "within 1 s, 4 are allowed"),
+    ("orders_per_minute", "within 60 s, 20 are allowed"),
+])
+def test_a_tight_limit_that_is_not_kept_is_seen(monkeypatch: pytest.MonkeyPatch, limit: str, word: str) -> None:
+    script = [Fault(float(at), "runaway") for at in (200, 500)] + [Fault(float(at), "unlock") for at in (260, 560)]
+    script.sort(key=lambda fault: fault.at)
+    assert violations(script, TIGHT_SEEDS) == ""
+    make = composition.make_limits
+    wider: dict[str, Any] = {limit: 50}
+    if limit == "orders_per_minute":  # so many reach it only where nothing else is in their way
+        wider |= {"orders_per_second": 50, "exposure_per_asset": Decimal(1), "exposure_total": Decimal(1)}
+    monkeypatch.setattr(composition, "make_limits", lambda settings: replace(make(settings), **wider))
+    assert word in violations(script, TIGHT_SEEDS)
+
+
+def test_entries_after_the_days_loss_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    falls = [Fault(float(at), "crash", symbol) for at in range(150, 800, 50) for symbol in ("BTC/USDT", "ETH/USDT")]
+    assert violations(falls, TIGHT_SEEDS) == ""
+    make = composition.make_limits
+    monkeypatch.setattr(composition, "make_limits", lambda settings: replace(make(settings), daily_loss=Decimal(1)))
+    assert "of the day's capital was lost" in violations(falls, TIGHT_SEEDS)
+
+
 def test_a_position_without_protection_is_seen_and_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DisasterStops, "keep", lambda self: None)
     monkeypatch.setattr(DisasterStops, "after_report", lambda self, report: None)
