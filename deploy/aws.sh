@@ -112,7 +112,7 @@ fi
     if [ -n "$bucket" ]; then
         echo 'apt-get install -y --no-install-recommends awscli'
         echo 'mkdir -p /etc/systemd/system/tradingd-backup.service.d'
-        echo 'cat > /etc/systemd/system/tradingd-backup.service.d/s3.conf <<UNIT'
+        echo 'cat > /etc/systemd/system/tradingd-backup.service.d/s3.conf <<\UNIT'
         echo '[Service]'
         echo 'PrivateNetwork=no'
         echo 'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6'

@@ -83,6 +83,8 @@ def back_up(data_dir: Path, target: Path, *, with_tape: bool = False) -> Manifes
     """Write the backup, read it back, and only then give it its name. Raises `BackupError` and `JournalError`."""
     if target.exists():
         raise BackupError(f"{target} exists: name a new file.")
+    if (data_dir / UNFINISHED_RESTORE).exists():
+        raise BackupError(f"{data_dir}: a restore was cut off in it, so it is not whole. Run `tradingd restore` again.")
     temporary = target.with_name(f"{target.name}.part")
     try:
         manifest, gap = _write(data_dir, temporary, with_tape=with_tape)

@@ -231,6 +231,26 @@ def test_the_bucket_is_private_and_the_database_reachable_by_the_machine_alone(
     assert "s3://copies/tradingd/" in (tmp_path / "user-data").read_text()
 
 
+def test_the_command_after_a_backup_copies_the_newest_one_to_the_bucket(
+    fake_aws: dict[str, str], tmp_path: Path
+) -> None:
+    assert run("aws.sh", *AWS, "--s3-bucket", "copies", env=fake_aws).returncode == 0
+    lines = (tmp_path / "user-data").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if "s3.conf" in line)
+    written = lines[first : lines.index("UNIT", first) + 1]
+    written[0] = f"cat <<{written[0].partition('<<')[2]}"
+    unit = subprocess.run(["sh", "-eu", "-c", "\n".join(written)], capture_output=True, text=True, check=True).stdout
+    (command,) = re.findall(r"^ExecStartPost=/bin/sh -c '(.*)'$", unit, re.MULTILINE)
+    for name in ("tradingd-20260101.tar.gz", "tradingd-20260102.tar.gz"):
+        (tmp_path / name).touch()
+    command = command.replace("$$", "$").replace("/var/lib/tradingd-backup", str(tmp_path))  # as systemd reads it
+    subprocess.run(["sh", "-c", command], env={**os.environ, **fake_aws}, check=True)
+    newest = "tradingd-20260102.tar.gz"
+    assert (tmp_path / "asked").read_text().splitlines()[-1] == (
+        f"s3 cp --only-show-errors {newest} s3://copies/tradingd/{newest}"
+    )
+
+
 def test_a_dry_run_of_the_cloud_script_asks_nothing(fake_aws: dict[str, str], tmp_path: Path) -> None:
     done = run("aws.sh", *AWS, "--rds", "--s3-bucket", "copies", "--dry-run", env=fake_aws)
     assert done.returncode == 0, done.stderr

@@ -182,6 +182,8 @@ def test_after_a_restore_that_was_killed_no_daemon_starts_until_it_is_run_again(
     for _ in range(2):  # the refusal changes nothing
         with pytest.raises(DataDirError, match=r"a restore was cut off .*tradingd restore"):
             DataDir.open(data)
+    with pytest.raises(BackupError, match="not whole"):
+        back_up(data, tmp_path / "of-half.tar.gz")
     restore(tmp_path / "b.tar.gz", data)
     DataDir.open(data).close()
     assert messages_in(data / PAPER) == alerts(20)
