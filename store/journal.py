@@ -130,6 +130,17 @@ class Journal:
         """Everything appended so far is on disk on return."""
         self.append((), sync=True)
 
+    def settle(self) -> None:
+        """Of a reader: all that it has read is on disk on return, flushed or not by who writes. Raises `JournalError`.
+
+        Earlier files were flushed when they were closed. The flush goes through the reader's own descriptor, so the
+        writer waits for nothing, and still hears by its own of a flush that failed.
+        """
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise JournalError(f"{self._path}: cannot be flushed ({error}). Look after the disk.") from error
+
     def read(self, after: int = 0) -> Iterator[Record]:
         """All records in order, beginning behind record number `after`; raises `JournalError` on damage."""
         for file, batch in read_batches(self._path, self._file, after=after):

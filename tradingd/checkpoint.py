@@ -44,7 +44,7 @@ KEPT_MESSAGES: Final = 150_000
 """Messages behind the checkpoint held in memory between the two folds of a start; of more each is decoded twice."""
 
 MOST_UNFLUSHED: Final = 500
-"""Records that a power cut may take from a journal: a second's."""
+"""Records by which a checkpoint may be ahead of its journal on a disk that keeps no order of its flushes."""
 
 _SCOPE: Final = "scope.json"
 _log = logging.getLogger(__name__)
@@ -192,6 +192,7 @@ def make_checkpoint(journal: Path, kind: CheckpointKind) -> Checkpoint | None:
         recovery = Recovery(reader, past, model)
         engine = scope.engine()
         recovery.fold_engine(engine, scope)
+        reader.settle()  # facts that are not flushed yet were folded, too: it must not know more than the disk
     finally:
         reader.close()
     if recovery.end is None or (recovery.is_engine_restored and recovery.end.records == recovery.checkpointed):

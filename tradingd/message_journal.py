@@ -73,6 +73,10 @@ class MessageJournal:
         """Everything appended so far is on disk on return."""
         self._journal.flush()
 
+    def settle(self) -> None:
+        """Of a reader: all that it has read is on disk on return; see `store.journal.Journal.settle`."""
+        self._journal.settle()
+
     @property
     def size(self) -> int:
         """Bytes of the file that is written to, up to the end of the last append."""

@@ -1,6 +1,7 @@
 """Checkpoints: the same state as the whole fold at every cut, and never trusted when anything about them is wrong."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import Iterator
 from decimal import Decimal
@@ -14,9 +15,12 @@ import tradingd
 from benchmarks.trading_journal import START, instruments, write_journal
 from bus.codec import BODY_TYPES
 from bus.codec_plans import is_body
-from bus.messages.header import Message
+from bus.ids import ClientOrderId, SessionId
+from bus.messages.header import Message, MessageMaker
+from bus.messages.orders import TrailingAdvanced
 from simulator.world import World
-from store.checkpoint import CheckpointError, folder_of, paths_of
+from store.checkpoint import Checkpoint, CheckpointError, folder_of, paths_of
+from store.journal import JournalError
 from tests.tradingd.same_state import engine_parts, first_difference, model_parts
 from tradingd import checkpoint, checkpoint_parts
 from tradingd.checkpoint import MOST_UNFLUSHED, Recovery, make_checkpoint, note_scope
@@ -336,6 +340,51 @@ def test_a_journal_that_lacks_more_than_a_power_cut_takes_says_what_is_known_to_
     told = f"it holds {held} records, and a checkpoint knows of {known}"
     assert (told in recovery.lost) == is_told
     assert bool(recovery.lost) == is_told
+
+
+def test_a_power_cut_after_a_checkpoint_of_a_rally_that_nobody_had_flushed_is_no_loss(
+    journal: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Steps of trails are not flushed; a checkpoint that knew of those the machine's death took would latch a halt."""
+    opened = MessageJournal.open(journal)
+    maker = MessageMaker("engine", SessionId("s2"))
+    for step in range(MOST_UNFLUSHED + 100):
+        price = Decimal(100) + Decimal(step) / 100
+        body = TrailingAdvanced("BTC/USDT", "sell", "last", price, 1, ClientOrderId("trail"), price - 1)
+        opened.append([maker.make(body, START + step)], sync=False)
+    disk = {"flushed": opened.synced, "kept": 0}
+    flush, write = os.fdatasync, checkpoint.write_checkpoint
+
+    def flushed(descriptor: int) -> None:
+        flush(descriptor)
+        if os.path.samestat(os.fstat(descriptor), journal.stat()):
+            disk["flushed"] = opened.size
+
+    def written(path: Path, made: Checkpoint) -> None:
+        disk["kept"] = disk["flushed"]  # no later flush counts: the power goes as soon as the checkpoint is on disk
+        write(path, made)
+
+    monkeypatch.setattr(os, "fdatasync", flushed)
+    monkeypatch.setattr(checkpoint, "write_checkpoint", written)
+    made = make_checkpoint(journal, "auto")
+    assert made is not None
+    opened.abandon()
+    os.truncate(journal, disk["kept"])
+    recovery, _ = recover(journal)
+    assert recovery.lost == ""
+    assert recovery.checkpointed == made.position.records
+
+
+def test_a_disk_that_does_not_flush_gets_no_checkpoint_and_the_reason_is_told(
+    journal: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fails)
+    with pytest.raises(JournalError, match=r"cannot be flushed .*Input/output error"):
+        make_checkpoint(journal, "auto")
+    assert paths_of(journal) == []
 
 
 def test_a_loss_that_was_written_down_is_not_told_again_at_each_start(journal: Path) -> None:
