@@ -62,6 +62,18 @@ def has_position(position: Position | None, market: MarketState) -> bool:
     return market.is_watched or position.opened_ns > 0
 
 
+def takes_place(position: Position, market: MarketState) -> bool:
+    """Does it count for `max_positions`? It does while no price is known.
+
+    Not what is less than the venue takes in one order: nobody could close it, and it would keep its place for ever.
+    """
+    quantity, mark, instrument = position.quantity, market.mark, market.instrument
+    if not has_position(position, market):
+        return False
+    is_enough = quantity >= instrument.min_quantity and (mark is None or quantity * mark >= instrument.min_notional)
+    return is_enough or quantity < ZERO
+
+
 def held_quantity(state: EngineState, market: MarketState) -> Decimal:
     """Base held of the symbol, rounded down to what can be sold; never negative."""
     return max(market.instrument.round_quantity(state.ledger.quantity(market.symbol)), ZERO)
@@ -92,8 +104,8 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
             total += value
             if name == symbol:
                 asset += value
-        if abs(quantity) >= market.instrument.quantity_step and (market.is_watched or position.opened_ns):
-            occupied.add(name)  # as `has_position`
+        if takes_place(position, market):
+            occupied.add(name)
     own = commitments.of(apart_from)
     for name, working in commitments.by_symbol():
         is_own = own is not None and own.symbol == name
@@ -148,5 +160,5 @@ def _view(position: Position, market: MarketState) -> PositionView:
     is_dust = not has_position(position, market)
     return PositionView(
         position.symbol, position.quantity, position.average_price, mark, value, value - position.cost, is_dust,
-        0 if is_dust else position.opened_ns,
+        0 if is_dust else position.opened_ns, not takes_place(position, market),
     )

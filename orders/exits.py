@@ -124,9 +124,7 @@ def _send_what_goes(desk: Desk, order: Order, approved: Approved | None) -> Orde
     if desk.state.orders.is_behind(order):
         return None  # the order it replaces is still at the venue: `orders.replacing` sends it
     held = account.held_quantity(desk.state, desk.markets[spec.symbol])
-    wanted = min(spec.quantity, held)
-    if grid_inventory.keeps_off(spec):
-        wanted = min(wanted, grid_inventory.beside(desk, spec.symbol))
+    wanted = _wanted(desk, spec, held)
     if wanted <= ZERO:
         request_cancel(desk, order, "nothing is left to sell")
         return None
@@ -148,6 +146,30 @@ def _send_what_goes(desk: Desk, order: Order, approved: Approved | None) -> Orde
     rest = _keep_rest(desk, order, sendable, wanted)
     _send(desk, order, verdict, is_all=wanted >= held)
     return rest
+
+
+def _wanted(desk: Desk, spec: SubmitOrder, held: Decimal) -> Decimal:
+    """As much of what is held as the exit is to sell now."""
+    wanted = min(spec.quantity, held)
+    if grid_inventory.keeps_off(spec):
+        wanted = min(wanted, grid_inventory.beside(desk, spec.symbol))
+    return wanted + crumb(desk, spec, wanted) if wanted > ZERO else ZERO
+
+
+def crumb(desk: Desk, spec: SubmitOrder, wanted: Decimal, margin: Decimal = ONE) -> Decimal:
+    """What an entry's exit at market takes along: the rest of the position, where the venue would not sell it alone.
+
+    Else that would stay for ever, an open position that nobody can close. What a person or the council asks to be sold
+    is not enlarged, and nothing of a grid's or of another exit's is touched. `margin`: of the venue's smallest value.
+    """
+    market = desk.markets[spec.symbol]
+    is_limit = spec.price is not None or (spec.trail is not None and spec.trail.limit_offset is not None)
+    is_an_entrys = bool(spec.parent_id) and spec.origin != "council" and grid_inventory.keeps_off(spec)
+    if is_limit or not is_an_entrys or market.mark is None:
+        return ZERO
+    others_leave = grid_inventory.free_beside(desk, spec.symbol) + account.yielding_quantity(desk.state, spec.symbol)
+    rest = market.instrument.round_quantity(others_leave - wanted)
+    return rest if rest > ZERO and not _is_sellable(desk, spec, rest, margin) else ZERO
 
 
 def _judge(desk: Desk, order: Order, request: OrderRequest) -> Approved | Denied:
@@ -191,11 +213,11 @@ def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:
     return free
 
 
-def _is_sellable(desk: Desk, spec: SubmitOrder, quantity: Decimal) -> bool:
-    """Would the venue take a market sale of so little?"""
+def _is_sellable(desk: Desk, spec: SubmitOrder, quantity: Decimal, margin: Decimal = ONE) -> bool:
+    """Would the venue take a market sale of so little? `margin`: of its smallest value."""
     market = desk.markets[spec.symbol]
     instrument = market.instrument
-    is_enough = quantity >= instrument.min_quantity and market.value(quantity) >= instrument.min_notional
+    is_enough = quantity >= instrument.min_quantity and market.value(quantity) >= margin * instrument.min_notional
     return is_enough and quantity > ZERO
 
 
@@ -216,6 +238,11 @@ def _keep_rest(desk: Desk, order: Order, sent: Decimal, wanted: Decimal) -> Orde
     """
     spec, rest = order.spec, wanted - sent
     if rest <= ZERO:
+        if sent > spec.quantity:
+            desk.emit(OrderUpdated(
+                spec.client_order_id, spec.symbol, sent, spec.price, spec.stop_price, spec.trail,
+                f"with {to_text(sent - spec.quantity)} that the venue would not sell alone",
+            ))
         return None
     made = replace(
         spec, client_order_id=desk.next_id(), order_type="market", quantity=rest, price=None, stop_price=None,

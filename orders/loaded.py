@@ -35,6 +35,8 @@ SLACK: Final = Decimal("0.002")
 """So far beyond what they are now, and beyond the trigger, prices may be when it fires."""
 VALID_NS: Final = 3 * SECOND_NS // 2
 """So long after the last step (the timer makes one each second) what was worked out holds."""
+CRUMB_MARGIN: Final = Decimal(2)
+"""Times the venue's smallest value: a rest below that may be too small, and sold along, by the time the exit fires."""
 
 
 class _Marks(NamedTuple):
@@ -175,7 +177,8 @@ def _exit(desk: Desk, order: Order, market: MarketState) -> tuple[Decimal, list[
     is_odd = (
         not state.lets_exit_leave(spec.origin) or spec.client_order_id in desk.not_before
         or state.orders.is_behind(order) or exits.is_resting(order) or not ZERO < wanted <= free
-        or sendable != wanted or (parent is not None and parent.is_working)
+        or sendable != wanted or exits.crumb(desk, spec, wanted, CRUMB_MARGIN) > ZERO
+        or (parent is not None and parent.is_working)
         or any(other.is_waiting and other.fires for other in exits.siblings_of(desk, order))
     )
     if is_odd:

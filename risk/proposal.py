@@ -175,7 +175,7 @@ def _check_shape(docket: _Docket) -> tuple[Check, ...]:
 def _check_positions(docket: _Docket) -> Check:
     """Symbols held, with an entry pending, or approved moments ago; the proposal's own is not counted twice."""
     portfolio, limit = docket.portfolio, docket.limits.max_positions
-    symbols = set(portfolio.open_symbols)
+    symbols = set(portfolio.counted_symbols)
     symbols.update(symbol for symbol, _ in portfolio.working_entries)
     symbols.update(symbol for symbol, _ in docket.reserved)
     others = len(symbols - {docket.proposal.symbol})

@@ -63,6 +63,7 @@ class PositionView:
     """One line of a portfolio: marked to bid, in quote. `is_dust`: less than can be sold, no open position.
 
     `opened_ns`: when the first of it was bought since it was flat (UTC); 0 for dust, and while nobody knows.
+    `is_below_minimum`: dust, or worth less than the venue takes in one order; it does not count for `max_positions`.
     """
 
     symbol: str
@@ -73,6 +74,7 @@ class PositionView:
     unrealized_pnl: Decimal
     is_dust: bool = False
     opened_ns: int = 0
+    is_below_minimum: bool = False
 
 
 @fast_init
@@ -109,3 +111,9 @@ class PortfolioSnapshot:
     def open_symbols(self) -> tuple[str, ...]:
         """Where something is held; dust is no position: nobody could close it."""
         return tuple(each.symbol for each in self.positions if each.quantity > 0 and not each.is_dust)
+
+    @property
+    def counted_symbols(self) -> tuple[str, ...]:
+        """Those of them that hold a place of `max_positions`: what the venue would not sell alone holds none."""
+        lines = (each for each in self.positions if each.quantity > 0)
+        return tuple(each.symbol for each in lines if not (each.is_dust or each.is_below_minimum))

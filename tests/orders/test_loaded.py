@@ -223,6 +223,17 @@ def test_an_order_that_the_gate_might_refuse_is_not_loaded() -> None:
     assert bench.engine.load() == []
 
 
+def test_a_stop_beside_a_rest_that_it_may_have_to_take_along_is_not_loaded() -> None:
+    for sold, is_loaded in (("0.2", True), ("0.41", False), ("0.46", False)):
+        bench = Bench()
+        bench.quote("99.99", "100.00")
+        bench.hold("1", "100", protection=Protection(stop_ratio=D("0.005")))
+        bench.hold("0.5", "100", "td-more")
+        bench.submit("td-out", "sell", "market", sold)  # the rest: 0.3, 0.09 or 0.04; the venue takes 5 USDT at least
+        bench.fill("td-out", sold, "100")
+        assert bool(bench.engine.load()) == is_loaded, sold
+
+
 def test_loading_changes_nothing() -> None:
     bench = armed()
     market = bench.engine.desk.markets[BTC]

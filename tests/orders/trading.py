@@ -181,7 +181,7 @@ def check_sums_of(engine: Engine) -> None:
         assert stake.held_by_entries == sum(
             value * (1 + desk.markets[order.spec.symbol].instrument.taker_fee) for order, value in others)
         occupied = {order.spec.symbol for order, _ in others} | {
-            symbol for symbol, each in positions.items() if account.has_position(each, desk.markets[symbol])}
+            symbol for symbol, each in positions.items() if account.takes_place(each, desk.markets[symbol])}
         assert stake.open_positions == len(occupied - {BTC})
     told = account.snapshot(desk.state, desk.markets, desk.tracker).working_entries
     assert sorted(told) == sorted((order.spec.symbol, order.remaining * price) for order, price in working)

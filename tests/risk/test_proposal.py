@@ -288,3 +288,8 @@ def test_an_approved_entry_fits_every_limit_and_is_never_larger_than_proposed(
 def test_dust_is_no_position() -> None:
     dust = tuple(replace(each, is_dust=True) for each in FULL)
     assert judge(portfolio=replace(PORTFOLIO, positions=dust)).approved
+
+
+def test_what_the_venue_would_not_sell_alone_takes_no_place() -> None:
+    small = tuple(replace(each, is_below_minimum=True) for each in FULL)
+    assert judge(portfolio=replace(PORTFOLIO, positions=small)).approved
