@@ -91,7 +91,7 @@ class Fates:
     def settle(self) -> None:
         """Nothing hinders any more: entries are allowed again, unless a person or a rule must be asked first."""
         world, process = self._world, self._world.process
-        if process is None or world.awaits_a_person or process.engine.kill is not None:
+        if process is None or world.awaits_a_person or process.engine.kill is not None or world.limits.was_day_lost:
             return
         if process.engine.trading_state != "ACTIVE":
             reasons = [problem.text for problem in process.runtime.health.problems]

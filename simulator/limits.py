@@ -37,6 +37,7 @@ _MOVES: Final = D("1.02")
 _LOST: Final = D("1.5")
 """So many times the day's loss, by the true account, and for so long, nobody can take for less than the limit."""
 _LOST_S: Final = 5.0
+_NEARLY: Final = D("0.9")
 
 
 def rules_of(seed: int) -> Rules:
@@ -65,6 +66,8 @@ class Limits:
         self._bought_seen: dict[str, int] = {}
         self._held_before: set[str] = set()
         self._lost_since: float | None = None
+        self.was_day_lost = False
+        """So much was lost that entries may be over for the day."""
         self._exempt_until = 0.0
 
     def exempt_exposure(self, seconds: float) -> None:
@@ -108,6 +111,8 @@ class Limits:
     def _look_at_loss(self, ours: Decimal) -> None:
         """Against what was paid in: no seed lives over midnight."""
         paid = self._world.true_flow
+        if paid - ours >= self.rules.daily_loss * _NEARLY * paid:
+            self.was_day_lost = True
         if paid - ours <= self.rules.daily_loss * _LOST * paid:
             self._lost_since = None
         elif self._lost_since is None:
