@@ -34,7 +34,7 @@ from tradingd.execution_quality import QualityFold
 from tradingd.kill_progress import kill_progress
 from tradingd.market_views import MarketFold
 from tradingd.order_archive import Archive, read_decision, read_order
-from tradingd.order_history import OrderHistory
+from tradingd.order_history import MOST_LISTED, OrderHistory
 from tradingd.order_trace import trace_order
 from tradingd.path_dependence import PathDependence, PathReport
 from tradingd.read_model_council import CouncilFold
@@ -191,14 +191,14 @@ class ReadModel:
         """Those that are held, or have an order working: what matters most when not all can be looked after."""
         return {record.spec.symbol for record in self.order_fold.working()} | set(self.results.holdings)
 
-    def past_orders(self) -> list[OrderRecord]:
-        """Orders in outline, the forgotten ones too; it takes time: call in a thread, under `past_lock`.
+    def past_orders(self, limit: int = MOST_LISTED) -> list[OrderRecord]:
+        """The newest `limit` orders at least, in outline, forgotten ones too; call in a thread, under `past_lock`.
 
-        Raises `JournalError`.
+        Of a list that is filtered all may be wanted. Raises `JournalError`.
         """
         if self._history is None and self.journal is not None:
             self._history = OrderHistory(self.journal)
-        return [] if self._history is None else self._history.all()
+        return [] if self._history is None else self._history.newest(limit)
 
     def with_past(
         self, past: list[OrderRecord], *, state: str = "", symbol: str = "", limit: int = 100

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -86,6 +86,11 @@ class OrderRecord:
     @property
     def is_working(self) -> bool:
         return self.state in WORKING_STATES
+
+    def shrink(self) -> None:
+        """To an outline: two thirds of it are what the journal is asked for when somebody wants to know."""
+        self.facts, self.command, self.steps, self.is_thin = [], None, [], True
+        self.spec, self.history = replace(self.spec, votes=()), self.history[-1:]
 
     @property
     def average_price(self) -> Decimal | None:

@@ -73,18 +73,18 @@ def test_the_history_reads_on_where_it_stopped(tmp_path: Path) -> None:
     journal = MessageJournal.open(grown)
     journal.append(messages[:half], sync=True)
     history = OrderHistory(grown)
-    before = {each.id: each.state for each in history.all()}
+    before = {each.id: each.state for each in history.newest()}
     journal.append(messages[half:], sync=True)
     journal.close()
-    after = {each.id: each.state for each in history.all()}
+    after = {each.id: each.state for each in history.newest()}
     assert len(after) > len(before) > 0
-    assert after == {each.id: each.state for each in OrderHistory(grown).all()}
+    assert after == {each.id: each.state for each in OrderHistory(grown).newest()}
 
 
 def test_what_broke_off_in_the_middle_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     World(3, None, 600, tmp_path).run()
     (path,) = tmp_path.glob("*.journal")
-    whole = {each.id: each.filled for each in OrderHistory(path).all()}
+    whole = {each.id: each.filled for each in OrderHistory(path).newest()}
     assert any(whole.values())
     history, decode, count = OrderHistory(path), order_history.decode, [0]
 
@@ -96,5 +96,17 @@ def test_what_broke_off_in_the_middle_is_counted_once(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(order_history, "decode", breaks_once)
     with pytest.raises(MemoryError):
-        history.all()
-    assert {each.id: each.filled for each in history.all()} == whole
+        history.newest()
+    assert {each.id: each.filled for each in history.newest()} == whole
+
+
+def test_a_longer_list_than_ever_asked_for_is_as_whole_as_one_that_was_long_at_once(tmp_path: Path) -> None:
+    World(3, None, 900, tmp_path).run()
+    (path,) = tmp_path.glob("*.journal")
+    history = OrderHistory(path)
+    for wanted in (5, 2, 20, 10):
+        whole = sorted(OrderHistory(path).newest(), key=lambda each: each.created_ns)
+        assert len(whole) > 20
+        told = {each.id: (each.state, each.filled, each.fires) for each in history.newest(wanted)}
+        assert {each.id: (each.state, each.filled, each.fires) for each in whole[-wanted:]}.items() <= told.items()
+        assert len(told) <= 2 * 20 + sum(each.is_working for each in whole)

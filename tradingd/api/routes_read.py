@@ -13,6 +13,7 @@ from tradingd.api.models import HealthAnswer, Responses, Symbol
 from tradingd.control import Control
 from tradingd.council_view import MemberView, members
 from tradingd.execution_quality import QualityView
+from tradingd.order_history import MOST_LISTED
 from tradingd.read_model import ReadModel, order_view
 from tradingd.read_model_results import fill_view
 from tradingd.read_model_views import (
@@ -87,7 +88,7 @@ async def orders(
         records = model.order_records(state=state or "", symbol=wanted, limit=limit, working_only=working)
         return await sliced_response(records, order_view)
     async with model.past_lock:  # what the journal tells is folded by one at a time
-        past = await asyncio.to_thread(model.past_orders)
+        past = await asyncio.to_thread(model.past_orders, MOST_LISTED if state or wanted else limit)
         return await sliced_response(model.with_past(past, state=state or "", symbol=wanted, limit=limit), order_view)
 
 
