@@ -91,7 +91,7 @@ class Engine:
             self._desk.heard_ns = item.ts_init  # type: ignore[union-attr]
             return _QUIET
         if kind is Candle:
-            return self._on_warmup(item)  # type: ignore[arg-type]
+            return self._on_candle(item)  # type: ignore[arg-type]
         return self._on_message(item)  # type: ignore[arg-type]
 
     def _on_loud_trade(self, market: MarketState, tick: TradeTick) -> Sequence[Effect]:
@@ -140,13 +140,21 @@ class Engine:
         placing.on_trail_events(self._desk, market, "bid_ask", by_ask)
         return self._end()
 
-    def _on_warmup(self, candle: Candle) -> Sequence[Effect]:
-        """History teaches the ATR; it is never traded on, and no fact follows from it."""
+    def _on_candle(self, candle: Candle) -> Sequence[Effect]:
+        """History teaches the ATR; it is never traded on, and no fact follows from it.
+
+        One that is no history stands in for one that was heard only in part: it is told as if it had closed here.
+        """
         market = self._markets.get(candle.symbol)
-        if market is not None and candle.interval == self._desk.config.decision_interval:
+        if market is None or candle.interval != self._desk.config.decision_interval:
+            return _QUIET
+        market.guard.know(candle.close)
+        if candle.is_warmup:
             market.atr.add(candle.ts_open, candle.high, candle.low, candle.close)
-            market.guard.know(candle.close)
-        return _QUIET
+            return _QUIET
+        self._begin(candle.ts_init, "")
+        emit_candle(self._desk, market, candle)
+        return self._end()
 
     def _on_message(self, message: Message) -> Sequence[Effect]:
         desk, body = self._desk, message.body
@@ -191,6 +199,14 @@ class Engine:
         for market in self._markets.values():
             if symbol in ("", market.symbol):
                 market.builder.whole_from = ts
+
+    def close_candles(self, heard_ns: int) -> Sequence[Effect]:
+        """The line is lost, the last that was heard came at `heard_ns` (UTC ns): what had ended by then is whole."""
+        self._begin(heard_ns, "")
+        for market in self._markets.values():
+            for candle in market.builder.on_time(heard_ns, self._desk.config.candle_grace_ns):
+                emit_candle(self._desk, market, candle)
+        return self._end()
 
     def hold_candles(self) -> None:
         """From here on what closes waits for the history: prices are watched meanwhile."""

@@ -1,13 +1,15 @@
 """Candles of which only a part was heard (a start within them, a lost line, missed trades): nothing is decided on them.
 
 Short ones are told all the same, to be learnt from. Those of a minute and more the engine does not tell: the venue is
-asked for them, and for those of the time without a line, and they are given as history before the next one closes.
+asked for them, and for those of the time without a line. What it says is whole: a decision candle that ended seconds
+ago is told as one that has closed here, so one lost second a day does not silence a council that decides once a day.
+Older ones are given as history, before the next one closes.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from exchanges.binance.rest import VenueError
 from market.candles import ASKED_FOR_FROM_NS
@@ -22,21 +24,35 @@ SETTLED_NS: Final = 2 * SECOND_NS
 """So long after its end the venue has the candle."""
 AGAIN_NS: Final = 5 * SECOND_NS
 TRIES: Final = 4
+STILL_NEW_NS: Final = 15 * SECOND_NS
+"""So long after its end the venue's candle is decided on; one that comes later is history."""
+_STILL_OPEN_NS: Final = 2 * SECOND_NS
+"""What ended so shortly ago may still wait here for late trades (the grace, and the timer behind it)."""
 _NEVER_NS: Final = 2**62
 _LIMIT_S: Final = 10.0
 _AT_ONCE: Final = 8
 _MOST: Final = 300
 _NAMED: Final = 6
 _Key = tuple[str, str]
+_Outcome = Literal["decided", "learnt", "missing"]
+_TOLD: Final[dict[_Outcome, str]] = {
+    "decided": "heard only in part, taken from the exchange in its place",
+    "learnt": "heard only in part, taken from the exchange to learn from; nothing is decided on it",
+    "missing": "heard only in part, and the exchange does not tell it; the council goes on without it",
+}
 
 
 @dataclass(slots=True)
 class _Part:
-    """What must be asked for: the candles that open in [`since_ns`, `end_ns`), when it is time for it."""
+    """The candles that open in [`since_ns`, `until_ns`): at `due_ns` those that have ended by then are asked for.
+
+    `tries`: of those that end by `asked_until_ns`.
+    """
 
     since_ns: int
-    end_ns: int
+    until_ns: int
     due_ns: int
+    asked_until_ns: int = 0
     tries: int = 0
 
 
@@ -53,7 +69,8 @@ class PartialCandles:
         lengths = {name: interval_ns(name) for name in settings.intervals}
         self._lengths = {name: length for name, length in lengths.items() if length >= ASKED_FOR_FROM_NS}
         self._parts: dict[_Key, _Part] = {}
-        self._down_since_ns: int | None = None
+        self._is_down = False
+        self._down_since_ns = 0
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         feed.counters.on_gap = self.on_gap
 
@@ -61,30 +78,34 @@ class PartialCandles:
 
     def on_down(self, heard_ns: int) -> None:
         """The line is lost; the last that was heard came at `heard_ns` (UTC ns, 0: nothing ever)."""
-        if self._down_since_ns is None and heard_ns:
-            self._down_since_ns = heard_ns
-        self._runtime.hear_whole_from(_NEVER_NS)
+        if not self._is_down:
+            self._is_down, self._down_since_ns = True, heard_ns
+            self._runtime.hear_whole_from(_NEVER_NS, heard_ns=heard_ns)
 
     def on_up(self, now: int) -> None:
         """From here on everything is heard (UTC ns)."""
-        since, self._down_since_ns = self._down_since_ns, None
+        since = min(self._down_since_ns or now, now)
+        self._is_down, self._down_since_ns = False, 0
         self._runtime.hear_whole_from(now)
         for symbol in self._instruments:
-            self._note(symbol, now if since is None else min(since, now), now)
+            self._note(symbol, since, now)
 
     def on_gap(self, symbol: str, now: int) -> None:
         """Some trades of the symbol are missing until now (UTC ns)."""
-        if self._down_since_ns is None:  # a line that is away will say so itself
+        if not self._is_down:  # a line that is away will say so itself
             self._runtime.hear_whole_from(now, symbol)
             self._note(symbol, now, now)
 
     def _note(self, symbol: str, since_ns: int, now: int) -> None:
         for interval, length in self._lengths.items():
-            first, end = open_time(since_ns, length), open_time(now, length) + length
+            first, opened = open_time(since_ns - _STILL_OPEN_NS, length), open_time(now, length)
+            until = opened + length
             known = self._parts.get((symbol, interval))
-            if known is not None:
-                first = min(first, known.since_ns)
-            self._parts[symbol, interval] = _Part(first, end, end + SETTLED_NS)
+            if known is not None and known.since_ns <= first:
+                known.until_ns = max(known.until_ns, until)  # what is due is asked for all the same
+            else:
+                due = (opened if first < opened else until) + SETTLED_NS
+                self._parts[symbol, interval] = _Part(first, until, due)
 
     # ---- asking ------------------------------------------------------------------------------------
 
@@ -95,26 +116,42 @@ class PartialCandles:
             await self.ask()
 
     async def ask(self) -> None:
-        """Ask for the candles that have ended since, and give what comes."""
+        """Ask for what is due, and give what comes. Without a line it waits: what comes then is decided on, if new."""
         now = self._runtime.clock.now()
-        due = {key: part for key, part in sorted(self._parts.items()) if part.due_ns <= now}
+        due = [] if self._is_down else self._due(now)
         if not due:
             return
-        answers = await asyncio.gather(*(self._fetch(key, part) for key, part in due.items()))
-        given: list[str] = []
-        missing: list[str] = []
-        for (key, part), candles in zip(due.items(), answers, strict=True):
-            if self._parts.get(key) is not part:
-                continue  # more was missed meanwhile: all of it is asked for when that has ended
-            is_there = self._give(key, part, candles)
-            if is_there is not None and key[1] == self._decision:
-                (given if is_there else missing).append(f"{key[0]} {key[1]}")
-        self._tell("heard only in part, taken from the exchange to learn from; nothing is decided on it", given)
-        self._tell("heard only in part, and the exchange does not tell it; the council goes on without it", missing)
+        answers = await asyncio.gather(*(self._fetch(key, part, now) for key, part in due))
+        named: dict[_Outcome, list[str]] = {}
+        for (key, part), candles in zip(due, answers, strict=True):
+            if self._is_down or self._parts.get(key) is not part:
+                continue  # the line went, or older ones were missed, too: it is asked for again
+            outcome = self._give(key, part, candles)
+            if outcome is not None and key[1] == self._decision:
+                named.setdefault(outcome, []).append(f"{key[0]} {key[1]}")
+        for outcome, what in named.items():
+            self._tell(_TOLD[outcome], what)
 
-    async def _fetch(self, key: _Key, part: _Part) -> Sequence[Candle]:
+    def _due(self, now: int) -> list[tuple[_Key, _Part]]:
+        """What has to be asked for now, by symbol, the shortest first: the order in which candles close."""
+        due = []
+        for key, part in sorted(self._parts.items(), key=lambda each: (each[0][0], self._lengths[each[0][1]])):
+            length = self._lengths[key[1]]
+            if part.due_ns > now:
+                continue
+            until = min(part.until_ns, open_time(now - SETTLED_NS, length))
+            if until != part.asked_until_ns:
+                part.asked_until_ns, part.tries = until, 0
+            if self._runtime.newest_open(*key) >= until - length:
+                self._go_on(key, part)  # known: who learns from candles ignores older ones
+            else:
+                due.append((key, part))
+        return due
+
+    async def _fetch(self, key: _Key, part: _Part, now: int) -> Sequence[Candle]:
         symbol, interval = key
-        count = (part.end_ns - part.since_ns) // self._lengths[interval]
+        length = self._lengths[interval]
+        count = (open_time(now, length) - part.since_ns) // length
         async with self._at_once:
             try:
                 async with asyncio.timeout(_LIMIT_S):
@@ -122,24 +159,37 @@ class PartialCandles:
             except (VenueError, TimeoutError):
                 return ()
 
-    def _give(self, key: _Key, part: _Part, candles: Sequence[Candle]) -> bool | None:
-        """Whether the newest of them came; None while it may still come, and where there is nothing to say."""
-        newest, last = self._runtime.newest_open(*key), part.end_ns - self._lengths[key[1]]
-        wanted = [each for each in candles if max(part.since_ns, newest + 1) <= each.ts_open < part.end_ns]
+    def _give(self, key: _Key, part: _Part, candles: Sequence[Candle]) -> _Outcome | None:
+        """What became of the newest of them; None while it may still come, and where there is nothing to say."""
+        now, until = self._runtime.clock.now(), part.asked_until_ns
+        newest, last = self._runtime.newest_open(*key), until - self._lengths[key[1]]
+        wanted = [each for each in candles if max(part.since_ns, newest + 1) <= each.ts_open < until]
         is_there = bool(wanted) and wanted[-1].ts_open == last
         part.tries += 1
         if not is_there and newest < last and part.tries < TRIES:
-            part.due_ns = self._runtime.clock.now() + AGAIN_NS
+            part.due_ns = now + AGAIN_NS
             return None
-        del self._parts[key]
-        if newest >= last:  # known from the history; or a later one was told, and who learns ignores older ones
+        self._go_on(key, part)
+        if newest >= last:  # a later one was told meanwhile
             return None
-        if wanted:
-            self._runtime.warm_up(wanted)
-            self._runtime.show(wanted)
-        return is_there
+        is_new = is_there and key[1] == self._decision and now - until <= STILL_NEW_NS
+        past = wanted[:-1] if is_new else wanted
+        if past:
+            self._runtime.warm_up(past)
+            self._runtime.show(past)
+        if is_new:
+            self._runtime.take(replace(wanted[-1], ts_init=now, is_warmup=False))
+            return "decided"
+        return "learnt" if is_there else "missing"
+
+    def _go_on(self, key: _Key, part: _Part) -> None:
+        """What was asked for is done with; what has not ended yet comes next."""
+        if part.asked_until_ns >= part.until_ns:
+            del self._parts[key]
+        else:
+            part.since_ns = part.asked_until_ns
+            part.due_ns = part.since_ns + self._lengths[key[1]] + SETTLED_NS
 
     def _tell(self, what: str, named: Sequence[str]) -> None:
-        if named:
-            more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-            self._runtime.tell_story("NOTE", f"candle {what}: {', '.join(named[:_NAMED])}{more}")
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        self._runtime.tell_story("NOTE", f"candle {what}: {', '.join(named[:_NAMED])}{more}")

@@ -128,9 +128,9 @@ class RecordedRuntime(Runtime):
     def beat(self) -> None:
         self._noted(super().beat, "beat")
 
-    def hear_whole_from(self, ts: int, symbol: str = "") -> None:
+    def hear_whole_from(self, ts: int, symbol: str = "", heard_ns: int = 0) -> None:
         call = super().hear_whole_from
-        self._noted(lambda: call(ts, symbol), "whole from", [ts, symbol])
+        self._noted(lambda: call(ts, symbol, heard_ns), "whole from", [ts, symbol, heard_ns])
 
     def hold_candles(self) -> None:
         self._noted(super().hold_candles, "hold candles")

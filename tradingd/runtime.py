@@ -512,8 +512,14 @@ class Runtime:
 
     # ---- candles -----------------------------------------------------------------------------------
 
-    def hear_whole_from(self, ts: int, symbol: str = "") -> None:
-        """Nothing is decided on a candle that opened before `ts` (UTC ns): trades of it were missed."""
+    def hear_whole_from(self, ts: int, symbol: str = "", heard_ns: int = 0) -> None:
+        """Nothing is decided on a candle that opened before `ts` (UTC ns): trades of it were missed.
+
+        Where everything was heard until `heard_ns`, what had ended by then is told first.
+        """
+        if heard_ns:
+            self.perform(self.engine.close_candles(heard_ns))
+            self.settle()
         self.engine.hear_whole_from(ts, symbol)
 
     def hold_candles(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from tests.orders.trading import BTC, ETH, START, instrument
 from tradingd import composition
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
+from tradingd.recorded_runtime import RecordedRuntime
 from tradingd.runtime import Runtime
-from tradingd.settings import PaperSettings, RiskSettings, Settings, StrategySettings
+from tradingd.session_inputs import InputTape
+from tradingd.settings import CandleSettings, PaperSettings, RiskSettings, Settings, StrategySettings
 from tradingd.story import Story, StoryLine
 
 D = Decimal
@@ -31,15 +34,16 @@ SESSION = SessionId("s1")
 
 
 class Scene:
-    """`around` may put a venue of its own around the paper venue."""
+    """`around` may put a venue of its own around the paper venue; `inputs`: where what reaches it is noted."""
 
     def __init__(
         self, folder: Path, *, around: Callable[[SimulatedVenue, Path], Venue] | None = None, capital: str = "10000",
         warmup: int = 50, risk: RiskSettings | None = None, strategy: StrategySettings | None = None,
+        candles: CandleSettings | None = None, inputs: InputTape | None = None,
     ) -> None:
         self.settings = Settings(
             symbols=(BTC, ETH), paper=PaperSettings(use_book=False), risk=risk or RiskSettings(),
-            strategy=strategy or StrategySettings(),
+            strategy=strategy or StrategySettings(), candles=candles or CandleSettings(),
         )
         self.limits = composition.make_limits(self.settings)
         self.instruments = [instrument(BTC), instrument(ETH)]
@@ -52,7 +56,8 @@ class Scene:
         self.paper = SimulatedVenue(
             composition.paper_config(self.settings), self.instruments, lambda report: self.runtime.on_report(report),
         )
-        self.runtime = Runtime(
+        make = Runtime if inputs is None else partial(RecordedRuntime, inputs, with_books=False)
+        self.runtime = make(
             session=SESSION, engine=composition.make_engine(self.settings, self.limits, self.instruments, SESSION),
             venue=around(self.paper, self.path) if around else self.paper, bus=self.bus, journal=self.journal,
             read_model=ReadModel("USDT"), story=Story(self.lines.append, "USDT"), clock=self.clock, warmup=warmup,

@@ -1,4 +1,4 @@
-"""A start within a candle, a lost line, missed trades: the council learns the truth and decides on none of it."""
+"""A start within a candle, a lost line, missed trades: the council is told the truth, never the part that was heard."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,7 +15,7 @@ from market.ticks import Candle
 from tests.orders.trading import BTC, ETH, START
 from tests.tradingd.live_runtime import Scene
 from tradingd.feed_driver import FeedDriver
-from tradingd.partial_candles import AGAIN_NS, SETTLED_NS, TRIES, PartialCandles
+from tradingd.partial_candles import AGAIN_NS, SETTLED_NS, STILL_NEW_NS, TRIES, PartialCandles
 from tradingd.settings import CandleSettings
 
 D = Decimal
@@ -68,15 +68,15 @@ class Exchange:
 class Room:
     """A daemon's line from exchange to council, without the sockets."""
 
-    def __init__(self, folder: Path, *, second: int) -> None:
+    def __init__(self, folder: Path, *, second: int, decision: str = "1m") -> None:
         """Begins so many seconds into a minute."""
-        self.scene = Scene(folder)
+        self.scene = Scene(folder, candles=CandleSettings(decision=decision))
         self.agent = Listener()
         self.scene.runtime.add_agent("listener", lambda: self.agent)
         self.scene.open()
         self.exchange = Exchange(self.scene)
         self.partial = PartialCandles(
-            self.scene.runtime, self.exchange, self.scene.instruments, CandleSettings(decision="1m"),  # type: ignore[arg-type]
+            self.scene.runtime, self.exchange, self.scene.instruments, self.scene.settings.candles,  # type: ignore[arg-type]
         )
         self.driver = FeedDriver(
             self.scene.runtime, on_second=lambda: None, on_end=lambda: None, replay_clock=None,
@@ -88,6 +88,18 @@ class Room:
 
     def go_to(self, ts: int) -> None:
         self.scene.clock.advance(ts)
+
+    def lose_line(self) -> None:
+        self.driver.last_ns = self.scene.clock.now()
+        self.driver.sink(FeedDown("exchange", "gone", self.scene.clock.now()))
+
+    def find_line(self) -> None:
+        self.driver.sink(FeedUp("exchange", self.scene.clock.now()))
+
+    def miss_trades(self) -> None:
+        """Of BTC, up to now."""
+        assert self.exchange.counters.on_gap is not None
+        self.exchange.counters.on_gap(BTC, self.scene.clock.now())
 
     async def hear(self, seconds: int, price: str = "104") -> None:
         """A trade of both symbols each second, the timer, and the look for what must be asked for."""
@@ -108,14 +120,20 @@ class Room:
         return [line.text for line in self.scene.lines if line.kind == "NOTE"]
 
 
-async def test_the_candle_in_which_it_began_comes_from_the_exchange_before_the_next_one(tmp_path: Path) -> None:
+async def test_the_candle_in_which_it_began_is_decided_on_as_the_exchange_tells_it(tmp_path: Path) -> None:
     room = Room(tmp_path, second=50)
     await room.hear(80)
-    assert room.minutes() == [(0, True, HIGH), (1, False, D(104))]
+    assert room.minutes() == [(0, False, HIGH), (1, False, D(104))]
     assert room.exchange.asked == [(BTC, 1), (ETH, 1)]
     (said,) = room.notes()
-    assert "taken from the exchange" in said
-    assert "BTC/USDT 1m, ETH/USDT 1m" in said
+    assert "taken from the exchange in its place: BTC/USDT 1m, ETH/USDT 1m" in said
+
+
+async def test_one_that_is_not_decided_on_is_learnt_from_before_the_next_one(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50, decision="5s")
+    await room.hear(80)
+    assert room.minutes() == [(0, True, HIGH), (1, False, D(104))]
+    assert room.notes() == []
 
 
 async def test_short_candles_go_on_and_only_the_first_is_not_decided_on(tmp_path: Path) -> None:
@@ -127,32 +145,109 @@ async def test_short_candles_go_on_and_only_the_first_is_not_decided_on(tmp_path
     assert len(told) >= 8
 
 
-async def test_the_minutes_without_a_line_come_from_the_exchange_too(tmp_path: Path) -> None:
+async def test_the_minutes_without_a_line_are_history_and_the_one_of_the_return_is_decided_on(tmp_path: Path) -> None:
     room = Room(tmp_path, second=50)
     await room.hear(80)  # until 2:10
-    room.driver.sink(FeedDown("exchange", "gone", room.scene.clock.now()))
+    room.lose_line()
     room.go_to(MINUTE + 5 * MINUTE_NS + 30 * SECOND_NS)
-    room.driver.sink(FeedUp("exchange", room.scene.clock.now()))
-    await room.hear(100)  # until 7:10
-    assert room.minutes()[2:] == [*((minute, True, HIGH) for minute in range(2, 6)), (6, False, D(104))]
+    room.find_line()
+    await room.hear(1)
+    assert room.minutes()[2:] == [(minute, True, HIGH) for minute in range(2, 5)]
+    await room.hear(99)  # until 7:10
+    assert room.minutes()[5:] == [(5, False, HIGH), (6, False, D(104))]
 
 
-async def test_missed_trades_of_one_symbol_are_asked_for_and_the_other_is_decided_on(tmp_path: Path) -> None:
+async def test_a_council_whose_line_is_cut_in_every_candle_still_decides_on_every_candle(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    for _ in range(10):
+        await room.hear(59)
+        room.lose_line()
+        room.go_to(room.scene.clock.now() + SECOND_NS)
+        room.find_line()
+    assert [(minute, is_history) for minute, is_history, _ in room.minutes()] == [(n, False) for n in range(10)]
+    assert not [line for line in room.notes() if "nothing is decided" in line]
+
+
+async def test_missed_trades_of_one_symbol_are_asked_for_and_the_other_is_heard_on(tmp_path: Path) -> None:
     room = Room(tmp_path, second=50)
     await room.hear(80)
-    assert room.exchange.counters.on_gap is not None
-    room.exchange.counters.on_gap(BTC, room.scene.clock.now())
+    room.miss_trades()
     await room.hear(120)
-    assert [told[:2] for told in room.minutes()] == [(0, True), (1, False), (2, True), (3, False)]
-    assert [told[:2] for told in room.minutes(ETH)] == [(0, True), (1, False), (2, False), (3, False)]
+    assert [told[:2] for told in room.minutes()] == [(0, False), (1, False), (2, False), (3, False)]
+    assert [told[2] for told in room.minutes()] == [HIGH, D(104), HIGH, D(104)]
+    assert [told[2] for told in room.minutes(ETH)] == [HIGH, D(10), D(10), D(10)]
+
+
+async def test_a_gap_behind_the_end_of_a_candle_that_is_not_closed_yet_loses_neither(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(129)  # until 2:59
+    room.go_to(MINUTE + 3 * MINUTE_NS + SECOND_NS // 5)
+    room.miss_trades()
+    await room.hear(130)
+    assert room.minutes() == [
+        (0, False, HIGH), (1, False, D(104)), (2, False, HIGH), (3, False, HIGH), (4, False, D(104)),
+    ]
+
+
+async def test_a_line_lost_behind_the_end_of_a_candle_that_is_not_closed_yet_loses_neither(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(129)
+    room.go_to(MINUTE + 3 * MINUTE_NS + SECOND_NS // 5)
+    room.scene.price(ETH, "10")
+    room.lose_line()
+    room.go_to(room.scene.clock.now() + SECOND_NS)
+    room.scene.runtime.tick()
+    room.find_line()
+    await room.hear(130)
+    assert [told[:2] for told in room.minutes()] == [(n, False) for n in range(5)]
+
+
+async def test_what_had_ended_whole_when_the_line_was_lost_is_decided_on_at_once(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(129)
+    room.go_to(MINUTE + 3 * MINUTE_NS + SECOND_NS * 7 // 10)  # behind the grace, before the timer
+    room.scene.price(ETH, "10")
+    room.lose_line()
+    assert room.minutes()[2:] == [(2, False, D(104))]
+
+
+async def test_nothing_is_decided_on_while_the_line_is_away(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    await room.hear(5)
+    room.lose_line()
+    for second in range(20):
+        room.go_to(MINUTE + MINUTE_NS + second * SECOND_NS)
+        room.scene.runtime.tick()
+        await room.partial.ask()
+    assert room.minutes() == []
+    room.find_line()
+    await room.hear(1)
+    assert room.minutes() == [(0, True, HIGH)]
+
+
+async def test_gaps_in_every_second_put_off_no_candle(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    for _ in range(600):
+        await room.hear(1)
+        room.miss_trades()
+    assert room.minutes() == [(n, False, HIGH) for n in range(10)]
 
 
 async def test_an_exchange_that_has_it_late_is_asked_again(tmp_path: Path) -> None:
     room = Room(tmp_path, second=50)
     room.exchange.delay_ns = SETTLED_NS + AGAIN_NS
     await room.hear(80)
-    assert room.minutes() == [(0, True, HIGH), (1, False, D(104))]
+    assert room.minutes() == [(0, False, HIGH), (1, False, D(104))]
     assert len(room.exchange.asked) == 4
+
+
+async def test_one_that_the_exchange_has_too_late_is_learnt_from_alone(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    room.exchange.delay_ns = STILL_NEW_NS + SECOND_NS
+    await room.hear(80)
+    assert room.minutes() == [(0, True, HIGH), (1, False, D(104))]
+    (said,) = room.notes()
+    assert "nothing is decided on it" in said
 
 
 async def test_an_exchange_that_does_not_answer_leaves_a_hole_and_says_so_and_decisions_go_on(tmp_path: Path) -> None:
