@@ -241,7 +241,10 @@ class Engine:
                 day_open_equity=body.day_open_equity, day_peak_equity=body.day_peak_equity,
                 week_peak_equity=body.week_peak_equity, initial_capital=body.initial_capital,
             )
-        desk.state.apply(message)
+        if isinstance(body, FundsChanged):
+            funds.restore(desk, message)
+        else:
+            desk.state.apply(message)
 
     def prices(self) -> dict[str, tuple[Decimal | None, Decimal | None, Decimal | None]]:
         """Bid, ask and last trade of every symbol, None until heard. For people: decisions have their own road."""

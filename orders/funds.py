@@ -43,6 +43,22 @@ def on_funds(desk: Desk, message: Message) -> None:
         desk.try_exits_at_once()  # for more than is left they were refused
 
 
+def restore(desk: Desk, message: Message) -> None:
+    """The fact from the journal. The snapshot that follows it has the moved bases, too, unless the process died before
+    it was written: then the fact alone must not be a loss or a profit.
+
+    Nobody knows prices yet: coins that went are their share, by cost, of what the positions were last worth.
+    """
+    fact: FundsChanged = message.body
+    ledger, known = desk.state.ledger, desk.tracker.equity
+    worth, cost = known - ledger.cash, ledger.cost
+    desk.state.apply(message)
+    flow = fact.delta
+    if fact.asset != desk.config.quote:
+        flow = worth * (ledger.cost - cost) / cost if cost > ZERO else ZERO
+    desk.tracker.update(message.header.ts, known + flow, flow)
+
+
 def _held(desk: Desk, asset: str) -> list[tuple[str, Position]]:
     """Copies of the positions in the asset."""
     found = []

@@ -101,6 +101,12 @@ class Ledger:
         """Quote currency held."""
         return self._accounts.get(self._cash, ZERO)
 
+    @property
+    def cost(self) -> Decimal:
+        """What the positions cost, in quote."""
+        with localcontext(EXACT):
+            return sum((position.cost for position in self.positions.values()), ZERO)
+
     def account(self, account: Account, asset: str) -> Decimal:
         return self._accounts.get((account, asset), ZERO)
 
@@ -238,7 +244,7 @@ class Ledger:
             sums[asset] = sums.get(asset, ZERO) + amount
         if any(sums.values()):
             raise LedgerError(f"the accounts do not sum to zero: {sums}")
-        cost = sum((position.cost for position in self.positions.values()), ZERO)
+        cost = self.cost
         if self.cash + cost != self.funds_in + self.realized_pnl:
             raise LedgerError(
                 f"cash {self.cash} + positions at cost {cost} is not funds {self.funds_in} + profit {self.realized_pnl}"

@@ -337,6 +337,44 @@ def test_money_that_comes_or_goes_before_a_held_symbol_has_a_price_is_no_loss(pr
             assert getattr(after, name) == pytest.approx(getattr(before, name), abs=1e-9)
 
 
+# ---- a death between the fact and what follows from it
+
+
+@pytest.mark.parametrize(("asset", "amount"), [("USDT", "-4000"), ("USDT", "4000"), ("BTC", "-30"), ("BTC", "-50")])
+@pytest.mark.parametrize("price", ["80", "100", "125"])
+def test_money_whose_fact_is_the_last_that_was_written_is_no_loss_after_the_restart(asset, amount, price):
+    bench = Bench(replace(WIDE, daily_loss=D("0.3"), kill_loss=D("0.4")))
+    bench.hold("50", "100")
+    bench.trade(price)
+    bench.second(100)
+    known = len(bench.journal)
+    bench.say(FundsChanged(asset, D(amount), bench.engine.ledger.balance(asset) + D(amount), "found at the venue"))
+    killed = Bench(bench.config.limits, capital="")
+    killed.journal, killed.now = bench.journal[:known + 1], bench.now
+    again = killed.restarted()
+    again.engine.finish_restore(again.now)
+    for each in (bench, again):
+        each.trade(price)
+        each.second()
+    lived, after = bench.engine.look(), again.engine.look()
+    assert again.engine.kill is None
+    assert after.equity == lived.equity
+    for name in ("daily_drawdown", "weekly_drawdown", "max_drawdown", "daily_loss"):
+        assert getattr(after, name) == pytest.approx(getattr(lived, name), abs=1e-9)
+    assert float(after.initial_capital) == pytest.approx(float(lived.initial_capital))
+
+
+def test_the_first_money_of_an_account_sets_its_bases_though_the_process_died_at_once():
+    bench = Bench()
+    again = Bench(capital="")
+    again.journal = bench.journal[:1]
+    again = again.restarted()
+    again.engine.finish_restore(again.now)
+    again.second()
+    assert again.engine.look().initial_capital == 10_000
+    assert again.engine.look().daily_loss == 0
+
+
 # ---- coins that went by hand
 
 
