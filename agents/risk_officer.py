@@ -163,7 +163,7 @@ class RiskOfficer:
         if verdict.approved and self._is_entry(proposal):
             self._reserve(proposal, verdict, expires)
         self._approved += verdict.approved
-        return _to_answer(proposal, verdict)
+        return _to_answer(proposal, verdict, expires)
 
     @staticmethod
     def _is_entry(proposal: TradeProposed) -> bool:
@@ -291,11 +291,14 @@ class RiskOfficer:
         return []
 
 
-def _to_answer(proposal: TradeProposed, verdict: ProposalVerdict) -> ProposalApproved | ProposalVetoed:
+def _to_answer(
+    proposal: TradeProposed, verdict: ProposalVerdict, expires: int,
+) -> ProposalApproved | ProposalVetoed:
     if not verdict.approved:
         return ProposalVetoed(proposal.proposal_id, proposal.symbol, verdict.code, verdict.checks, verdict.reason)
     return ProposalApproved(
         proposal.proposal_id, proposal.symbol, verdict.quantity, verdict.shrunk_from, verdict.checks, verdict.reason,
+        proposal.side, proposal.protection.stop_ratio, expires,
     )
 
 

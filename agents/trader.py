@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agents.agent import AgentStatus, Emit
-from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, ProposalId
+from bus.ids import CLIENT_ID_PREFIX, ProposalId, client_order_id_of
 from bus.messages.council import ProposalApproved, ProposalExpired, ProposalVetoed, TradeProposed
 from bus.messages.header import Message
 from bus.messages.orders import (
@@ -45,11 +45,6 @@ ORDER_FACTS: Final[tuple[type, ...]] = (
     OrderInitialized, OrderDenied, OrderSubmitted, OrderAccepted, OrderRejected, OrderTriggered, OrderUpdated,
     OrderPendingCancel, OrderCancelled, OrderExpired, OrderFilled, OrderUnknown, TrailingArmed,
 )
-
-
-def client_order_id_of(proposal_id: ProposalId) -> ClientOrderId:
-    """The one order a proposal can become. Never random: after a restart it is the same."""
-    return ClientOrderId(CLIENT_ID_PREFIX + proposal_id)
 
 
 @dataclass(slots=True)

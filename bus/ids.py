@@ -11,3 +11,8 @@ ProposalId = NewType("ProposalId", str)  # one proposal of the council
 
 CLIENT_ID_PREFIX = "td-"
 """Each client order id of ours begins so: what begins otherwise at the venue is not ours to touch."""
+
+
+def client_order_id_of(proposal_id: ProposalId) -> ClientOrderId:
+    """The one order a proposal can become. Never random: after a restart it is the same."""
+    return ClientOrderId(CLIENT_ID_PREFIX + proposal_id)

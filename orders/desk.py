@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, ProposalId, VenueOrderId
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import PortfolioSnapshot
 from bus.messages.orders import OrderDenied, OrderSubmitted, SubmitOrder
@@ -276,7 +276,9 @@ class Desk:
             losses.daily_drawdown, losses.weekly_drawdown, losses.max_drawdown, losses.daily_loss, losses.runaway_loss,
             within_second, within_minute, minutes_money, is_killed and state.is_latched_by_rule_alone,
             "" if content is None else self._duplicate_of(content), state.orders.has_unknown(symbol, own_id),
-            symbol in state.halted_symbols, state.verdicts.get(request.proposal_id),  # type: ignore[call-overload]
+            symbol in state.halted_symbols,
+            state.approved_quantity(ProposalId(request.proposal_id), symbol, request.side)
+            if request.proposal_id else None,
             instrument.taker_fee + self.config.slippage_ratio,
             locks.holding(symbol, now, is_council=request.origin == "council") if locks.by_place else None,
             locks.holding(ALL_SYMBOLS, now) if locks.by_place else None, losses.capital_loss,

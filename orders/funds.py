@@ -146,7 +146,7 @@ def _enlarge(desk: Desk, order: Order, ratio: Decimal) -> None:
     if spec.origin != "council" or spec.tag.startswith(GRID_TAG):
         return
     quantity = desk.markets[spec.symbol].instrument.round_quantity(order.total * ratio)
-    allowed = desk.state.verdicts.get(spec.proposal_id)
+    allowed = desk.state.approved_quantity(spec.proposal_id, spec.symbol, spec.side)
     if quantity <= order.total or allowed is None:
         return
     reason = f"a deposit raised the account by {percent(ratio - ONE)}"

@@ -16,7 +16,7 @@ from bus.messages.orders import (
     TrailSpec,
 )
 from market.money import ONE, ZERO, to_text
-from orders import exits, grid_inventory, runaway
+from orders import exits, grid_inventory, runaway, verdicts
 from orders.admission import Refusal, admit, refuse
 from orders.desk import Desk
 from orders.effects import Answer
@@ -57,6 +57,10 @@ def admitted(desk: Desk, message: Message) -> SubmitOrder | None:
     late = _lateness(desk, message, order) or (closed_hours(desk, order) if order.side == "buy" else None)
     if late is not None:
         desk.deny(order, late)
+        return None
+    other = verdicts.mismatch(desk, order)
+    if other is not None:
+        desk.deny(order, other)
         return None
     spared = grid_inventory.spare(desk, order)
     if isinstance(spared, Refusal):

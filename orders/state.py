@@ -29,6 +29,7 @@ from bus.messages.orders import (
     ReassessmentDue,
     RebalanceEnded,
     RebalanceStarted,
+    Side,
     SubmitOrder,
     TrailingAdvanced,
     TrailingArmed,
@@ -102,7 +103,8 @@ class EngineState:
         self.grids = GridBook()
         self.last_trip: Trip | None = None
         self.exposure_cut_step = 0
-        self.verdicts: dict[ProposalId, Decimal] = {}
+        self.verdicts: dict[ProposalId, ProposalApproved] = {}
+        """What the risk officer said yes to; without his checks and words, which are many."""
         self.sent_ns: deque[int] = deque(maxlen=KEEP_RECENT)
         self._sent_money: deque[tuple[int, Decimal]] = deque()
         self._sent_total = ZERO
@@ -134,6 +136,13 @@ class EngineState:
         if self.trading_state != "HALTED" or origin == "kill":
             return True
         return self.is_latched_by_rule_alone and origin != "council"
+
+    def approved_quantity(self, proposal_id: ProposalId, symbol: str, side: Side) -> Decimal | None:
+        """What the risk officer allowed for this proposal, in base; None where he allowed nothing of the kind."""
+        verdict = self.verdicts.get(proposal_id)
+        if verdict is None or verdict.symbol != symbol or verdict.side not in ("", side):
+            return None
+        return verdict.quantity
 
     def has_trade(self, symbol: str, trade_id: TradeId) -> bool:
         """Was this execution booked already?"""
@@ -357,11 +366,12 @@ class EngineState:
         self.ledger.change_funds(fact.asset, fact.delta, self._symbols_by_base.get(fact.asset, ""))
 
     def _on_scaled(self, fact: VerdictScaled, _ts: int) -> None:
-        if fact.proposal_id in self.verdicts:
-            self.verdicts[fact.proposal_id] = fact.quantity
+        known = self.verdicts.get(fact.proposal_id)
+        if known is not None:
+            self.verdicts[fact.proposal_id] = replace(known, quantity=fact.quantity)
 
     def _on_verdict(self, fact: ProposalApproved, _ts: int) -> None:
-        self.verdicts[fact.proposal_id] = fact.quantity
+        self.verdicts[fact.proposal_id] = replace(fact, checks=(), reason="")
         while len(self.verdicts) > KEEP_VERDICTS:
             del self.verdicts[next(iter(self.verdicts))]
 

@@ -71,6 +71,7 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     ("NOTIONAL_PER_MINUTE", RATE_LIMIT, "Entries within a minute would be worth too large a share of equity."),
     # the council
     ("NO_VERDICT", AGENT_TIMEOUT, "The risk officer has not approved this proposal."),
+    ("VERDICT_MISMATCH", RISK_LIMIT, "The order is another one than the risk officer approved."),
     ("EXCEEDS_VERDICT", RISK_LIMIT, "The order is larger than the risk officer approved."),
     # capital
     ("NO_EQUITY", STATE_CORRUPTION, "The account has no equity that a limit could be a share of."),

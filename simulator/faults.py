@@ -78,7 +78,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("disk_full", "F43", "no free byte but what the journal took in advance", True, "process"),
     Kind("bus_down", "F44 F45", "the bus is away: the council hears nothing", True),
     Kind("bus_loss", "F46", "the bus loses every third message", True),
-    Kind("forged", "F47", "orders without a verdict come over the bus"),
+    Kind("forged", "F47", "orders without a verdict, or on somebody else's, come over the bus"),
     Kind("clock_jump", "F48", "the clock jumps by 30 s"),
     Kind("sleep", "F49", "the machine sleeps", True, "process"),
     Kind("stall", "F13", "the event loop is blocked, everything comes late and at once", True, "process"),

@@ -126,16 +126,20 @@ class Strikes:
         clock.advance(self._world.schedule.now + 30 * SECOND)
 
     def _forge(self, fault: Fault) -> None:
-        """An order of nobody's, with a made-up verdict's name, as anybody who can write to the bus may send it."""
+        """An order of nobody's, as anybody who can write to the bus may send it.
+
+        It names the newest verdict, which everybody hears of there, or one that never was.
+        """
         world = self._world
         process = world.process
         if process is None:
             return
         self._forged += 1
         symbol = fault.target if "/" in fault.target else world.random.choice(sorted(world.markets))
+        known = next(reversed(process.engine.desk.state.verdicts), ProposalId("p-forged"))
         wish = orders.SubmitOrder(
             ClientOrderId(f"{OURS}forged-{self._forged}"), symbol, "buy", "market", D("0.01"), "manual",
-            proposal_id=ProposalId("p-forged"),
+            proposal_id=known if self._forged % 2 else ProposalId("p-forged"),
         )
         world.forbidden.add(wish.client_order_id)
         message = MessageMaker("trader", SessionId("forged")).make(wish, world.schedule.now)

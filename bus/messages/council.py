@@ -221,7 +221,9 @@ class Check:
 class ProposalApproved:
     """The risk officer's yes: never larger than proposed, perhaps smaller.
 
-    As urgent as a command: it must be with the engine before the order that rests on it.
+    As urgent as a command: it must be with the engine before the order that rests on it. It is good for the one order
+    that the proposal can become, until `valid_until` (UTC ns, 0 = always) and with a stop of `stop_ratio` (None: the
+    proposal had none). `side` "", no time and no stop are verdicts of journals from before these fields.
     """
 
     PRIORITY: ClassVar[int] = PRIORITY_CONTROL
@@ -232,6 +234,9 @@ class ProposalApproved:
     shrunk_from: Decimal | None
     checks: tuple[Check, ...]
     reason: str
+    side: Literal["buy", "sell", ""] = ""
+    stop_ratio: Decimal | None = None
+    valid_until: int = 0
 
 
 @fast_init

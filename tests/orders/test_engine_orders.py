@@ -177,11 +177,14 @@ def test_orders_per_second_are_capped():
 
 
 def test_a_council_order_needs_the_risk_officers_verdict_and_may_not_exceed_it(bench):
-    wish = {"side": "buy", "order_type": "market", "origin": "council", "proposal_id": "p1"}
-    assert of_type(bench.submit("td-1", quantity="1", **wish), OrderDenied)[0].code == "NO_VERDICT"
-    bench.say(ProposalApproved("p1", BTC, D("0.5"), D(1), (), "shrunk"))
-    assert of_type(bench.submit("td-2", quantity="1", **wish), OrderDenied)[0].code == "EXCEEDS_VERDICT"
-    assert sent(bench.submit("td-3", quantity="0.5", **wish))
+    wish = {"side": "buy", "order_type": "market", "origin": "council"}
+    denials = of_type(bench.submit("td-p1", quantity="1", proposal_id="p1", **wish), OrderDenied)
+    assert denials[0].code == "NO_VERDICT"
+    for proposal in ("p2", "p3"):
+        bench.say(ProposalApproved(proposal, BTC, D("0.5"), D(1), (), "shrunk"))
+    denials = of_type(bench.submit("td-p2", quantity="1", proposal_id="p2", **wish), OrderDenied)
+    assert denials[0].code == "EXCEEDS_VERDICT"
+    assert sent(bench.submit("td-p3", quantity="0.5", proposal_id="p3", **wish))
 
 
 # ---- executions

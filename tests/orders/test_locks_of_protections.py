@@ -49,7 +49,7 @@ def entry_code(
 ) -> str:
     """With which code an entry is denied now; "" when it is sent."""
     bench.trade("100", symbol)
-    proposal = ProposalId(client_order_id)
+    proposal = ProposalId(client_order_id.removeprefix("td-"))
     bench.say(ProposalApproved(proposal, symbol, D(1), None, (), ""))
     effects = bench.submit(
         client_order_id, "buy", "limit", "1", symbol=symbol, price="99.9", origin=origin, proposal_id=proposal,

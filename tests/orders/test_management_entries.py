@@ -23,9 +23,10 @@ def bench() -> Bench:
 
 
 def council(bench: Bench, order_id: str = "td-p1", kind: str = "trailing", **more):
-    bench.say(ProposalApproved(ProposalId(order_id), BTC, D(1), None, (), "ok"))
+    proposal = ProposalId(order_id.removeprefix("td-"))
+    bench.say(ProposalApproved(proposal, BTC, D(1), None, (), "ok"))
     more = {"trail": TRAIL, **more} if kind == "trailing" else more
-    return bench.submit(order_id, "buy", kind, "1", origin="council", proposal_id=ProposalId(order_id), **more)
+    return bench.submit(order_id, "buy", kind, "1", origin="council", proposal_id=proposal, **more)
 
 
 # ---- the 80 % rule

@@ -41,10 +41,11 @@ def priced(made: Bench) -> Bench:
 
 
 def council(bench: Bench, order_id: str = "td-p1", quantity: str = "10", kind: str = "trailing", **more) -> None:
-    bench.say(ProposalApproved(ProposalId(order_id), BTC, D(quantity), None, (), "ok"))
+    proposal = ProposalId(order_id.removeprefix("td-"))
+    bench.say(ProposalApproved(proposal, BTC, D(quantity), None, (), "ok"))
     bench.journal.append(bench.last_command)  # the runtime writes verdicts down
     more = {"trail": TRAIL, **more} if kind == "trailing" else more
-    bench.submit(order_id, "buy", kind, quantity, origin="council", proposal_id=ProposalId(order_id), **more)
+    bench.submit(order_id, "buy", kind, quantity, origin="council", proposal_id=proposal, **more)
 
 
 # ---- deposits

@@ -237,14 +237,15 @@ def test_the_old_orders_cancel_is_asked_for_again_until_the_venue_answers(bench)
 # ---- the council decides again for a symbol
 
 
-def approve(bench: Bench, proposal: str, quantity: str) -> None:
-    bench.say(ProposalApproved(ProposalId(proposal), BTC, D(quantity), None, (), "ok"))
+def approve(bench: Bench, proposal: str, quantity: str, symbol: str = BTC) -> None:
+    bench.say(ProposalApproved(ProposalId(proposal), symbol, D(quantity), None, (), "ok"))
 
 
 def council(bench: Bench, order_id: str, quantity: str, kind: str = "trailing", **more):
-    approve(bench, order_id, quantity)
+    proposal = order_id.removeprefix("td-")
+    approve(bench, proposal, quantity)
     more = {"trail": TRAIL, **more} if kind == "trailing" else more
-    return bench.submit(order_id, "buy", kind, quantity, origin="council", proposal_id=ProposalId(order_id), **more)
+    return bench.submit(order_id, "buy", kind, quantity, origin="council", proposal_id=ProposalId(proposal), **more)
 
 
 def test_a_second_entry_of_the_council_takes_the_place_of_a_held_one(bench):
@@ -268,7 +269,7 @@ def test_the_second_trail_goes_on_from_the_lowest_price_the_first_has_seen(bench
 
 def test_a_second_entry_that_the_gate_refuses_leaves_the_first_as_it_was(bench):
     council(bench, "td-p1", "1")
-    effects = bench.submit("td-p2", "buy", "trailing", "1", origin="council", trail=TRAIL, proposal_id="td-p2")
+    effects = bench.submit("td-p2", "buy", "trailing", "1", origin="council", trail=TRAIL, proposal_id="p2")
     assert [denial.code for denial in of_type(effects, OrderDenied)] == ["NO_VERDICT"]
     assert bench.order("td-p1").is_armed
 
@@ -366,9 +367,9 @@ def test_a_trail_that_the_gate_refuses_in_the_end_is_denied_and_told(bench):
 def test_entries_of_two_symbols_and_of_people_do_not_touch_each_other(bench):
     bench.trade("10", "ETH/USDT")
     council(bench, "td-p1", "1")
-    approve(bench, "td-p2", "1")
+    approve(bench, "p2", "1", "ETH/USDT")
     bench.submit(
-        "td-p2", "buy", "trailing", "1", origin="council", trail=TRAIL, symbol="ETH/USDT", proposal_id="td-p2",
+        "td-p2", "buy", "trailing", "1", origin="council", trail=TRAIL, symbol="ETH/USDT", proposal_id="p2",
     )
     bench.submit("td-m1", "buy", "trailing", "1", trail=TRAIL)
     assert {order.client_order_id for order in bench.engine.orders.working()} == {"td-p1", "td-p2", "td-m1"}
@@ -435,7 +436,7 @@ def test_killed_at_any_fact_the_two_orders_together_never_exceed_what_was_wanted
 def test_a_trail_that_waits_for_the_old_entrys_end_is_armed_after_a_restart_too(bench):
     changed_to_held(bench, trail=TrailSpec("percent", D("0.03")))
     bench = bench.restarted()
-    approve(bench, "td-p2", "1")  # which the journal holds with the facts
+    approve(bench, "p2", "1")  # which the journal holds with the facts
     bench.engine.finish_restore(bench.now)
     bench.report("td-p1", "cancelled")
     assert bench.order("td-p2").state == "PENDING"

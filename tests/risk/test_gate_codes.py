@@ -226,7 +226,7 @@ def test_one_order_may_be_exactly_a_quarter_of_equity_and_no_more(quantity: str,
 
 def test_every_code_of_the_gate_is_reached_by_a_row() -> None:
     elsewhere = {"MANDATE_RISK_OFF", "STOP_MISSING", "CONFIDENCE_INVALID", "PORTFOLIO_STALE", "UNKNOWN_ORDER",
-                 "INVALID_ORDER", "MAX_ORDER_NOTIONAL", "UNKNOWN_LOCK"}
+                 "INVALID_ORDER", "MAX_ORDER_NOTIONAL", "UNKNOWN_LOCK", "VERDICT_MISMATCH"}
     elsewhere |= {name for name in DENIAL_CODES if "GRID" in name} | {"BLACKOUT", "DAY_ENDING"}
     assert {row[3] for row in ROWS} - {""} == set(DENIAL_CODES) - elsewhere
 

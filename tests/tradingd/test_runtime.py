@@ -1,13 +1,14 @@
 """The loop around the engine: the order of everything, and that there is no way around the gate."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from agents.agent import Emit
-from bus.ids import ClientOrderId, VenueOrderId
+from bus.ids import ClientOrderId, VenueOrderId, client_order_id_of
 from bus.messages import council, orders, system
 from bus.messages.header import Message
 from bus.messages.ledger import PortfolioSnapshot, PositionOpened
@@ -355,7 +356,8 @@ def test_the_risk_officers_own_verdict_lets_the_order_through(tmp_path: Path) ->
     scene.runtime.add_agent("risk", parrot("risk", council.CandidatesRanked, lambda message: [Emit(approval())]))
     scene.open()
     scene.over_the_bus(council.CandidatesRanked(()))
-    scene.over_the_bus(scene.order(origin="council", proposal_id=PROPOSAL))
+    wish = replace(scene.order(origin="council", proposal_id=PROPOSAL), client_order_id=client_order_id_of(PROPOSAL))
+    scene.over_the_bus(wish)
     assert len(scene.told(orders.OrderSubmitted)) == 1
 
 
