@@ -113,10 +113,13 @@ class Recovery:
         start = self.checkpoint.position if self.checkpoint is not None and self.is_engine_restored else None
         if self._tail is not None and (self.is_engine_restored or self.checkpoint is None):
             return self._tail
-        return self._journal.read() if start is None else self._read(start)
+        return self._journal.read() if self.end is None else self._read(start, self.end)
 
-    def _read(self, start: Position) -> Iterator[Message]:
-        for _, messages in self._journal.read_from(start):
+    def _read(self, start: Position | None, end: Position) -> Iterator[Message]:
+        """Up to where the model was folded: who makes a checkpoint reads beside a daemon that writes on."""
+        for position, messages in self._journal.read_from(start):
+            if position.records > end.records:
+                return
             yield from messages
 
     def _load(self) -> None:

@@ -220,6 +220,29 @@ def _end_of_record(path: Path, number: int) -> int:
         opened.close()
 
 
+@pytest.mark.parametrize("is_from_a_checkpoint", [False, True])
+def test_what_is_written_between_the_two_folds_of_a_long_tail_is_in_neither(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, is_from_a_checkpoint: bool,
+) -> None:
+    """The daemon writes on while a checkpoint is made; what the engine knew too early would be folded into it twice."""
+    lived = journal.read_bytes()
+    if is_from_a_checkpoint:
+        journal.write_bytes(lived[: _end_of_record(journal, 1000)])
+        make_checkpoint(journal, "manual")
+        journal.write_bytes(lived)
+    journal.write_bytes(lived[: _end_of_record(journal, 1200)])
+    before = whole(journal)
+    monkeypatch.setattr(checkpoint, "KEPT_MESSAGES", 5)
+    reader = MessageJournal.open(journal, read_only=True)
+    fold = Fold()
+    recovery = Recovery(reader, fold.past, fold.model)
+    journal.write_bytes(lived)
+    recovery.fold_engine(fold.engine, TRADED)
+    reader.close()
+    assert recovery.is_engine_restored == is_from_a_checkpoint
+    assert fold.difference(before) == ""
+
+
 def test_nothing_new_makes_no_new_checkpoint(journal: Path) -> None:
     assert make_checkpoint(journal, "manual") is not None
     assert make_checkpoint(journal, "manual") is None
