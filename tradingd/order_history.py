@@ -58,6 +58,6 @@ class OrderHistory:
         finally:
             journal.close()
         for known in self._fold.by_id.values():
-            if not known.is_working and known.facts:
+            if not known.is_working and len(known.history) > 1:
                 known.shrink()
         return list(self._fold.by_id.values())
