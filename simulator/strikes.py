@@ -139,7 +139,7 @@ class Strikes:
         known = next(reversed(process.engine.desk.state.verdicts), ProposalId("p-forged"))
         wish = orders.SubmitOrder(
             ClientOrderId(f"{OURS}forged-{self._forged}"), symbol, "buy", "market", D("0.01"), "manual",
-            proposal_id=known if self._forged % 2 else ProposalId("p-forged"),
+            proposal_id=ProposalId("p-forged") if self._forged % 2 else known,
         )
         world.forbidden.add(wish.client_order_id)
         message = MessageMaker("trader", SessionId("forged")).make(wish, world.schedule.now)
