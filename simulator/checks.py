@@ -35,6 +35,7 @@ class Checks:
         self._protection.observe()
         self._world.limits.observe()
         self._world.wishes.observe()
+        self._world.triggers.observe()
         self._fates.observe()
         self._look_at_staleness()
 
@@ -101,6 +102,7 @@ class Checks:
         self._look_for_orphans()
         self._fates.settle()
         self._outcome.made_ready = self._world.link.made_ready
+        self._outcome.early_answers = self._world.link.early_answers
         self._outcome.fills = sum(len(each.executions) for each in exchange.orders.values())
 
     def _look_for_orphans(self) -> None:

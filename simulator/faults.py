@@ -46,7 +46,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("overfill", "F28", "an order executes more than was asked for"),
     Kind("reorder", "F22", "reports overtake each other and the answers", True),
     Kind("partial", "F21 F31", "orders execute in parts", True),
-    Kind("not_found_early", "F27", "an order is not found just after it was created", True, "orders"),
+    Kind("not_found_early", "F27", "creations get no answer and are not found for four seconds", True, "orders"),
     Kind("stop_refused", "F29", "stops are refused", True, "orders"),
     # ---- market data
     Kind("feed_down", "F01", "the market stream is closed", True, "feed"),
@@ -217,9 +217,12 @@ def draw_script(random: Random, seconds: float) -> list[Fault]:
     return sorted(script, key=lambda fault: fault.at)
 
 
+_ROUNDS: Final = 8
+
+
 def draw_wild_script(random: Random, seconds: float, symbols: Sequence[str]) -> list[Fault]:
     """As a stranger might write it: up to forty faults, nested, long, of no length, from the first second on, some
-    beyond the end; nobody need come back to unlock."""
+    beyond the end. In half of them nobody comes back to unlock, in the others people look in again and again."""
     script: list[Fault] = []
     for _ in range(random.randint(0, 40)):
         at = random.choice((0.0, random.uniform(0, 60), random.uniform(0, seconds), random.uniform(0, seconds * 1.2)))
@@ -229,4 +232,8 @@ def draw_wild_script(random: Random, seconds: float, symbols: Sequence[str]) -> 
         script.append(Fault(round(at, 3), name, target, round(lasts, 3) if KIND_BY_NAME[name].lasts else 0.0))
         if random.random() < 0.3:  # the same again, inside or across the first
             script.append(Fault(round(at + lasts * random.random(), 3), name, target, round(lasts, 3)))
+    if random.random() < 0.5:
+        for number in range(1, _ROUNDS):
+            at = round(seconds * number / _ROUNDS, 3)
+            script += [Fault(at, "unlock"), Fault(at + 1.0, "resume")]
     return sorted(script, key=lambda fault: fault.at)

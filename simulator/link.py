@@ -18,6 +18,7 @@ from simulator.schedule import MILLISECOND, SECOND, Schedule
 
 TIMEOUT_S = 10.0
 POLL_S = 2.0
+YOUNG_NS = 4 * SECOND
 RESTS_NS = SECOND
 """An order that is older rests: what is executed of it now no answer to its creation tells."""
 _ENDS: dict[str, ExecType] = {"cancelled": "cancelled", "expired": "expired", "rejected": "rejected"}
@@ -42,6 +43,8 @@ class Link:
         self.sent: list[tuple[int, OrderRequest]] = []
         self.made_ready = 0
         """Orders of all lives that left as they had been prepared."""
+        self.early_answers = 0
+        """Questions that were answered "not found" although the order had arrived."""
         self.loses_next_fill = False
         self.lost_ns: dict[str, int] = {}
         """When an execution of this symbol was not told of."""
@@ -105,6 +108,9 @@ class Link:
         elif self._has("timeout_after_accept", order.symbol):
             self._arrive(lambda: self._create(order))
             self._later(TIMEOUT_S, unknown)
+        elif self._has("not_found_early", order.symbol):
+            self._arrive(lambda: self._create(order))
+            self._later(0.2, unknown)
         elif self._has("http_5xx", order.symbol):
             if self._random.random() < 0.5:
                 self._arrive(lambda: self._create(order))
@@ -186,13 +192,17 @@ class Link:
     def _answer_query(self, client_order_id: str, symbol: str) -> None:
         self._querying.discard(client_order_id)
         order = self.exchange.orders.get(client_order_id)
-        is_young = order is not None and self._schedule.now - order.ts < 2 * SECOND
-        if order is None or (is_young and self._has("not_found_early", symbol)):
+        if order is None or self._is_not_seen_yet(order):
+            self.early_answers += order is not None
             self._tell(self._report(client_order_id, symbol, "not_found", "-2013: Order does not exist."))
             return
         if order.state not in _ENDS:
             self._working.setdefault(client_order_id, symbol)  # as the adapters do with orders of an earlier life
         self._tell_all(order, len(order.executions))
+
+    def _is_not_seen_yet(self, order: TrueOrder) -> bool:
+        """The exchange has taken it, and its own readers do not know it yet."""
+        return self._schedule.now - order.ts < YOUNG_NS and self._has("not_found_early", order.symbol)
 
     def _tell_all(self, order: TrueOrder, executions: int) -> None:
         """What an answer says: accepted, its fills, its end."""
@@ -238,6 +248,8 @@ class Link:
             for _ in range(2 if self._has("fill_duplicate", order.symbol) else 1):
                 is_late = self._has("reorder", order.symbol)
                 delay = self._random.uniform(0, 1) if is_late else self._latency(order.symbol)
+                if self._is_not_seen_yet(order):
+                    delay += (order.ts + YOUNG_NS - self._schedule.now) / SECOND
                 self._later(delay, lambda report=report: self._tell(report))  # type: ignore[misc]
 
     # ---- words ---------------------------------------------------------------------------------------

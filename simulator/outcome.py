@@ -15,6 +15,7 @@ class Outcome:
     made_ready: int = 0
     """Orders that had been made ready and left ahead of the engine's own step."""
     fills: int = 0
+    early_answers: int = 0
     deaths: int = 0
     duplicates: int = 0
     orphans: int = 0

@@ -26,6 +26,7 @@ class SentOrders:
         what = f"{order.side} {order.wire_type} {order.quantity} {order.symbol}"
         world.note(f"sent {what} {order.client_order_id} {order.origin}")
         world.wishes.note_sent(order)
+        world.triggers.note_sent(order)
         self._look_at_kill(order)
         if not order.reduce_only:
             self._look_at_entry(order)

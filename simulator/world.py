@@ -29,6 +29,7 @@ from simulator.process import Died, PlannedDeath, Process
 from simulator.schedule import SECOND, Schedule
 from simulator.sent_orders import SentOrders
 from simulator.strikes import Strikes
+from simulator.triggers import Triggers
 from simulator.wishes import Wishes
 from store.checkpoint import CheckpointError
 from store.journal import JournalError
@@ -108,6 +109,7 @@ class World:
         self._mute_since: float | None = None
         self.person = Person(self)
         self.wishes = Wishes(self)
+        self.triggers = Triggers(self)
         self.checks = Checks(self)
         self._strikes = Strikes(self)
         self.link.judge = SentOrders(self).judge
@@ -355,6 +357,7 @@ class World:
             return
         market.step()
         self.exchange.move(symbol, market.bid, market.ask, now)
+        self.triggers.note_price(symbol, market.bid, market.ask)
         self.link.pump()
         frames = [market.quote_frame(), market.trade_frame(now)]
         if self.has("duplicate_ticks", symbol):

@@ -27,9 +27,13 @@ def test_an_hour_of_market_and_faults_violates_nothing(first: int) -> None:
 
 @pytest.mark.parametrize("first", range(0, 24, 8))
 def test_scripts_as_a_stranger_might_write_them_violate_nothing(first: int) -> None:
+    orders = []
     for seed in range(first, first + 8):
         outcome = live_through(seed, None, 900, is_wild=True)
         assert outcome.violations == [], f"make sim WILD=1 SECONDS=900 TRACE={seed}"
+        orders.append(outcome.orders)
+    assert sum(number > 0 for number in orders) >= 4, orders
+    assert sum(orders) >= 60
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -50,6 +54,13 @@ def test_orders_that_were_made_ready_leave_in_a_life_and_are_the_engines_own() -
     lives = [live_through(seed, [], 1800) for seed in (1, 2, 3)]
     assert not any(life.violations for life in lives)
     assert sum(life.made_ready for life in lives) > 0
+
+
+def test_orders_that_are_not_found_early_are_asked_about_and_not_given_up() -> None:
+    life = live_through(3, [Fault(60, "not_found_early", "", 800)], 900)
+    assert life.violations == []
+    assert life.early_answers > 10
+    assert life.fills > 5
 
 
 def test_the_same_seed_lives_the_same_life(tmp_path: Path) -> None:

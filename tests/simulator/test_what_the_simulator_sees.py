@@ -16,6 +16,7 @@ from orders.chores import Chores
 from orders.desk import Desk
 from orders.disaster_stop import DisasterStops
 from orders.engine import Engine
+from orders.print_guard import PrintGuard
 from orders.trailing_wing import Wing
 from risk.limits import RiskLimits
 from simulator.faults import Fault
@@ -199,6 +200,13 @@ def test_exits_that_do_not_fire_in_a_crash_are_seen(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Wing, "fire", lambda self, level: [] if self.is_falling else fire(self, level))
     monkeypatch.setattr(Engine, "load", lambda self: [])
     assert "has not fired" in violations(CRASHES, range(3))
+
+
+def test_a_lone_print_that_is_believed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = [Fault(float(at), "bad_tick") for at in range(100, 850, 10)]
+    assert violations(prints, range(2)) == ""
+    monkeypatch.setattr(PrintGuard, "judge_print", lambda self, tick, market: self._believe(tick))
+    assert "and the market was between" in violations(prints, range(2))
 
 
 def test_a_stop_that_the_price_jumped_over_is_seen_when_nobody_sells(monkeypatch: pytest.MonkeyPatch) -> None:
