@@ -336,9 +336,18 @@ class Journal:
         os.fsync(self._descriptor)
 
     def _take_space(self, end: int) -> None:
-        """Raises OSError (no space left) before anything is written that could be cut short by it."""
-        os.posix_fallocate(self._descriptor, self._allocated, end + AHEAD - self._allocated)
-        self._allocated = end + AHEAD
+        """Raises OSError (no space left) before anything is written that could be cut short by it.
+
+        Where there is not room enough to be ahead, what is needed now is taken: a disk serves to its last block.
+        """
+        try:
+            self._take_up_to(end + AHEAD)
+        except OSError:
+            self._take_up_to(end)
+
+    def _take_up_to(self, end: int) -> None:
+        os.posix_fallocate(self._descriptor, self._allocated, end - self._allocated)
+        self._allocated = end
 
     def _unwritable(self, why: object) -> JournalError:
         return JournalError(f"{self._path}: cannot be written ({why}). Free disk space, start again.")

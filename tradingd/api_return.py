@@ -5,7 +5,6 @@ ended so would leave every stop and trail that the daemon holds asleep. The file
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -60,5 +59,4 @@ class ApiReturn:
             return
         self._told = why
         self._on_trouble(why)
-        with contextlib.suppress(OSError):  # a full disk may be the very reason
-            self._data_dir.note_waiting(f"it watches over what is open, and tries again to open its control API: {why}")
+        self._data_dir.note_waiting(f"it watches over what is open, and tries again to open its control API: {why}")

@@ -63,10 +63,10 @@ from tradingd.run_options import RunOptions
 from tradingd.runtime import Runtime
 from tradingd.runtime_assembly import RuntimeAssembly
 from tradingd.service_notify import ServiceNotify
-from tradingd.session import PastSessions, begin_session
+from tradingd.session import begin_session
 from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
-from tradingd.start_failure import tell_failed_start
+from tradingd.start_failure import before_reading, tell_failed_start
 from tradingd.status_report import StatusReport
 from tradingd.store_choice import start_store
 from tradingd.story import BackgroundWriter, StoryLine, make_writer
@@ -93,7 +93,7 @@ class Daemon:
         self._limits = composition.make_limits(settings)
         self._writer: BackgroundWriter = make_writer(settings.log.format)
         self._tasks = BackgroundTasks(self._on_fatal)
-        self._past = PastSessions()
+        self._past = before_reading(data_dir.path)
         self._checkpoints: CheckpointKeeper | None = None
         self._replay = ReplayRun(settings, options, data_dir.path)
         self._replay_note = ""

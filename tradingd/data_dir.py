@@ -2,8 +2,10 @@
 
 import fcntl
 import json
+import logging
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ _RUN: Final = "run.json"
 _STARTING: Final = "starting.json"
 UNFINISHED_RESTORE: Final = "restore.unfinished"
 """Lies there while a restore takes things away and puts others in their place."""
+_log = logging.getLogger(__name__)
 
 
 class AlreadyRunningError(RuntimeError):
@@ -95,9 +98,11 @@ class DataDir:
                 f"{older}: a journal of an earlier version, which this program cannot read: it would begin with an "
                 "empty account. End its positions with the version that wrote it, then move the file away."
             )
-        temporary = self.path / f"{_ACCOUNT}.new"
-        temporary.write_text(json.dumps({"journal": name}) + "\n")
-        temporary.replace(self.path / _ACCOUNT)
+        if not (self.path / _ACCOUNT).is_file() or current_journal(self.path).name != name:
+            try:
+                self._note(_ACCOUNT, {"journal": name})
+            except OSError as error:  # the journal has its space already, and what is open wants to be watched
+                _log.warning("the command line will not find %s while nothing runs: %s", name, error)
         return self.path / name
 
     def set_aside(self, journal: Path) -> None:
@@ -109,23 +114,29 @@ class DataDir:
         journal.replace(journal.with_name(f"{journal.stem}-{number:06d}.journal"))
 
     def note_waiting(self, what: str) -> None:
-        """For the command line, while the start cannot go on: what it waits for."""
-        temporary = self.path / f"{_STARTING}.new"
-        temporary.write_text(json.dumps({"pid": os.getpid(), "waits_for": what}) + "\n")
-        temporary.replace(self.path / _STARTING)
+        """For the command line, while the start cannot go on: what it waits for. A full disk may be the very reason."""
+        with suppress(OSError):
+            self._note(_STARTING, {"pid": os.getpid(), "waits_for": what})
 
     def announce(self, info: RunInfo) -> None:
-        """Write run.json (atomically) for the command line."""
+        """Write run.json (atomically) for the command line. Raises OSError."""
         (self.path / _STARTING).unlink(missing_ok=True)
-        temporary = self.path / f"{_RUN}.new"
-        temporary.write_text(json.dumps({"pid": info.pid, "url": info.url, "started": info.started_ns}) + "\n")
-        temporary.replace(self.path / _RUN)
+        self._note(_RUN, {"pid": info.pid, "url": info.url, "started": info.started_ns})
 
     def close(self) -> None:
         """Withdraw the announcement and the lock."""
         (self.path / _STARTING).unlink(missing_ok=True)
         (self.path / _RUN).unlink(missing_ok=True)
         os.close(self._lock)
+
+    def _note(self, name: str, what: dict[str, str | int]) -> None:
+        temporary = self.path / f"{name}.new"
+        try:
+            temporary.write_text(json.dumps(what) + "\n")
+            temporary.replace(self.path / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_durably(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 The file alone would not do: a service has a /tmp of its own (PrivateTmp), each user another folder, and what lies in
 /tmp is cleaned away one day. The name is a Unix socket without a file (unix(7), abstract): it belongs to the network
 namespace, so to the machine or the container, and goes with the process however that ends. Only Linux has such names.
+There a disk too full for the file keeps nobody from an account over which something may be open.
 """
 
 import contextlib
@@ -30,10 +31,30 @@ def hold_on_this_machine(account: str, holder: str, folder: Path | None = None) 
     `account`: as `account_key` names it; `holder`: what another one is told; `folder`: of the file.
     """
     with contextlib.ExitStack() as held:
-        _hold_file(account, holder, folder or Path(tempfile.gettempdir()) / f"tradingd-{os.getuid()}", held)
-        if sys.platform == "linux":
-            _hold_name(f"\0tradingd-account-{account}", held)
+        no_file = _try_to_hold_file(account, holder, folder, held)
+        is_named = sys.platform == "linux" and _hold_name(f"\0tradingd-account-{account}", held)
+        if no_file is not None:
+            if not is_named:
+                raise no_file
+            _log.warning("without a lock file for the account, only its name in the kernel is held: %s", no_file)
         return held.pop_all()
+
+
+def _try_to_hold_file(
+    account: str, holder: str, folder: Path | None, held: contextlib.ExitStack
+) -> OSError | None:
+    """Why there is no room for it, None when it is held. Raises `AccountTakenError`, and any other OSError."""
+    try:
+        folder = folder or Path(tempfile.gettempdir()) / f"tradingd-{os.getuid()}"
+    except FileNotFoundError as error:  # a trial in each place that serves has failed
+        return error
+    try:
+        _hold_file(account, holder, folder, held)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return error
+        raise
+    return None
 
 
 def _hold_file(account: str, holder: str, folder: Path, held: contextlib.ExitStack) -> None:
@@ -46,11 +67,13 @@ def _hold_file(account: str, holder: str, folder: Path, held: contextlib.ExitSta
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise AccountTakenError.by(os.pread(descriptor, 200, 0).decode(errors="replace").strip()) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, holder.encode(), 0)
+    with contextlib.suppress(OSError):  # it is locked, whether or not there is room to say by whom
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
 
 
-def _hold_name(name: str, held: contextlib.ExitStack) -> None:
+def _hold_name(name: str, held: contextlib.ExitStack) -> bool:
+    """False where the kernel has no such names after all."""
     line = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         line.bind(name)
@@ -59,6 +82,8 @@ def _hold_name(name: str, held: contextlib.ExitStack) -> None:
         if error.errno == errno.EADDRINUSE:
             raise AccountTakenError.by(_holder_of(name)) from error
         _log.warning("only the lock file in TMPDIR keeps another daemon of this machine from the account: %s", error)
+        return False
+    return True
 
 
 def _holder_of(name: str) -> str:

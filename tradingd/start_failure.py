@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from store.journal import JournalError
+from store.journal_format import FILE_HEAD
 from tradingd.audience import Audience
 from tradingd.redaction import redact
 from tradingd.session import PastSessions
 
 FILE: Final = "failed-start.json"
 AGAIN_AFTER_S: Final = 600.0
+
+
+def before_reading(folder: Path) -> PastSessions:
+    """What is known of earlier sessions on a data directory until the journal is read: whether there were any."""
+    journals = [path for path in folder.glob("*.journal") if "-replay" not in path.name]
+    return PastSessions(count=int(any(path.stat().st_size > FILE_HEAD.size for path in journals)))
 
 
 def tell_failed_start(
@@ -35,8 +42,14 @@ def tell_failed_start(
 
 
 def _is_news(path: Path, text: str) -> bool:
-    """Not told with the same words within the last ten minutes; noted as told now."""
+    """Not told with the same words within the last ten minutes; noted as told now.
+
+    Where a full disk takes no words, the note is empty, and its time serves for any.
+    """
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        noted = path.stat()
+        if not noted.st_size and 0 <= time.time() - noted.st_mtime < AGAIN_AFTER_S:
+            return False
         told: Any = json.loads(path.read_text())
         if told["text"] == text and 0 <= time.time() - float(told["at"]) < AGAIN_AFTER_S:
             return False

@@ -1,9 +1,6 @@
 import multiprocessing
 import os
-import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store.journal import AHEAD, Journal, JournalError, Record
+from tests.full_disk import no_file_beyond
 
 ROWS = st.tuples(st.integers(-(2**62), 2**62), st.text(max_size=9), st.binary(max_size=300))
 
@@ -34,17 +32,6 @@ def written(path: Path, *batches: list[str]) -> bytes:
         journal.append([record(text) for text in batch], sync=True)
     journal.close()
     return path.read_bytes()
-
-
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """The disk is full: no file may grow beyond `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_records_come_back_in_order_and_numbered(tmp_path: Path) -> None:
@@ -228,6 +215,19 @@ def test_space_is_taken_before_it_is_needed_and_given_back(tmp_path: Path) -> No
     journal.close()
     assert path.stat().st_size < AHEAD
     assert len(texts(path)) == 101
+
+
+def test_a_disk_serves_to_its_last_block_when_there_is_no_room_to_be_ahead(tmp_path: Path) -> None:
+    path = tmp_path / "j.journal"
+    size = len(written(path, ["a"]))  # an orderly end: what was taken in advance is given back
+    with no_file_beyond(size + AHEAD // 2):
+        journal = Journal.open(path)
+        for text in ("the start", "the exit"):
+            journal.append([record(text)], sync=True)
+        with pytest.raises(JournalError, match="Free disk space"):
+            journal.append([record("x" * AHEAD)], sync=True)
+        journal.close()
+    assert texts(path) == ["a", "the start", "the exit"]
 
 
 def test_a_full_disk_writes_nothing_and_ends_the_writing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from store.journal import JournalError
+from tests.full_disk import no_file_beyond
 from tradingd.data_dir import (
     JOURNAL,
     AlreadyRunningError,
@@ -145,6 +146,24 @@ def test_the_journal_of_the_last_session_is_found_again(tmp_path: Path) -> None:
     used = directory.use_journal("binance", "paper", is_replay=False)
     directory.close()
     assert current_journal(tmp_path) == used == tmp_path / "journal-binance-paper.journal"
+
+
+def test_a_full_disk_keeps_no_journal_from_being_used_and_no_start_from_waiting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    directory = DataDir.open(tmp_path)
+    used = directory.use_journal("binance", "paper", is_replay=False)
+    with no_file_beyond(0):
+        assert directory.use_journal("binance", "paper", is_replay=False) == used
+        assert caplog.messages == []
+        other = directory.use_journal("binance", "live", is_replay=False)
+        directory.note_waiting("it waits for the venue")
+    assert other.name == "journal-binance-live.journal"
+    assert "will not find journal-binance-live.journal while nothing runs" in caplog.text
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["account.json", "lock"]
+    assert current_journal(tmp_path) == used
+    assert whereabouts(tmp_path) == f"the daemon on {tmp_path} is starting or ending"
+    directory.close()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"journal": "../elsewhere.journal"}', '{"journal": "/etc/passwd"}'])

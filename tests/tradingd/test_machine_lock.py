@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.full_disk import no_file_beyond
 from tradingd.lease import AccountTakenError
 from tradingd.machine_lock import hold_on_this_machine
 
@@ -48,6 +50,30 @@ def test_one_that_is_refused_by_name_holds_no_file_either(tmp_path: Path, accoun
             with pytest.raises(AccountTakenError, match="another daemon trades this account"):
                 hold_on_this_machine(account, "the shell", tmp_path / "shared")
     hold_on_this_machine(account, "another", tmp_path / "shared").close()
+
+
+def test_a_disk_too_full_to_say_who_holds_it_keeps_nobody_from_an_account(tmp_path: Path, account: str) -> None:
+    with no_file_beyond(0), hold_on_this_machine(account, "me", tmp_path), pytest.raises(AccountTakenError):
+        hold_on_this_machine(account, "you", tmp_path)
+
+
+def test_without_room_for_any_temporary_file_the_name_alone_keeps_a_second_one_out(
+    account: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it is looked for once in a process
+    with no_file_beyond(0), hold_on_this_machine(account, "me"):
+        assert "only its name in the kernel is held: " in caplog.text
+        with pytest.raises(AccountTakenError, match=f"pid {os.getpid()} of user"):
+            hold_on_this_machine(account, "you")
+
+
+def test_without_file_and_name_nothing_is_held_and_the_reason_is_told(
+    account: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    with no_file_beyond(0), pytest.raises(FileNotFoundError, match="No usable temporary directory"):
+        hold_on_this_machine(account, "me")
 
 
 def test_a_killed_daemon_holds_nothing(tmp_path: Path, account: str) -> None:

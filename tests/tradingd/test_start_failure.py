@@ -1,18 +1,20 @@
 """A restart that fails sends one alert; a first start, and the same failure again and again, do not."""
 
 import json
+import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bus.clock import LiveClock
-from store.journal import JournalError
+from store.journal import Journal, JournalError, Record
+from tests.full_disk import no_file_beyond
 from tests.tradingd.alerts.loopback import CHAT, TOKEN, Telegram, http_server
 from tests.tradingd.small_daemon import SmallDaemon
 from tradingd.api_opening import PortTakenError
 from tradingd.audience import Audience
 from tradingd.session import PastSessions
 from tradingd.settings import Settings
-from tradingd.start_failure import AGAIN_AFTER_S, FILE, tell_failed_start
+from tradingd.start_failure import AGAIN_AFTER_S, FILE, before_reading, tell_failed_start
 
 TAKEN = PortTakenError("api.port 8080 on 127.0.0.1 is taken by another program.")
 
@@ -73,3 +75,30 @@ async def test_the_same_failure_is_told_once_in_ten_minutes_and_another_one_at_o
         noted.write_text(json.dumps({**note, "at": note["at"] - AGAIN_AFTER_S}))
         await starts.fail(TAKEN, earlier=1)
         assert len(starts.told) == 4
+
+
+async def test_on_a_full_disk_the_same_failure_is_told_once_in_ten_minutes_too(tmp_path: Path) -> None:
+    telegram = Telegram()
+    full = OSError(28, "No space left on device")
+    async with http_server(telegram) as address:
+        starts = Starts(tmp_path, telegram, address)
+        for _ in range(3):
+            with no_file_beyond(0):
+                await starts.fail(full, earlier=1)
+        assert len(starts.told) == 1
+        assert (tmp_path / FILE).read_text() == ""
+        long_ago = (tmp_path / FILE).stat().st_mtime - AGAIN_AFTER_S
+        os.utime(tmp_path / FILE, (long_ago, long_ago))
+        await starts.fail(full, earlier=1)
+        assert len(starts.told) == 2
+
+
+def test_before_the_journal_is_read_one_with_records_tells_of_an_earlier_start(tmp_path: Path) -> None:
+    assert before_reading(tmp_path).count == 0
+    Journal.open(tmp_path / "journal-practice-paper.journal").close()  # by a first start that went no further
+    for name in ("journal-practice-paper-replay.journal", "journal-binance-live.journal"):
+        assert before_reading(tmp_path).count == 0
+        journal = Journal.open(tmp_path / name)
+        journal.append([Record(0, 1, "DaemonStarted", b"{}")], sync=True)
+        journal.close()
+    assert before_reading(tmp_path).count == 1
