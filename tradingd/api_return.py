@@ -50,6 +50,7 @@ class ApiReturn:
             except (PortTakenError, CredentialsError, OSError) as error:
                 self._tell(error)
                 continue
+            self._api.show_new_password()  # where the mended file is a new one
             self._on_trouble("")
             return
 

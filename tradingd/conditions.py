@@ -143,6 +143,14 @@ class Conditions:
         self._runtime.record("daemon", AlertRaised("critical", "control API", told))
         self._runtime.vote_health()
 
+    def selection(self, why: str) -> None:
+        """The strategies were chosen on other candles ("": they were not): no entries, what is open is watched."""
+        if why:
+            self._set("selection", why)
+            told = f"{why} Positions or orders are open, so the daemon watches over them and takes no entries."
+            self._runtime.record("daemon", AlertRaised("critical", "strategy selection", told))
+            self._runtime.vote_health()
+
     def order_line(self, text: str) -> None:
         """Orders cannot be sent ("": they can again): no entries, although prices may flow."""
         if self.is_restored:

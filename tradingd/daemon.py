@@ -66,10 +66,11 @@ from tradingd.service_notify import ServiceNotify
 from tradingd.session import begin_session
 from tradingd.session_inputs import InputTape
 from tradingd.settings import Settings, VenueSettings
-from tradingd.start_failure import before_reading, tell_failed_start
+from tradingd.start_failure import after_start, before_reading
 from tradingd.status_report import StatusReport
 from tradingd.store_choice import start_store
 from tradingd.story import BackgroundWriter, StoryLine, make_writer
+from tradingd.strategy_choice import untried_over
 from tradingd.tuner import Tuner
 from tradingd.venue_opening import make_paper_venue, open_live_venue
 from tradingd.venue_wait import OutageAlert, VenueWait, open_matters
@@ -146,10 +147,10 @@ class Daemon:
                     raise self.life.failure
                 return OK
             failed = starting.exception()
+            if not self._is_replay:
+                after_start(failed, self._past, self._audience, self._data_dir.path, stack)
             if failed is not None:
                 stopping.cancel()
-                if not self._is_replay:
-                    tell_failed_start(failed, self._past, self._audience, self._data_dir.path, stack)
                 raise failed
             await stopping
             await self._end()
@@ -402,6 +403,7 @@ class Daemon:
             self._checkpoints = restore.keep_checkpoints(self._journal, recovery, scope)
         restore.finish(self._runtime, self._operations, self._replay, recovery)
         self._conditions.restored()
+        self._conditions.selection(untried_over(self.settings, open_matters(self._read_model)))
         if not self._replay.was_cut:
             self._watch_kill_file()
         self._operations.refresh_portfolio()

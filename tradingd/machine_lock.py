@@ -77,7 +77,7 @@ def _hold_name(name: str, held: contextlib.ExitStack) -> bool:
     line = held.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         line.bind(name)
-        line.listen(0)  # so that another one may ask whose it is; nobody is ever answered
+        line.listen(1_000)  # so that others may ask whose it is: nobody is ever answered, and all stay in the queue
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AccountTakenError.by(_holder_of(name)) from error

@@ -23,7 +23,6 @@ from tradingd.redaction import redact
 from tradingd.run_options import RunOptions
 from tradingd.secret_sources import secret_variables
 from tradingd.settings import ConfigError, Settings
-from tradingd.strategy_choice import untried
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
         return _fail(error, CONFIGURATION)
     try:
         check_package_origin()
-        untried(settings)
         log_files = LogFiles(settings.log, data_dir.path)
         try:
             chosen = replace(options, configured_mode=settings.mode)

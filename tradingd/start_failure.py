@@ -10,6 +10,7 @@ from typing import Any, Final
 from store.journal import JournalError
 from store.journal_format import FILE_HEAD
 from tradingd.audience import Audience
+from tradingd.lease import AccountTakenError
 from tradingd.redaction import redact
 from tradingd.session import PastSessions
 
@@ -21,6 +22,17 @@ def before_reading(folder: Path) -> PastSessions:
     """What is known of earlier sessions on a data directory until the journal is read: whether there were any."""
     journals = [path for path in folder.glob("*.journal") if "-replay" not in path.name]
     return PastSessions(count=int(any(path.stat().st_size > FILE_HEAD.size for path in journals)))
+
+
+def after_start(
+    error: BaseException | None, past: PastSessions, audience: Audience, folder: Path, stack: AsyncExitStack
+) -> None:
+    """As `tell_failed_start`; without an error the start was a good one, and the next failure is news again."""
+    if error is not None:
+        tell_failed_start(error, past, audience, folder, stack)
+        return
+    with contextlib.suppress(OSError):
+        (folder / FILE).unlink(missing_ok=True)
 
 
 def tell_failed_start(
@@ -37,7 +49,9 @@ def tell_failed_start(
     if not _is_news(folder / FILE, text):
         return
     audience.open()
-    audience.tell("critical", "the start failed", f"{text} Nobody watches over what is open until it succeeds.")
+    if not isinstance(error, AccountTakenError):  # the other daemon does
+        text = f"{text} Nobody watches over what is open until it succeeds."
+    audience.tell("critical", "the start failed", text)
     stack.push_async_callback(audience.close)
 
 

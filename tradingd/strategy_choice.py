@@ -110,6 +110,20 @@ def untried(settings: Settings) -> str:
     return f"the strategies were tried on {symbol}, never on {', '.join(others)}" if others else ""
 
 
+def untried_over(settings: Settings, stake: str) -> str:
+    """Why nothing may be decided with the strategies that the lab chose; "" for nothing.
+
+    `stake`: what is open in the account. That is watched over whatever was chosen; with "" it is a `ConfigError`.
+    """
+    try:
+        untried(settings)
+    except ConfigError as error:
+        if not stake:
+            raise
+        return str(error)
+    return ""
+
+
 def _number(value: Any) -> float:
     return value if isinstance(value, int) else float(value)
 

@@ -103,6 +103,23 @@ async def test_over_a_position_credentials_that_are_damaged_are_told_and_read_ag
     start.data_dir.close()
 
 
+async def test_where_the_mended_credentials_are_new_ones_the_password_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Auth.open(tmp_path)
+    credentials = tmp_path / "credentials.json"
+    credentials.write_text("{}")
+    start = Start(tmp_path, 0)
+    assert not await start.back.open(STAKE)
+    assert "Remove it" in start.told[0]
+    assert "password" not in capsys.readouterr().err
+    credentials.unlink()
+    await start.tries_on()
+    assert "password" in capsys.readouterr().err
+    await start.api.stop()
+    start.data_dir.close()
+
+
 async def test_a_disk_with_no_room_for_the_announcement_is_no_end_and_the_port_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

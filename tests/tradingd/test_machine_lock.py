@@ -36,6 +36,13 @@ def test_a_service_with_a_tmp_of_its_own_and_a_shell_do_not_trade_one_account(tm
     hold_on_this_machine(account, "the shell", tmp_path / "shared").close()
 
 
+def test_each_of_many_who_ask_is_told_who_holds_it(tmp_path: Path, account: str) -> None:
+    with hold_on_this_machine(account, "the service", tmp_path / "private"):
+        for number in range(5):
+            with pytest.raises(AccountTakenError, match=rf"\(pid {os.getpid()} of user"):
+                hold_on_this_machine(account, "a shell", tmp_path / f"shared{number}")
+
+
 def test_a_lock_file_that_was_cleaned_away_lets_nobody_in(tmp_path: Path, account: str) -> None:
     """systemd-tmpfiles and tmpreaper take away what lay in /tmp for ten days."""
     with hold_on_this_machine(account, "me", tmp_path):

@@ -12,9 +12,10 @@ from tests.tradingd.alerts.loopback import CHAT, TOKEN, Telegram, http_server
 from tests.tradingd.small_daemon import SmallDaemon
 from tradingd.api_opening import PortTakenError
 from tradingd.audience import Audience
+from tradingd.lease import AccountTakenError
 from tradingd.session import PastSessions
 from tradingd.settings import Settings
-from tradingd.start_failure import AGAIN_AFTER_S, FILE, before_reading, tell_failed_start
+from tradingd.start_failure import AGAIN_AFTER_S, FILE, after_start, before_reading
 
 TAKEN = PortTakenError("api.port 8080 on 127.0.0.1 is taken by another program.")
 
@@ -27,11 +28,11 @@ class Starts:
         self._settings = Settings.model_validate({"data_dir": folder, "alerts": {"phone": channel}})
         self._telegram = telegram
 
-    async def fail(self, error: Exception, earlier: int) -> None:
-        """After so many earlier sessions."""
+    async def end(self, error: Exception | None, earlier: int) -> None:
+        """With an error or none, after so many earlier sessions."""
         audience = Audience(self._settings, SmallDaemon(self._settings), LiveClock().now)
         async with AsyncExitStack() as stack:
-            tell_failed_start(error, PastSessions(count=earlier), audience, self._settings.data_dir, stack)
+            after_start(error, PastSessions(count=earlier), audience, self._settings.data_dir, stack)
 
     @property
     def told(self) -> list[str]:
@@ -41,7 +42,7 @@ class Starts:
 async def test_a_restart_that_fails_is_told_before_the_process_ends(tmp_path: Path) -> None:
     telegram = Telegram()
     async with http_server(telegram) as address:
-        await Starts(tmp_path, telegram, address).fail(TAKEN, earlier=3)
+        await Starts(tmp_path, telegram, address).end(TAKEN, earlier=3)
         (told,) = Starts(tmp_path, telegram, address).told
     assert "CRITICAL: the start failed" in told
     assert "taken by another program" in told
@@ -52,9 +53,9 @@ async def test_a_first_start_tells_its_terminal_only_unless_there_is_a_journal_i
     telegram = Telegram()
     async with http_server(telegram) as address:
         starts = Starts(tmp_path, telegram, address)
-        await starts.fail(TAKEN, earlier=0)
+        await starts.end(TAKEN, earlier=0)
         assert starts.told == []
-        await starts.fail(JournalError("the journal is damaged at byte 7"), earlier=0)
+        await starts.end(JournalError("the journal is damaged at byte 7"), earlier=0)
         assert "damaged at byte 7" in starts.told[0]
 
 
@@ -64,16 +65,16 @@ async def test_the_same_failure_is_told_once_in_ten_minutes_and_another_one_at_o
     async with http_server(telegram) as address:
         starts = Starts(tmp_path, telegram, address)
         for _ in range(3):
-            await starts.fail(TAKEN, earlier=1)
+            await starts.end(TAKEN, earlier=1)
         assert len(starts.told) == 1
-        await starts.fail(JournalError("the journal is damaged"), earlier=1)
+        await starts.end(JournalError("the journal is damaged"), earlier=1)
         assert len(starts.told) == 2
         noted.write_text("nonsense")
-        await starts.fail(TAKEN, earlier=1)
+        await starts.end(TAKEN, earlier=1)
         assert len(starts.told) == 3
         note = json.loads(noted.read_text())
         noted.write_text(json.dumps({**note, "at": note["at"] - AGAIN_AFTER_S}))
-        await starts.fail(TAKEN, earlier=1)
+        await starts.end(TAKEN, earlier=1)
         assert len(starts.told) == 4
 
 
@@ -84,12 +85,12 @@ async def test_on_a_full_disk_the_same_failure_is_told_once_in_ten_minutes_too(t
         starts = Starts(tmp_path, telegram, address)
         for _ in range(3):
             with no_file_beyond(0):
-                await starts.fail(full, earlier=1)
+                await starts.end(full, earlier=1)
         assert len(starts.told) == 1
         assert (tmp_path / FILE).read_text() == ""
         long_ago = (tmp_path / FILE).stat().st_mtime - AGAIN_AFTER_S
         os.utime(tmp_path / FILE, (long_ago, long_ago))
-        await starts.fail(full, earlier=1)
+        await starts.end(full, earlier=1)
         assert len(starts.told) == 2
 
 
@@ -102,3 +103,22 @@ def test_before_the_journal_is_read_one_with_records_tells_of_an_earlier_start(t
         journal.append([Record(0, 1, "DaemonStarted", b"{}")], sync=True)
         journal.close()
     assert before_reading(tmp_path).count == 1
+
+
+async def test_after_a_good_start_the_same_failure_is_news_again(tmp_path: Path) -> None:
+    telegram = Telegram()
+    async with http_server(telegram) as address:
+        starts = Starts(tmp_path, telegram, address)
+        for error in (TAKEN, TAKEN, None, TAKEN):
+            await starts.end(error, earlier=3)
+        assert len(starts.told) == 2
+
+
+async def test_where_another_daemon_has_the_account_nobody_says_that_it_is_unwatched(tmp_path: Path) -> None:
+    telegram = Telegram()
+    async with http_server(telegram) as address:
+        starts = Starts(tmp_path, telegram, address)
+        await starts.end(AccountTakenError.by("pid 7"), earlier=3)
+        (told,) = starts.told
+    assert "pid 7" in told
+    assert "Nobody" not in told

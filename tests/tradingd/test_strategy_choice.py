@@ -22,7 +22,7 @@ from tradingd.exit_codes import CONFIGURATION
 from tradingd.parameters import configured_parameters
 from tradingd.read_model import ReadModel
 from tradingd.settings import CandleSettings, ConfigError, Settings, StrategySettings
-from tradingd.strategy_choice import SELECTION_FILE, chosen_strategies, strategy_names, untried
+from tradingd.strategy_choice import SELECTION_FILE, chosen_strategies, strategy_names, untried, untried_over
 
 
 def settings(data_dir: Path = Path("nowhere"), **strategy: Any) -> Settings:
@@ -70,6 +70,15 @@ def test_a_selection_is_not_traded_on_other_candles_than_it_was_chosen_on(tmp_pa
     assert untried(made) == "the strategies were tried on BTC/USDT, never on ETH/USDT"
     assert untried(settings(tmp_path, rule="selection", selection={"tjr": 1.0})) == ""
     assert untried(settings(tmp_path)) == ""
+
+
+def test_over_what_is_open_it_is_a_reason_to_reduce_and_not_to_end(tmp_path: Path) -> None:
+    chosen_by_the_lab(tmp_path)
+    made = settings(tmp_path, rule="selection")
+    assert "chosen on candles of 1h" in untried_over(made, "BTC/USDT")
+    with pytest.raises(ConfigError, match="chosen on candles of 1h"):
+        untried_over(made, "")
+    assert untried_over(settings(tmp_path), "") == ""
 
 
 def test_the_command_refuses_to_start_with_such_a_selection_and_the_doctor_tells(tmp_path: Path) -> None:
