@@ -83,6 +83,10 @@ class Recovery:
                     model.apply(message)
 
     @property
+    def path(self) -> Path:
+        return self._journal.path
+
+    @property
     def checkpointed(self) -> int:
         """How many records the checkpoint spared."""
         return self.checkpoint.position.records if self.checkpoint is not None else 0

@@ -290,7 +290,7 @@ class Daemon:
         self._tasks.spawn("feed", self._feed.run(instruments, self._driver.sink))
 
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
-        opened = open_journal(self._data_dir, self.settings, self._replay, is_replay=self._is_replay)
+        opened = open_journal(self._data_dir, self.settings, self._replay, self._service, is_replay=self._is_replay)
         self._journal, self._past, self._recovery = opened.journal, opened.past, opened.recovery
         self._operations.read_model, self._replay_note = opened.read_model, opened.note
         stack.callback(self._journal.close)
@@ -396,7 +396,7 @@ class Daemon:
         """The engine folded, checkpoints kept from here on; the kill file; then what protects may be sent."""
         recovery = self._recovery
         del self._recovery  # a checkpoint is large
-        scope = restore.fold_engine(self._runtime, recovery, self.settings.account.quote)
+        scope = restore.fold_engine(self._runtime, recovery, self.settings.account.quote, self._service)
         if not self._is_replay:  # a replay begins anew each time
             if recovery.problems:
                 self._conditions.slow_start(recovery.problems)

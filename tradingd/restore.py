@@ -8,20 +8,23 @@ from store.checkpoint import CheckpointError
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.checkpoint_parts import Scope
+from tradingd.journal_opening import tell_reading
 from tradingd.message_journal import MessageJournal
 from tradingd.operations import Operations
 from tradingd.paper_account import resting_orders
 from tradingd.replay_run import ReplayRun
 from tradingd.runtime import Runtime
+from tradingd.service_notify import ServiceNotify
 from tradingd.settings import Settings
 from tradingd.version import VERSION
 
 _log = logging.getLogger(__name__)
 
 
-def fold_engine(runtime: Runtime, recovery: Recovery, quote: str) -> Scope:
+def fold_engine(runtime: Runtime, recovery: Recovery, quote: str, service: ServiceNotify) -> Scope:
     """The engine knows its past; what it trades is returned. `quote`: the currency of the account."""
     engine = runtime.engine
+    tell_reading(recovery.path, service)
     scope = Scope.of(quote, [market.instrument for market in engine.desk.markets.values()])
     recovery.fold_engine(engine, scope)
     return scope

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from store.journal_files import PACKED_SUFFIX, segment_path
 from tests.e2e.process import Process, until
 from tradingd import exit_codes
+from tradingd.journal_opening import tell_reading
 from tradingd.service_notify import ServiceNotify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,11 +172,32 @@ def test_the_daemon_tells_systemd_that_it_is_up_alive_and_ending(tmp_path: Path)
 
         try:
             process.ready()
+            lines.extend(heard(listener))
+            both_folds = [at for at, line in enumerate(lines) if line.startswith("EXTEND_TIMEOUT_USEC=")]
+            assert len(both_folds) == 2
+            assert both_folds[-1] < lines.index("READY=1")
             assert has("READY=1", f"MAINPID={process.pid}", "STATUS=control http://127.0.0.1:")
             until(lambda: has("WATCHDOG=1", "STATUS=ACTIVE in paper mode"), "the watchdog is fed", 10)
         finally:
             process.stop()
         assert has("STOPPING=1")
+
+
+def test_a_start_that_reads_a_long_journal_asks_systemd_for_time_by_its_length(tmp_path: Path) -> None:
+    """1.85 million records, closed and packed, took all of the unit's TimeoutStartSec: killed, again and again."""
+    journal = tmp_path / "journal-binance-live.journal"
+    service = ServiceNotify({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    segment_path(journal, 1).parent.mkdir()
+    with notify_socket(tmp_path / "notify") as listener:
+        tell_reading(journal, service)
+        for path in (journal, segment_path(journal, 1, PACKED_SUFFIX)):
+            path.touch()
+            os.truncate(path, 37_000_000)
+        tell_reading(journal, service)
+        told = heard(listener)
+    least_s = int(unit("tradingd.service")["Service"]["TimeoutStartSec"])
+    assert told[:2] == [f"EXTEND_TIMEOUT_USEC={least_s * 1_000_000}", "STATUS=reading the journal (0.0 MB)"]
+    assert told[2:] == [f"EXTEND_TIMEOUT_USEC={(least_s + 740) * 1_000_000}", "STATUS=reading the journal (74.0 MB)"]
 
 
 def test_the_watchdog_is_fed_at_half_its_period_and_only_when_it_is_ours(tmp_path: Path) -> None:
