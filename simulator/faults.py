@@ -98,7 +98,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("deposit", "F32", "money comes in"),
     Kind("withdrawal", "F32", "money goes out"),
     Kind("foreign_order", "F33", "a person buys at the exchange"),
-    Kind("sold_by_hand", "F72", "and sells that again"),
+    Kind("sold_by_hand", "F32 F72", "sells that again; where nothing is foreign, half of what is ours"),
     Kind("cancelled_by_hand", "F72", "a person cancels our orders at the exchange"),
 )
 KIND_BY_NAME: Final[dict[str, Kind]] = {kind.name: kind for kind in KINDS}

@@ -110,7 +110,7 @@ class Limits:
 
     def _look_at_loss(self, ours: Decimal) -> None:
         """Against what was paid in: no seed lives over midnight."""
-        paid = self._world.true_flow
+        paid = self._world.true_flow - self._world.taken_worth
         if paid - ours >= self.rules.daily_loss * _NEARLY * paid:
             self.was_day_lost = True
         if paid - ours <= self.rules.daily_loss * _LOST * paid:

@@ -23,6 +23,7 @@ JUMPED_S: Final = 12.0
 """A stop at the exchange that the price jumped over is taken back and sold at market within this time (F30)."""
 TRUTH_S: Final = 30.0
 """Within this time an execution that was not told of is found."""
+TAKEN_S: Final = 40.0
 GRACE_S: Final = 45.0
 """Seconds after a hindrance's end without protection being expected: a timeout and its questions take as long."""
 _COVERED: Final = D("0.95")
@@ -113,6 +114,9 @@ class Protection:
             return True  # a person said: nothing more is sent (F58); status names what stays unprotected
         if world.is_kept_down:
             return True  # a script said how long nobody starts it again, or its journal is damaged
+        taken_ns = world.taken_ns.get(symbol)
+        if taken_ns is not None and world.schedule.now - taken_ns < TAKEN_S * SECOND:
+            return True  # a person sold half of it: stops for all of it are refused until our books follow (F32, F72)
         lost_ns = world.link.lost_ns.get(symbol)
         if lost_ns is not None and world.schedule.now - lost_ns < TRUTH_S * SECOND:
             return True  # nobody was told of the purchase: the comparison with the account finds it (F24)

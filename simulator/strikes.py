@@ -237,16 +237,30 @@ class Strikes:
         world.foreign[base] = world.foreign.get(base, ZERO) + world.exchange.balances.get(base, ZERO) - before
         world.true_flow += world.exchange.balances["USDT"] - cash
 
-    def _sell_by_hand(self, _fault: Fault) -> None:
-        """Only what is foreign: of what is ours, a person is told and must act (F72)."""
-        world, symbol = self._world, "ETH/USDT"
-        base = world.exchange.instruments[symbol].base
-        held, cash = world.foreign.get(base, ZERO), world.exchange.balances["USDT"]
-        if held > ZERO:
-            before = world.exchange.balances.get(base, ZERO)
-            world.exchange.create("hand-2", symbol, "sell", "market", held, None, None, world.schedule.now)
-            world.foreign[base] = held - (before - world.exchange.balances.get(base, ZERO))
-            world.true_flow += world.exchange.balances["USDT"] - cash
+    def _sell_by_hand(self, fault: Fault) -> None:
+        """What is foreign; where nothing is, half of what is ours, for which the sells that bind it are taken back."""
+        world, exchange = self._world, self._world.exchange
+        symbol = fault.target if "/" in fault.target else "ETH/USDT"
+        instrument = exchange.instruments[symbol]
+        foreign, cash = world.foreign.get(instrument.base, ZERO), exchange.balances["USDT"]
+        quantity = foreign or instrument.round_quantity(world.held(symbol) / 2)
+        if quantity <= ZERO:
+            return
+        if not foreign:
+            for order in exchange.working(symbol):
+                if order.side == "sell":
+                    exchange.cancel(order.client_id)
+        made, refusal = exchange.create(
+            f"hand-s{world.schedule.now}", symbol, "sell", "market", quantity, None, None, world.schedule.now,
+        )
+        if made is None:
+            world.note(f"not sold by hand: {refusal}")
+        elif foreign:
+            world.foreign[instrument.base] = foreign - made.filled
+        else:
+            world.note(f"{made.filled} {symbol} of ours sold by hand")
+            world.note_taken(symbol, made.filled)
+        world.true_flow += exchange.balances["USDT"] - cash
 
     def _cancel_by_hand(self, fault: Fault) -> None:
         for order in self._world.exchange.working(fault.target if "/" in fault.target else ""):

@@ -46,6 +46,7 @@ RESTART_S: Final = 1.5
 """As long as the service manager and the start take; up to as much again by chance."""
 _LAST_WORDS: Final = 100
 """Questions and answers that are awaited at the end: orders that follow each other without end are a violation."""
+LOOK_EVERY_S: Final = 12
 RULES_EVERY_S: Final = 60
 """So often the daemon asks for the exchange's rules; until then it does not know that they have changed."""
 
@@ -96,6 +97,9 @@ class World:
         self._is_paused = False
         self._resumed_s = self._started_s = 0.0
         self.true_flow = CAPITAL
+        self.taken_ns: dict[str, int] = {}
+        """When a person took coins of ours away."""
+        self.taken_worth = ZERO
         self.foreign: dict[str, Decimal] = {}
         self.forbidden: set[str] = set()
         """Ids of orders that must never reach the exchange."""
@@ -328,6 +332,11 @@ class World:
         if held and process is not None and self.had("sleep", "", 1.0):
             self._lose_feed(process, "the machine was asleep")
 
+    def note_taken(self, symbol: str, quantity: Decimal) -> None:
+        """A person has sold so much of what was ours; what came for it counts as paid in."""
+        self.taken_ns[symbol] = self.schedule.now
+        self.taken_worth += quantity * self.markets[symbol].bid
+
     def held(self, symbol: str) -> Decimal:
         """What is ours of it, in truth."""
         base = self.exchange.instruments[symbol].base
@@ -394,13 +403,18 @@ class World:
             second = int(self.schedule.elapsed_s)
             if second % 2 == 0:
                 self.in_process(self.link.poll)
-            if second % 12 == 0 and process.is_reconciled:
-                self.in_process(process.look_at_account)
+            if second % LOOK_EVERY_S == 0:
+                self.schedule.after(0.5, self._look_at_account)  # not in step with the timer that sends
             if second % RULES_EVERY_S == 0 and not self.has("network_down"):
                 self.in_process(process.look_at_rules)
             self._watch_feed(process)
         self.link.pump()
         self.checks.observe()
+
+    def _look_at_account(self) -> None:
+        process = self.process
+        if process is not None and process.is_reconciled and not self.is_held_up:
+            self.in_process(process.look_at_account)
 
     def _watch_feed(self, process: Process) -> None:
         """The stream's own watchdog: five silent seconds end the connection."""

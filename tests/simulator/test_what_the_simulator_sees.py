@@ -25,6 +25,7 @@ from simulator.process import Process
 from simulator.schedule import SECOND
 from simulator.world import BEGIN, live_through
 from tradingd import composition
+from tradingd.account_watch import AccountWatch
 from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
 
@@ -271,6 +272,19 @@ def test_books_that_do_not_follow_the_account_are_seen(monkeypatch: pytest.Monke
     monkeypatch.setattr(Process, "look_at_account", lambda self: None)
     monkeypatch.setattr(Link, "query", lambda self, client_order_id, symbol: None)
     assert re.search(r"our books say \S+, the exchange \S+ for 36 s", violations(script, range(4)))
+
+
+SALES = [
+    Fault(float(at), "sold_by_hand", symbol) for at in range(150, 800, 100) for symbol in ("BTC/USDT", "ETH/USDT")
+]
+
+
+def test_coins_sold_by_hand_that_the_books_do_not_follow_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    lives = [live_through(seed, SALES, SHORT_S) for seed in range(3)]
+    assert [text for life in lives for text in life.violations] == []
+    assert sum("of ours sold by hand" in line for life in lives for line in life.trace) > 5
+    monkeypatch.setattr(AccountWatch, "_believe", lambda self, asset, difference, balance: None)
+    assert "our books say" in violations(SALES)
 
 
 def test_a_failure_of_the_product_is_seen_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
