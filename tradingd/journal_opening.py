@@ -42,6 +42,7 @@ def open_journal(
     """Open and fold it. A replay's is set aside and begun anew, unless this very replay was cut off."""
     path = data_dir.use_journal(settings.venue, settings.mode, is_replay=is_replay)
     tell_reading(path, service)
+    data_dir.note_waiting("it reads its journal")
     journal = ContinuedJournal.open(path)
     replay.find_cut(journal)
     opened = _fold(path, journal, settings, is_replay=is_replay)

@@ -2,17 +2,22 @@
 
 import json
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
+
+import pytest
 
 from bus.clock import LiveClock
 from store.journal import Journal, JournalError, Record
 from tests.full_disk import no_file_beyond
 from tests.tradingd.alerts.loopback import CHAT, TOKEN, Telegram, http_server
 from tests.tradingd.small_daemon import SmallDaemon
+from tradingd import daemon
 from tradingd.api_opening import PortTakenError
 from tradingd.audience import Audience
+from tradingd.data_dir import DataDir
 from tradingd.lease import AccountTakenError
+from tradingd.run_options import RunOptions
 from tradingd.session import PastSessions
 from tradingd.settings import Settings
 from tradingd.start_failure import AGAIN_AFTER_S, FILE, after_start, before_reading
@@ -33,6 +38,15 @@ class Starts:
         audience = Audience(self._settings, SmallDaemon(self._settings), LiveClock().now)
         async with AsyncExitStack() as stack:
             after_start(error, PastSessions(count=earlier), audience, self._settings.data_dir, stack)
+
+    async def run(self) -> str:
+        """A daemon, as far as it comes; what it ends with."""
+        with closing(DataDir.open(self._settings.data_dir)) as data_dir:
+            try:
+                await daemon.Daemon(self._settings, RunOptions(), data_dir).run()
+            except OSError as error:
+                return str(error)
+        raise AssertionError("it did not fail")
 
     @property
     def told(self) -> list[str]:
@@ -94,15 +108,38 @@ async def test_on_a_full_disk_the_same_failure_is_told_once_in_ten_minutes_too(t
         assert len(starts.told) == 2
 
 
+async def test_a_restart_that_dies_before_its_journal_is_read_is_told_by_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(daemon, "open_journal", full)
+    telegram = Telegram()
+    async with http_server(telegram) as address:
+        starts = Starts(tmp_path, telegram, address)
+        assert await starts.run() == "[Errno 28] No space left on device"
+        assert starts.told == []
+        _with_a_record(tmp_path / "journal-practice-paper.journal")
+        assert await starts.run() == "[Errno 28] No space left on device"
+        (told,) = starts.told
+    assert "CRITICAL: the start failed" in told
+    assert "No space left on device" in told
+
+
 def test_before_the_journal_is_read_one_with_records_tells_of_an_earlier_start(tmp_path: Path) -> None:
     assert before_reading(tmp_path).count == 0
     Journal.open(tmp_path / "journal-practice-paper.journal").close()  # by a first start that went no further
     for name in ("journal-practice-paper-replay.journal", "journal-binance-live.journal"):
         assert before_reading(tmp_path).count == 0
-        journal = Journal.open(tmp_path / name)
-        journal.append([Record(0, 1, "DaemonStarted", b"{}")], sync=True)
-        journal.close()
+        _with_a_record(tmp_path / name)
     assert before_reading(tmp_path).count == 1
+
+
+def _with_a_record(path: Path) -> None:
+    journal = Journal.open(path)
+    journal.append([Record(0, 1, "DaemonStarted", b"{}")], sync=True)
+    journal.close()
 
 
 async def test_after_a_good_start_the_same_failure_is_news_again(tmp_path: Path) -> None:

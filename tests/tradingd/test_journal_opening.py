@@ -1,0 +1,37 @@
+"""The journal that a run goes on with: what is told while it is read."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tradingd import journal_opening
+from tradingd.checkpoint import Recovery
+from tradingd.data_dir import DataDir, whereabouts
+from tradingd.journal_opening import open_journal
+from tradingd.message_journal import MessageJournal
+from tradingd.read_model import ReadModel
+from tradingd.replay_run import ReplayRun
+from tradingd.run_options import RunOptions
+from tradingd.service_notify import ServiceNotify
+from tradingd.session import PastSessions
+from tradingd.settings import Settings
+
+
+def test_while_a_start_reads_its_journal_the_command_line_can_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+
+    def reads(journal: MessageJournal, past: PastSessions, model: ReadModel, *, use_checkpoints: bool) -> Recovery:
+        told.append(whereabouts(tmp_path))
+        return Recovery(journal, past, model, use_checkpoints=use_checkpoints)
+
+    monkeypatch.setattr(journal_opening, "Recovery", reads)
+    settings = Settings(data_dir=tmp_path)
+    replay = ReplayRun(settings, RunOptions(), tmp_path)
+    with closing(DataDir.open(tmp_path)) as data_dir:
+        with closing(open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False).journal) as journal:
+            assert len(journal) == 0
+        assert len(told) == 1
+        assert told[0].endswith("is starting: it reads its journal")
