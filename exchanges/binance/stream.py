@@ -31,6 +31,7 @@ from exchanges.binance.rest import VenueError
 from exchanges.binance.subscription import StreamLostError, Subscription, close_text
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.listed_symbols import ListedSymbols
+from exchanges.price_poll import PricePoll
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
@@ -43,6 +44,10 @@ MUTE_AFTER: Final = 10  # looks without a frame (5 s): nothing explains the sile
 QUIET_CHECK_TIMEOUT_S: Final = 1.5
 REFUSED_IN_A_ROW: Final = 20
 BACKFILL_TIMEOUT_S: Final = 5.0
+"""So long are missed trades of the urgent symbols waited for before the stream goes on."""
+BACKFILL_OTHERS_S: Final = 1.0
+"""And those of the others: no position waits for a price until they are all told."""
+POLL_TIMEOUT_S: Final = 5.0
 POLL_EVERY_S: Final = 30.0
 """How often best prices are asked over REST while the stream is away."""
 PING_EVERY_S: Final = 20.0
@@ -54,7 +59,7 @@ class BinanceFeed:
     `is_replay`: the server plays a recording and owns the time (practiceClock frames); snapshots are then
     fetched before the first frame, and silence is no fault. `jitter` returns numbers in [0, 1) for the
     reconnect waits. `on_frame` is shown every frame as it came, believed or not, behind what follows from it
-    (the tape). `urgent` names the symbols whose missed trades are asked for first.
+    (the tape). `urgent` names the symbols whose missed trades are asked for first, and waited for longest.
     """
 
     def __init__(
@@ -74,8 +79,7 @@ class BinanceFeed:
         self._read_clock = self._now if is_replay else clock.now
         self._first_backoff_s = first_backoff_s
         self._watch_every_s = watch_every_s
-        self._poll_every_s = poll_every_s
-        self._next_poll = 0.0
+        self._poll = PricePoll(poll_every_s, f"{name} best prices")
         self._rest = MarketClient(name, rest_url, clock, jitter, is_replay=is_replay)
         self._state = MarketState((), self.counters)
         self._parser = FrameParser({})
@@ -118,20 +122,24 @@ class BinanceFeed:
         self._state = MarketState(instruments, self.counters)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
         has_connected = False
-        while True:
-            frames = self.counters.frames
-            try:
-                await self._connect_and_stream(subscription, sink, backoff, is_again=has_connected)
-                return
-            except StreamLostError as error:
-                if self._is_up and self.counters.frames == frames:
-                    subscription.on_fruitless()
-                self.counters.last_problem = str(error)
-                has_connected = has_connected or self._is_up
-                await self._on_lost(str(error), sink)
-            self.counters.reconnects += 1
-            await self._poll_quotes(sink)
-            await asyncio.sleep(backoff.next_s())
+        try:
+            while True:
+                frames = self.counters.frames
+                try:
+                    await self._connect_and_stream(subscription, sink, backoff, is_again=has_connected)
+                    return
+                except StreamLostError as error:
+                    if self._is_up and self.counters.frames == frames:
+                        subscription.on_fruitless()
+                    self.counters.last_problem = str(error)
+                    has_connected = has_connected or self._is_up
+                    await self._on_lost(str(error), sink)
+                self.counters.reconnects += 1
+                if not self._is_replay:
+                    self._poll.begin(partial(self._poll_quotes, sink))
+                await self._poll.pause(backoff.next_s())
+        finally:
+            await self._poll.end()
 
     def leave_out(self, symbols: Collection[str]) -> None:
         """Ask nothing over REST about these: the venue lists them no more. It holds until the next call.
@@ -186,6 +194,7 @@ class BinanceFeed:
                 await self._fetch_replay_snapshots()
             early = await subscription.ask(socket, self._parser, self._now)
             if not self._is_replay:
+                await self._poll.end()  # what the stream tells from here on is newer
                 if is_again:
                     await self._backfill(sink)
                 self._announce(sink)
@@ -346,7 +355,9 @@ class BinanceFeed:
             (each.symbol for each in self._left() if self._state.by_symbol[each.symbol].trades.last >= 0),
             key=lambda symbol: symbol not in urgent,
         )
-        answers = await answers_within(BACKFILL_TIMEOUT_S, self._recent_trades, known)
+        answers = await answers_within(
+            BACKFILL_OTHERS_S, self._recent_trades, known, longer_for=urgent, longer_s=BACKFILL_TIMEOUT_S,
+        )
         if len(answers) < len(known):
             # The venue's budget of requests carries some fifty at once; the others' holes count as missed trades.
             self.counters.last_problem = (
@@ -427,12 +438,8 @@ class BinanceFeed:
 
     async def _poll_quotes(self, sink: FeedSink) -> None:
         """Best prices over REST while the stream is away, so that exits are not blind."""
-        now = asyncio.get_running_loop().time()
-        if self._is_replay or now < self._next_poll:
-            return
-        self._next_poll = now + self._poll_every_s
         try:
-            quotes = await self._quotes_in(BACKFILL_TIMEOUT_S)
+            quotes = await self._quotes_in(POLL_TIMEOUT_S)
         except (TimeoutError, VenueError):
             return  # the venue is away altogether: the reconnect's own problem says so
         for quote in quotes:

@@ -8,6 +8,7 @@ lost alone (crossed, or a frame of it refused) is asked for anew on the same con
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -26,6 +27,7 @@ from exchanges.coinbase.silence import Silence
 from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, wish
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.listed_symbols import ListedSymbols
+from exchanges.price_poll import PricePoll
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedSink, FeedUp
 from market.instrument import Instrument
@@ -35,6 +37,10 @@ ANSWER_TIMEOUT_S: Final = 10.0
 WATCH_EVERY_S: Final = 0.5
 REFUSED_IN_A_ROW: Final = 20
 BACKFILL_TIMEOUT_S: Final = 5.0
+"""So long are missed trades of the urgent symbols waited for before the stream goes on."""
+BACKFILL_OTHERS_S: Final = 1.0
+"""And those of the others: no position waits for a price until they are all told."""
+POLL_TIMEOUT_S: Final = 5.0
 POLL_EVERY_S: Final = 30.0
 """How often best prices are asked over REST while the stream is away."""
 QUIET_CHECK_TIMEOUT_S: Final = 1.5
@@ -62,8 +68,8 @@ class CoinbaseFeed:
 
     `ws_url` is the full socket address. With keys `instruments` carry the account's own fees; the stream itself needs
     none; `is_live`: the account asks about them itself. `jitter` returns numbers in [0, 1) for the reconnect waits.
-    `on_frame` is shown every frame as it came, before it is believed (the tape). `urgent` names the symbols whose
-    missed trades are asked for first.
+    `on_frame` is shown every frame as it came, before it is believed (the tape). `urgent` names the symbols that are
+    asked about first while the stream is away, and whose missed trades are waited for longest.
     """
 
     def __init__(
@@ -81,8 +87,7 @@ class CoinbaseFeed:
         self._jitter = jitter
         self._first_backoff_s = first_backoff_s
         self._watch_every_s = watch_every_s
-        self._poll_every_s = poll_every_s
-        self._next_poll = 0.0
+        self._poll = PricePoll(poll_every_s, f"{name} best prices")
         self._rest = MarketClient(name, rest_url, clock, jitter, read_keys(name, api_key, api_secret), is_live=is_live)
         self._state = CoinbaseState((), self.counters)
         self._parser = MarketParser({})
@@ -125,21 +130,24 @@ class CoinbaseFeed:
         self._state = CoinbaseState(instruments, self.counters)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
         has_connected = False
-        while True:
-            try:
-                await self._connect_and_stream(sink, backoff, is_again=has_connected)
-            except StreamLostError as error:
-                self.counters.last_problem = str(error)
-                has_connected = has_connected or self._is_up
-                was_steady = self._is_up and asyncio.get_running_loop().time() - self._up_since >= STEADY_S
-                self._on_lost(str(error), sink)
-                self.counters.reconnects += 1
-                if error.is_gap and was_steady:
-                    continue
-                if error.is_lighter:
-                    backoff.reset()
-            await self._poll_quotes(sink)
-            await asyncio.sleep(backoff.next_s())
+        try:
+            while True:
+                try:
+                    await self._connect_and_stream(sink, backoff, is_again=has_connected)
+                except StreamLostError as error:
+                    self.counters.last_problem = str(error)
+                    has_connected = has_connected or self._is_up
+                    was_steady = self._is_up and asyncio.get_running_loop().time() - self._up_since >= STEADY_S
+                    self._on_lost(str(error), sink)
+                    self.counters.reconnects += 1
+                    if error.is_gap and was_steady:
+                        continue
+                    if error.is_lighter:
+                        backoff.reset()
+                self._poll.begin(partial(self._poll_quotes, sink))
+                await self._poll.pause(backoff.next_s())
+        finally:
+            await self._poll.end()
 
     def leave_out(self, symbols: Collection[str]) -> None:
         """Ask nothing about these: the venue lists them no more. It holds until the next call."""
@@ -172,6 +180,7 @@ class CoinbaseFeed:
         watchdog: asyncio.Task[None] | None = None
         try:
             early = await self._subscribe(socket)
+            await self._poll.end()  # what the stream tells from here on is newer
             if is_again:
                 await self._backfill(sink)
             self._announce(sink)
@@ -357,7 +366,10 @@ class CoinbaseFeed:
             (each for each in self._asked.values() if by_symbol[each.symbol].trades.last >= 0),
             key=lambda instrument: instrument.symbol not in urgent,
         )
-        answers = await answers_within(BACKFILL_TIMEOUT_S, self._recent_trades, known)
+        answers = await answers_within(
+            BACKFILL_OTHERS_S, self._recent_trades, known,
+            longer_for=[each for each in known if each.symbol in urgent], longer_s=BACKFILL_TIMEOUT_S,
+        )
         if len(answers) < len(known):  # the others' holes count as missed trades
             self.counters.last_problem = (
                 f"trades of {len(known) - len(answers)} of {len(known)} symbols were not backfilled in time"
@@ -447,16 +459,16 @@ class CoinbaseFeed:
             return None  # one product is away, or all are: then the reconnect's own problem says so
 
     async def _poll_quotes(self, sink: FeedSink) -> None:
-        """Best prices over REST while the stream is away, so that exits are not blind."""
-        now = asyncio.get_running_loop().time()
-        if now < self._next_poll:
-            return
-        self._next_poll = now + self._poll_every_s
+        """Best prices over REST while the stream is away, so that exits are not blind; each is told as it comes."""
         urgent = self._urgent()
         wanted = sorted(self._left(), key=lambda instrument: instrument.symbol not in urgent)
-        for quote in await self._quotes_in(BACKFILL_TIMEOUT_S, wanted):
-            for item in self._state.shared.on_polled_quote(quote):
+
+        async def ask_and_tell(instrument: Instrument) -> None:
+            quote = await self._quote(instrument)
+            for item in self._state.shared.on_polled_quote(quote) if quote is not None else ():
                 sink(item)
+
+        await answers_within(POLL_TIMEOUT_S, ask_and_tell, wanted)
 
 
 def _close_text(error: ConnectionClosed) -> str:

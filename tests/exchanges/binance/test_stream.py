@@ -162,7 +162,7 @@ async def test_while_the_stream_is_away_prices_are_asked_over_rest(loopback: Loo
     loopback.answer("GET", "/api/v3/ticker/bookTicker", [TOP])
     loopback.subscribe_error = {"error": {"code": 1, "msg": "maintenance"}}
     async with Watcher(loopback, poll_every_s=60.0) as watcher:
-        await until(lambda: loopback.connections == 4)
+        await until(lambda: loopback.connections >= 4 and watcher.of(QuoteTick))
     (quote_tick,) = watcher.of(QuoteTick)  # not more often than asked for
     assert (quote_tick.bid, quote_tick.ask) == (99, 101)
     assert watcher.feed.counters.polled_quotes == 1

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from exchanges.venue import FeedDown
+from exchanges.venue import FeedDown, FeedUp
 from market.ticks import QuoteTick, TradeTick
 from tests.exchanges.binance.loopback import Loopback, sends, until
 from tests.exchanges.binance.watching import BTC, ETH, T0, TOP, Watcher, quote, trade
@@ -21,7 +21,7 @@ def trade_rows(*numbers: int) -> list[dict]:
 async def test_missed_trades_that_came_in_time_are_told_although_others_did_not(
     loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exchanges.binance.stream.BACKFILL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("exchanges.binance.stream.BACKFILL_OTHERS_S", 0.3)
 
     async def trades(request: web.Request) -> web.Response:
         if request.query["symbol"] == "BTCUSDT":
@@ -43,6 +43,54 @@ async def test_missed_trades_of_symbols_at_stake_are_asked_for_first(loopback: L
     async with Watcher(loopback, [BTC, ETH], urgent=lambda: {"ETH/USDT"}) as watcher:
         await until(lambda: watcher.feed.counters.backfilled_trades == 2)
     assert [query["symbol"] for query in loopback.calls("GET", TRADES_PATH)] == ["ETHUSDT", "BTCUSDT"]
+
+
+async def test_missed_trades_of_symbols_at_stake_are_waited_for_and_those_of_others_hold_nothing_up(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.binance.stream.BACKFILL_OTHERS_S", 0.02)
+    monkeypatch.setattr("exchanges.binance.stream.BACKFILL_TIMEOUT_S", 600.0)
+    release = asyncio.Event()
+
+    async def trades(request: web.Request) -> web.Response:
+        await (release.wait() if request.query["symbol"] == "BTCUSDT" else asyncio.sleep(0.2))
+        return web.json_response(trade_rows(1, 2))
+
+    loopback.handlers["GET", TRADES_PATH] = trades
+    loopback.scripts.append(sends(trade(1), trade(1, pair="ETHUSDT"), then_close=True))
+    async with Watcher(loopback, [BTC, ETH], urgent=lambda: {"ETH/USDT"}) as watcher:
+        await until(lambda: len(watcher.of(FeedUp)) == 2)
+        told = [(tick.symbol, tick.trade_id) for tick in watcher.of(TradeTick)]
+        release.set()
+    assert told == [("BTC/USDT", "1"), ("ETH/USDT", "1"), ("ETH/USDT", "2")]
+
+
+async def test_the_stream_is_back_before_the_prices_have_come_and_none_of_them_is_told_after_it(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.binance.stream.POLL_TIMEOUT_S", 600.0)
+    held: list[str] = []
+    release = asyncio.Event()
+
+    async def top(request: web.Request) -> web.Response:
+        if watcher.of(FeedDown) and not held:
+            held.append(request.query["symbols"])
+            await release.wait()
+            return web.json_response([{**TOP, "bidPrice": "50"}])
+        return web.json_response([TOP])
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await release.wait()
+        await sends(trade(1))(socket)
+
+    loopback.handlers["GET", TOP_PATH] = top
+    loopback.scripts += [sends(then_close=True), script]
+    async with Watcher(loopback, first_backoff_s=0.05) as watcher:
+        await until(lambda: len(watcher.of(FeedUp)) == 2 and watcher.of(QuoteTick))
+        release.set()
+        await until(lambda: watcher.of(TradeTick))
+    assert held == ['["BTCUSDT"]']
+    assert {tick.bid for tick in watcher.of(QuoteTick)} == {99}
 
 
 def lists_only_btc(loopback: Loopback) -> None:

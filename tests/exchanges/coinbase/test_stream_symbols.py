@@ -18,7 +18,7 @@ SOL = replace(ETH, symbol="SOL/USD", venue_symbol="SOL-USD", base="SOL")
 async def test_missed_trades_that_came_in_time_are_told_although_others_did_not(
     exchange: Exchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exchanges.coinbase.stream.BACKFILL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("exchanges.coinbase.stream.BACKFILL_OTHERS_S", 0.3)
 
     async def late(_: web.Request) -> None:
         await asyncio.sleep(2.0)
@@ -39,6 +39,110 @@ async def test_missed_trades_that_came_in_time_are_told_although_others_did_not(
     assert watcher.feed.counters.last_problem == "trades of 1 of 2 symbols were not backfilled in time"
     asked = [path for _, path, _, _ in exchange.requests if path.endswith("/ticker")]
     assert [path.split("/")[-2] for path in asked] == ["ETH-USD", "BTC-USD"]
+
+
+async def test_missed_trades_of_symbols_at_stake_are_waited_for_and_those_of_others_hold_nothing_up(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.coinbase.stream.BACKFILL_OTHERS_S", 0.02)
+    monkeypatch.setattr("exchanges.coinbase.stream.BACKFILL_TIMEOUT_S", 600.0)
+    release = asyncio.Event()
+
+    async def slow(_: web.Request) -> None:
+        await asyncio.sleep(0.2)
+
+    async def mute(_: web.Request) -> None:
+        await release.wait()
+
+    exchange.fail("GET", "/market/products/ETH-USD/ticker", slow)
+    exchange.fail("GET", "/market/products/BTC-USD/ticker", mute)
+    for product in ("BTC-USD", "ETH-USD"):
+        exchange.bodies[f"/market/products/{product}/ticker"] = {
+            "trades": [trade_row(number, product=product) for number in (7, 6)], "best_bid": "", "best_ask": "",
+        }
+    exchange.on_subscribed += [plays(SNAPSHOT, trade(6), trade(6, product="ETH-USD")), plays(SNAPSHOT)]
+    async with Watcher(exchange, [BTC, ETH], urgent=lambda: {"ETH/USD"}) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+        await exchange.drop()
+        await until(lambda: len(watcher.of(FeedUp)) == 2)
+        told = [(tick.symbol, tick.trade_id) for tick in watcher.of(TradeTick)]
+        release.set()
+    assert told == [("BTC/USD", "6"), ("ETH/USD", "6"), ("ETH/USD", "7")]
+
+
+def holds_prices_back(exchange: Exchange, *products: str) -> asyncio.Event:
+    """The next questions for best prices of these are not answered until the event is set."""
+    release = asyncio.Event()
+
+    async def hold(request: web.Request) -> None:
+        if request.query["product_id"] in products:
+            await release.wait()
+
+    exchange.fail("GET", "/market/product_book", hold, hold)
+    return release
+
+
+async def test_while_the_stream_is_away_each_price_is_told_when_it_comes(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.coinbase.stream.ANSWER_TIMEOUT_S", 0.02)
+    monkeypatch.setattr("exchanges.coinbase.stream.POLL_TIMEOUT_S", 600.0)
+    exchange.is_mute = True
+    release = holds_prices_back(exchange, "BTC-USD")
+    async with Watcher(exchange, [BTC, ETH], urgent=lambda: {"ETH/USD"}, poll_every_s=600.0) as watcher:
+        await until(lambda: watcher.of(QuoteTick))
+        assert [tick.symbol for tick in watcher.of(QuoteTick)] == ["ETH/USD"]
+        reconnects = watcher.feed.counters.reconnects  # they go on meanwhile, and so does the asking
+        await until(lambda: watcher.feed.counters.reconnects > reconnects + 1)
+        release.set()
+        await until(lambda: len(watcher.of(QuoteTick)) == 2)
+    asked = [query["product_id"] for _, path, query, _ in exchange.requests if path.endswith("/product_book")]
+    assert asked == ["ETH-USD", "BTC-USD"]
+
+
+async def test_the_stream_is_back_before_all_prices_have_come_and_none_of_them_is_told_after_it(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchanges.coinbase.stream.POLL_TIMEOUT_S", 600.0)
+    release = holds_prices_back(exchange, "BTC-USD", "ETH-USD")
+    exchange.on_subscribed += [plays(SNAPSHOT, HEARTBEAT), plays(SNAPSHOT, trade(6))]
+    async with Watcher(exchange, [BTC, ETH], first_backoff_s=0.05) as watcher:
+        await until(lambda: watcher.of(BookSnapshot))
+        await exchange.drop()
+        await until(lambda: watcher.of(TradeTick))
+        asked = [path for _, path, _, _ in exchange.requests if path.endswith("/product_book")]
+        release.set()
+        await exchange.broadcast(*trade(7))
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert len(asked) == 2
+    assert [type(item) for item in watcher.of(FeedUp, FeedDown)] == [FeedUp, FeedDown, FeedUp]
+    assert watcher.feed.counters.polled_quotes == 0
+
+
+async def test_a_feed_that_is_ended_while_it_asks_for_prices_leaves_no_question_behind(exchange: Exchange) -> None:
+    refuses(exchange, "BTC-USD")
+    release = holds_prices_back(exchange, "BTC-USD")
+    before = asyncio.all_tasks()
+    async with Watcher(exchange) as watcher:
+        await until(lambda: any(path.endswith("/product_book") for _, path, _, _ in exchange.requests))
+        names = {each.get_name() for each in asyncio.all_tasks() - before}
+        assert "coinbase best prices" in names
+    assert "coinbase best prices" not in {each.get_name() for each in asyncio.all_tasks() - before}
+    release.set()
+    assert watcher.of(QuoteTick) == []
+
+
+async def test_what_the_sink_raises_at_a_price_that_was_asked_for_comes_out(exchange: Exchange) -> None:
+    def sink(item: object) -> None:
+        if isinstance(item, QuoteTick):
+            raise ZeroDivisionError
+
+    exchange.on_subscribed.append(plays('{"type":"error","message":"maintenance"}'))
+    feed = Watcher(exchange, first_backoff_s=30.0).feed
+    with pytest.raises(ZeroDivisionError):
+        async with asyncio.timeout(5):
+            await feed.run([BTC], sink)
+    await feed.close()
 
 
 def asked_for(exchange: Exchange, channel: str = "level2", kind: str = "subscribe") -> list[list[str]]:
