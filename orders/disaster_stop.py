@@ -194,6 +194,8 @@ class DisasterStops:
         """
         desk = self._desk
         patience = self._patience.setdefault(symbol, _Patience())
+        if patience.refused_ns < desk.freed_ns:
+            patience.vain = 0  # what was refused before was refused for something that is over
         last = desk.state.orders.get(patience.placed)  # type: ignore[arg-type]
         if last is not None and last.by == "venue" and not last.filled:
             patience.placed = ""

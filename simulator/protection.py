@@ -23,8 +23,8 @@ JUMPED_S: Final = 12.0
 """A stop at the exchange that the price jumped over is taken back and sold at market within this time (F30)."""
 TRUTH_S: Final = 30.0
 """Within this time an execution that was not told of is found."""
-TAKEN_S: Final = 120.0
-"""After a sale by hand: the stops that were refused until our books followed make the next one wait longer, too."""
+TAKEN_S: Final = 40.0
+"""After a sale by hand, until our books have followed and the stop that was refused meanwhile rests."""
 GRACE_S: Final = 45.0
 """Seconds after a hindrance's end without protection being expected: a timeout and its questions take as long."""
 _COVERED: Final = D("0.95")

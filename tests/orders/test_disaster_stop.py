@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from bus.messages.ledger import FundsChanged
 from bus.messages.orders import (
     CancelAllOrders,
     CancelOrder,
@@ -204,6 +205,20 @@ def test_a_stop_the_venue_ended_is_placed_again_ever_more_slowly_and_told_once(b
     assert pauses == sorted(pauses)
     assert [alert.level for alert in alerts] == ["critical"]
     assert bench.order("td-entry-s").is_armed
+
+
+def test_refusals_for_coins_that_had_gone_by_hand_are_forgotten_with_them(bench):
+    bench.hold("1", "100", protection=STOP)
+    for _ in range(40):
+        for call in sent(bench.second()):
+            bench.report(call.approved.order.client_order_id, "rejected", reason="-2010: insufficient balance")
+    effects = [*bench.say(FundsChanged("BTC", D("-0.5"), D("0.5"), "sold or moved by hand")), *bench.second()]
+    (stop,) = sent(effects)
+    bench.accept(stop.approved.order.client_order_id)
+    bench.second(5)
+    bench.report(stop.approved.order.client_order_id, "cancelled", reason="by a person at the exchange")
+    placed = [second for second in range(4) if sent(bench.second())]
+    assert placed == [1]  # after the first pause, not after the ninth
 
 
 @pytest.mark.parametrize("words", [
