@@ -118,6 +118,8 @@ class SymbolDesk:
             elif not was_held:
                 # A round trip that is older than "nothing is held" goes on from a remainder: what counts began now.
                 self.held_since_ns = opened_ns if opened_ns > self._position_known_ns else now
+        if self.is_held and not self.held_since_ns:  # it was worth too little when it was first heard of
+            self.held_since_ns = opened_ns or now
         self._position_known_ns = now
 
     def on_snapshot(self, held: Decimal, mark: Decimal, has_entry: bool, now: int, opened_ns: int = 0) -> None:

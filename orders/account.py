@@ -160,5 +160,5 @@ def _view(position: Position, market: MarketState) -> PositionView:
     is_dust = not has_position(position, market)
     return PositionView(
         position.symbol, position.quantity, position.average_price, mark, value, value - position.cost, is_dust,
-        0 if is_dust else position.opened_ns, not takes_place(position, market),
+        0 if is_dust or position.sold_quantity else position.opened_ns, not takes_place(position, market),
     )

@@ -21,7 +21,15 @@ AGAIN_AFTER_S: Final = 600.0
 def before_reading(folder: Path) -> PastSessions:
     """What is known of earlier sessions on a data directory until the journal is read: whether there were any."""
     journals = [path for path in folder.glob("*.journal") if "-replay" not in path.name]
-    return PastSessions(count=int(any(path.stat().st_size > FILE_HEAD.size for path in journals)))
+    return PastSessions(count=int(any(map(_has_records, journals))))
+
+
+def _has_records(path: Path) -> bool:
+    """False where that cannot be seen: whoever opens the journal says why."""
+    try:
+        return path.stat().st_size > FILE_HEAD.size
+    except OSError:
+        return False
 
 
 def after_start(

@@ -62,7 +62,8 @@ class FundsChanged:
 class PositionView:
     """One line of a portfolio: marked to bid, in quote. `is_dust`: less than can be sold, no open position.
 
-    `opened_ns`: when the first of it was bought since it was flat (UTC); 0 for dust, and while nobody knows.
+    `opened_ns`: when the first of it was bought since it was flat (UTC); 0 for dust, once some of it was sold (an older
+    position's remainder may be in it), and while nobody knows.
     `is_below_minimum`: dust, or worth less than the venue takes in one order; it does not count for `max_positions`.
     """
 

@@ -494,6 +494,15 @@ def test_a_price_at_which_it_is_worth_too_little_does_not_make_a_position_young_
     assert len(desk.timer(31)) == 1
 
 
+def test_a_position_first_heard_of_while_it_was_worth_too_little_grows_old_all_the_same() -> None:
+    desk = Desk(max_hold_ns=30 * SECOND_NS, known=False)
+    line = replace(position(BTC_NAME, "0.0001"), opened_ns=at(1))
+    desk.tell(10, portfolio(replace(line, mark=D(40_000))))
+    desk.tell(20, portfolio(line))
+    assert desk.timer(30) == []
+    assert len(desk.timer(31)) == 1
+
+
 def test_without_a_longest_time_positions_are_held_for_ever() -> None:
     assert Desk().hold(1).timer(1_000_000) == []
 

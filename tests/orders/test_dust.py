@@ -64,6 +64,19 @@ def test_a_position_is_told_with_the_moment_it_was_opened_and_dust_without_one(b
     assert [each.opened_ns for each in bench.restarted().engine.look().positions] == [line.opened_ns]
 
 
+def test_once_some_was_sold_nobody_says_when_what_is_held_was_bought(bench):
+    """What remained may have been too little to sell; a purchase of now is not as old as it."""
+    bench.second()
+    bench.submit("td-b", "buy", "market", "1", symbol=ETH)
+    bench.fill("td-b", "1", "10")
+    bench.submit("td-s", "sell", "market", "0.9", symbol=ETH)
+    bench.fill("td-s", "0.9", "10")
+    bench.second(60)
+    bench.submit("td-c", "buy", "market", "2", symbol=ETH)
+    bench.fill("td-c", "2", "10")
+    assert [each.opened_ns for each in bench.restarted().engine.look().positions] == [0]
+
+
 def test_dust_of_a_symbol_that_is_watched_no_longer_takes_no_position_either(bench):
     again = without_eth(bench)
     assert [line.is_dust for line in again.engine.look().positions] == [True]

@@ -159,3 +159,8 @@ async def test_where_another_daemon_has_the_account_nobody_says_that_it_is_unwat
         (told,) = starts.told
     assert "pid 7" in told
     assert "Nobody" not in told
+
+
+def test_a_journal_on_a_disk_that_is_away_does_not_stop_another_one_s_start(tmp_path: Path) -> None:
+    (tmp_path / "journal-binance-live.journal").symlink_to(tmp_path / "away" / "journal-binance-live.journal")
+    assert before_reading(tmp_path).count == 0
