@@ -28,6 +28,7 @@ never better than the quote all the same.
 QUOTE_OUTLIVED_NS: Final = SECOND_NS
 """A trade heard so much later than the quote says more of the price than it."""
 
+_PRINTS_BELIEVED: Final = 2
 Level = tuple[Decimal, Decimal]
 
 
@@ -39,14 +40,17 @@ class SymbolMarket:
     book: OrderBook
     quote: QuoteTick | None = None
     last_price: Decimal | None = None
-    last_trade_ns: int = 0
+    outlived_by: tuple[Decimal, ...] = ()
+    """The last two trades heard so much later than the quote that they say more than it."""
 
     def on_item(self, item: TradeTick | QuoteTick | BookSnapshot | BookDelta | BookInvalid) -> None:
         """Take in one market fact."""
         if isinstance(item, QuoteTick):
-            self.quote = item
+            self.quote, self.outlived_by = item, ()
         elif isinstance(item, TradeTick):
-            self.last_price, self.last_trade_ns = item.price, item.ts_init
+            self.last_price = item.price
+            if self.quote is not None and item.ts_init - self.quote.ts_init > QUOTE_OUTLIVED_NS:
+                self.outlived_by = (*self.outlived_by[-1:], item.price)
         elif isinstance(item, BookDelta):
             if self.book.is_valid:
                 self.book.apply_delta(item)
@@ -62,15 +66,16 @@ class SymbolMarket:
     def best(self, side: Side) -> Decimal | None:
         """What a taker of this side meets: the ask for a buy; the last trade where nobody quotes.
 
-        Of an outlived quote and the last trade it is the worse.
+        A quote that two trades have outlived gives no better price than the less extreme of them: one alone may be a
+        false print.
         """
         quote, last = self.quote, self.last_price
         if quote is None:
             return last
         best = quote.ask if side == "buy" else quote.bid
-        if last is None or self.last_trade_ns - quote.ts_init <= QUOTE_OUTLIVED_NS:
+        if len(self.outlived_by) < _PRINTS_BELIEVED:
             return best
-        return self._not_better(last, best, side)
+        return self._not_better(min(self.outlived_by) if side == "buy" else max(self.outlived_by), best, side)
 
     def takes(
         self, side: Side, quantity: Decimal, limit: Decimal | None, slippage: Decimal, *, use_book: bool

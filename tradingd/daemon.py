@@ -299,6 +299,7 @@ class Daemon:
             self._options.patience_s if is_first else None, self._data_dir, self._service,
             None if is_first or self._is_replay else OutageAlert(self.settings, self._read_model, self._audience.tell),
         )
+        self._untried = untried_over(self.settings, open_matters(self._read_model))
 
     def _begin_replay(self, stack: contextlib.AsyncExitStack) -> None:
         self._replay.begin(self._session, self._recording.shift_days)
@@ -403,7 +404,7 @@ class Daemon:
             self._checkpoints = restore.keep_checkpoints(self._journal, recovery, scope)
         restore.finish(self._runtime, self._operations, self._replay, recovery)
         self._conditions.restored()
-        self._conditions.selection(untried_over(self.settings, open_matters(self._read_model)))
+        self._conditions.selection(self._untried)
         if not self._replay.was_cut:
             self._watch_kill_file()
         self._operations.refresh_portfolio()

@@ -121,16 +121,23 @@ class PartialCandles:
         due = [] if self._is_down else self._due(now)
         if not due:
             return
-        answers = await asyncio.gather(*(self._fetch(key, part, now) for key, part in due))
+        by_symbol: dict[str, list[tuple[_Key, _Part]]] = {}
+        for key, part in due:
+            by_symbol.setdefault(key[0], []).append((key, part))
         named: dict[_Outcome, list[str]] = {}
-        for (key, part), candles in zip(due, answers, strict=True):
+        await asyncio.gather(*(self._ask_of(parts, now, named) for parts in by_symbol.values()))
+        for outcome, what in named.items():
+            self._tell(_TOLD[outcome], what)
+
+    async def _ask_of(self, parts: list[tuple[_Key, _Part]], now: int, named: dict[_Outcome, list[str]]) -> None:
+        """Of one symbol: given when its own answers are there, for with the others' it may be too late to decide."""
+        answers = await asyncio.gather(*(self._fetch(key, part, now) for key, part in parts))
+        for (key, part), candles in zip(parts, answers, strict=True):
             if self._is_down or self._parts.get(key) is not part:
                 continue  # the line went, or older ones were missed, too: it is asked for again
             outcome = self._give(key, part, candles)
             if outcome is not None and key[1] == self._decision:
                 named.setdefault(outcome, []).append(f"{key[0]} {key[1]}")
-        for outcome, what in named.items():
-            self._tell(_TOLD[outcome], what)
 
     def _due(self, now: int) -> list[tuple[_Key, _Part]]:
         """What has to be asked for now, by symbol, the shortest first: the order in which candles close."""

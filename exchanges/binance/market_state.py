@@ -184,10 +184,11 @@ class MarketState:
         if trades and trades[-1][0] < state.trades.last and trades[-1][1].ts_event > state.last_trade_ns:
             state.trades.last = -1  # the venue numbers anew (a practice market was reset)
             return []
-        missed = []
+        missed: list[TradeTick] = []
         for number, tick in trades:
-            if number > state.trades.last >= 0 and self.on_trade(TradeFrame(tick, number, is_aggregate=False)):
-                missed.append(tick)
+            if number > state.trades.last >= 0:
+                told = self.on_trade(TradeFrame(tick, number, is_aggregate=False))
+                missed += [each for each in told if isinstance(each, TradeTick)]
         self._counters.backfilled_trades += len(missed)
         return missed
 

@@ -455,6 +455,7 @@ def test_after_an_outage_a_taker_does_not_get_the_quote_of_before_it(
     paper.quote(1000)
     paper.venue.on_market(BookInvalid("BTC/USDT", "the connection was lost", 1002 * MS))
     paper.at(601_000)
+    paper.trade(601_000, "10" if side == "sell" else "300")
     paper.trade(601_000, price)
     paper.submit(601_000, side=side)
     paper.at(602_000)
@@ -465,6 +466,17 @@ def test_a_trade_of_before_an_outage_makes_nobodys_price_better_than_the_quote()
     paper = Paper()
     paper.quote(1000)
     paper.trade(3000, "105")
+    paper.trade(3000, "105")
+    paper.submit(3000, side="sell")
+    paper.at(4000)
+    assert paper.fills == [(D("99.89"), D(1))]
+
+
+def test_one_print_alone_makes_no_price_in_a_quiet_market():
+    """A false one would; a quote is told only when it changes."""
+    paper = Paper()
+    paper.quote(1000)
+    paper.trade(3000, "60")
     paper.submit(3000, side="sell")
     paper.at(4000)
     assert paper.fills == [(D("99.89"), D(1))]
@@ -473,6 +485,7 @@ def test_a_trade_of_before_an_outage_makes_nobodys_price_better_than_the_quote()
 def test_a_print_right_after_a_quote_leaves_the_quote_standing():
     paper = Paper()
     paper.quote(1000)
+    paper.trade(2000, "90")
     paper.trade(2000, "90")
     paper.submit(2000, side="sell")
     paper.at(3000)

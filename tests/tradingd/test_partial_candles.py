@@ -1,5 +1,6 @@
 """A start within a candle, a lost line, missed trades: the council is told the truth, never the part that was heard."""
 
+import asyncio
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -52,9 +53,12 @@ class Exchange:
         self.asked: list[tuple[str, int]] = []
         self.is_away = False
         self.delay_ns = 0
+        self.eth_told: asyncio.Event | None = None
 
     async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
         self.asked.append((instrument.symbol, limit))
+        if instrument.symbol == ETH and self.eth_told is not None:
+            await self.eth_told.wait()
         if self.is_away:
             raise VenueError("away")
         end = (self.clock.now() - self.delay_ns) // MINUTE_NS * MINUTE_NS
@@ -239,6 +243,20 @@ async def test_an_exchange_that_has_it_late_is_asked_again(tmp_path: Path) -> No
     await room.hear(80)
     assert room.minutes() == [(0, False, HIGH), (1, False, D(104))]
     assert len(room.exchange.asked) == 4
+
+
+async def test_a_symbol_is_decided_on_though_another_one_s_answer_takes_long(tmp_path: Path) -> None:
+    room = Room(tmp_path, second=50)
+    room.exchange.eth_told = asyncio.Event()
+    hearing = asyncio.create_task(room.hear(14))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert room.minutes() == [(0, False, HIGH)]
+    assert room.minutes(ETH) == []
+    room.go_to(room.scene.clock.now() + STILL_NEW_NS)
+    room.exchange.eth_told.set()
+    await hearing
+    assert room.minutes(ETH)[0] == (0, True, HIGH)
 
 
 async def test_one_that_the_exchange_has_too_late_is_learnt_from_alone(tmp_path: Path) -> None:

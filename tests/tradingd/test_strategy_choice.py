@@ -12,9 +12,10 @@ from bus.ids import ClientOrderId, SessionId
 from bus.messages.grid import StartGrid
 from bus.messages.header import Message, MessageMaker
 from bus.messages.orders import OrderDenied
+from bus.messages.system import DaemonStarted
 from market.ticks import Candle
 from risk.limits import RiskLimits
-from tests.e2e.process import tradingd
+from tests.e2e.process import journal_of, tradingd
 from tests.orders.trading import instrument
 from tradingd import composition
 from tradingd.configured_grids import ConfiguredGrids
@@ -87,6 +88,7 @@ def test_the_command_refuses_to_start_with_such_a_selection_and_the_doctor_tells
     ended = tradingd("run", "--data-dir", str(tmp_path), "--for", "1", env=env)
     assert ended.returncode == CONFIGURATION
     assert "chosen on candles of 1h" in ended.stderr
+    assert not any(isinstance(each.body, DaemonStarted) for each in journal_of(tmp_path))  # it was no crash
     told = tradingd("doctor", "--data-dir", str(tmp_path), env=env)
     assert "chosen on candles of 1h" in told.stdout
 

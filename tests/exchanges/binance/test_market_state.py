@@ -55,6 +55,15 @@ def test_a_trade_stamped_months_ahead_counts_when_it_was_heard_and_the_candles_g
     assert (counters.future_stamps, counters.refused_by_reason) == (1, {})
 
 
+def test_one_that_was_missed_and_is_told_over_rest_counts_when_it_was_heard_too() -> None:
+    counters = FeedCounters()
+    state = MarketState([instrument(BTC)], counters)
+    state.on_trade(TradeFrame(trade(1, second=1), 1, is_aggregate=False))
+    missed = state.backfill(BTC, [(2, trade(2, second=2, ahead_ns=90 * DAY_NS)), (3, trade(3, second=3))])
+    assert [tick.ts_event for tick in missed] == [NOW + 2 * SECOND_NS, NOW + 3 * SECOND_NS]
+    assert (counters.future_stamps, counters.backfilled_trades) == (1, 2)
+
+
 def test_a_venue_clock_two_seconds_ahead_is_believed() -> None:
     counters = FeedCounters()
     (believed, heard) = told_by_binance(counters, [
