@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 D = Decimal
 STALE_S: Final = 5.0
-TAKEN_SLACK: Final = D("0.1")
+TAKEN_SLACK: Final = D("0.3")
 _AWAKE_S: Final = 1.5
 """A process that had no time has its first second after it."""
 
