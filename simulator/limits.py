@@ -30,7 +30,7 @@ class Rules:
 
 USUAL: Final = Rules(D("0.05"), D("0.25"), 3, D("0.05"), 10, 60)
 """What holds when nobody wrote anything, as config.toml promises. Not asked of the product: it may be wrong."""
-TIGHT: Final = Rules(D("0.04"), D("0.06"), 1, D("0.012"), 4, 20)
+TIGHT: Final = Rules(D("0.04"), D("0.06"), 1, D("0.006"), 4, 20)
 _TIGHT_EVERY: Final = 5
 _MOVES: Final = D("1.02")
 """Prices move by so much between an order and its execution."""

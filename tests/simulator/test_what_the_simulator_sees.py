@@ -19,6 +19,7 @@ from orders.engine import Engine
 from orders.print_guard import PrintGuard
 from orders.trailing_wing import Wing
 from risk.limits import RiskLimits
+from simulator import limits
 from simulator.faults import Fault
 from simulator.link import Link
 from simulator.process import Process
@@ -155,6 +156,7 @@ def test_a_tight_limit_that_is_not_kept_is_seen(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_entries_after_the_days_loss_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "TIGHT", replace(limits.TIGHT, daily_loss=Decimal("0.004")))  # soon reached
     falls = [Fault(float(at), "crash", symbol) for at in range(150, 800, 50) for symbol in ("BTC/USDT", "ETH/USDT")]
     assert violations(falls, (14, 19)) == ""
     make = composition.make_limits
