@@ -94,8 +94,12 @@ class Chores:
             emit_candle(self._desk, market, candle)
 
     def _tighten_trails(self) -> None:
-        """Time-decay; a trigger that came to the price by it fires now."""
+        """Time-decay; a trigger that came to the price by it fires now, or at the next price when this one is old."""
         desk = self._desk
+        if not desk.is_price_fresh:
+            for market in desk.markets.values():
+                market.tighten(desk.now)
+            return
         for symbol in sorted(desk.markets):
             market = desk.markets[symbol]
             middle = None if market.bid is None or market.ask is None else (market.bid + market.ask) / 2

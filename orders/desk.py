@@ -113,6 +113,11 @@ class Desk:
         """Candles that closed before the history was there, in order; None once it is, or when nobody waits for it."""
         self.out: list[Effect] = []
 
+    @property
+    def is_price_fresh(self) -> bool:
+        """Was market data heard within `limits.stale_after_s`? The last price before a silence fires nothing."""
+        return self.heard_ns is not None and self.now - self.heard_ns < self.config.limits.stale_after_ns
+
     # ---- saying and doing --------------------------------------------------------------------------
 
     def emit(self, body: Any) -> Message:

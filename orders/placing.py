@@ -176,8 +176,8 @@ def far_through(desk: Desk, order: SubmitOrder, market: MarketState) -> Refusal 
 
 
 def fire_if_through(desk: Desk, order: SubmitOrder, market: MarketState) -> None:
-    """A stop that the price has reached already does not wait for the next one."""
-    price = market.watched_price("last", order.side)
+    """A stop that the price has reached already does not wait for the next one, unless the feed is silent."""
+    price = market.watched_price("last", order.side) if desk.is_price_fresh else None
     if order.order_type == "stop" and order.stop_price is not None and price is not None:
         is_through = price <= order.stop_price if fires_below(order) else price >= order.stop_price
         if is_through:

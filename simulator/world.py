@@ -94,6 +94,8 @@ class World:
         self._heard_ns: int | None = None
         self.kill_pressed: KillAction | Literal[""] = ""
         """What a person's kill switch asks for: pressed is what a living process has obeyed, until one released it."""
+        self._doubtful_kill: KillAction | Literal[""] = ""
+        """What it asks for if a word that the process died of did not count, or did: the next process knows."""
         self._is_paused = False
         self._resumed_s = self._started_s = 0.0
         self.true_flow = CAPITAL
@@ -172,6 +174,9 @@ class World:
         if self.is_damaged:
             self.violate("a damaged journal was folded as if it were whole")
         self.note(f"--- process {self.process.session} started")
+        if self._doubtful_kill and self.process.engine.kill is not None:
+            self.kill_pressed = self._doubtful_kill
+        self._doubtful_kill = ""
         self._started_s = self.schedule.elapsed_s
         self.outcome.recoveries_s.append(self.process.recovery_s)
         self.schedule.after(0.1, self._open_account)
@@ -208,8 +213,11 @@ class World:
         def obeyed() -> None:
             self.wishes.note_given(body)
             if isinstance(body, ReleaseKillSwitch):
-                self.kill_pressed = ""
+                self._doubtful_kill, self.kill_pressed = self.kill_pressed, ""
+            if isinstance(body, EngageKillSwitch):
+                self._doubtful_kill = max(self.kill_pressed, body.action, key=_SEVERITY.index)
             process.obey(body, "anna")
+            self._doubtful_kill = ""
             if isinstance(body, VoteTradingState):
                 self._is_paused = body.state != "ACTIVE"
                 self._resumed_s = -1.0 if self._is_paused else self.schedule.elapsed_s

@@ -568,11 +568,46 @@ def test_a_change_that_makes_no_sense_is_refused_and_the_order_goes_on(bench):
     assert bench.order("td-1").is_armed
 
 
-def test_a_trail_with_decay_tightens_with_time_and_fires_without_a_tick(bench):
+def decaying_trail(bench):
     bench.hold("1", "100")
     trail = TrailSpec("percent", D("0.02"), decay_ratio_per_minute=D("0.5"), decay_floor=D("0.005"))
     bench.submit("td-s", "sell", "trailing", "1", trail=trail)
     bench.trade("98.9")
-    effects = bench.second(60)
+
+
+def test_a_trail_with_decay_tightens_with_time_and_fires_without_a_tick(bench):
+    decaying_trail(bench)
+    bench.alive(59)
+    effects = bench.second()
     assert of_type(effects, OrderTriggered)[0].trigger == 99
     assert len(sent(effects)) == 1
+
+
+def test_a_trail_that_tightens_while_the_feed_is_silent_fires_at_the_next_price_and_not_at_the_old_one(bench):
+    decaying_trail(bench)
+    assert of_type(bench.second(60), OrderTriggered) == []
+    effects = bench.trade("98.95")
+    assert [(each.trigger, each.price) for each in of_type(effects, OrderTriggered)] == [(D(99), D("98.95"))]
+
+
+@pytest.mark.parametrize(("kind", "stop_price"), [("take_profit", "99"), ("stop", "101")])
+def test_an_exit_placed_while_the_feed_is_silent_waits_for_a_price_of_now(bench, kind, stop_price):
+    bench.hold("1", "100")
+    bench.trade("100")
+    bench.second(30)
+    bench.submit("td-x", "sell", kind, "1", stop_price=stop_price)
+    assert bench.second() == []
+    assert bench.order("td-x").is_armed
+    away, back = ("98.5", "99") if kind == "take_profit" else ("101.5", "101")
+    assert of_type(bench.trade(away), OrderTriggered) == []
+    assert [each.price for each in of_type(bench.trade(back), OrderTriggered)] == [D(back)]
+
+
+@pytest.mark.parametrize(("kind", "stop_price"), [("take_profit", "99"), ("stop", "101")])
+def test_an_exit_that_the_price_has_reached_fires_at_once_in_a_quiet_market(bench, kind, stop_price):
+    bench.hold("1", "100")
+    bench.trade("100")
+    bench.alive(30)
+    fired = of_type(bench.submit("td-x", "sell", kind, "1", stop_price=stop_price), OrderTriggered)
+    fired += of_type(bench.second(), OrderTriggered)
+    assert [each.price for each in fired] == [D(100)]

@@ -88,7 +88,7 @@ TERRIBLE = {
     "reasons in numbers": ("return Opinion('trail_buy', 0.9, 0.01, 'high', 7)", FAILED, "reasoning is no text"),
     "eats memory": ("x = []\nwhile True: x.append(bytearray(1 << 24))", FAILED, "MemoryError"),
     "recurses": ("return self.opinion(view)", FAILED, "RecursionError"),
-    "hangs up": ("os.closerange(3, 99)\nreturn BUY", CRASHED, "its process"),
+    "hangs up": ("os.closerange(3, 4096)\nreturn BUY", CRASHED, "its process"),
 }
 
 
