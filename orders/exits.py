@@ -89,6 +89,10 @@ def begin_exit(desk: Desk, spec: SubmitOrder) -> None:
     if owns and quantity <= held:
         quantity = piece(desk, spec, quantity)
     others = account.selling_quantity(desk.state, spec.symbol) - account.yielding_quantity(desk.state, spec.symbol)
+    others += sum(
+        (each.remaining for each in desk.state.orders.exits(spec.symbol)
+         if each.is_waiting and not desk.state.orders.is_behind(each)), ZERO,
+    )
     verdict = desk.review(
         wire_request(desk, spec, quantity), content=content_of(spec),
         sellable=held if owns else max(held - others, ZERO),
@@ -199,18 +203,34 @@ def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:
     One that is to rest there itself never sends another away.
     """
     state, market = desk.state, desk.markets[order.spec.symbol]
-    unreserved = state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol)
-    if grid_inventory.keeps_off(order.spec):
-        unreserved = min(unreserved, grid_inventory.free_beside(desk, market.symbol))
+    unreserved = _unreserved(desk, order.spec)
     free = market.instrument.round_quantity(unreserved)
     if free < wanted:
         is_first_try = order.client_order_id not in desk.blocked
         is_enough = unreserved + account.yielding_quantity(state, market.symbol) >= wanted
+        if is_resting(order) and not is_enough:
+            return free  # it waits for others that rest: without the stop it could not go either
         stops_only = is_resting(order) or (is_first_try and is_enough)
         for other in state.orders.at_venue(market.symbol):
             if other.is_disaster_stop or (other.is_exit and other.wire_type != "market" and not stops_only):
                 request_cancel(desk, other, f"makes way for {order.client_order_id}")
     return free
+
+
+def _unreserved(desk: Desk, spec: SubmitOrder) -> Decimal:
+    """What is held and no exit at the venue may sell; what is a grid's only for those that may."""
+    unreserved = desk.state.ledger.quantity(spec.symbol) - account.selling_quantity(desk.state, spec.symbol)
+    if grid_inventory.keeps_off(spec):
+        return min(unreserved, grid_inventory.free_beside(desk, spec.symbol))
+    return unreserved
+
+
+def waits_for_others(desk: Desk, order: Order) -> bool:
+    """A limit that could not rest at the venue if the disaster stop made way either: others offer those coins there."""
+    if not is_resting(order):
+        return False
+    wanted = _wanted(desk, order.spec, account.held_quantity(desk.state, desk.markets[order.spec.symbol]))
+    return _unreserved(desk, order.spec) + account.yielding_quantity(desk.state, order.spec.symbol) < wanted
 
 
 def _is_sellable(desk: Desk, spec: SubmitOrder, quantity: Decimal, margin: Decimal = ONE) -> bool:
@@ -264,7 +284,13 @@ def _urgent_origin(spec: SubmitOrder) -> Origin:
 
 def _count_blocked(desk: Desk, order: Order) -> None:
     tries = desk.blocked[order.client_order_id] = desk.blocked.get(order.client_order_id, 0) + 1
-    if tries == ALERT_AFTER_BLOCKED:
+    if tries == ALERT_AFTER_BLOCKED and waits_for_others(desk, order):
+        desk.alert(
+            "warning", f"{order.spec.symbol}: limit waits behind other sales",
+            f"{order.client_order_id} is to sell {to_text(order.remaining)}, and other orders at the venue offer too "
+            "much of what is held. It is sent when they have ended; cancel it if it is not wanted then.",
+        )
+    elif tries == ALERT_AFTER_BLOCKED:
         desk.alert(
             "critical", f"{order.spec.symbol}: exit waits for the venue",
             f"{order.client_order_id} is ready to sell, but another exit is still at the venue, which does not answer "

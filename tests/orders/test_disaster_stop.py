@@ -12,6 +12,7 @@ from bus.messages.orders import (
     CancelOrder,
     ClosePosition,
     EngageKillSwitch,
+    OrderDenied,
     OrderFilled,
     OrderInitialized,
     OrderPendingCancel,
@@ -337,6 +338,39 @@ def test_a_persons_resting_sale_has_its_quantity_and_the_stop_the_rest(bench):
     sale, call = sent(bench.report(stop, "cancelled"))
     assert (sale.approved.order.client_order_id, sale.approved.order.wire_type) == ("td-l", "limit")
     assert call.approved.order.quantity == 2
+
+
+def test_a_second_resting_sale_of_coins_that_a_waiting_one_takes_is_refused_and_the_stop_keeps_the_rest(bench):
+    stop = guarded(bench, "3")
+    bench.submit("td-l1", "sell", "limit", "1", price="110")
+    (denied,) = of_type(bench.submit("td-l2", "sell", "limit", "2.5", price="111"), OrderDenied)
+    assert (denied.client_order_id, denied.code) == ("td-l2", "EXCEEDS_POSITION")
+    sale, call = sent(bench.report(stop, "cancelled"))
+    assert sale.approved.order.client_order_id == "td-l1"
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 2)
+
+
+def test_a_sale_that_waits_behind_others_keeps_no_stop_away_and_goes_when_they_have_ended(bench):
+    stop = guarded(bench, "3")
+    bench.submit("td-l1", "sell", "limit", "1", price="110")
+    sent(bench.report(stop, "cancelled"))
+    bench.accept("td-l1")
+    (stop,) = [order.client_order_id for order in resting(bench)]
+    bench.accept(stop)
+    bench.submit("td-l2", "sell", "limit", "2", price="111")
+    # While the venue has not said that the stop is over, a person sells one coin there.
+    bench.say(FundsChanged("BTC", D(-1), D(2), "sold by hand"))
+    (call,) = sent([*bench.report(stop, "cancelled"), *bench.second()])
+    stop = call.approved.order.client_order_id
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 1)
+    bench.accept(stop)
+    heard = [effect for _ in range(12) for effect in bench.second()]
+    assert (sent(heard), cancels(heard)) == ([], [])
+    assert [alert.level for alert in of_type(heard, AlertRaised) if "behind other sales" in alert.title] == ["warning"]
+    effects = [*bench.report("td-l1", "cancelled"), *bench.second()]
+    assert [each.client_order_id for each in cancels(effects)] == [stop]
+    (sale,) = sent(bench.report(stop, "cancelled"))
+    assert (sale.approved.order.client_order_id, sale.approved.order.quantity) == ("td-l2", 2)
 
 
 @pytest.mark.parametrize("exit_", [
