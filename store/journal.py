@@ -2,8 +2,9 @@
 
 A record is one message's bytes: this module knows nothing of what they say. `append(..., sync=True)`
 returns when the records are on disk (fdatasync): that is the promise made before anything is sent to a
-venue. `sync=False` survives the death of the process but not of the machine; the next synced append
-makes it as safe as the rest. One writer (the file is locked); any number of readers, at any time.
+venue. `sync=False` survives the death of the process but not of the machine; the next synced append, or a flush
+beside the writer (`to_flush`), makes it as safe as the rest. One writer (the file is locked); any number of readers, at
+any time.
 
 The file (little-endian): 16 bytes that name format and version, then batches. A batch is what one append
 wrote, and counts as a whole or not at all: mark, length of its body, CRC-32 of the rest of its head and of the body,
@@ -32,6 +33,7 @@ from store.journal_files import (
     segments_folder,
     segments_of,
 )
+from store.journal_flush import FlushBeside
 from store.journal_format import AHEAD as AHEAD
 from store.journal_format import (
     BATCH_COUNTS,
@@ -140,6 +142,25 @@ class Journal:
             os.fdatasync(self._descriptor)
         except OSError as error:
             raise JournalError(f"{self._path}: cannot be flushed ({error}). Look after the disk.") from error
+
+    def to_flush(self) -> FlushBeside | None:
+        """What was appended and is not on disk for certain, to be flushed in another thread; None when all of it is.
+
+        Behind it call `on_flushed`, or `on_flush_failed`, in the writer's thread.
+        """
+        if self._is_broken or self._is_read_only or self._synced >= self._end:
+            return None
+        return FlushBeside(self._path, self._file.first, self._end)
+
+    def on_flushed(self, done: FlushBeside) -> None:
+        """It is on disk. Nothing is learnt from that where the file was replaced meanwhile."""
+        if not self._is_broken and done.first == self._file.first:
+            self._synced = max(self._synced, done.end)
+
+    def on_flush_failed(self, error: OSError) -> JournalError:
+        """Nothing is written any more, as behind any failed flush; the error to raise is returned."""
+        self._is_broken = True
+        return self._unwritable(error)
 
     def read(self, after: int = 0) -> Iterator[Record]:
         """All records in order, beginning behind record number `after`; raises `JournalError` on damage."""

@@ -42,6 +42,7 @@ from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
 from tradingd.huge_pages import move_to_huge_pages
 from tradingd.instrument_watch import InstrumentWatch
+from tradingd.journal_flusher import JournalFlusher
 from tradingd.journal_keeper import JournalKeeper
 from tradingd.journal_opening import open_journal
 from tradingd.lease import LeaseKeeper
@@ -275,6 +276,7 @@ class Daemon:
         else:
             self._account.give_capital(self.settings.account.capital)
         self._runtime.hold_candles()
+        self._tasks.spawn("journal flush", JournalFlusher(self._journal).run())
         self._tasks.spawn("first beats", self._driver.run_first_beats())
         self._tasks.spawn("feed", self._feed.run(instruments, self._driver.sink))
 

@@ -7,6 +7,7 @@ from typing import Self
 from bus.codec import CodecError, decode, encode
 from bus.messages.header import Message
 from store.journal import Journal, JournalError, Position, Record
+from store.journal_flush import FlushBeside
 
 
 class MessageJournal:
@@ -72,6 +73,18 @@ class MessageJournal:
     def flush(self) -> None:
         """Everything appended so far is on disk on return."""
         self._journal.flush()
+
+    def to_flush(self) -> FlushBeside | None:
+        """What another thread may flush; see `store.journal.Journal.to_flush`."""
+        return self._journal.to_flush()
+
+    def on_flushed(self, done: FlushBeside) -> None:
+        """It is on disk."""
+        self._journal.on_flushed(done)
+
+    def on_flush_failed(self, error: OSError) -> JournalError:
+        """Nothing is written any more; the error to raise is returned."""
+        return self._journal.on_flush_failed(error)
 
     def settle(self) -> None:
         """Of a reader: all that it has read is on disk on return; see `store.journal.Journal.settle`."""
