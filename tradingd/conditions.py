@@ -143,6 +143,10 @@ class Conditions:
         self._runtime.record("daemon", AlertRaised("critical", "control API", told))
         self._runtime.vote_health()
 
+    def kill_file(self, why: str) -> None:
+        """It is there and cannot be read, so what it asks for is not known."""
+        self._runtime.record("daemon", AlertRaised("critical", "kill file", why))
+
     def selection(self, why: str) -> None:
         """The strategies were chosen on other candles ("": they were not): no entries, what is open is watched."""
         if why:

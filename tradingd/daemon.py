@@ -8,6 +8,7 @@ End: feed -> council -> journal -> control API -> venue -> practice child -> loc
 
 import asyncio
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import Sequence
@@ -79,6 +80,7 @@ from tradingd.warm_up import warm_up
 from tradingd.weight_keeper import keep_weights
 
 _VENUE_CLOCK_S: Final = 0.02
+_log = logging.getLogger(__name__)
 
 
 class Daemon:
@@ -327,8 +329,10 @@ class Daemon:
             self._runtime.listeners.append(self._log_files.hear)
 
     def _watch_kill_file(self) -> None:
-        engine = self._runtime.engine
-        watch = self._operations.kill_file.watch(lambda: engine.kill, self._operations.by_kill_file)
+        engine, operations = self._runtime.engine, self._operations
+        # A replay's journal is held against another run's, in which there was no such file.
+        warn = _log.warning if self._is_replay else self._conditions.kill_file
+        watch = operations.kill_file.watch(lambda: engine.kill, operations.by_kill_file, warn)
         self._tasks.spawn("kill file", watch)
 
     async def _choose_instruments(self) -> list[Instrument]:

@@ -139,11 +139,18 @@ class DataDir:
             raise
 
 
-def write_durably(path: Path, text: str) -> None:
-    """Whole and on disk under its name on return, also after a power cut. Raises OSError: then all is as before."""
+def write_durably(path: Path, text: str, *, readable_by_all: bool = False) -> None:
+    """Whole and on disk under its name on return, also after a power cut. Raises OSError: then all is as before.
+
+    `readable_by_all`: whatever the umask says (0644), where the file system knows rights.
+    """
     temporary = path.with_name(f".{path.name}.new")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("x", encoding="utf-8") as file:  # a link that somebody laid there is not written through
+            if readable_by_all:
+                with suppress(OSError):
+                    os.fchmod(file.fileno(), 0o644)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

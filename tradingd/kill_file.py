@@ -6,7 +6,9 @@ is the reason; anything else is all reason, and cancel is meant.
 
 import asyncio
 import os
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast, get_args
 
@@ -34,18 +36,24 @@ def kill_file_in(data_dir: Path) -> Path:
 
 def read_kill_file(path: Path) -> tuple[KillAction, str]:
     """(action, reason); never raises: whatever lies there, somebody wants trading locked."""
+    return _read(path)[:2]
+
+
+def _read(path: Path) -> tuple[KillAction, str, str]:
+    """Action, reason, and why the file cannot be read: "" when it was, or is no file."""
     text = ""
     if path.is_file():  # never wait for a pipe
         try:
             with path.open(errors="replace") as file:
                 text = redact(one_line(" ".join(file.read(_MOST_CHARACTERS).split())))
-        except OSError:
-            text = ""
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            return "cancel", f"kill file found, which cannot be read ({why})", why
     first, _, rest = text.partition(" ")
     word = first.strip(":,;.").lower()
     if word in get_args(KillAction):
-        return cast("KillAction", word), rest.strip() or "kill file found"
-    return "cancel", text or "kill file found"
+        return cast("KillAction", word), rest.strip() or "kill file found", ""
+    return "cancel", text or "kill file found", ""
 
 
 def _is_empty(path: Path) -> bool:
@@ -56,12 +64,16 @@ def _is_empty(path: Path) -> bool:
 
 
 class KillFile:
-    """Whether the file asks for more than is engaged. `look` is called often and is cheap while there is none."""
+    """Whether the file asks for more than is engaged. `look` is called often and is cheap while there is none.
+
+    One that cannot be read (root's, left with a strict umask) counts as cancel; `unreadable` says so, else "".
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._names = tuple(os.fspath(data_dir / name) for name in KILL_NAMES)
         self._was_empty = False
+        self.unreadable = ""
 
     @property
     def path(self) -> Path:
@@ -78,37 +90,63 @@ class KillFile:
         """
         if not self.exists:
             self._was_empty = False
+            self.unreadable = ""
             return None
         path = self.path
         if is_patient and not self._was_empty and _is_empty(path):
             self._was_empty = True
             return None
-        action, reason = read_kill_file(path)
+        action, reason, why = _read(path)
+        self.unreadable = why and (
+            f"{path} is there and cannot be read ({why}). It counts as `cancel`; if it asks for flatten, that is not "
+            f"done: make it readable (`chmod a+r {path}`), or use `tradingd kill --action flatten`"
+        )
         if engaged is not None and engaged.by != BY_RULE and _SEVERITY.index(action) <= _SEVERITY.index(engaged.action):
             return None
         return EngageKillSwitch(action, reason, BY_FILE)
 
     async def watch(
-        self, engaged: Callable[[], KillSwitchEngaged | None], engage: Callable[[EngageKillSwitch], object]
+        self, engaged: Callable[[], KillSwitchEngaged | None], engage: Callable[[EngageKillSwitch], object],
+        warn: Callable[[str], object] = lambda text: None,
     ) -> None:
-        """For ever; wall time, whatever the session's clock says."""
+        """For ever; wall time, whatever the session's clock says. `warn` hears once of a file that cannot be read."""
+        warned = ""
         while True:
             command = self.look(engaged())
             if command is not None:
                 engage(command)
+            if self.unreadable != warned:
+                warned = self.unreadable
+                if warned:
+                    warn(warned)
             await asyncio.sleep(WATCH_S)
 
 
 def write_kill_file(data_dir: Path, action: KillAction, reason: str) -> Path:
     """Ask for the kill switch by file; one that is there and asks for more is left. Raises OSError.
 
-    On a full disk the file is empty, which asks for cancel: a name needs less room than a word.
+    Root's is readable by the daemon's user, whatever root's umask. On a full disk the file is empty, which asks for
+    cancel: a name needs less room than a word.
     """
     path = kill_file_in(data_dir)
     if os.path.lexists(path) and _SEVERITY.index(read_kill_file(path)[0]) >= _SEVERITY.index(action):
+        _let_be_read(path)
         return path
     try:
-        write_durably(path, f"{action} {' '.join(reason.split())}\n")
+        write_durably(path, f"{action} {' '.join(reason.split())}\n", readable_by_all=True)
     except OSError:
         path.touch()
+        _let_be_read(path)
     return path
+
+
+def _let_be_read(path: Path) -> None:
+    """By the daemon, which is perhaps another user. Only a file of ours, and no other one that is linked to here."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1:
+                os.fchmod(descriptor, stat.S_IMODE(found.st_mode) | 0o444)
+        finally:
+            os.close(descriptor)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bus.messages.orders import OrderSubmitted
-from bus.messages.system import DaemonStarted, KillSwitchEngaged
+from bus.messages.system import AlertRaised, DaemonStarted, KillSwitchEngaged
 from tests.e2e.process import journal_of, running, until
 from tests.e2e.test_crash import SILENT, SMALL
 from tradingd.client import AnswerError
@@ -42,3 +42,23 @@ def test_the_kill_file_locks_a_running_daemon_a_starting_one_and_the_unlock(tmp_
     later = journal[start:]
     latch = next(index for index, body in enumerate(later) if isinstance(body, KillSwitchEngaged))
     assert not any(isinstance(body, OrderSubmitted) for body in later[:latch]), "something was sent before the latch"
+
+
+def test_a_kill_file_that_cannot_be_read_locks_trading_and_people_are_told_why(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with running(data_dir, env=SILENT) as daemon:
+        (data_dir / "KILL").symlink_to("/proc/self/mem")  # a plain file whose beginning nobody can read
+        kill = until(lambda: daemon.status()["kill"], "a latch within a second", 2)
+        assert (kill["action"], kill["by"]) == ("cancel", "file")
+        assert "cannot be read (Input/output error)" in kill["reason"]
+        told = until(lambda: [alert for alert in alerts_of(data_dir) if alert.title == "kill file"], "an alert", 5)
+        assert [alert.level for alert in told] == ["critical"]
+        assert "if it asks for flatten, that is not done" in told[0].message
+        (data_dir / "KILL").unlink()
+        (data_dir / "KILL").write_text("flatten now\n")
+        until(lambda: daemon.status()["kill"]["action"] == "flatten", "what it asks for", 2)
+        daemon.stop()
+
+
+def alerts_of(data_dir: Path) -> list[AlertRaised]:
+    return [message.body for message in journal_of(data_dir) if isinstance(message.body, AlertRaised)]

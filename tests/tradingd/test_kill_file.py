@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import os
+import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -120,3 +123,120 @@ def test_writing_it_never_makes_it_milder(tmp_path: Path) -> None:
     write_kill_file(tmp_path, "cancel", "more")
     assert kill_file_in(tmp_path) == tmp_path / "kill"
     assert read_kill_file(tmp_path / "kill") == ("cancel", "more")
+
+
+# ---- rights ------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def as_another_user() -> Iterator[None]:
+    """As nobody where root runs the tests; else as we are, whom a file without rights keeps out as well."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """That every user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def rights(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_one_that_a_person_with_a_strict_umask_leaves_is_read_by_the_daemon_s_user(open_folder: Path) -> None:
+    with umask(0o077):
+        path = write_kill_file(open_folder, "flatten", "news")
+    assert rights(path) == 0o644
+    with as_another_user():
+        assert KillFile(open_folder).look(None) == EngageKillSwitch("flatten", "news", "file")
+
+
+def test_so_is_an_empty_one_of_a_full_disk_and_one_that_was_there(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with umask(0o077):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            path = write_kill_file(open_folder, "cancel", "news")
+        assert rights(path) == 0o644
+        path.unlink()
+        path.write_text("flatten by hand")
+        assert rights(path) == 0o600
+        write_kill_file(open_folder, "cancel", "milder")
+    with as_another_user():
+        assert read_kill_file(path) == ("flatten", "by hand")
+
+
+def test_the_rights_of_a_file_that_is_linked_to_are_left_alone(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("flatten")
+    secret.chmod(0o600)
+    for number, link in enumerate((Path.symlink_to, Path.hardlink_to)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in ("KILL", ".KILL.new"):
+            link(folder / name, secret)
+        write_kill_file(folder, "cancel", "news")
+        (folder / "KILL").unlink()
+        assert write_kill_file(folder, "cancel", "news").read_text() == "cancel news\n"
+    assert (secret.read_text(), rights(secret)) == ("flatten", 0o600)
+
+
+def test_one_that_cannot_be_read_counts_as_cancel_and_says_so(open_folder: Path) -> None:
+    file = KillFile(open_folder)
+    file.path.write_text("flatten: news")
+    file.path.chmod(0)
+    with as_another_user():
+        asked = file.look(None)
+        assert asked == EngageKillSwitch("cancel", "kill file found, which cannot be read (Permission denied)", "file")
+        assert f"`chmod a+r {file.path}`" in file.unreadable
+        assert file.look(KillSwitchEngaged("flatten", "before", "me")) is None
+        assert file.unreadable
+    file.path.chmod(0o644)
+    assert file.look(KillSwitchEngaged("cancel", "before", "file")) == EngageKillSwitch("flatten", "news", "file")
+    assert file.unreadable == ""
+
+
+async def test_the_watch_tells_of_one_that_cannot_be_read_once_each_time_it_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kill_file, "WATCH_S", 0.0)
+    told: list[str] = []
+    asked: list[EngageKillSwitch] = []
+    before = KillSwitchEngaged("flatten", "before", "me")
+    watch = asyncio.create_task(KillFile(tmp_path).watch(lambda: before, asked.append, told.append))
+    for count in (1, 2):
+        (tmp_path / "KILL").symlink_to("/proc/self/mem")  # a plain file whose beginning nobody can read
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert len(told) == count
+        (tmp_path / "KILL").unlink()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+    assert asked == []
+    assert "Input/output error" in told[0]
