@@ -23,7 +23,7 @@ from orders import account
 from orders.cancelling import ESCALATE, request_cancel
 from orders.desk import Desk
 from orders.disaster_prices import GAP, StopPrices, falling_trigger, prices_below, stop_prices
-from orders.exits import waits_for_others
+from orders.exits import is_held_back, waits_for_others
 from orders.order_table import Order, has_never_arrived
 from risk.approved import Approved, Denied, OrderRequest
 
@@ -185,7 +185,8 @@ class DisasterStops:
             return False
         lets_leave, exits = desk.state.lets_exit_leave, desk.state.orders.exits(symbol)
         if any(
-            order.is_waiting and lets_leave(order.spec.origin) and not waits_for_others(desk, order) for order in exits
+            order.is_waiting and lets_leave(order.spec.origin)
+            and not is_held_back(desk, order) and not waits_for_others(desk, order) for order in exits
         ):
             return False
         return self._is_due(symbol)

@@ -132,18 +132,20 @@ def _send_what_goes(desk: Desk, order: Order, approved: Approved | None) -> Orde
     if wanted <= ZERO:
         request_cancel(desk, order, "nothing is left to sell")
         return None
+    if (refusal := _still_refused(desk, order, wanted)) is not None:
+        _keep_or_end(desk, order, refusal)
+        return None
     free = _free_quantity(desk, order, wanted)
     if free < wanted:
         _count_blocked(desk, order)
         if is_resting(order) or desk.blocked[order.client_order_id] < PATIENCE or not _is_sellable(desk, spec, free):
             return None
     sendable = min(free, wanted) if is_resting(order) else piece(desk, spec, min(free, wanted))
-    trigger = order.fires[-1].trigger if order.fires else None
     verdict: Approved | Denied
     if approved is not None and approved.order.quantity == sendable:
         verdict = approved
     else:
-        verdict = _judge(desk, order, wire_request(desk, spec, sendable, trigger))
+        verdict = _judge(desk, order, wire_request(desk, spec, sendable, _fired_at(order)))
     if isinstance(verdict, Denied):
         _keep_or_end(desk, order, verdict)
         return None
@@ -180,11 +182,9 @@ def _judge(desk: Desk, order: Order, request: OrderRequest) -> Approved | Denied
     """The gate's word. One that has to get out does so at market when only its limit is refused: after a gap the limit
     lies where nobody would buy, and the gate takes it for a slip of the pen.
     """
-    if order.fires:
-        request = replace(request, has_fired=True)
+    request = _leaving(order, request)
     verdict = desk.review(request)
-    has_to_leave = order.fires or order.spec.origin in ("protective", "kill")
-    if isinstance(verdict, Approved) or request.price is None or not has_to_leave or verdict.code not in _LIMIT_CODES:
+    if isinstance(verdict, Approved) or request.price is None or not _goes_at_market(order, request, verdict):
         return verdict
     at_market = desk.review(replace(request, wire_type="market", price=None, time_in_force="GTC"))
     if isinstance(at_market, Denied):
@@ -194,6 +194,34 @@ def _judge(desk: Desk, order: Order, request: OrderRequest) -> Approved | Denied
         f"{order.client_order_id} has to sell, but its limit {to_text(request.price)} was refused: {verdict.message}",
     )
     return at_market
+
+
+def is_held_back(desk: Desk, order: Order) -> bool:
+    """Refused by the gate so often in a row that nothing else makes way for it until it is allowed."""
+    return desk.attempts.get(order.client_order_id, 0) >= ALERT_AFTER
+
+
+def _still_refused(desk: Desk, order: Order, wanted: Decimal) -> Denied | None:
+    """Would one that is held back be refused again if what is in its way made way? Then that goes on resting."""
+    if not is_held_back(desk, order):
+        return None
+    request = _leaving(order, wire_request(desk, order.spec, piece(desk, order.spec, wanted), _fired_at(order)))
+    verdict = desk.review(request, sellable=wanted)
+    return None if isinstance(verdict, Approved) or _goes_at_market(order, request, verdict) else verdict
+
+
+def _fired_at(order: Order) -> Decimal | None:
+    return order.fires[-1].trigger if order.fires else None
+
+
+def _leaving(order: Order, request: OrderRequest) -> OrderRequest:
+    return replace(request, has_fired=True) if order.fires else request
+
+
+def _goes_at_market(order: Order, request: OrderRequest, verdict: Denied) -> bool:
+    """Is only the limit refused, of one that has to get out?"""
+    has_to_leave = order.fires or order.spec.origin in ("protective", "kill")
+    return request.price is not None and bool(has_to_leave) and verdict.code in _LIMIT_CODES
 
 
 def _free_quantity(desk: Desk, order: Order, wanted: Decimal) -> Decimal:

@@ -42,7 +42,7 @@ def judge(case: Case) -> tuple[bool, ...]:
         # Worth what the venue asks at least; a whole position below it is dust.
         instrument is None or value is None or value >= instrument.min_notional,
         # Worth its fees. Closing all that is left is always worth it, and so is protection.
-        value is None or value >= limits.min_notional or case.is_protective or _closes_position(case),
+        value is None or value >= limits.min_notional or _may_be_small(case),
     )
 
 
@@ -222,8 +222,8 @@ def _tell_venue_minimum(case: Case, _passed: bool) -> Words:
 
 def _tell_minimum(case: Case, _passed: bool) -> Words:
     value, smallest = case.market_value, case.limits.min_notional
-    if case.is_protective or _closes_position(case):
-        return not_asked("Not asked of protection or of closing a whole position.")
+    if _may_be_small(case):
+        return not_asked("Not asked of protection, of a fired exit or of closing a whole position.")
     if value is None:
         return not_asked("Not asked without any price.")
     return Words(
@@ -237,6 +237,11 @@ def _is_multiple(value: Decimal, step: Decimal) -> bool:
         return True
     # The remainder of Decimal is exact but refuses quotients beyond the context's 28 digits; no order is that long.
     return value.copy_abs() < step * _LARGEST_QUOTIENT and value % step == ZERO
+
+
+def _may_be_small(case: Case) -> bool:
+    """A fired exit may have been made smaller with its position since it was armed: the venue's minimum is enough."""
+    return case.is_protective or (not case.is_entry and case.order.has_fired) or _closes_position(case)
 
 
 def _closes_position(case: Case) -> bool:

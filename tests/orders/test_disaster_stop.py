@@ -22,7 +22,7 @@ from bus.messages.orders import (
 )
 from bus.messages.system import AlertRaised, VoteTradingState
 from orders.order_table import Order
-from tests.orders.trading import BTC, WIDE, Bench, cancels, of_type, queries, sent
+from tests.orders.trading import BTC, WIDE, Bench, cancels, of_type, queries, sent, wish
 
 D = Decimal
 STOP = Protection(stop_ratio=D("0.02"))
@@ -348,6 +348,52 @@ def test_a_second_resting_sale_of_coins_that_a_waiting_one_takes_is_refused_and_
     sale, call = sent(bench.report(stop, "cancelled"))
     assert sale.approved.order.client_order_id == "td-l1"
     assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 2)
+
+
+def test_a_sale_that_the_gate_goes_on_refusing_keeps_no_stop_away_and_goes_when_it_may():
+    bench = Bench(replace(WIDE, collar=D("0.05")), disaster_stop=True)
+    stop = guarded(bench, "3")
+    bench.submit("td-l", "sell", "limit", "2", price="104")
+    for price in ("98.5", "98.4"):
+        bench.trade(price)
+    effects = list(bench.report(stop, "cancelled"))
+    for _ in range(4):
+        effects += bench.second()
+    assert any("held back" in alert.title for alert in of_type(effects, AlertRaised))
+    (call,) = sent(effects)
+    stop = call.approved.order.client_order_id
+    assert (call.approved.order.wire_type, call.approved.order.quantity) == ("stop_limit", 3)
+    bench.accept(stop)
+    heard = [effect for _ in range(20) for effect in bench.second()]
+    assert (sent(heard), cancels(heard)) == ([], [])
+    bench.trade("101")
+    assert [each.client_order_id for each in cancels(bench.second())] == [stop]
+    sale, rest = sent(bench.report(stop, "cancelled"))
+    assert (sale.approved.order.client_order_id, sale.approved.order.quantity) == ("td-l", 2)
+    assert (rest.approved.order.wire_type, rest.approved.order.quantity) == ("stop_limit", 1)
+
+
+def test_an_exit_that_became_small_with_its_position_fires_above_the_venues_minimum():
+    bench = Bench(replace(WIDE, min_notional=D(10)), disaster_stop=True)
+    stop = guarded(bench, "1")
+    bench.submit("td-t", "sell", "take_profit", "0.5", stop_price="105")
+    bench.say(FundsChanged("BTC", D("-0.94"), D("0.06"), "sold by hand"))
+    bench.second()
+    bench.report(stop, "cancelled")
+    bench.say(wish("td-more", "buy", "market", "1"))
+    bench.fill("td-more", "1", "100")
+    for _ in range(3):
+        for cancel in cancels(bench.second(3)):
+            bench.report(cancel.client_order_id, "cancelled")
+        for order in resting(bench):
+            bench.accept(order.client_order_id)
+    assert [order.remaining for order in resting(bench)] == [D("1.06")]
+    assert bench.order("td-t").spec.quantity == D("0.06")  # worth 6.30
+    effects = [*bench.trade("105"), *bench.second()]
+    for cancel in cancels(effects):
+        effects += bench.report(cancel.client_order_id, "cancelled")
+    sales = [call.approved.order for call in sent(effects) if call.approved.order.client_order_id == "td-t"]
+    assert [(sale.wire_type, sale.quantity) for sale in sales] == [("market", D("0.06"))]
 
 
 def test_a_sale_that_waits_behind_others_keeps_no_stop_away_and_goes_when_they_have_ended(bench):

@@ -143,6 +143,7 @@ ROWS: list[tuple[str, OrderRequest, dict[str, Any], str]] = [
     ("at our minimum", entry(quantity=D("0.0002")), {}, ""),
     ("below our minimum", entry(quantity=D("0.00019")), {}, "BELOW_MIN_NOTIONAL"),
     ("a part below our minimum", exit_(quantity=D("0.00019")), {}, "BELOW_MIN_NOTIONAL"),
+    ("a fired part below our minimum", exit_(quantity=D("0.00019"), has_fired=True), {}, ""),
     ("the whole below our minimum", exit_(quantity=D("0.00019")), {"sellable_quantity": D("0.000195")}, ""),
     ("protection below our minimum", replace(PROTECTION, quantity=D("0.00019")), {}, ""),
     ("protection below the venue's minimum", replace(PROTECTION, quantity=D("0.00009")), {},
