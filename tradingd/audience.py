@@ -20,6 +20,7 @@ from tradingd.settings import Settings, secrets_file
 from tradingd.settings_alerts import Level
 
 if TYPE_CHECKING:
+    from tradingd.alerts.alert import Alert
     from tradingd.alerts.alerts import Alerts
     from tradingd.alerts.telegram_bot import TelegramBot
 
@@ -35,6 +36,7 @@ class Audience:
 
     def __init__(self, settings: Settings, control: Control, now: Callable[[], int]) -> None:
         self._settings = settings
+        self._control = control
         self._now = now
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -74,9 +76,21 @@ class Audience:
     def tell(self, level: Level, title: str, text: str) -> None:
         """An alert that no fact stands for, such as the failure that ends the process."""
         if self.alerts is not None:
-            from tradingd.alerts.alert import Alert
+            self.alerts.tell(self.alert(level, title, text))
 
-            self.alerts.tell(Alert(level, title, text, self._now()))
+    def alert(self, level: Level, title: str, text: str) -> "Alert":
+        """Of now."""
+        from tradingd.alerts.alert import Alert
+
+        return Alert(level, title, text, self._now())
+
+    def alerts_apart(self) -> "Alerts | None":
+        """The same channels made anew, for who tells something from an event loop of its own; None without any."""
+        if self.alerts is None:
+            return None
+        from tradingd.alerts.alerts import Alerts
+
+        return Alerts(self._settings, self._control, self._now)
 
     # ---- life ---------------------------------------------------------------------------------------
 

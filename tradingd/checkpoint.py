@@ -38,6 +38,7 @@ from tradingd.checkpoint_parts import (
 from tradingd.collection_pause import no_collection
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
+from tradingd.reading_progress import ReadingProgress
 from tradingd.session import PastSessions
 
 KEPT_MESSAGES: Final = 150_000
@@ -59,8 +60,10 @@ class Recovery:
 
     def __init__(
         self, journal: MessageJournal, past: PastSessions, model: ReadModel, *, use_checkpoints: bool = True,
+        progress: ReadingProgress | None = None,
     ) -> None:
         self._journal = journal
+        self._progress = progress if progress is not None else ReadingProgress()
         self._past = past
         self._model = model
         self.checkpoint: Checkpoint | None = None
@@ -100,8 +103,12 @@ class Recovery:
                     self.is_engine_restored = True
                 except (GraphError, KeyError) as error:
                     _log.info("the whole journal is folded for the engine: %s", error)
-            for message in self._messages():
+            known = self.checkpointed if self.is_engine_restored else 0
+            progress = self._progress
+            progress.begin(2, known, self.end.records if self.end is not None else 0)
+            for count, message in enumerate(self._messages(), known):
                 engine.restore(message)
+                progress.at = count
         self._tail = None
 
     def forget_lost(self) -> None:
@@ -154,12 +161,14 @@ class Recovery:
 
     def _fold_model(self) -> None:
         start = self.end = self.checkpoint.position if self.checkpoint is not None else None
-        past, model = self._past, self._model
+        past, model, progress = self._past, self._model, self._progress
+        progress.begin(1, self.checkpointed, len(self._journal))
         for position, messages in self._journal.read_from(start):
             for message in messages:
                 past.apply(message)
                 model.apply(message)
             self.end = position
+            progress.at = position.records
             if self._tail is not None:
                 self._tail += messages
                 if len(self._tail) > KEPT_MESSAGES:

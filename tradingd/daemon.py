@@ -50,6 +50,7 @@ from tradingd.lease import LeaseKeeper
 from tradingd.lease_choice import hold_account
 from tradingd.life import BEHIND, READY, STOPPING, WAITING, Life
 from tradingd.logs import LogFiles
+from tradingd.long_reading import LongReading
 from tradingd.market_access import MarketAccess
 from tradingd.message_journal import MessageJournal
 from tradingd.operations import Operations
@@ -105,6 +106,7 @@ class Daemon:
         self._operations = Operations(settings, options, data_dir.path, self.life, self._replay, self._conditions)
         self._log_files = log_files
         self._audience = Audience(settings, self._operations, lambda: self._clock.now())
+        self._long_reading = LongReading(self._audience, data_dir.path, is_live=settings.mode == "live")
         self._api = ApiOpening(settings, data_dir, self._operations, self._audience.metrics)
         self._service = ServiceNotify()
         self._tuner: Tuner | None = None
@@ -294,7 +296,11 @@ class Daemon:
         self._tasks.spawn("feed", self._feed.run(instruments, self._driver.sink))
 
     def _open_journal(self, stack: contextlib.AsyncExitStack) -> None:
-        opened = open_journal(self._data_dir, self.settings, self._replay, self._service, is_replay=self._is_replay)
+        with self._long_reading.watching(is_replay=self._is_replay):
+            opened = open_journal(
+                self._data_dir, self.settings, self._replay, self._service, is_replay=self._is_replay,
+                progress=self._long_reading.progress,
+            )
         self._journal, self._past, self._recovery = opened.journal, opened.past, opened.recovery
         self._operations.read_model, self._replay_note = opened.read_model, opened.note
         stack.callback(self._journal.close)
@@ -403,7 +409,8 @@ class Daemon:
         """The engine folded, checkpoints kept from here on; the kill file; then what protects may be sent."""
         recovery = self._recovery
         del self._recovery  # a checkpoint is large
-        scope = restore.fold_engine(self._runtime, recovery, self.settings.account.quote, self._service)
+        with self._long_reading.watching(is_replay=self._is_replay):
+            scope = restore.fold_engine(self._runtime, recovery, self.settings.account.quote, self._service)
         if not self._is_replay:  # a replay begins anew each time
             if recovery.problems:
                 self._conditions.slow_start(recovery.problems)

@@ -10,6 +10,7 @@ from tradingd.continued_journal import ContinuedJournal
 from tradingd.data_dir import DataDir
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
+from tradingd.reading_progress import ReadingProgress
 from tradingd.replay_run import ReplayRun
 from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions
@@ -37,7 +38,8 @@ class OpenedJournal:
 
 
 def open_journal(
-    data_dir: DataDir, settings: Settings, replay: ReplayRun, service: ServiceNotify, *, is_replay: bool
+    data_dir: DataDir, settings: Settings, replay: ReplayRun, service: ServiceNotify, *, is_replay: bool,
+    progress: ReadingProgress | None = None,
 ) -> OpenedJournal:
     """Open and fold it. A replay's is set aside and begun anew, unless this very replay was cut off."""
     path = data_dir.use_journal(settings.venue, settings.mode, is_replay=is_replay)
@@ -45,7 +47,7 @@ def open_journal(
     data_dir.note_waiting("it reads its journal")
     journal = ContinuedJournal.open(path)
     replay.find_cut(journal)
-    opened = _fold(path, journal, settings, is_replay=is_replay)
+    opened = _fold(path, journal, settings, is_replay=is_replay, progress=progress)
     past = opened.past
     is_done_with = not past.ended_unclean or replay.is_able
     if not (is_replay and not replay.was_cut and past.count and is_done_with and opened.read_model.kill is None):
@@ -66,9 +68,12 @@ def tell_reading(path: Path, service: ServiceNotify) -> None:
     service.waiting(f"reading the journal ({megabytes:.1f} MB)", _REST_OF_START_S + megabytes * _READING_S_PER_MB)
 
 
-def _fold(path: Path, journal: MessageJournal, settings: Settings, *, is_replay: bool, note: str = "") -> OpenedJournal:
+def _fold(
+    path: Path, journal: MessageJournal, settings: Settings, *, is_replay: bool, note: str = "",
+    progress: ReadingProgress | None = None,
+) -> OpenedJournal:
     """By the newest good checkpoint and the records behind it."""
     past, read_model = PastSessions(), ReadModel(settings.account.quote)
-    recovery = Recovery(journal, past, read_model, use_checkpoints=not is_replay)
+    recovery = Recovery(journal, past, read_model, use_checkpoints=not is_replay, progress=progress)
     read_model.journal = path
     return OpenedJournal(path, journal, past, read_model, recovery, note)

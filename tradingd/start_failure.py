@@ -15,6 +15,7 @@ from tradingd.redaction import redact
 from tradingd.session import PastSessions
 
 FILE: Final = "failed-start.json"
+LONG_START_FILE: Final = "long-start.json"
 AGAIN_AFTER_S: Final = 600.0
 
 
@@ -39,8 +40,9 @@ def after_start(
     if error is not None:
         tell_failed_start(error, past, audience, folder, stack)
         return
-    with contextlib.suppress(OSError):
-        (folder / FILE).unlink(missing_ok=True)
+    for name in (FILE, LONG_START_FILE):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
 
 
 def tell_failed_start(
@@ -54,7 +56,7 @@ def tell_failed_start(
     if not past.count and not isinstance(error, JournalError):  # a journal that cannot be read is of an earlier start
         return
     text = redact(str(error)) or type(error).__name__
-    if not _is_news(folder / FILE, text):
+    if not is_news(folder / FILE, text):
         return
     audience.open()
     if not isinstance(error, AccountTakenError):  # the other daemon does
@@ -63,7 +65,7 @@ def tell_failed_start(
     stack.push_async_callback(audience.close)
 
 
-def _is_news(path: Path, text: str) -> bool:
+def is_news(path: Path, text: str) -> bool:
     """Not told with the same words within the last ten minutes; noted as told now.
 
     Where a full disk takes no words, the note is empty, and its time serves for any.

@@ -11,6 +11,7 @@ from tradingd.data_dir import DataDir, whereabouts
 from tradingd.journal_opening import open_journal
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
+from tradingd.reading_progress import ReadingProgress
 from tradingd.replay_run import ReplayRun
 from tradingd.run_options import RunOptions
 from tradingd.service_notify import ServiceNotify
@@ -23,7 +24,10 @@ def test_while_a_start_reads_its_journal_the_command_line_can_say_so(
 ) -> None:
     told: list[str] = []
 
-    def reads(journal: MessageJournal, past: PastSessions, model: ReadModel, *, use_checkpoints: bool) -> Recovery:
+    def reads(
+        journal: MessageJournal, past: PastSessions, model: ReadModel, *, use_checkpoints: bool,
+        progress: ReadingProgress | None,
+    ) -> Recovery:
         told.append(whereabouts(tmp_path))
         return Recovery(journal, past, model, use_checkpoints=use_checkpoints)
 
