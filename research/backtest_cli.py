@@ -23,6 +23,7 @@ _KEYS: Final = frozenset(
         "data",
         "symbol",
         "timeframe",
+        "venue",
         "start",
         "end",
         "cash",
@@ -36,6 +37,9 @@ _KEYS: Final = frozenset(
         "data_dir",
     }
 )
+HistoryVenueOption = Annotated[
+    str, typer.Option(help=f"Whose history, without --data; default: {data_cli.HISTORY_OF}.")
+]
 COUNCIL: Final = "council"
 """The name under which the product itself, agents and all, is run."""
 TICKS: Final = "ticks"
@@ -61,6 +65,7 @@ def backtest(
     ] = None,
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT.")] = "",
     timeframe: Annotated[str, typer.Option(help="Such as 1h.")] = "",
+    venue: HistoryVenueOption = "",
     stamps: Annotated[
         str, typer.Option(metavar="open|close", help="Which end of a candle the times of --data name.")
     ] = "open",
@@ -83,6 +88,7 @@ def backtest(
         "data": list(data or []),
         "symbol": symbol,
         "timeframe": timeframe,
+        "venue": venue,
         "stamps": stamps,
         "start": start,
         "end": end,
@@ -130,6 +136,7 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
             "rule_sha256": _rule_digest(chosen["strategy"]),
             "symbol": job.symbol,
             "timeframe": job.interval,
+            **({"venue": str(chosen["venue"])} if chosen["venue"] else {}),
             "data": job.unit,
             **{key: str(value) for key, value in amounts.items()},
         }
@@ -468,6 +475,11 @@ def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[
     from research.backtest.data import DataError, of_file, of_store, of_ticks
 
     start, end = _range(chosen)
+    venue = str(chosen.get("venue", ""))
+    if venue and (recorded or chosen.get("data")):
+        raise CliError(
+            cli_session.USAGE, f"--venue {venue} names a history, and --data takes none: leave out one of them"
+        )
     symbol, timeframe = str(chosen.get("symbol", "")), str(chosen.get("timeframe", ""))
     if recorded:
         return of_ticks(recorded, symbol, timeframe, start, end)
@@ -484,7 +496,7 @@ def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[
         raise CliError(
             cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history"
         )
-    return of_store(data_cli.open_store(data_dir, "binance"), symbol, timeframe, start, end)
+    return of_store(data_cli.open_store(data_dir, venue or data_cli.HISTORY_OF), symbol, timeframe, start, end)
 
 
 def _percent(value: float | None) -> str:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # imported where needed: `tradelab --help` must not wait for 
 VenueOption = Annotated[str, typer.Option("--venue", help="Whose candles: each venue has a history of its own.")]
 SymbolOption = Annotated[str, typer.Option("--symbol", metavar="S", help="Such as BTC/USDT; default: all.")]
 TimeframeOption = Annotated[str, typer.Option("--timeframe", metavar="TF", help="1m 5m 15m 1h 4h 6h 1d; default: all.")]
-_VENUE: Final = "binance"
+HISTORY_OF: Final = "binance"
+"""Whose history is meant where nobody says."""
 
 app = typer.Typer(
     help="Candle history: import, backfill, coverage, quality.", no_args_is_help=True, rich_markup_mode=None
@@ -37,7 +38,7 @@ def import_files(
     timeframe: Annotated[str, typer.Option("--timeframe", metavar="TF", help="When rows do not tell it.")] = "",
     strict: Annotated[bool, typer.Option("--strict", help="Nothing of a file in which a row is refused.")] = False,
     stamps: Annotated[str, typer.Option("--stamps", metavar="open|close", help="Which end its times name.")] = "open",
-    venue: VenueOption = _VENUE, data_dir: DataDirOption = None, as_json: JsonOption = False,
+    venue: VenueOption = HISTORY_OF, data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
     """Files of candles into the history. A bad row is told and left out; a time that is there already is replaced."""
     if stamps not in ("open", "close"):
@@ -92,7 +93,7 @@ def list_series(
         return
     from store.candles import venues_in
 
-    store = open_store(data_dir, venue or _VENUE)
+    store = open_store(data_dir, venue or HISTORY_OF)
     stores = [store] if venue else [open_store(data_dir, each) for each in venues_in(store.root)]
     rows = [each.coverage(*series) for each in stores for series in each.series()]
     if as_json:
@@ -105,7 +106,7 @@ def list_series(
 def coverage(
     symbol: SymbolOption = "", timeframe: TimeframeOption = "",
     gaps: Annotated[bool, typer.Option("--gaps", help="Each gap, not only their number.")] = False,
-    venue: VenueOption = _VENUE, data_dir: DataDirOption = None, as_json: JsonOption = False,
+    venue: VenueOption = HISTORY_OF, data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
     """How much of each series is there, and what is missing (gaps of up to 5 are interpolated when read)."""
     store = open_store(data_dir, venue)
@@ -120,7 +121,7 @@ def coverage(
 
 @app.command()
 def audit(
-    symbol: SymbolOption = "", timeframe: TimeframeOption = "", venue: VenueOption = _VENUE,
+    symbol: SymbolOption = "", timeframe: TimeframeOption = "", venue: VenueOption = HISTORY_OF,
     data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
     """Judge the candles: gaps, outliers (a move above 50 %, high above twice low), suspected splits, silence.
@@ -146,7 +147,7 @@ def aggregate(
     symbol: SymbolOption = "",
     source: Annotated[str, typer.Option("--from", metavar="TF", help="The shorter candles.")] = "1m",
     target: Annotated[str, typer.Option("--to", metavar="TF", help="The longer ones.")] = "1d",
-    venue: VenueOption = _VENUE, data_dir: DataDirOption = None, as_json: JsonOption = False,
+    venue: VenueOption = HISTORY_OF, data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
     """Make longer candles of shorter ones, where at least 90 % of these are there. The venue's own stay."""
     store = open_store(data_dir, venue)
@@ -169,7 +170,7 @@ def compact(
     days: Annotated[int, typer.Option("--older-than", metavar="DAYS", min=1, help="Days that stay as they are.")] = 90,
     symbol: SymbolOption = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    venue: VenueOption = _VENUE, data_dir: DataDirOption = None, as_json: JsonOption = False,
+    venue: VenueOption = HISTORY_OF, data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
     """Turn old candles below an hour into hours. What they were cannot be had back from the hours."""
     store = open_store(data_dir, venue)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from research import cli_session
+from research.backtest_cli import HistoryVenueOption
 from research.cli_session import CliError, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def select(
     ] = None,
     symbol: Annotated[str, typer.Option(help="Such as BTC/USDT.")] = "",
     timeframe: Annotated[str, typer.Option(help="Such as 1h.")] = "",
+    venue: HistoryVenueOption = "",
     start: Annotated[str, typer.Option(help="First day or moment, ISO, UTC.")] = "",
     end: Annotated[str, typer.Option(help="Last moment, ISO, UTC; not included.")] = "",
     cash: Annotated[str, typer.Option(help="Capital at the beginning.")] = "10000",
@@ -42,6 +44,7 @@ def select(
     from agents.strategies.candle_rule import RuleError
     from agents.strategies.selector import select as choose
     from research import backtest_cli
+    from research.backtest.data import DataError, DataOptionError
     from research.backtest.runner import Costs
     from research.selection.trial import candidate_of, regimes_of
 
@@ -50,9 +53,14 @@ def select(
         for key, value in (("cash", cash), ("fee", fee), ("spread", spread), ("slippage", slippage))
     }
     wanted = _wanted(strategy or [])
-    found = backtest_cli.dataset_of(
-        {"data": str(data or ""), "symbol": symbol, "timeframe": timeframe, "start": start, "end": end}, data_dir, [],
-    )
+    series = {
+        "data": str(data or ""), "symbol": symbol, "timeframe": timeframe, "venue": venue, "start": start, "end": end,
+    }
+    try:
+        found = backtest_cli.dataset_of(series, data_dir, [])
+    except DataError as error:
+        code = cli_session.USAGE if isinstance(error, DataOptionError) else cli_session.NOT_FOUND
+        raise CliError(code, str(error)) from error
     costs = Costs(amounts["fee"], amounts["spread"], amounts["slippage"])
     regimes = regimes_of(found.bars)
     try:
@@ -62,7 +70,8 @@ def select(
     except RuleError as error:
         raise CliError(cli_session.USAGE, str(error)) from error
     selection = choose(candidates)
-    document = _document(selection, found, {key: str(value) for key, value in amounts.items()})
+    about = {"venue": venue} if venue else {}
+    document = _document(selection, found, about | {key: str(value) for key, value in amounts.items()})
     if json_:
         cli_session.print_json(document)
     else:
@@ -99,11 +108,11 @@ def _pair(text: str, part: str) -> tuple[str, float]:
     return key.strip(), int(number) if number.is_integer() and "." not in value else number
 
 
-def _document(selection: "Selection", found: Any, amounts: Mapping[str, str]) -> dict[str, Any]:
+def _document(selection: "Selection", found: Any, about: Mapping[str, str]) -> dict[str, Any]:
     bars = found.bars
     return {
         "symbol": bars.symbol, "timeframe": bars.interval, "first_ts": int(bars.ts[0]), "last_ts": int(bars.ts[-1]),
-        "candles": len(bars), "fingerprint": found.fingerprint, **amounts,
+        "candles": len(bars), "fingerprint": found.fingerprint, **about,
         "strategies": [
             {
                 "name": each.candidate.name, "param": dict(each.candidate.parameters), "weight": each.weight,

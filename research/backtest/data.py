@@ -15,7 +15,7 @@ from research.history.audit import SEEN_AROUND, Finding, find_oddities
 from research.history.symbol_names import our_symbol, symbol_guess
 from store.candle_columns import LONGEST_FILLED_GAP, CandleArrays, CandleColumns
 from store.candle_grid import CandleGrid, find_gaps
-from store.candles import CandleStore
+from store.candles import CandleStore, venues_in
 
 _SHOWN: Final = 10
 _ROWS: Final = 65_536
@@ -79,9 +79,10 @@ def of_store(
     columns = store.read(symbol, interval, start_ns, end_ns)
     pa.default_memory_pool().release_unused()
     if len(columns) < 2:
+        elsewhere = "" if where else _elsewhere(store, symbol, interval)
         raise DataError(
             f"{where or store.root}: {len(columns)} candles of {symbol} {interval} in this range, 2 are wanted. "
-            "Import or backfill them: tradelab data --help"
+            f"{elsewhere}Import or backfill them: tradelab data --help"
         )
     made = Dataset(
         Bars(symbol, interval, columns), store.fingerprint(symbol, interval, start_ns, end_ns),
@@ -89,6 +90,13 @@ def of_store(
     )
     pa.default_memory_pool().release_unused()  # what was read is held twice for a moment; the run needs the room
     return made
+
+
+def _elsewhere(store: CandleStore, symbol: str, interval: str) -> str:
+    """Which other venue's history holds such candles, as a remedy; "" when none does."""
+    others = (name for name in venues_in(store.root) if name != store.venue)
+    found = [name for name in others if (symbol, interval) in CandleStore(store.root, name).series()]
+    return f"That is {store.venue}'s; there are some of {', '.join(found)}: --venue {found[0]}. " if found else ""
 
 
 def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | None, end_ns: int | None) -> Dataset:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from agents.strategies.selector import select
 from bus.messages.council import Regime
+from research import cli_session
 from research.backtest.runner import Costs
 from research.cli import app
 from research.selection.trial import candidate_of, neighbours_of, parameters_of, regimes_of
@@ -49,6 +50,29 @@ def test_when_nothing_is_good_enough_an_earlier_choice_stays(tmp_path: Path) -> 
     assert "left out:" in made.stdout
     assert "nothing was written" in made.stderr
     assert kept.read_text() == "{}"
+
+
+def test_the_history_of_another_venue_is_taken_by_its_name(tmp_path: Path) -> None:
+    CandleStore(tmp_path / "history", "binance").write("BTC/USDT", "1h", walk(200, 3).columns)
+    CandleStore(tmp_path / "history", "coinbase").write("BTC/USDT", "1h", walk(300, 4).columns)
+    CandleStore(tmp_path / "history", "coinbase").write("BTC/USD", "1h", walk(150, 5).columns)
+    series = ("--symbol", "BTC/USDT", "--timeframe", "1h", "--data-dir", str(tmp_path), "--dry-run", "--json")
+    said = [json.loads(tradelab("select", *series, *more).stdout) for more in ((), ("--venue", "coinbase"))]
+    assert [(each["candles"], each.get("venue")) for each in said] == [(200, None), (300, "coinbase")]
+    assert said[0]["fingerprint"] != said[1]["fingerprint"]
+    told = tradelab("select", "--symbol", "BTC/USD", "--timeframe", "1h", "--data-dir", str(tmp_path))
+    assert "That is binance's; there are some of coinbase: --venue coinbase." in told.stderr
+    assert told.exit_code == cli_session.NOT_FOUND
+
+
+def test_a_venue_beside_a_file_and_a_name_that_is_none_are_refused(tmp_path: Path) -> None:
+    data = tmp_path / "btc.csv"
+    data.write_text("symbol,date,open,high,low,close,volume\n")
+    made = tradelab("select", "--data", str(data), "--venue", "coinbase", "--data-dir", str(tmp_path))
+    assert (made.exit_code, made.stderr.count("leave out one of them")) == (cli_session.USAGE, 1)
+    series = ("--symbol", "BTC/USDT", "--timeframe", "1h", "--data-dir", str(tmp_path))
+    made = tradelab("select", *series, "--venue", "../elsewhere")
+    assert (made.exit_code, made.stderr.startswith("tradelab: --venue: ")) == (cli_session.USAGE, True)
 
 
 @pytest.mark.parametrize("text", [

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from research.cli import app
+from store.candles import CandleStore
 from tests.research.backtest.candles import walk
 
 RULE = """
@@ -129,6 +130,18 @@ def test_a_rule_of_a_file_named_by_a_config(place: Path) -> None:
     assert {each["exit_reason"] for each in shown["trades"]} & {"stop", "trail"}
 
 
+def test_the_history_of_another_venue_by_option_or_config(place: Path) -> None:
+    CandleStore(place / "data" / "history", "coinbase").write("ETH/USD", "1h", walk(400, 7).columns)
+    words = ("backtest", "--strategy", "sma_cross", "--symbol", "ETH/USD", "--timeframe", "1h")
+    unnamed = call(place, *words)
+    assert (unnamed.exit_code, "there are some of coinbase: --venue coinbase" in unnamed.output) == (7, True)
+    config = place / "coinbase.toml"
+    config.write_text('venue = "coinbase"\n')
+    for name, more in (("by-option", ("--venue", "coinbase")), ("by-config", (str(config),))):
+        assert call(place, *words, *more, "--name", name).exit_code == 0
+        assert json.loads(call(place, "sessions", "show", name, "--json").output)["about"]["venue"] == "coinbase"
+
+
 def test_a_rule_that_looks_ahead_fails_the_run_and_the_session_says_so(place: Path) -> None:
     answer = backtest(
         place, "--strategy", f"{place}/peeking.py:Peeking", "--name", "peeking", "--json", str(place / "no.json")
@@ -152,6 +165,7 @@ def test_a_rule_that_looks_ahead_fails_the_run_and_the_session_says_so(place: Pa
         (("--strategy", "sma_cross", "--fee", "2"), 2, "fee"),
         (("--strategy", "sma_cross", "--name", "a/b"), 2, "letters"),
         (("--strategy", "sma_cross", "--start", "2099-01-01"), 7, "tradelab data"),
+        (("--strategy", "sma_cross", "--venue", "coinbase"), 2, "--data takes none"),
         ((), 2, "strategy"),
     ],
 )
