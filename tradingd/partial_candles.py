@@ -121,11 +121,15 @@ class PartialCandles:
         due = [] if self._is_down else self._due(now)
         if not due:
             return
-        by_symbol: dict[str, list[tuple[_Key, _Part]]] = {}
-        for key, part in due:
-            by_symbol.setdefault(key[0], []).append((key, part))
         named: dict[_Outcome, list[str]] = {}
-        await asyncio.gather(*(self._ask_of(parts, now, named) for parts in by_symbol.values()))
+        decision = self._lengths.get(self._decision, 0)
+        # First what decisions of this moment rest on, of every symbol: longer candles can be late.
+        for is_longer in (False, True):
+            by_symbol: dict[str, list[tuple[_Key, _Part]]] = {}
+            for key, part in due:
+                if (self._lengths[key[1]] > decision) is is_longer:
+                    by_symbol.setdefault(key[0], []).append((key, part))
+            await asyncio.gather(*(self._ask_of(parts, now, named) for parts in by_symbol.values()))
         for outcome, what in named.items():
             self._tell(_TOLD[outcome], what)
 

@@ -24,6 +24,7 @@ from exchanges.coinbase.market_rest import (
     parse_trades,
 )
 from exchanges.coinbase.rest import CoinbaseRest
+from exchanges.coinbase.venue_time import VenueTime
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
 from market.ticks import Candle, QuoteTick, TradeTick
@@ -54,6 +55,7 @@ class MarketClient:
         self._keys = keys
         self._jitter = jitter
         self._rest = RestClient(rest_url, clock, jitter=jitter, weight_burst=_BURST)
+        self._time = VenueTime(clock, self._ask_time)
         self.aliases: dict[str, str] = {}
 
     async def instruments(self) -> list[Instrument]:
@@ -91,7 +93,7 @@ class MarketClient:
         if granularity is None or limit <= 0:
             return []
         length_s = interval_ns(interval) // SECOND_NS
-        closed_before = await self._venue_time_ns()
+        closed_before = await self._time.now()
         end_s = closed_before // SECOND_NS
         oldest_s = end_s - (limit + 1) * length_s
         found: dict[int, Candle] = {}
@@ -128,15 +130,13 @@ class MarketClient:
     async def clock_offset_ns(self) -> int:
         """How far the venue's clock is ahead of ours; 0 when the server does not tell its time (404)."""
         before = self._clock.now()
-        answer = await self._read("time", {})
+        told = await self._ask_time()
         after = self._clock.now()
-        if answer.status == 404:
-            return 0
-        return self._checked("time", answer, parse_time) - (before + after) // 2
+        return 0 if told is None else told - (before + after) // 2
 
-    async def _venue_time_ns(self) -> int:
-        offset = await self.clock_offset_ns()
-        return self._clock.now() + offset
+    async def _ask_time(self) -> int | None:
+        answer = await self._read("time", {})
+        return None if answer.status == 404 else self._checked("time", answer, parse_time)
 
     async def close(self) -> None:
         """Close the connections; the client may be used again after."""

@@ -51,12 +51,14 @@ class Exchange:
         self.counters = FeedCounters()
         self.clock = scene.clock
         self.asked: list[tuple[str, int]] = []
+        self.asked_in_order: list[tuple[str, str]] = []
         self.is_away = False
         self.delay_ns = 0
         self.eth_told: asyncio.Event | None = None
 
     async def candles(self, instrument: Instrument, interval: str, limit: int) -> Sequence[Candle]:
         self.asked.append((instrument.symbol, limit))
+        self.asked_in_order.append((instrument.symbol, interval))
         if instrument.symbol == ETH and self.eth_told is not None:
             await self.eth_told.wait()
         if self.is_away:
@@ -72,9 +74,12 @@ class Exchange:
 class Room:
     """A daemon's line from exchange to council, without the sockets."""
 
-    def __init__(self, folder: Path, *, second: int, decision: str = "1m") -> None:
-        """Begins so many seconds into a minute."""
-        self.scene = Scene(folder, candles=CandleSettings(decision=decision))
+    def __init__(
+        self, folder: Path, *, second: int, decision: str = "1m", intervals: tuple[str, ...] = ("1s", "5s", "1m"),
+        begins_at: int = 0,
+    ) -> None:
+        """Begins so many seconds into a minute, or at a time (UTC ns)."""
+        self.scene = Scene(folder, candles=CandleSettings(decision=decision, intervals=intervals))
         self.agent = Listener()
         self.scene.runtime.add_agent("listener", lambda: self.agent)
         self.scene.open()
@@ -86,7 +91,7 @@ class Room:
             self.scene.runtime, on_second=lambda: None, on_end=lambda: None, replay_clock=None,
         )
         self.driver.partial_candles = self.partial
-        self.go_to(MINUTE + second * SECOND_NS)
+        self.go_to(begins_at or MINUTE + second * SECOND_NS)
         self.agent.heard.clear()
         self.driver.sink(FeedUp("exchange", self.scene.clock.now()))
 
@@ -257,6 +262,16 @@ async def test_a_symbol_is_decided_on_though_another_one_s_answer_takes_long(tmp
     room.exchange.eth_told.set()
     await hearing
     assert room.minutes(ETH)[0] == (0, True, HIGH)
+
+
+async def test_what_is_decided_on_is_asked_for_of_every_symbol_before_any_longer_candle(tmp_path: Path) -> None:
+    """With many symbols the exchange's pace would make the last ones too late to decide on."""
+    hour = START - START % (60 * MINUTE_NS) + 60 * MINUTE_NS
+    room = Room(tmp_path, second=50, intervals=("1m", "5m", "1h"), begins_at=hour - 10 * SECOND_NS, decision="5m")
+    await room.hear(14)
+    assert room.exchange.asked_in_order == [
+        (BTC, "1m"), (BTC, "5m"), (ETH, "1m"), (ETH, "5m"), (BTC, "1h"), (ETH, "1h"),
+    ]
 
 
 async def test_one_that_the_exchange_has_too_late_is_learnt_from_alone(tmp_path: Path) -> None:
