@@ -62,11 +62,13 @@ def make_limits(settings: Settings) -> RiskLimits:
 
 def choose_instruments(
     settings: Settings, offered: Sequence[Instrument], *, take_all: bool, held: Collection[str] = (),
+    left_out: list[str] | None = None,
 ) -> list[Instrument]:
     """The configured symbols, as the venue knows them; raises `ConfigError` naming what it lacks.
 
     `take_all` (a replay without --symbols): everything the recording holds. One that is `held` and listed no more is
-    left out: the books know it, and the daemon must start to look after the others.
+    left out: the books know it, and the daemon must start to look after the others. With a list for the names that are
+    `left_out` (something is at stake) so is every other one, as long as any remains.
     """
     by_name: dict[str, Instrument] = {}
     for instrument in offered:
@@ -76,24 +78,29 @@ def choose_instruments(
     if take_all:
         return _with_account_quote(settings, sorted(offered, key=lambda instrument: instrument.symbol))
     chosen: list[Instrument] = []
+    lacking: list[str] = []
     for name in settings.symbols:
         found = by_name.get(name.strip().upper())
-        if found is None and name.strip().upper() in held:
-            continue
-        if found is None:
-            raise ConfigError(
-                f"{settings.where('symbols')}: {settings.venue} does not trade {name!r}. {_examples(settings, offered)}"
-            )
-        if found not in chosen:
+        if found is None and name.strip().upper() not in held:
+            lacking.append(name)
+        elif found is not None and found not in chosen:
             chosen.append(found)
+    if not chosen or (lacking and left_out is None):
+        name = (*lacking, *settings.symbols)[0]
+        raise ConfigError(
+            f"{settings.where('symbols')}: {settings.venue} does not trade {name!r}. {_examples(settings, offered)}"
+        )
+    if left_out is not None:
+        left_out += lacking
     return _with_account_quote(settings, chosen)
 
 
 def choose_watched(
     settings: Settings, offered: Sequence[Instrument], held: Mapping[str, tuple[Decimal, Decimal]],
+    left_out: list[str] | None = None,
 ) -> list[Instrument]:
     """The configured symbols, all of what is `held` among them (see `require_watched`); raises `ConfigError`."""
-    chosen = choose_instruments(settings, offered, take_all=False, held=held.keys())
+    chosen = choose_instruments(settings, offered, take_all=False, held=held.keys(), left_out=left_out)
     require_watched(settings, offered, chosen, held)
     return chosen
 

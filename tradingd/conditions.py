@@ -155,6 +155,17 @@ class Conditions:
             self._runtime.record("daemon", AlertRaised("critical", "strategy selection", told))
             self._runtime.vote_health()
 
+    def left_out(self, names: Sequence[str]) -> None:
+        """Configured symbols that the venue does not trade, while something else is at stake."""
+        if names:
+            told = (
+                f"{self._settings.venue} does not trade {', '.join(names)} (any more): left out, because what is open "
+                f"must be watched over. Take it out of symbols ({self._settings.where('symbols')}): with nothing open "
+                "the next start fails over it."
+            )
+            self._show("left out", told)
+            self._runtime.record("daemon", AlertRaised("critical", "symbols left out", told))
+
     def order_line(self, text: str) -> None:
         """Orders cannot be sent ("": they can again): no entries, although prices may flow."""
         if self.is_restored:

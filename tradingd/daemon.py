@@ -102,6 +102,7 @@ class Daemon:
         self._checkpoints: CheckpointKeeper | None = None
         self._replay = ReplayRun(settings, options, data_dir.path)
         self._replay_note = ""
+        self._left_out: list[str] = []
         self._conditions = Conditions(settings, self.life)
         self._operations = Operations(settings, options, data_dir.path, self.life, self._replay, self._conditions)
         self._log_files = log_files
@@ -348,7 +349,8 @@ class Daemon:
             take_all = not self._options.symbols_given
             return composition.choose_instruments(self.settings, offered, take_all=take_all, held=holdings.keys())
         held = {symbol: (each.quantity, each.average_price) for symbol, each in holdings.items()}
-        return composition.choose_watched(self.settings, offered, held)
+        left_out = self._left_out if open_matters(self._read_model) else None
+        return composition.choose_watched(self.settings, offered, held, left_out)
 
     async def _open_venue(
         self, urls: VenueSettings, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack
@@ -418,6 +420,7 @@ class Daemon:
         restore.finish(self._runtime, self._operations, self._replay, recovery)
         self._conditions.restored()
         self._conditions.selection(self._untried)
+        self._conditions.left_out(self._left_out)
         if not self._replay.was_cut:
             self._watch_kill_file()
         self._operations.refresh_portfolio()

@@ -48,6 +48,15 @@ def test_a_held_symbol_that_is_listed_no_more_does_not_keep_the_daemon_from_star
     assert [each.symbol for each in chosen] == ["BTC/USDT"]
 
 
+def test_what_may_be_left_out_is_noted_as_long_as_anything_remains() -> None:
+    left_out: list[str] = []
+    settings = Settings(symbols=("NOPE/USDT", "BTC/USDT"))
+    chosen = composition.choose_instruments(settings, OFFERED, take_all=False, left_out=left_out)
+    assert ([each.symbol for each in chosen], left_out) == (["BTC/USDT"], ["NOPE/USDT"])
+    with pytest.raises(ConfigError, match="'NOPE/USDT'"):
+        composition.choose_instruments(Settings(symbols=("NOPE/USDT",)), OFFERED, take_all=False, left_out=[])
+
+
 @pytest.mark.parametrize(
     ("named", "quantity", "price", "is_refused"),
     [("BTC/USDT", "1", "100", True), ("ETH/USDT", "1", "100", False), ("BTC/USDT", "1", "0.0001", False),

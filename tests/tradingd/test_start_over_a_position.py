@@ -1,0 +1,39 @@
+"""What is wrong around a position never ends the start that would watch over it."""
+
+from pathlib import Path
+
+import pytest
+
+from bus.messages.system import AlertRaised
+from tests.orders.trading import instrument
+from tests.tradingd.quiet_market import QuietMarket, QuietRun, data_dir_with_a_position, settings_of
+from tradingd.settings import ConfigError
+
+
+async def test_a_symbol_that_was_delisted_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    QuietMarket(monkeypatch, [instrument("BTC/USDT")])
+    run = QuietRun(settings_of(data_dir_with_a_position(tmp_path), symbols=["BTC/USDT", "LUNA/USDT"]))
+    assert await run.until_ready() == 0
+    assert any("does not trade LUNA/USDT" in text for text in run.problems())
+    alerts = [each for each in run.told(AlertRaised) if each.title == "symbols left out"]
+    assert [each.level for each in alerts] == ["critical"]
+    assert "LUNA/USDT" in alerts[0].message
+    assert [row.symbol for row in run.daemon._read_model.positions()] == ["BTC/USDT"]
+
+
+async def test_without_a_stake_or_another_symbol_it_is_an_error_as_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    QuietMarket(monkeypatch, [instrument("BTC/USDT")])
+    with pytest.raises(ConfigError, match="does not trade 'LUNA/USDT'"):
+        await QuietRun(settings_of(tmp_path / "new", symbols=["BTC/USDT", "LUNA/USDT"])).until_ready()
+    with pytest.raises(ConfigError, match="does not trade 'LUNA/USDT'"):
+        await QuietRun(settings_of(data_dir_with_a_position(tmp_path), symbols=["LUNA/USDT"])).until_ready()
+
+
+async def test_an_order_for_a_symbol_that_was_delisted_does_not_end_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    QuietMarket(monkeypatch, [instrument("ETH/USDT")])
+    run = QuietRun(settings_of(data_dir_with_a_position(tmp_path), symbols=["BTC/USDT", "ETH/USDT"]))
+    assert await run.until_ready() == 0
