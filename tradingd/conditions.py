@@ -54,6 +54,7 @@ class Conditions:
     def restored(self) -> None:
         """The engine knows its past: that the venue refused the account before is told now."""
         self.is_restored = True
+        self._set("lease", self._lease_doubt)  # it may have come or gone since `begin`
         if self._refusal:
             self.refused(self._refusal)
 

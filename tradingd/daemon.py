@@ -39,6 +39,7 @@ from tradingd.conditions import Conditions
 from tradingd.data_dir import DataDir
 from tradingd.disk_watch import DiskWatch
 from tradingd.each_second import EachSecond
+from tradingd.early_reports import EarlyReports
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
 from tradingd.huge_pages import move_to_huge_pages
@@ -103,6 +104,7 @@ class Daemon:
         self._replay = ReplayRun(settings, options, data_dir.path)
         self._replay_note = ""
         self._left_out: list[str] = []
+        self._early = EarlyReports()
         self._conditions = Conditions(settings, self.life)
         self._operations = Operations(settings, options, data_dir.path, self.life, self._replay, self._conditions)
         self._log_files = log_files
@@ -186,12 +188,12 @@ class Daemon:
         )
         stack.push_async_callback(self._feed.close)
         instruments = await self._choose_instruments()
+        await plugins.loaded()
         keeper = await hold_account(
             self.settings, urls, self._session, stack, is_restart=bool(self._past.count),
             on_doubt=self._conditions.lease, on_lost=self._on_fatal,
         )
         await self._open_venue(urls, instruments, stack)
-        await plugins.loaded()
         self._make_runtime(instruments, plugins, records.inputs(
             self._session, self._clock.now(), self._journal.path.name, instruments, stack,
         ))
@@ -202,7 +204,7 @@ class Daemon:
             self._runtime, self._driver, self._feed, self._limits.stale_after_ns, stack,
         )
         stack.push_async_callback(self._tasks.cancel)
-        self._restore()
+        await self._restore(keeper)
         plugins.tell_loaded()
         self._runtime.agent_watch.install()
         self._runtime.start_council()
@@ -217,7 +219,7 @@ class Daemon:
         await self._open_account()
         await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
         self._begin_council(instruments)
-        self._keep_account(instruments, keeper)
+        self._keep_account(instruments)
         self._keep_time_and_files(plugins)
         if not self._is_replay:
             start_store(self.settings, self._data_dir.path, self._conditions.store, stack)
@@ -239,7 +241,7 @@ class Daemon:
         self._recording = await access.recording(urls)
         return urls
 
-    def _keep_account(self, instruments: Sequence[Instrument], keeper: LeaseKeeper | None) -> None:
+    def _keep_account(self, instruments: Sequence[Instrument]) -> None:
         """What looks after the account, and the venue's rules for it, from now on."""
         if self.settings.mode == "live":
             quote = self.settings.account.quote
@@ -251,8 +253,6 @@ class Daemon:
             rules = InstrumentWatch(self._runtime, self._feed, self._venue, instruments)
             own = self.settings.venues.get(self.settings.venue, VenueSettings())
             self._tasks.spawn("instrument watch", rules.run(own.refresh_s))
-        if keeper is not None:
-            self._tasks.spawn("account lease", keeper.run())
 
     def _keep_time_and_files(self, plugins: Plugins) -> None:
         """A replay's time is its feed's, and its one file is held against another run's byte by byte."""
@@ -355,12 +355,12 @@ class Daemon:
     async def _open_venue(
         self, urls: VenueSettings, instruments: Sequence[Instrument], stack: contextlib.AsyncExitStack
     ) -> None:
-        on_report: ReportSink = lambda report: self._runtime.on_report(report)  # noqa: E731 - it is there when one comes
         if self.settings.mode == "paper":
+            on_report: ReportSink = lambda report: self._runtime.on_report(report)  # noqa: E731 - it answers later
             self._venue = make_paper_venue(self.settings, instruments, on_report, lambda: self._runtime.engine)
             return
         self._venue, self._account_return = await open_live_venue(
-            self.settings, urls, self._clock, instruments, self._read_model, on_report=on_report,
+            self.settings, urls, self._clock, instruments, self._read_model, on_report=self._early.take,
             compare=lambda: self._account.compare_again(), conditions=self._conditions, wait=self._wait, stack=stack,
         )
 
@@ -407,7 +407,7 @@ class Daemon:
             held=[row.symbol for row in self._read_model.positions()], notes=getattr(self._venue, "notes", ()),
         )
 
-    def _restore(self) -> None:
+    async def _restore(self, keeper: LeaseKeeper | None) -> None:
         """The engine folded, checkpoints kept from here on; the kill file; then what protects may be sent."""
         recovery = self._recovery
         del self._recovery  # a checkpoint is large
@@ -417,7 +417,10 @@ class Daemon:
             if recovery.problems:
                 self._conditions.slow_start(recovery.problems)
             self._checkpoints = restore.keep_checkpoints(self._journal, recovery, scope)
+        if keeper is not None:  # the fold may have taken longer than the lease lasts
+            await keeper.verify()
         restore.finish(self._runtime, self._operations, self._replay, recovery)
+        self._early.give_to(self._runtime.on_report)
         self._conditions.restored()
         self._conditions.selection(self._untried)
         self._conditions.left_out(self._left_out)

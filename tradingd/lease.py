@@ -110,40 +110,70 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._renew_s = renew_s
         self._known_until = 0.0
+        self._patience_s = 0.0
+        self._refused_since = 0.0
+        self._keeping: asyncio.Task[None] | None = None
         self.token = 0
 
     async def begin(self, *, patience_s: float = 0.0) -> None:
         """Before anything is sent: raises `AccountTakenError`; a server that is away is a doubt, not an end.
 
         What a kill -9 left on this machine is taken over at once. A holder elsewhere may have died as well: it is
-        asked again for `patience_s`, and its lease ends by itself when nobody renews it.
+        asked again for `patience_s`, and its lease ends by itself when nobody renews it. Whoever never held the lease
+        (the server was away) goes by the same rules when the server is back.
         """
-        ends = time.monotonic() + patience_s
-        while True:
-            try:
-                await self._take(is_first=True)
-            except AccountTakenError:
-                if time.monotonic() >= ends:
-                    raise
-                await asyncio.sleep(_ASK_AGAIN_S)
-            else:
-                return
+        self._patience_s = patience_s
+        await self._until_settled()
+
+    def keep(self) -> None:
+        """From now until `end`, beside everything else: a start may take longer than the lease lasts."""
+        self._keeping = asyncio.create_task(self.run(), name="account lease")
+        self._keeping.add_done_callback(self._on_done)
 
     async def run(self) -> None:
         """Keep it until cancelled."""
+        pause_s = self._renew_s
         while True:
-            await asyncio.sleep(self._renew_s)
+            await asyncio.sleep(pause_s)
             try:
-                await self._take()
+                is_settled = await self._take_or_wait()
             except AccountTakenError as error:
                 self._on_lost(error)
                 return
+            pause_s = self._renew_s if is_settled else min(self._renew_s, _ASK_AGAIN_S)
 
-    async def _take(self, *, is_first: bool = False) -> None:
+    async def verify(self) -> None:
+        """After what kept the process from renewing it, and before an order leaves: raises `AccountTakenError`."""
+        if time.monotonic() < self._known_until - TTL_S + self._renew_s:
+            return  # it was renewed just now
+        await self._until_settled()
+
+    async def _until_settled(self) -> None:
+        while not await self._take_or_wait():  # noqa: ASYNC110 - a server is asked, nobody here could set an event
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+    async def _take_or_wait(self) -> bool:
+        """False when another one's lease may end by itself; raises `AccountTakenError` when that took too long.
+
+        Only while we never had it: a lease that passed from us to another is lost at once.
+        """
+        try:
+            await self._take()
+        except AccountTakenError as error:
+            now = time.monotonic()
+            self._refused_since = self._refused_since or now
+            if self.token or now - self._refused_since >= self._patience_s:
+                raise
+            self._on_doubt(f"the account's lease is not ours yet: no entries until it is ({error})")
+            return False
+        self._refused_since = 0.0
+        return True
+
+    async def _take(self) -> None:
         asked = time.monotonic()
         try:
             token, who = await self._lease.take(self._holder, TTL_S)
-            if is_first and not token and is_dead_here(who):
+            if not token and not self.token and is_dead_here(who):
                 await self._lease.give_back(who)
                 token, who = await self._lease.take(self._holder, TTL_S)
         except OSError as error:
@@ -158,8 +188,15 @@ class LeaseKeeper:
         self._known_until = asked + TTL_S
         self._on_doubt("")
 
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_lost(error)
+
     async def end(self) -> None:
         """Let somebody else have it at once; when the server is away, after `TTL_S`."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait((self._keeping,))
         try:
             if self.token:
                 await self._lease.give_back(self._holder)

@@ -40,7 +40,7 @@ async def hold_account(
     settings: Settings, urls: VenueSettings, session: SessionId, stack: contextlib.AsyncExitStack, *,
     is_restart: bool, on_doubt: Callable[[str], None], on_lost: Callable[[BaseException], None],
 ) -> LeaseKeeper | None:
-    """Lock the account, take its lease and give it back with the stack; None when there is no lease to keep.
+    """Lock the account, take its lease, keep it and give it back with the stack; None when there is none to keep.
 
     `is_restart`: the holder may be our own dead process, whose end is waited for. Raises `AccountTakenError`.
     """
@@ -50,4 +50,5 @@ async def hold_account(
     keeper = LeaseKeeper(lease, holder, on_doubt, on_lost)
     stack.push_async_callback(keeper.end)
     await keeper.begin(patience_s=PATIENCE_S if is_restart else 0.0)
+    keeper.keep()
     return keeper

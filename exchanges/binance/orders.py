@@ -142,6 +142,7 @@ class BinanceVenue:
         self.stream = UserStream(
             config.ws_api_url, self._rest, clock, self._symbol_by_wire, jitter=jitter,
             on_report=self._on_stream_report, on_up=self._query_working, on_lost=self._query_working,
+            on_problem=lambda text: on_problem(f"{config.name}: {text}"),
         )
         self._working: dict[ClientOrderId, _Working] = {}
         self._given_up = GivenUpOrders(self.cancel)

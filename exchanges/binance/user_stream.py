@@ -30,14 +30,15 @@ class UserStream:
     """Keeps one subscription alive for good and gives each report to `on_report`, in order.
 
     `on_up` is called after each (re)subscription: what happened before must be asked over REST. `on_lost` is called
-    when it is lost, which may be some seconds after it fell silent.
+    when it is lost, which may be some seconds after it fell silent. `on_problem` hears of a defect, as of a report that
+    nobody could take: the stream goes on with a new subscription.
     `symbols` maps wire names to the product's.
     """
 
     def __init__(
         self, ws_api_url: str, rest: RestClient, clock: Clock, symbols: Mapping[str, str], *,
         jitter: Callable[[], float], on_report: Callable[[ExecutionReport], None], on_up: Callable[[], None],
-        on_lost: Callable[[], None], first_backoff_s: float = 1.0,
+        on_lost: Callable[[], None], on_problem: Callable[[str], None] = lambda _: None, first_backoff_s: float = 1.0,
     ) -> None:
         self._url = ws_api_url
         self._rest = rest
@@ -47,6 +48,7 @@ class UserStream:
         self._on_report = on_report
         self._on_up = on_up
         self._on_lost = on_lost
+        self._on_problem = on_problem
         self._first_backoff_s = first_backoff_s
         self._ids = count(1)
         self.is_up = False
@@ -63,13 +65,19 @@ class UserStream:
             try:
                 await self._session(backoff)
             except UserStreamError as error:
-                self.last_problem = str(error)
-                if self.is_up:
-                    self._on_lost()
+                self._break(str(error))
+            except Exception as error:  # noqa: BLE001 - one report that cannot be taken must not end all the others
+                self._break(f"{type(error).__name__}: {error}")
+                self._on_problem(f"the user stream failed and is opened anew: {self.last_problem}")
             finally:
                 self.is_up = False
             self.reconnects += 1
             await asyncio.sleep(backoff.next_s())
+
+    def _break(self, why: str) -> None:
+        self.last_problem = why
+        if self.is_up:
+            self._on_lost()
 
     async def _session(self, backoff: Backoff) -> None:
         try:

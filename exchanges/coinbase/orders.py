@@ -132,6 +132,7 @@ class CoinbaseVenue:
         self.stream = UserStream(
             config.ws_user_url, self._rest, [each.venue_symbol for each in instruments], jitter=jitter,
             on_news=self._on_news, on_up=self._query_working, on_lost=self._query_working,
+            on_problem=lambda text: on_problem(f"{config.name}: {text}"),
         )
         self._working: dict[ClientOrderId, _Working] = {}
         self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}

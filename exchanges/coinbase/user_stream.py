@@ -30,13 +30,14 @@ class UserStream:
     """Keeps one subscription alive for good and gives each order's news to `on_news`, in order.
 
     `on_up` is called after each (re)subscription and after a missing frame: what happened before must be asked.
-    `on_lost` is called when it is lost, which may be some seconds after it fell silent.
+    `on_lost` is called when it is lost, which may be some seconds after it fell silent. `on_problem` hears of a defect,
+    as of news that nobody could take: the stream goes on with a new subscription.
     """
 
     def __init__(
         self, ws_user_url: str, rest: CoinbaseRest, products: Sequence[str], *, jitter: Callable[[], float],
         on_news: Callable[[OrderNews], None], on_up: Callable[[], None], on_lost: Callable[[], None],
-        first_backoff_s: float = 1.0,
+        on_problem: Callable[[str], None] = lambda _: None, first_backoff_s: float = 1.0,
         mute_s: float = MUTE_S,
     ) -> None:
         self._url = ws_user_url
@@ -46,6 +47,7 @@ class UserStream:
         self._on_news = on_news
         self._on_up = on_up
         self._on_lost = on_lost
+        self._on_problem = on_problem
         self._first_backoff_s = first_backoff_s
         self._mute_s = mute_s
         self._sequence = ConnectionSequence()
@@ -63,13 +65,19 @@ class UserStream:
             try:
                 await self._session(backoff)
             except UserStreamError as error:
-                self.last_problem = str(error)
-                if self.is_up:
-                    self._on_lost()
+                self._break(str(error))
+            except Exception as error:  # noqa: BLE001 - one report that cannot be taken must not end all the others
+                self._break(f"{type(error).__name__}: {error}")
+                self._on_problem(f"the user stream failed and is opened anew: {self.last_problem}")
             finally:
                 self.is_up = False
             self.reconnects += 1
             await asyncio.sleep(backoff.next_s())
+
+    def _break(self, why: str) -> None:
+        self.last_problem = why
+        if self.is_up:
+            self._on_lost()
 
     async def _session(self, backoff: Backoff) -> None:
         try:

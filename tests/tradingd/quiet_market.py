@@ -23,7 +23,7 @@ NOWHERE = {"rest_url": "http://127.0.0.1:9", "ws_url": "ws://127.0.0.1:9", "ws_a
 
 
 class QuietMarket:
-    """Takes the place of the exchange's feed. `candles` waits until `is_open` is set; `was_asked` tells that it does."""
+    """In the place of the exchange's feed. Candles wait until `is_open` is set; `was_asked`: somebody wants them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, listed: Sequence[Instrument]) -> None:
         self.is_open, self.was_asked = asyncio.Event(), asyncio.Event()

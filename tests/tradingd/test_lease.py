@@ -148,12 +148,11 @@ class Written:
         pass
 
 
-async def kept(lease: Written, *, begins: bool = True) -> tuple[list[str], list[BaseException]]:
+async def kept(lease: Written, *, patience_s: float = 0.0) -> tuple[list[str], list[BaseException]]:
     doubts: list[str] = []
     lost: list[BaseException] = []
     keeper = LeaseKeeper(lease, "me", doubts.append, lost.append, renew_s=0)
-    if begins:
-        await keeper.begin()
+    await keeper.begin(patience_s=patience_s)
     with suppress(IndexError):  # no more answers
         await keeper.run()
     await keeper.end()
@@ -221,6 +220,52 @@ async def test_a_short_absence_is_no_doubt_and_a_long_one_is(monkeypatch: pytest
     assert doubts[-1].startswith("the account's lease cannot be renewed")
     await keeper.begin()
     assert doubts[-1] == ""
+
+
+async def test_a_server_that_comes_back_with_our_own_dead_process_s_lease_gives_it_to_us() -> None:
+    mine = holder_name("s2")
+    left = mine.replace(f"pid {os.getpid()} ", f"pid {_ended()} ")
+    lease = Written(OSError("gone"), (0, left), (2, mine))
+    doubts, lost = await kept(lease)
+    assert lost == []
+    assert doubts[-1] == ""
+    assert lease.given_back == "me"  # at the end; the dead one's before
+
+
+async def test_a_server_that_comes_back_with_another_s_lease_is_asked_until_that_may_have_ended() -> None:
+    doubts, lost = await kept(Written(OSError("gone"), (0, "host b"), (0, "host b"), (2, "me")), patience_s=20)
+    assert lost == []
+    assert [bool(each) for each in doubts] == [True, True, True, False]
+    assert "is not ours yet" in doubts[1]
+    _, lost = await kept(Written(OSError("gone"), (0, "host b")), patience_s=0)
+    assert isinstance(lost[0], AccountTakenError)
+
+
+async def test_it_is_renewed_from_the_moment_it_is_held_until_it_is_given_back() -> None:
+    lease = Written(*[(1, "me")] * 4)
+    failures: list[BaseException] = []
+    keeper = LeaseKeeper(lease, "me", lambda _: None, failures.append, renew_s=0)
+    await keeper.begin()
+    keeper.keep()
+    while not failures:  # noqa: ASYNC110 - until there are no more answers
+        await asyncio.sleep(0)
+    assert lease.answers == []
+    assert isinstance(failures[0], IndexError)  # a defect of the keeping is never silent
+    await keeper.end()
+    assert lease.given_back == "me"
+
+
+async def test_before_the_first_order_it_is_asked_whether_it_is_still_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(lease_module.time, "monotonic", lambda: now)
+    lease = Written((1, "me"), (3, "me"))
+    keeper = LeaseKeeper(lease, "me", lambda _: None, lambda _: None)
+    await keeper.begin()
+    await keeper.verify()
+    assert len(lease.answers) == 1  # it was renewed just now
+    now += 40
+    with pytest.raises(AccountTakenError):
+        await keeper.verify()
 
 
 # ---- what is configured ----------------------------------------------------------------------------

@@ -442,6 +442,31 @@ async def test_the_user_stream_brings_fills_of_our_orders_only(loopback: Loopbac
     assert len(parameters["signature"]) == 64
 
 
+async def test_a_report_that_nobody_can_take_does_not_end_the_user_stream(loopback: Loopback):
+    ready(loopback)
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(orjson.dumps(user_event("td-1", "NEW")).decode())
+
+    loopback.scripts += [script, script]
+    async with Desk(loopback, ws=True) as desk:
+        desk.venue.stream._first_backoff_s = 0.01
+        taken: list[str] = []
+
+        def take(report: ExecutionReport) -> None:
+            taken.append(report.exec_type)
+            if len(taken) == 1:
+                raise AttributeError("nobody is there yet")
+
+        desk.venue._sink = take
+        await desk.venue.start()
+        await until(lambda: len(taken) == 2)
+        assert desk.problems == [
+            "binance: the user stream failed and is opened anew: AttributeError: nobody is there yet",
+        ]
+        assert desk.venue.stream.is_up
+
+
 async def test_the_user_stream_is_not_opened_while_the_venue_wants_no_requests(loopback: Loopback):
     """It is served by the same address under the same limits: a connection costs weight, and lengthens a ban."""
     ready(loopback)

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from bus.ids import ClientOrderId
+from exchanges.coinbase.user_events import OrderNews
 from tests.exchanges.coinbase.desk import Desk, late
 from tests.exchanges.coinbase.exchange import Exchange, answers, until
 
@@ -129,6 +130,30 @@ async def test_a_stream_that_breaks_is_opened_again_and_what_it_missed_is_asked_
         await exchange.drop()
         await until(lambda: desk.fills())
     assert desk.venue.stream.reconnects >= 1
+
+
+async def test_news_that_nobody_can_take_does_not_end_the_stream(exchange: Exchange):
+    async with Desk(exchange, ws=True, poll_every_s=60) as desk:
+        stream = desk.venue.stream
+        stream._first_backoff_s = 0.01
+        take, failed = stream._on_news, []
+
+        def fail_once(news: OrderNews) -> None:
+            stream._on_news = take
+            failed.append(news)
+            raise AttributeError("nobody is there yet")
+
+        await desk.venue.start()
+        await until(lambda: stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: "accepted" in desk.kinds)
+        stream._on_news = fail_once
+        exchange.fill("td-1", "1")
+        await exchange.tell("td-1")
+        await until(lambda: desk.fills())
+        await until(lambda: stream.is_up)
+    assert len(failed) == 1
+    assert any("opened anew: AttributeError: nobody is there yet" in text for text in desk.problems)
 
 
 async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(exchange: Exchange):
