@@ -110,6 +110,8 @@ def parse_status(body: Any, client_order_id: ClientOrderId) -> OrderStatus:
     executed = parse_decimal(body.get("executedQty"), "executedQty")
     quantity = parse_decimal(body.get("origQty", "0"), "origQty")
     ended = _ENDED.get(str(status))
+    if ended == "rejected" and executed:
+        ended = "cancelled"  # a reject that filled is no reject
     if status == "FILLED" and ZERO < executed < quantity:
         ended = "expired"  # self-trade prevention took the rest away
     return OrderStatus(VenueOrderId(str(number)), executed, ended, at_ms * _MS_NS, quantity)

@@ -7,7 +7,8 @@ parameters that it did not find where they were (`RestClient.wants_form`).
 
 While the venue wants no requests (429, 418) an entry is refused here and an exit waits until it may be sent: an exit
 that is refused would only be given again. Nothing is said of an order to be absent while its own request is under way,
-and one that appears after the venue denied it is cancelled.
+and one that appears after the venue denied it is cancelled. An end that the user stream tells while it counts more fills
+than it brought is told after them, by REST.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ from exchanges.binance.order_answers import (
     submission_reports,
 )
 from exchanges.binance.order_wishes import order_parameters
+from exchanges.binance.owed_fills import OwedFills
 from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
 from exchanges.binance.rest import (
     TIMESTAMP_REFUSED,
@@ -105,6 +107,7 @@ class _Working:
 
     symbol: str
     remaining: Decimal
+    filled: Decimal = ZERO
     told_ns: int = 0
     trade_ids: set[TradeId] = field(default_factory=set)
 
@@ -146,6 +149,7 @@ class BinanceVenue:
         )
         self._working: dict[ClientOrderId, _Working] = {}
         self._given_up = GivenUpOrders(self.cancel)
+        self._owed = OwedFills()
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
         self._budget: PrivateBudget | None = None
         self._leave = OrderLeave(self._private, self._rest.banned_for_s, clock)
@@ -373,6 +377,8 @@ class BinanceVenue:
             self._watch_account(answer)
             status = parse_status(self._good(answer, "order"), client_order_id)
             self._given_up.discard(client_order_id)
+            if self._owed.is_behind(client_order_id, status):
+                raise VenueError(f"{self.name}: its answer is behind its own stream")
             trades = await self._trades(wire, status) if status.executed else ()
             reports = query_reports(status, trades, client_order_id, symbol)
             self._adopt(client_order_id, symbol, status)
@@ -380,6 +386,8 @@ class BinanceVenue:
             reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
         for report in reports:
             self._tell(report)
+        if reports[-1].exec_type != "unknown":
+            self._owed.settle(client_order_id)
 
     async def _trades(self, wire: str, status: OrderStatus) -> Sequence[Any]:
         """The order's `myTrades`, which tells the latest page unless it is asked from a trade's number on."""
@@ -424,13 +432,30 @@ class BinanceVenue:
 
     # ---- the user stream and its stand-in ----------------------------------------------------------
 
-    def _on_stream_report(self, report: ExecutionReport) -> None:
+    def _on_stream_report(self, report: ExecutionReport, executed: Decimal | None) -> None:
         if not report.client_order_id.startswith(CLIENT_ID_PREFIX):
             self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
             return
-        self._tell(report)
+        if executed is None or self._told_with(report) >= executed:
+            self._tell(report)
+        else:
+            is_over = report.exec_type in _ENDS
+            self._owed.note(report.client_order_id, report.symbol, executed, is_over=is_over)
+            if not is_over:
+                self._tell(report)
+            elif report.client_order_id in self._working:
+                self._working[report.client_order_id].told_ns = self._clock.now()
+            self.query(report.client_order_id, report.symbol)
         if report.exec_type == "accepted" and report.client_order_id in self._given_up:
             self._given_up.end(report.client_order_id, report.venue_order_id, report.symbol)
+
+    def _told_with(self, report: ExecutionReport) -> Decimal:
+        """How much of its order was told to be filled, once this is told."""
+        working = self._working.get(report.client_order_id)
+        told = self._owed.told_at_end(report.client_order_id) if working is None else working.filled
+        if report.exec_type != "fill" or (working is not None and report.trade_id in working.trade_ids):
+            return told
+        return told + report.quantity
 
     def _query_working(self) -> None:
         for client_order_id in sorted(self._working.keys() - self._posting):
@@ -441,6 +466,9 @@ class BinanceVenue:
             await asyncio.sleep(self._poll_every_s)
             if not self.stream.is_up:
                 self._query_working()
+            for client_order_id, owed in sorted(self._owed.items()):
+                if client_order_id not in self._questions and self._rest.banned_for_s() == 0:
+                    self.query(client_order_id, owed.symbol)
 
     async def _keep_warm(self) -> None:
         while True:
@@ -455,9 +483,13 @@ class BinanceVenue:
                 working.told_ns = self._clock.now()
             if report.exec_type == "fill" and report.trade_id not in working.trade_ids:
                 working.trade_ids.add(report.trade_id)
+                working.filled += report.quantity
                 working.remaining -= report.quantity
             if report.exec_type in _ENDS or working.remaining <= ZERO:
                 del self._working[report.client_order_id]
+                self._owed.finish(report.client_order_id, working.filled)
+        elif report.exec_type in _ENDS:
+            self._owed.settle(report.client_order_id)
         self._sink(report)
 
     # ---- the account -----------------------------------------------------------------------------

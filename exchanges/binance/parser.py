@@ -17,7 +17,13 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from bus.messages.orders import ExecutionReport
-from exchanges.binance.user_events import ACCOUNT_EVENTS, StreamEndedError, UserEventError, parse_user_event
+from exchanges.binance.user_events import (
+    ACCOUNT_EVENTS,
+    StreamEndedError,
+    UserEventError,
+    executed_in_all,
+    parse_user_event,
+)
 from market.money import ZERO, MoneyError, parse_decimal
 from market.ticks import BookDelta, QuoteTick, TradeTick
 
@@ -93,9 +99,13 @@ class AnswerFrame:
 
 @dataclass(frozen=True, slots=True)
 class UserFrame:
-    """What happened to our account: reports in order (none for a balance message)."""
+    """What happened to our account: reports in order (none for a balance message).
+
+    `executed`: so much of their order was executed in all, None where it is not said.
+    """
 
     reports: tuple[ExecutionReport, ...]
+    executed: Decimal | None = None
 
 
 Frame = TradeFrame | QuoteFrame | BookDelta | AliveFrame | ClockFrame | EndFrame | AnswerFrame | UserFrame
@@ -282,7 +292,7 @@ def _silence_s(problem: dict[str, Any]) -> float:
 
 def _account(event: object, symbols: Mapping[str, str]) -> UserFrame:
     try:
-        return UserFrame(parse_user_event(event, symbols))
+        return UserFrame(parse_user_event(event, symbols), executed_in_all(event))
     except StreamEndedError as error:
         raise FrameError("ended", str(error)) from None
     except UserEventError as error:

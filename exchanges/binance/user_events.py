@@ -1,6 +1,7 @@
 """Binance account events ("User Data Streams" of the spot API) to execution reports."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from bus.ids import ClientOrderId, TradeId, VenueOrderId
@@ -58,6 +59,19 @@ def parse_user_event(event: object, symbols: Mapping[str, str]) -> tuple[Executi
         return _execution(event, symbols)
     except (KeyError, TypeError, MoneyError) as error:
         raise UserEventError(f"executionReport: {type(error).__name__} {error}") from None
+
+
+def executed_in_all(event: object) -> Decimal | None:
+    """How much of its order the venue has executed so far (`z`); None where the event says nothing of it.
+
+    Raises `UserEventError`.
+    """
+    if type(event) is not dict or event.get("e") != "executionReport" or event.get("z") is None:
+        return None
+    try:
+        return parse_decimal(event["z"], "z")
+    except MoneyError as error:
+        raise UserEventError(f"executionReport: {error}") from None
 
 
 def _execution(event: dict[str, Any], symbols: Mapping[str, str]) -> tuple[ExecutionReport, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from itertools import count
 from typing import Final
 
@@ -29,6 +30,8 @@ class UserStreamError(Exception):
 class UserStream:
     """Keeps one subscription alive for good and gives each report to `on_report`, in order.
 
+    With it: how much of the order the venue has executed in all, None where it does not say.
+
     `on_up` is called after each (re)subscription: what happened before must be asked over REST. `on_lost` is called
     when it is lost, which may be some seconds after it fell silent. `on_problem` hears of a defect, as of a report that
     nobody could take: the stream goes on with a new subscription.
@@ -37,8 +40,9 @@ class UserStream:
 
     def __init__(
         self, ws_api_url: str, rest: RestClient, clock: Clock, symbols: Mapping[str, str], *,
-        jitter: Callable[[], float], on_report: Callable[[ExecutionReport], None], on_up: Callable[[], None],
-        on_lost: Callable[[], None], on_problem: Callable[[str], None] = lambda _: None, first_backoff_s: float = 1.0,
+        jitter: Callable[[], float], on_report: Callable[[ExecutionReport, Decimal | None], None],
+        on_up: Callable[[], None], on_lost: Callable[[], None], on_problem: Callable[[str], None] = lambda _: None,
+        first_backoff_s: float = 1.0,
     ) -> None:
         self._url = ws_api_url
         self._rest = rest
@@ -131,7 +135,7 @@ class UserStream:
             raise UserStreamError(f"a frame was refused: {error}") from error
         if isinstance(frame, UserFrame):
             for report in frame.reports:
-                self._on_report(report)
+                self._on_report(report, frame.executed)
         return frame if isinstance(frame, AnswerFrame) else None
 
 
