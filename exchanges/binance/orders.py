@@ -66,6 +66,8 @@ WARM_EVERY_S: Final = 15.0
 """How often an idle order line is used, so that the venue does not close it."""
 SWEEP_EVERY_S: Final = 30.0
 """How often the venue is asked for all that rests there: an order may appear after it was said not to exist."""
+ABSENCE_S: Final = 5.0
+"""An order that was sent so shortly ago may still be on its way: one that is absent then is not given up."""
 TOLD_OF_S: Final = 25.0
 """An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
 MOST_WORKING: Final = 10_000
@@ -102,11 +104,12 @@ class BinanceConfig:
 class _Working:
     """An order that may still change at the venue: asked for while the stream cannot tell.
 
-    `told_ns`: when the venue last said that it has it, 0 = never.
+    `sent_ns`: when it was sent, or adopted; `told_ns`: when the venue last said that it has it, 0 = never.
     """
 
     symbol: str
     remaining: Decimal
+    sent_ns: int
     filled: Decimal = ZERO
     told_ns: int = 0
     trade_ids: set[TradeId] = field(default_factory=set)
@@ -126,7 +129,7 @@ class BinanceVenue:
         self, config: BinanceConfig, sink: ReportSink, clock: Clock, instruments: Sequence[Instrument], *,
         jitter: Callable[[], float], on_problem: Callable[[str], None] = lambda _: None,
         on_line: Callable[[str], None] = lambda _: None, on_refused: Callable[[str], None] = lambda _: None,
-        poll_every_s: float = POLL_EVERY_S, sweep_every_s: float = SWEEP_EVERY_S,
+        poll_every_s: float = POLL_EVERY_S, sweep_every_s: float = SWEEP_EVERY_S, absence_s: float = ABSENCE_S,
     ) -> None:
         self.name = config.name
         self._config = config
@@ -136,6 +139,8 @@ class BinanceVenue:
         self._on_refused = on_refused
         self._poll_every_s = poll_every_s
         self._sweep_every_s = sweep_every_s
+        self._absence_s = absence_s
+        self._begun_ns = clock.now()
         self._wire_by_symbol = {each.symbol: each.venue_symbol for each in instruments}
         self._symbol_by_wire = {each.venue_symbol: each.symbol for each in instruments}
         self._rest = RestClient(
@@ -227,7 +232,7 @@ class BinanceVenue:
     def _note_submission(self, order: OrderRequest, posted: SentRequest | None, *, has_leave: bool) -> None:
         client_order_id = order.client_order_id
         if len(self._working) < MOST_WORKING:
-            self._working[client_order_id] = _Working(order.symbol, order.quantity)
+            self._working[client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
         self._posting.add(client_order_id)
         if posted is None:
             self._leave.hold(client_order_id, has_leave=has_leave)
@@ -305,6 +310,8 @@ class BinanceVenue:
             if obstacle is not None:
                 self._tell(obstacle)
                 return
+            if client_order_id in self._working:
+                self._working[client_order_id].sent_ns = self._clock.now()
         try:
             if posted is not None:
                 answer = await self._rest.answer_to(posted, "/api/v3/order")
@@ -364,7 +371,8 @@ class BinanceVenue:
                     raise VenueError(f"{self.name}: not there yet, and its request is still under way")
                 if not is_cancelled and self._was_told_of(client_order_id):
                     raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
-                self._given_up.add(client_order_id)
+                if not self._may_be_under_way(client_order_id):
+                    self._given_up.add(client_order_id)
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "not_found", self._clock.now(), reason=answer.message
                 ))
@@ -412,7 +420,13 @@ class BinanceVenue:
     def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
         if status.ended is None and status.quantity > status.executed and len(self._working) < MOST_WORKING:
-            self._working.setdefault(client_order_id, _Working(symbol, status.quantity))
+            self._working.setdefault(client_order_id, _Working(symbol, status.quantity, self._clock.now()))
+
+    def _may_be_under_way(self, client_order_id: ClientOrderId) -> bool:
+        """Whether its request may still reach the venue; one of an earlier run may have been sent just before its end."""
+        working = self._working.get(client_order_id)
+        sent_ns = self._begun_ns if working is None else working.sent_ns
+        return self._clock.now() - sent_ns < self._absence_s * SECOND_NS
 
     def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
         working = self._working.get(client_order_id)
@@ -485,7 +499,10 @@ class BinanceVenue:
                 working.trade_ids.add(report.trade_id)
                 working.filled += report.quantity
                 working.remaining -= report.quantity
-            if report.exec_type in _ENDS or working.remaining <= ZERO:
+            is_over = report.exec_type in _ENDS or working.remaining <= ZERO
+            if report.exec_type == "not_found" and self._may_be_under_way(report.client_order_id):
+                is_over = False  # nor does the engine believe it yet
+            if is_over:
                 del self._working[report.client_order_id]
                 self._owed.finish(report.client_order_id, working.filled)
         elif report.exec_type in _ENDS:

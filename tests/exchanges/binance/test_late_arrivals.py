@@ -36,7 +36,7 @@ def appears(server: Loopback) -> None:
 async def test_an_order_that_appears_after_it_was_denied_is_found_by_the_sweep_and_cancelled(loopback: Loopback):
     ready(loopback)
     hang_after_accepting(loopback)
-    async with Desk(loopback, order_timeout_s=0.1, sweep_every_s=0.02, poll_every_s=60) as desk:
+    async with Desk(loopback, order_timeout_s=0.1, sweep_every_s=0.02, poll_every_s=60, absence_s=0) as desk:
         await desk.venue.start()
         await denied(desk, loopback)
         appears(loopback)
@@ -56,12 +56,45 @@ async def test_an_order_that_the_user_stream_brings_after_it_was_denied_is_cance
         await sends(user_event("td-1", "NEW"))(socket)
 
     loopback.scripts.append(late)
-    async with Desk(loopback, ws=True, order_timeout_s=0.1, sweep_every_s=60) as desk:
+    async with Desk(loopback, ws=True, order_timeout_s=0.1, sweep_every_s=60, absence_s=0) as desk:
         await desk.venue.start()
         await denied(desk, loopback)
         appears(loopback)
         is_denied.set()
         await until(lambda: desk.kinds[-1] == "cancelled")
+
+
+async def test_an_order_that_was_sent_just_now_is_not_given_up_by_a_first_denial(loopback: Loopback):
+    ready(loopback)
+    hang_after_accepting(loopback)
+    is_denied = asyncio.Event()
+
+    async def late(socket: web.WebSocketResponse) -> None:
+        await is_denied.wait()
+        await sends(user_event("td-1", "NEW"), user_event("td-1"))(socket)
+
+    loopback.scripts.append(late)
+    async with Desk(loopback, ws=True, order_timeout_s=0.1, sweep_every_s=0.02, poll_every_s=60) as desk:
+        await desk.venue.start()
+        await denied(desk, loopback)
+        appears(loopback)
+        swept = len(loopback.calls("GET", "/api/v3/openOrders"))
+        await until(lambda: len(loopback.calls("GET", "/api/v3/openOrders")) > swept + 2)
+        is_denied.set()
+        await until(lambda: desk.kinds[-1] == "fill")
+    assert desk.kinds == ["unknown", "not_found", "accepted", "fill"]
+    assert loopback.calls("DELETE", ORDER) == []
+
+
+async def test_the_time_that_an_order_may_be_under_way_begins_when_it_is_sent_not_when_it_had_to_wait(
+    loopback: Loopback,
+):
+    bans_once(loopback, 1)
+    async with Desk(loopback, absence_s=0.9) as desk:
+        await desk.submitted()
+        desk.venue.submit(approved_order("td-2", side="sell"))
+        await until(lambda: len(desk.posts) == 2)
+        assert desk.venue._may_be_under_way(ClientOrderId("td-2"))
 
 
 async def test_an_order_of_ours_that_nobody_watches_is_asked_about_not_cancelled(loopback: Loopback):
