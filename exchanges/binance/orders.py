@@ -7,8 +7,8 @@ parameters that it did not find where they were (`RestClient.wants_form`).
 
 While the venue wants no requests (429, 418) an entry is refused here and an exit waits until it may be sent: an exit
 that is refused would only be given again. Nothing is said of an order to be absent while its own request is under way,
-and one that appears after the venue denied it is cancelled. An end that the user stream tells while it counts more fills
-than it brought is told after them, by REST.
+and one that appears after the venue denied it is cancelled. An end that the user stream tells while it counts more
+fills than it brought is told after them, by REST.
 """
 
 import asyncio
@@ -423,7 +423,7 @@ class BinanceVenue:
             self._working.setdefault(client_order_id, _Working(symbol, status.quantity, self._clock.now()))
 
     def _may_be_under_way(self, client_order_id: ClientOrderId) -> bool:
-        """Whether its request may still reach the venue; one of an earlier run may have been sent just before its end."""
+        """Whether its request may still reach the venue; one of an earlier run counts from our start on."""
         working = self._working.get(client_order_id)
         sent_ns = self._begun_ns if working is None else working.sent_ns
         return self._clock.now() - sent_ns < self._absence_s * SECOND_NS
