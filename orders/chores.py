@@ -97,16 +97,15 @@ class Chores:
         """Time-decay; a trigger that came to the price by it fires now, or at the next price when this one is old."""
         desk = self._desk
         if not desk.is_price_fresh:
-            for market in desk.markets.values():
-                market.tighten(desk.now)
-            return
+            desk.note_silence()
         for symbol in sorted(desk.markets):
             market = desk.markets[symbol]
-            middle = None if market.bid is None or market.ask is None else (market.bid + market.ask) / 2
-            placing.on_trail_events(desk, market, "last", market.lasts.on_time(desk.now, market.last))
+            bid, ask = (market.bid, market.ask) if desk.has_fresh_quote(market) else (None, None)
+            middle = None if bid is None or ask is None else (bid + ask) / 2
+            placing.on_trail_events(desk, market, "last", market.lasts.on_time(desk.now, desk.fresh_last(market)))
             placing.on_trail_events(desk, market, "mid", market.mids.on_time(desk.now, middle))
-            placing.on_trail_events(desk, market, "bid_ask", market.bids.on_time(desk.now, market.bid))
-            placing.on_trail_events(desk, market, "bid_ask", market.asks.on_time(desk.now, market.ask))
+            placing.on_trail_events(desk, market, "bid_ask", market.bids.on_time(desk.now, bid))
+            placing.on_trail_events(desk, market, "bid_ask", market.asks.on_time(desk.now, ask))
 
     # ---- orders ------------------------------------------------------------------------------------
 

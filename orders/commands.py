@@ -117,6 +117,7 @@ def _change(desk: Desk, order: Order, changed: SubmitOrder, reason: str) -> None
         watch = _from_best(desk, order, changed, watch, best)
     desk.emit(OrderUpdated(
         spec.client_order_id, spec.symbol, changed.quantity, changed.price, changed.stop_price, changed.trail, reason,
+        by_person=is_watch_new,
     ))
     if is_watch_new:
         desk.emit(TrailingDisarmed(spec.client_order_id, spec.symbol, reason))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, ProposalId, VenueOrderId
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import PortfolioSnapshot
-from bus.messages.orders import OrderDenied, OrderSubmitted, SubmitOrder
+from bus.messages.orders import OrderDenied, OrderSubmitted, PriceSource, Side, SubmitOrder
 from bus.messages.system import AlertRaised, LimitBreached, SymbolReleased
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
@@ -88,6 +88,8 @@ class Desk:
         self.now = 0
         self.cause = ""
         self.heard_ns: int | None = None
+        self.silent_ns = 0
+        """When market data was last found to be silent (UTC ns): older prices fire nothing by themselves."""
         self.attempts: dict[ClientOrderId, int] = {}
         """Denials in a row per exit that is ready to leave."""
         self.not_before: dict[ClientOrderId, int] = {}
@@ -117,6 +119,27 @@ class Desk:
     def is_price_fresh(self) -> bool:
         """Was market data heard within `limits.stale_after_s`? The last price before a silence fires nothing."""
         return self.heard_ns is not None and self.now - self.heard_ns < self.config.limits.stale_after_ns
+
+    def note_silence(self) -> None:
+        """What every market knows now is from before a silence, until a price is heard."""
+        self.silent_ns = self.now
+        for market in self.markets.values():
+            market.old_last = market.last
+
+    def fresh_last(self, market: MarketState) -> Decimal | None:
+        """The last price, None where it is from before a silence."""
+        return market.last if self.is_price_fresh and market.last is not market.old_last else None
+
+    def fresh_price(self, market: MarketState, source: PriceSource, side: Side) -> Decimal | None:
+        """As `MarketState.watched_price`, None where it is from before a silence."""
+        has_quote = self.has_fresh_quote(market)
+        if (source == "last" or not has_quote) and market.last is not None:
+            return self.fresh_last(market)
+        return market.watched_price(source, side) if has_quote else None
+
+    def has_fresh_quote(self, market: MarketState) -> bool:
+        """Was the quote heard after the last silence?"""
+        return self.is_price_fresh and market.quote_ts > self.silent_ns
 
     # ---- saying and doing --------------------------------------------------------------------------
 

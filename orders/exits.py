@@ -16,8 +16,8 @@ from bus.ids import ClientOrderId, ProposalId
 from bus.messages.orders import OrderInitialized, OrderUpdated, Origin, SubmitOrder
 from market.interval import SECOND_NS
 from market.money import ONE, ZERO, to_text
-from orders import account, grid_inventory
-from orders.cancelling import cancel_armed, request_cancel
+from orders import account, entry_legs, grid_inventory
+from orders.cancelling import request_cancel
 from orders.desk import Desk
 from orders.entry_price import price_entry
 from orders.order_table import Order
@@ -49,7 +49,7 @@ _ESCALATION: Final = re.compile(rf"{ESCALATION_TAG}(?P<tries>[0-9]+)\Z")
 
 _FINAL_CODES: Final = frozenset({
     "NOTHING_TO_SELL", "POSITION_IS_DUST", "QUANTITY_TOO_SMALL", "BELOW_VENUE_MIN_NOTIONAL", "UNKNOWN_INSTRUMENT",
-    "SELL_NOT_REDUCE_ONLY", "PRICE_OFF_TICK", "QUANTITY_OFF_STEP",
+    "SELL_NOT_REDUCE_ONLY", "PRICE_OFF_TICK", "QUANTITY_OFF_STEP", "BELOW_MIN_NOTIONAL",
 })
 """Denials that time does not mend."""
 
@@ -202,11 +202,13 @@ def is_held_back(desk: Desk, order: Order) -> bool:
 
 
 def _still_refused(desk: Desk, order: Order, wanted: Decimal) -> Denied | None:
-    """Would one that is held back be refused again if what is in its way made way? Then that goes on resting."""
+    """Would one that is held back be refused again if the disaster stop made way? Then that goes on resting."""
     if not is_held_back(desk, order):
         return None
-    request = _leaving(order, wire_request(desk, order.spec, piece(desk, order.spec, wanted), _fired_at(order)))
-    verdict = desk.review(request, sellable=wanted)
+    spec, state = order.spec, desk.state
+    request = _leaving(order, wire_request(desk, spec, piece(desk, spec, wanted), _fired_at(order)))
+    others = account.selling_quantity(state, spec.symbol, order) - account.yielding_quantity(state, spec.symbol)
+    verdict = desk.review(request, sellable=max(state.ledger.quantity(spec.symbol) - others, ZERO))
     return None if isinstance(verdict, Approved) or _goes_at_market(order, request, verdict) else verdict
 
 
@@ -326,36 +328,20 @@ def _count_blocked(desk: Desk, order: Order) -> None:
         )
 
 
-def siblings_of(desk: Desk, order: Order) -> tuple[Order, ...]:
-    """The working exits of its entry, itself among them."""
-    return desk.state.orders.children(order.spec.parent_id) if order.spec.parent_id else ()
-
-
-def in_the_way(desk: Desk, order: Order, *, is_all: bool) -> list[Order]:
-    """Exits that end when this one leaves, where they are armed. `is_all`: it sells everything that is held."""
-    others = desk.state.orders.exits(order.spec.symbol) if is_all else siblings_of(desk, order)
-    return [other for other in others if other.is_exit and other is not order]
-
-
-def sells_instead(order: Order) -> str:
-    """The reason for which they end."""
-    return f"{order.client_order_id} sells instead"
-
-
 def _send(desk: Desk, order: Order, approved: Approved, *, is_all: bool) -> None:
     orders = desk.state.orders
     if not is_resting(order):
-        siblings = siblings_of(desk, order)
-        cancel_armed(desk, in_the_way(desk, order, is_all=is_all), sells_instead(order))
-        # Legs that fired together while nothing could be sent: one sale is all that their entry is good for.
-        for other in siblings:
-            if other is not order and other.is_waiting and other.fires:
-                request_cancel(desk, other, sells_instead(order))
+        left = ZERO if is_all else entry_legs.left_to_siblings(desk, order, approved.order.quantity)
+        if left:
+            entry_legs.cut_siblings(desk, order, left)
+        else:
+            entry_legs.end_others(desk, order, is_all=is_all)
     desk.attempts.pop(order.client_order_id, None)
     desk.send(order, approved)
-    parent = orders.get(order.spec.parent_id) if order.spec.parent_id else None
-    if parent is not None and parent.is_working:
-        request_cancel(desk, parent, f"its exit {order.client_order_id} has begun")
+    if order.spec.parent_id:
+        for entry in (orders.get(order.spec.parent_id), *orders.successors(order.spec.parent_id)):
+            if entry is not None and entry.is_working and not entry.is_exit:
+                request_cancel(desk, entry, f"its exit {order.client_order_id} has begun")
 
 
 def _keep_or_end(desk: Desk, order: Order, verdict: Denied) -> None:
@@ -431,7 +417,7 @@ def _must_succeed(desk: Desk, order: Order) -> bool:
         return False
     if order.fires or order.spec.origin in ("protective", "kill") or is_closing(order):
         return True
-    return not desk.state.orders.exits(order.spec.symbol)
+    return not desk.state.orders.exits(order.spec.symbol) or bool(entry_legs.ended_for(desk, order))
 
 
 def _is_through(desk: Desk, order: Order) -> bool:

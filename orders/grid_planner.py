@@ -212,6 +212,8 @@ def _plan_sells(desk: Desk, grid: Grid, market: MarketState, price: Decimal) -> 
         if order is not None:
             if quantity:
                 grid_legs.fit_sell(desk, order, quantity)
+            elif order.is_armed:
+                request_cancel(desk, order, "the level holds nothing any more")
         elif quantity and grid_legs.working(desk, level.buy_id) is None:
             grid_legs.arm_sell(desk, grid, level, quantity)
     orders = grid_legs.working_orders(desk, grid)

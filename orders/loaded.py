@@ -19,7 +19,7 @@ from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ONE, ZERO
 from market.ticks import TradeTick
-from orders import account, exits, placing
+from orders import account, entry_legs, exits, placing
 from orders.cancelling import facts_of_end
 from orders.desk import Desk
 from orders.market_state import MarketState
@@ -179,14 +179,16 @@ def _exit(desk: Desk, order: Order, market: MarketState) -> tuple[Decimal, list[
         or state.orders.is_behind(order) or exits.is_resting(order) or not ZERO < wanted <= free
         or sendable != wanted or exits.crumb(desk, spec, wanted, CRUMB_MARGIN) > ZERO
         or (parent is not None and parent.is_working)
-        or any(other.is_waiting and other.fires for other in exits.siblings_of(desk, order))
+        or any(other.is_waiting and other.fires for other in entry_legs.siblings_of(desk, order))
+        or (wanted < held and entry_legs.left_to_siblings(desk, order, wanted) > ZERO)
+        or (bool(spec.parent_id) and any(each.is_working for each in state.orders.successors(spec.parent_id)))
     )
     if is_odd:
         return None
     before: list[Any] = []
-    for other in exits.in_the_way(desk, order, is_all=wanted >= held):
+    for other in entry_legs.in_the_way(desk, order, is_all=wanted >= held):
         if other.is_armed:
-            before += facts_of_end(desk, other, exits.sells_instead(order))
+            before += facts_of_end(desk, other, entry_legs.sells_instead(order))
     return sendable, before
 
 

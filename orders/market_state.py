@@ -21,7 +21,7 @@ class MarketState:
 
     __slots__ = (
         "ask", "asks", "atr", "bid", "bids", "builder", "guard", "instrument", "is_watched", "last", "lasts", "mids",
-        "on_last", "on_trade", "quote_ts", "symbol", "warned_ns",
+        "old_last", "on_last", "on_trade", "quote_ts", "symbol", "warned_ns",
     )
 
     def __init__(
@@ -32,6 +32,8 @@ class MarketState:
         self.is_watched = True
         """False for a symbol of the journal that is not configured: no price of it will ever be heard."""
         self.last: Decimal | None = None
+        self.old_last: Decimal | None = None
+        """The very object that was the last price when market data fell silent: while it is, nobody has traded."""
         self.bid: Decimal | None = None
         self.ask: Decimal | None = None
         self.quote_ts = 0

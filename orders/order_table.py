@@ -105,7 +105,8 @@ class Order:
     unknown, late_fill, or "". `cancel_reason` says why we asked the venue to end it. `fees` by asset. The
     `wire_` fields are what left for the venue; `reserved` is what an exit there may still sell. `arming_price`
     is the market price a held order was first armed from (a fixed trigger: was armed from last). `reassess_by_ns`:
-    an entry that was open too long is cancelled then. Live triggers are in the engine's watch.
+    an entry that was open too long is cancelled then. `is_changed`: a person has set its prices. Live triggers are
+    in the engine's watch.
     """
 
     spec: SubmitOrder
@@ -128,6 +129,7 @@ class Order:
     reassess_by_ns: int = 0
     submitted_ns: int = 0
     ended_ns: int = 0
+    is_changed: bool = False
     denial: OrderDenied | None = None
     history: tuple[HistoryLine, ...] = ()
     fires: tuple[FireRecord, ...] = ()
@@ -336,7 +338,10 @@ class OrderTable:
         later = self._by_id.get(self._successors.get(order.client_order_id, order.client_order_id))
         if later is not None and later.is_working:
             return True
-        return self._is_needed is not None and self._is_needed(order)
+        if self._is_needed is None:
+            return False
+        entry = self._by_id.get(entry_id)
+        return self._is_needed(order) or (entry is not None and entry is not order and self._is_needed(entry))
 
     def _reserve(self, order: Order) -> None:
         """Keep the sum of what exits at the venue may still sell, so that nobody has to add it up."""

@@ -177,7 +177,7 @@ def far_through(desk: Desk, order: SubmitOrder, market: MarketState) -> Refusal 
 
 def fire_if_through(desk: Desk, order: SubmitOrder, market: MarketState) -> None:
     """A stop that the price has reached already does not wait for the next one, unless the feed is silent."""
-    price = market.watched_price("last", order.side) if desk.is_price_fresh else None
+    price = desk.fresh_price(market, "last", order.side)
     if order.order_type == "stop" and order.stop_price is not None and price is not None:
         is_through = price <= order.stop_price if fires_below(order) else price >= order.stop_price
         if is_through:
@@ -225,8 +225,9 @@ def first_watch(
     distance = resolve_distance(trail, market, best)
     if isinstance(distance, Refusal):
         return distance
-    if reference is not None and price is not None:
-        best = max(best, price) if order.side == "sell" else min(best, price)
+    fresh = desk.fresh_price(market, source, order.side) if reference is not None else None
+    if fresh is not None:
+        best = max(best, fresh) if order.side == "sell" else min(best, fresh)
     trigger = trigger_from(order.side, best, distance, is_ratio=trail.kind == "percent")
     start = trail.activation_price
     is_active = start is None or (best >= start if order.side == "sell" else best <= start)

@@ -107,7 +107,8 @@ def _arm(desk: Desk, entry: Order, leg: SubmitOrder) -> None:
     market = desk.markets[leg.symbol]
     spec = replace(leg, client_order_id=_child_id(desk, entry, leg.tag))
     # A trail follows the market from here on; armed at a fill that slipped above it, it would fire at once.
-    follows = spec.trail is not None and market.watched_price(spec.trail.price_source, spec.side) is not None
+    trail = spec.trail
+    follows = trail is not None and desk.fresh_price(market, trail.price_source, spec.side) is not None
     watch = first_watch(desk, spec, market, reference=None if follows else entry.average_price)
     if isinstance(watch, Refusal):
         desk.alert(
@@ -120,8 +121,13 @@ def _arm(desk: Desk, entry: Order, leg: SubmitOrder) -> None:
 
 
 def _raise(desk: Desk, armed: Order, leg: SubmitOrder, quantity: Decimal) -> None:
-    """More was filled: the armed child grows, and a fixed trigger follows the average entry price."""
+    """More was filled: the armed child grows, and a fixed trigger follows the average entry price.
+
+    One that a person has set stays where it is.
+    """
     spec = armed.spec
+    if armed.is_changed:
+        leg = replace(leg, stop_price=spec.stop_price)
     if quantity == spec.quantity and leg.stop_price == spec.stop_price:
         return
     _update(desk, armed, quantity, leg.stop_price, "more of its entry was filled")

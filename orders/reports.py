@@ -17,7 +17,7 @@ from bus.messages.orders import (
 from bus.messages.system import BY_RULE
 from market.interval import SECOND_NS
 from market.money import ZERO
-from orders import account, exits, locks, protection, reassess, replacing
+from orders import account, entry_legs, exits, locks, protection, reassess, replacing
 from orders.cancelling import ESCALATE, TIME_OVER
 from orders.desk import Desk
 from orders.effects import CancelAtVenue
@@ -246,6 +246,23 @@ def _end(desk: Desk, order: Order, fact: OrderRejected | OrderExpired | OrderCan
     replacing.on_end(desk, order)
     by_us = isinstance(fact, OrderExpired | OrderCancelled) and fact.by == "us"
     exits.after_end(desk, order, by_venue=not by_us and not _was_given_up(order))
+    if order.is_exit and order.remaining > ZERO and _was_given_up(order):
+        _arm_again(desk, order)
+
+
+def _arm_again(desk: Desk, sale: Order) -> None:
+    """A sale was taken back: the exits that it had made needless are needed again."""
+    before = len(desk.state.orders)
+    for parent_id in dict.fromkeys(each.spec.parent_id for each in entry_legs.ended_for(desk, sale)):
+        entry = desk.state.orders.get(parent_id) if parent_id else None
+        if entry is not None and entry.spec.side == "buy":
+            protection.protect(desk, entry)
+    if len(desk.state.orders) > before:
+        desk.alert(
+            "warning", f"{sale.spec.symbol}: exits armed again",
+            f"{sale.client_order_id} was taken back before it had sold everything: the exits that had ended for it are "
+            "armed again from the present price on.",
+        )
 
 
 def _was_given_up(order: Order) -> bool:

@@ -258,6 +258,7 @@ class EngineState:
         order.spec = replace(
             order.spec, quantity=fact.quantity, price=fact.price, stop_price=fact.stop_price, trail=fact.trail,
         )
+        order.is_changed = order.is_changed or fact.by_person
         order.note(order.detail, ts, fact.reason)
         self.orders.settle(order)
 

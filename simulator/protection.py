@@ -41,6 +41,7 @@ class Protection:
         self._bare_since: dict[str, float] = {}
         self._unwatched_since: dict[str, float] = {}
         self._past_since: dict[str, float] = {}
+        self._observed_s = 0.0
         self._told: set[str] = set()
 
     def observe(self) -> None:
@@ -51,6 +52,7 @@ class Protection:
                 past |= self._note_past(symbol, late)
         for gone in self._past_since.keys() - past:
             del self._past_since[gone]
+        self._observed_s = self._world.schedule.elapsed_s
 
     # ---- how much is covered -----------------------------------------------------------------------
 
@@ -78,6 +80,8 @@ class Protection:
             self._bare_since.pop(symbol, None)
             self._told.discard(f"{symbol} bare")
             return
+        if world.process is None and symbol in self._bare_since:
+            self._bare_since[symbol] += now - self._observed_s  # one death after the other: it is begun anew in seconds
         bare_s = now - self._bare_since.setdefault(symbol, now)
         self._outcome.unprotected_s_max = max(self._outcome.unprotected_s_max, bare_s)
         if bare_s > UNPROTECTED_S:

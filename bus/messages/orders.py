@@ -299,7 +299,7 @@ class OrderTriggered:
 @fast_init
 @dataclass(frozen=True, slots=True)
 class OrderUpdated:
-    """Changed while working."""
+    """Changed while working. `by_person`: somebody asked for it, and the engine leaves the new prices as they are."""
 
     client_order_id: ClientOrderId
     symbol: str
@@ -308,6 +308,7 @@ class OrderUpdated:
     stop_price: Decimal | None
     trail: TrailSpec | None
     reason: str
+    by_person: bool = False
 
 
 @fast_init
