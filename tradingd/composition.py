@@ -44,7 +44,7 @@ from tradingd.risk_settings import (
     written_limits,
 )
 from tradingd.settings import ConfigError, Settings
-from tradingd.strategy_choice import GRID, chosen_strategies
+from tradingd.strategy_choice import CONSENSUS, chosen_strategies
 
 PATIENCE_BEYOND_NS: Final = 5 * SECOND_NS
 """So long beyond its own limit the analyst waits for a foreign alpha: its panel says itself when that limit is over."""
@@ -216,12 +216,13 @@ def make_agents(
     chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
     panel: AlphaPanel | None = None, outside: Collection[str] | None = (),
     chosen_parameters: Callable[[], ParametersChanged | None] = lambda: None,
+    strategies: Sequence[RuleChoice] | None = None,
 ) -> Mapping[str, Callable[[], Agent]]:
     """The brains, as makers (a failed agent is made anew). Only what can be traded is looked at.
 
     `chosen_weights`: what people set over the file's weights, asked each time the analyst is made. `panel`: the alphas
     that think elsewhere; `outside`: their names, None when not all are known. `chosen_parameters`: the tuned ones,
-    asked each time an agent that goes by them is made.
+    asked each time an agent that goes by them is made. `strategies`: as chosen already; None: as `settings` say.
     """
     alpha_watch = watch or AlphaWatch()
     tradable = [i for i in instruments if i.quote == settings.account.quote]
@@ -240,7 +241,7 @@ def make_agents(
     except UnknownAlphaError as error:
         raise ConfigError(f"{settings.where('council', 'weights', error.name)}: {error}") from error
     times_made = count()
-    chosen = chosen_strategies(settings)
+    chosen = chosen_strategies(settings) if strategies is None else strategies
     return {
         "ceo": lambda: Ceo(limits, _ceo_config(settings), parameters()),
         "scanner": lambda: Scanner(scanner_config, symbols, [i.symbol for i in tradable if not i.is_trading]),
@@ -278,8 +279,9 @@ def _strategy(
         records_holds=council.record_holds,
         first_entry=settings.strategy.first_entry == "on",
     )
-    # With grids on every symbol the council has nothing to enter: a book without a strategy wishes for nothing.
-    has_book = bool(chosen) or settings.strategy.rule == GRID
+    # With grids on every symbol the council has nothing to enter, nor with strategies that cannot be read: a book
+    # without a strategy wishes for nothing.
+    has_book = settings.strategy.rule != CONSENSUS
     book = RuleBook(chosen, tuple(sorted(each.symbol for each in tradable))) if has_book else None
     return Strategy(session, config, _rule(settings, limits, by_strategy=has_book), tradable, restarts, book)
 

@@ -148,6 +148,15 @@ class Conditions:
         """It is there and cannot be read, so what it asks for is not known."""
         self._runtime.record("daemon", AlertRaised("critical", "kill file", why))
 
+    def no_kill_file(self, why: str) -> None:
+        """None could be made ("": it could): no entries while nobody can stop them by it."""
+        self._set("no kill file", why)
+        told = "it could be made again"
+        if why:
+            told = f"{why}. Positions or orders are open, so the daemon watches over them and takes no entries."
+        self._runtime.record("daemon", AlertRaised("critical", "kill file", told))
+        self._runtime.vote_health()
+
     def selection(self, why: str) -> None:
         """The strategies were chosen on other candles ("": they were not): no entries, what is open is watched."""
         if why:

@@ -47,6 +47,7 @@ from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_flusher import JournalFlusher
 from tradingd.journal_keeper import JournalKeeper
 from tradingd.journal_opening import open_journal
+from tradingd.kill_file_trial import until_it_can_be_made
 from tradingd.lease import LeaseKeeper
 from tradingd.lease_choice import hold_account
 from tradingd.life import BEHIND, READY, STOPPING, WAITING, Life
@@ -74,7 +75,7 @@ from tradingd.start_failure import after_start, before_reading
 from tradingd.status_report import StatusReport
 from tradingd.store_choice import start_store
 from tradingd.story import BackgroundWriter, StoryLine, make_writer
-from tradingd.strategy_choice import untried_over
+from tradingd.strategy_choice import chosen_over
 from tradingd.tuner import Tuner
 from tradingd.venue_opening import make_paper_venue, open_live_venue
 from tradingd.venue_wait import OutageAlert, VenueWait, open_matters
@@ -233,7 +234,9 @@ class Daemon:
         await access.launch(
             self._data_dir.path, not_before_ns=self._past.last_ts, held=self._read_model.results.holdings.keys(),
             shift_days=self._replay.shift_days, fast_until_ns=self._replay.cut_ns,
+            stake=open_matters(self._read_model),
         )
+        self._no_kill_file = access.no_kill_file
         codec.prepare()
         if access.has_child:
             self._api.load_early()
@@ -310,7 +313,7 @@ class Daemon:
             self._options.patience_s if is_first else None, self._data_dir, self._service,
             None if is_first or self._is_replay else OutageAlert(self.settings, self._read_model, self._audience.tell),
         )
-        self._untried = untried_over(self.settings, open_matters(self._read_model))
+        self._strategies, self._untried = chosen_over(self.settings, open_matters(self._read_model))
 
     def _begin_replay(self, stack: contextlib.AsyncExitStack) -> None:
         self._replay.begin(self._session, self._recording.shift_days)
@@ -341,6 +344,10 @@ class Daemon:
         warn = _log.warning if self._is_replay else self._conditions.kill_file
         watch = operations.kill_file.watch(lambda: engine.kill, operations.by_kill_file, warn)
         self._tasks.spawn("kill file", watch)
+        if self._no_kill_file:
+            self._conditions.no_kill_file(self._no_kill_file)
+            again = until_it_can_be_made(self._data_dir.path, self._conditions.no_kill_file)
+            self._tasks.spawn("kill file trial", again)
 
     async def _choose_instruments(self) -> list[Instrument]:
         offered = await self._wait.until_answered(self._feed.instruments)
@@ -371,7 +378,7 @@ class Daemon:
         assembly = RuntimeAssembly(
             settings=self.settings, limits=self._limits, session=self._session, clock=self._clock, venue=self._venue,
             tradable=[each for each in instruments if each.quote == self.settings.account.quote],
-            bus=self._bus, journal=self._journal, read_model=self._read_model,
+            bus=self._bus, journal=self._journal, read_model=self._read_model, strategies=self._strategies,
         )
         self._runtime = runtime = assembly.runtime(plugins, self._operations.alpha_watch, inputs, self._write_line)
         runtime.on_fatal = self._on_fatal

@@ -1,4 +1,4 @@
-"""Free space where the journal lies: entries stop while there is still room to protect what is held (F43)."""
+"""Free space where the journal lies, in bytes and files: entries stop while what is held can be protected (F43)."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,12 @@ LEAST_BYTES: Final = 64 << 20
 
 BACK_AT_BYTES: Final = 2 * LEAST_BYTES
 """Well above it again, or the vote would change with every file that comes and goes."""
+
+
+LEAST_FILES: Final = 256
+"""A file system without room for one more file takes neither checkpoint nor kill file, however many bytes it has."""
+
+BACK_AT_FILES: Final = 2 * LEAST_FILES
 
 
 class DiskWatch:
@@ -26,8 +32,13 @@ class DiskWatch:
         except OSError as error:
             self._is_low = True
             return f"the disk of {self._folder} cannot be asked for free space ({error.strerror}): no entries"
-        self._is_low = free < (BACK_AT_BYTES if self._is_low else LEAST_BYTES)
+        was_low = self._is_low
+        few_files = found.f_files > 0 and found.f_favail < (BACK_AT_FILES if was_low else LEAST_FILES)
+        few_bytes = free < (BACK_AT_BYTES if was_low else LEAST_BYTES)
+        self._is_low = few_bytes or few_files
         if not self._is_low:
             return ""
+        if not few_bytes:
+            return f"the disk of {self._folder} has no room for {LEAST_FILES} more files (inodes): no entries"
         # No figure in the text: a reason that changes every second would be a new vote every second.
         return f"less than {LEAST_BYTES >> 20} MB are free for the journal: no entries until there is more"

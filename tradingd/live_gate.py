@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from risk.limits import RiskLimits
-from tradingd.kill_file import KILL_FILE
+from tradingd.kill_file_trial import why_no_kill_file
 from tradingd.settings import LIVE_CONSENT, ConfigError, Settings, VenueSettings
 from tradingd.venue_access import PRACTICE, dialect_of, is_loopback
 
@@ -21,11 +21,15 @@ _ONE_OF: Final = ("daily_loss", "daily_drawdown")
 
 def check_live(
     settings: Settings, urls: VenueSettings, limits: RiskLimits, data_dir: Path,
-    environ: Mapping[str, str] | None = None,
-) -> None:
-    """Raises `ConfigError` with the first thing that is missing. The practice venue needs none of it."""
+    environ: Mapping[str, str] | None = None, *, stake: str = "",
+) -> str:
+    """Raises `ConfigError` with the first thing that is missing. The practice venue needs none of it.
+
+    `stake`: what is open in the account. Over that, no kill file is no reason to watch over nothing (a full disk lets
+    none be made): why there can be none is returned, else "".
+    """
     if settings.venue == PRACTICE:
-        return
+        return ""
     name = settings.venue
     consent = (os.environ if environ is None else environ).get(LIVE_CONSENT)
     if consent != "yes":
@@ -40,7 +44,7 @@ def check_live(
             f"{name} is reached through ccxt's own streams, which lose and repeat events unseen: it is "
             'for paper trading only. Write mode = "paper", or trade on binance, binanceus or coinbase.'
         )
-    check_kill_file(data_dir)
+    no_kill_file = why_no_kill_file(data_dir) if stake else check_kill_file(data_dir)
     if not is_loopback(urls.rest_url):
         _check_limits(settings, limits)
     keys = settings.venues.get(name, VenueSettings())
@@ -51,22 +55,17 @@ def check_live(
             f"it is live, but there are no keys of {name}. Set {prefix}API_KEY and {prefix}API_SECRET in "
             'the environment (or `tradingd secrets set`), or write mode = "paper".'
         )
+    return no_kill_file
 
 
-def check_kill_file(data_dir: Path) -> None:
-    """The way by which a person without a client stops trading must be open; raises `ConfigError`."""
-    path = data_dir / KILL_FILE
-    trial = data_dir / f".{KILL_FILE}.trial"
-    try:
-        os.lstat(data_dir)
-        trial.write_text("", encoding="utf-8")
-        trial.unlink()
-        os.listdir(data_dir)
-    except OSError as error:
+def check_kill_file(data_dir: Path) -> str:
+    """Raises `ConfigError` when it could not be made; else ""."""
+    if why := why_no_kill_file(data_dir):
         raise ConfigError(
-            f"{path}: the kill file could not be made there ({error.strerror}): live trading needs this way to stop "
-            "it. Give the daemon's user the folder, or name another one with --data-dir."
-        ) from error
+            f"{why}: live trading needs this way to stop it. Give the daemon's user the folder, or name another one "
+            "with --data-dir."
+        )
+    return ""
 
 
 def _check_limits(settings: Settings, limits: RiskLimits) -> None:

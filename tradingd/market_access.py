@@ -25,6 +25,8 @@ class MarketAccess:
         self._on_death = on_death
         self._venue = settings.venues.get(settings.venue, VenueSettings())
         self._child: PracticeChild | None = None
+        self.no_kill_file = ""
+        """Why a kill file cannot be made, found by `launch` over what is at stake."""
 
     async def is_replay(self) -> bool:
         """Asked for by --replay, or played by a practice exchange that somebody else started."""
@@ -36,18 +38,19 @@ class MarketAccess:
 
     async def launch(
         self, data_dir: Path, *, not_before_ns: int, held: Collection[str] = (), shift_days: int | None = None,
-        fast_until_ns: int = 0,
+        fast_until_ns: int = 0, stake: str = "",
     ) -> None:
         """Start the practice exchange, when one is needed; it boots beside us.
 
-        `held`: symbols it must list, too. `shift_days`, `fast_until_ns`: of a cut replay, which is played again up to
-        where it was cut.
+        `stake`: what is open in the account. `held`: symbols it must list, too. `shift_days`, `fast_until_ns`: of a cut
+        replay, which is played again up to where it was cut.
         """
         settings, options = self._settings, self._options
         if settings.venue != "practice" and not options.replay:
             check_addresses(settings, self._venue)
             if settings.mode == "live":
-                check_live(settings, self._venue, composition.make_limits(settings), data_dir)
+                limits = composition.make_limits(settings)
+                self.no_kill_file = check_live(settings, self._venue, limits, data_dir, stake=stake)
         if not options.replay and (settings.venue != "practice" or self._venue.rest_url):
             if settings.practice.faults:
                 raise ConfigError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.alphas.panel import AlphaPanel
+from agents.strategies.rule_book import RuleChoice
 from bus.bus import Bus
 from bus.clock import Clock
 from bus.ids import SessionId
@@ -31,7 +32,10 @@ from tradingd.tuning_fold import TUNER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeAssembly:
-    """What all of them are made of; `runtime` first. `tradable`: the instruments in the account's currency."""
+    """What all of them are made of; `runtime` first. `tradable`: the instruments in the account's currency.
+
+    `strategies`: those that decide.
+    """
 
     settings: Settings
     limits: RiskLimits
@@ -42,6 +46,7 @@ class RuntimeAssembly:
     bus: Bus
     journal: MessageJournal
     read_model: ReadModel
+    strategies: Sequence[RuleChoice]
 
     def runtime(
         self, plugins: Plugins, alpha_watch: AlphaWatch, inputs: InputTape | None,
@@ -65,6 +70,7 @@ class RuntimeAssembly:
         agents = composition.make_agents(
             settings, self.limits, self.tradable, self.session, model.alphas.chosen_weights, alpha_watch, panel,
             plugins.names, chosen_parameters=lambda: model.tuning.current,
+            strategies=self.strategies,
         )
         for name, make in agents.items():
             runtime.add_agent(name, make)

@@ -110,18 +110,21 @@ def untried(settings: Settings) -> str:
     return f"the strategies were tried on {symbol}, never on {', '.join(others)}" if others else ""
 
 
-def untried_over(settings: Settings, stake: str) -> str:
-    """Why nothing may be decided with the strategies that the lab chose; "" for nothing.
+def chosen_over(settings: Settings, stake: str) -> tuple[tuple[RuleChoice, ...], str]:
+    """The strategies that decide, and why nothing may be decided with them ("" for nothing).
 
-    `stake`: what is open in the account. That is watched over whatever was chosen; with "" it is a `ConfigError`.
+    `stake`: what is open in the account. That is watched over whatever was chosen, and be it nothing that can be read;
+    with "" all that is a `ConfigError`.
     """
+    choices: tuple[RuleChoice, ...] = ()
     try:
+        choices = chosen_strategies(settings)
         untried(settings)
     except ConfigError as error:
         if not stake:
             raise
-        return str(error)
-    return ""
+        return choices, str(error)
+    return choices, ""
 
 
 def _number(value: Any) -> float:

@@ -1,5 +1,6 @@
 """What must be so before real money is traded."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from bus.clock import LiveClock
 from risk.limits import RiskLimits
 from tradingd import composition
+from tradingd.kill_file_trial import until_it_can_be_made
 from tradingd.live_gate import check_live
 from tradingd.settings import ConfigError, Settings, VenueSettings
 from tradingd.venue_access import check_addresses, dialect_of, make_live_venue, own_addresses
@@ -52,6 +54,24 @@ def test_the_practice_venue_needs_nothing(tmp_path: Path) -> None:
 def test_a_folder_where_no_kill_file_could_be_made_keeps_it_shut(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"KILL: the kill file could not be made"):
         gate(tmp_path / "absent", live())
+
+
+def test_over_what_is_open_it_stays_open_and_says_why(tmp_path: Path) -> None:
+    settings = live()
+    limits = composition.make_limits(settings)
+    assert check_live(settings, REAL, limits, tmp_path, CONSENT, stake="BTC/USDT") == ""
+    why = check_live(settings, REAL, limits, tmp_path / "absent", CONSENT, stake="BTC/USDT")
+    assert "KILL: the kill file could not be made" in why
+
+
+async def test_it_is_told_when_a_kill_file_could_be_made_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    trying = asyncio.create_task(until_it_can_be_made(tmp_path / "later", told.append, pause_s=0))
+    await asyncio.sleep(0)
+    assert told == []
+    (tmp_path / "later").mkdir()
+    await trying
+    assert told == [""]
 
 
 @pytest.mark.parametrize(("risk", "key"), [

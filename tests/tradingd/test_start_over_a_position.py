@@ -8,6 +8,7 @@ from bus.messages.system import AlertRaised
 from tests.orders.trading import instrument
 from tests.tradingd.quiet_market import QuietMarket, QuietRun, data_dir_with_a_position, settings_of
 from tradingd.settings import ConfigError
+from tradingd.strategy_choice import SELECTION_FILE
 
 
 async def test_a_symbol_that_was_delisted_is_left_out_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +38,18 @@ async def test_an_order_for_a_symbol_that_was_delisted_does_not_end_the_start(
     QuietMarket(monkeypatch, [instrument("ETH/USDT")])
     run = QuietRun(settings_of(data_dir_with_a_position(tmp_path), symbols=["BTC/USDT", "ETH/USDT"]))
     assert await run.until_ready() == 0
+
+
+@pytest.mark.parametrize("text", [None, '{"symbol": "BTC', '{"strategies": []}'], ids=["gone", "half", "empty"])
+async def test_strategies_that_cannot_be_read_take_away_entries_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None,
+) -> None:
+    QuietMarket(monkeypatch, [instrument("BTC/USDT")])
+    folder = data_dir_with_a_position(tmp_path)
+    if text is not None:
+        (folder / SELECTION_FILE).parent.mkdir()
+        (folder / SELECTION_FILE).write_text(text)
+    run = QuietRun(settings_of(folder, strategy={"rule": "selection"}))
+    assert await run.until_ready() == 0
+    assert any("watches over them and takes no entries" in each.message for each in run.told(AlertRaised))
+    assert any("selection" in text for text in run.daemon._runtime.health.reasons_to_reduce)

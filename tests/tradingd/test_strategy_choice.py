@@ -23,7 +23,7 @@ from tradingd.exit_codes import CONFIGURATION
 from tradingd.parameters import configured_parameters
 from tradingd.read_model import ReadModel
 from tradingd.settings import CandleSettings, ConfigError, Settings, StrategySettings
-from tradingd.strategy_choice import SELECTION_FILE, chosen_strategies, strategy_names, untried, untried_over
+from tradingd.strategy_choice import SELECTION_FILE, chosen_over, chosen_strategies, strategy_names, untried
 
 
 def settings(data_dir: Path = Path("nowhere"), **strategy: Any) -> Settings:
@@ -76,10 +76,26 @@ def test_a_selection_is_not_traded_on_other_candles_than_it_was_chosen_on(tmp_pa
 def test_over_what_is_open_it_is_a_reason_to_reduce_and_not_to_end(tmp_path: Path) -> None:
     chosen_by_the_lab(tmp_path)
     made = settings(tmp_path, rule="selection")
-    assert "chosen on candles of 1h" in untried_over(made, "BTC/USDT")
+    choices, why = chosen_over(made, "BTC/USDT")
+    assert choices == chosen_strategies(made)  # the exits of what they entered are theirs
+    assert "chosen on candles of 1h" in why
     with pytest.raises(ConfigError, match="chosen on candles of 1h"):
-        untried_over(made, "")
-    assert untried_over(settings(tmp_path), "") == ""
+        chosen_over(made, "")
+    assert chosen_over(settings(tmp_path), "") == ((), "")
+
+
+@pytest.mark.parametrize("text", [None, '{"symbol": "BTC', '{"strategies": []}'], ids=["gone", "half", "empty"])
+def test_over_what_is_open_strategies_that_cannot_be_read_are_none(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / SELECTION_FILE
+    path.parent.mkdir(parents=True)
+    if text is not None:
+        path.write_text(text)
+    made = settings(tmp_path, rule="selection")
+    choices, why = chosen_over(made, "BTC/USDT")
+    assert choices == ()
+    assert "selection" in why
+    with pytest.raises(ConfigError):
+        chosen_over(made, "")
 
 
 def test_the_command_refuses_to_start_with_such_a_selection_and_the_doctor_tells(tmp_path: Path) -> None:
