@@ -31,6 +31,7 @@ class Conditions:
         self._lease_doubt = self._refusal = ""
         self.is_restored = False
         self.on_refused: Callable[[], None] = lambda: None
+        self.on_go_on: Callable[[], None] = lambda: None
 
     @property
     def _health(self) -> Health:
@@ -77,7 +78,7 @@ class Conditions:
 
     def crash_loop(self) -> None:
         self._set(
-            "crash loop", "crash loop: the third start within ten minutes after unclean ends; "
+            "crash loop", "crash loop: there was a third start within ten minutes after unclean ends; "
             "look into the log, then `tradingd start` trades on",
         )
 
@@ -88,6 +89,7 @@ class Conditions:
     def person_says_go_on(self) -> None:
         """What waits for a person does so no more; a venue that still has its trouble tells it again at once."""
         self._health.clear("crash loop")
+        self.on_go_on()
         self._health.clear("venue")
         self._runtime.vote_health()
 

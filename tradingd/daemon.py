@@ -36,6 +36,7 @@ from tradingd.checkpoint import Recovery
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.collection_pause import collect_rarely
 from tradingd.conditions import Conditions
+from tradingd.crash_loop import CrashLoopMark
 from tradingd.data_dir import DataDir
 from tradingd.disk_watch import DiskWatch
 from tradingd.each_second import EachSecond
@@ -154,6 +155,8 @@ class Daemon:
                 await asyncio.wait((starting,))
                 if self.life.failure is not None:  # what runs already has failed: not an end in order
                     raise self.life.failure
+                if self._conditions.is_restored:  # a session has begun: it ends as any other
+                    await self._end()
                 return OK
             failed = starting.exception()
             if not self._is_replay:
@@ -434,7 +437,15 @@ class Daemon:
         if not self._replay.was_cut:
             self._watch_kill_file()
         self._operations.refresh_portfolio()
-        if self._past.is_crash_loop(self._clock.now()) and not self._options.no_safe:
+        self._look_for_crash_loop()
+
+    def _look_for_crash_loop(self) -> None:
+        is_found, is_wanted = self._past.is_crash_loop(self._clock.now()), not self._options.no_safe
+        if not self._is_replay:  # a replay remembers nothing of another one
+            mark = CrashLoopMark(self._journal.path)
+            self._conditions.on_go_on = mark.clear
+            is_found = mark.look(is_found_now=is_found, is_wanted=is_wanted)
+        if is_found and is_wanted:
             self._conditions.crash_loop()
 
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:

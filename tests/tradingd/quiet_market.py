@@ -28,9 +28,14 @@ class QuietMarket:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, listed: Sequence[Instrument]) -> None:
         self.is_open, self.was_asked = asyncio.Event(), asyncio.Event()
         self.is_open.set()
+        self.is_away = False
+        """Its list of symbols never comes."""
         real = venue_access.make_feed
 
         async def instruments() -> Sequence[Instrument]:
+            if self.is_away:
+                self.was_asked.set()
+                await asyncio.Event().wait()
             return listed
 
         async def run(*_: object) -> None:
