@@ -1,5 +1,6 @@
 """Following a journal while its writer goes on: whole batches as they appear, from any place one stopped at."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -65,6 +66,19 @@ class JournalFollower:
                 raise self._damaged() from error
             self.batch_position, self.position, self.number = self.position, batch.end, max(batch.last, self.number)
         return records
+
+    def flush(self) -> None:
+        """What was taken is on disk on return, so no power cut takes it out of the journal again. Raises `OSError`.
+
+        A file that the journal has grown out of was flushed when it was closed.
+        """
+        if self._file.path != self._path:
+            return
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -66,7 +66,11 @@ class Projection:
         return self.catch_up()
 
     def resume(self) -> None:
-        """Go on where the tables stand; raises `ForeignStoreError`, SQLAlchemy's errors and `JournalError`."""
+        """Go on where the tables stand; raises `ForeignStoreError`, SQLAlchemy's errors and `JournalError`.
+
+        Tables of this very journal that know more than it does (a restored backup; a disk that lied about what it had)
+        are filled anew: the journal is the truth.
+        """
         migrate(self._engine)
         place = self.store.place()
         if place is None or place.record == 0:
@@ -75,7 +79,7 @@ class Projection:
         if self._is_of_this_journal(place):
             self._place = place
             return
-        if not self._is_own:
+        if not self._is_own and not (place.journal == self.journal.name and self._begins_as(place)):
             raise ForeignStoreError(
                 f"the store holds record {place.record} of {place.journal}, which is not in {self.journal}: name "
                 "another database, or replace what it holds with `tradingd store rebuild`"
@@ -83,16 +87,17 @@ class Projection:
         self._go_to_begin()
 
     def _is_of_this_journal(self, place: Place) -> bool:
+        return self._begins_as(place) and self._follower.resume(
+            place.position, place.record, lambda record: _check(record) == place.last_check,
+        )
+
+    def _begins_as(self, place: Place) -> bool:
         beginning = JournalFollower.open(self.journal)
         try:
             first = beginning.take(1)
         finally:
             beginning.close()
-        if not first or _check(first[0]) != place.first_check:
-            return False
-        return self._follower.resume(
-            place.position, place.record, lambda record: _check(record) == place.last_check,
-        )
+        return bool(first) and _check(first[0]) == place.first_check
 
     def _go_to_begin(self) -> None:
         self._follower.close()
@@ -129,6 +134,7 @@ class Projection:
                 fold.apply(number, message)
             return fold.changed()
 
+        self._follower.flush()  # or a power cut could leave tables that know more than the journal
         self._place = None  # until it is committed nobody knows where the tables stand
         self.store.write(before, after, change)
         self._place, self._analyses = after, fold.analyses

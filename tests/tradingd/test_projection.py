@@ -1,5 +1,6 @@
 """The SQL store: exact, exactly once, whatever is cut off where, and equal to a store that is built anew."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -321,6 +322,52 @@ def test_a_repaired_journal_that_lost_its_end_is_noticed(tmp_path: Path) -> None
     titles = [row[4] for row in again.store.contents()["logs"]]
     assert titles == ["t0", "t1", "t2", "t3", "t4", "t5", "t50", "t51", "t52"]
     again.close()
+
+
+def test_in_a_database_of_others_a_journal_that_lost_its_end_is_taken_anew(tmp_path: Path) -> None:
+    url, messages = f"sqlite:///{tmp_path / 'store.sqlite'}", alerts(9)
+    path = written(tmp_path / "j.journal", messages)
+    projection = projection_of(path, url, is_own=False)
+    projection.catch_up()
+    projection.close()
+    path.unlink()
+    written(path, messages[:6])
+    for end in ([], alerts(5, first=50)):  # shorter than the tables, and longer again
+        journal = MessageJournal.open(path)
+        journal.append(end, sync=True)
+        journal.close()
+        again = projection_of(path, url, is_own=False)
+        again.catch_up()
+        expected = ["t0", "t1", "t2", "t3", "t4", "t5", *(f"t{50 + n}" for n in range(len(end)))]
+        assert [row[4] for row in again.store.contents()["logs"]] == expected
+        again.close()
+    path.replace(tmp_path / "renamed.journal")
+    written(path, alerts(12, first=100))
+    with pytest.raises(ForeignStoreError):
+        projection_of(path, url, is_own=False).catch_up()
+
+
+def test_what_is_in_the_tables_is_on_the_journals_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    path = written(tmp_path / "j.journal", alerts(3))
+    projection = projection_of(path, f"sqlite:///{tmp_path / 'store.sqlite'}")
+    flush, write = os.fdatasync, projection.store.write
+
+    def flushed(descriptor: int) -> None:
+        assert os.path.sameopenfile(descriptor, journal.fileno())
+        done.append("flush")
+        flush(descriptor)
+
+    def wrote(*parts: object) -> None:
+        done.append("write")
+        write(*parts)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fdatasync", flushed)
+    monkeypatch.setattr(projection.store, "write", wrote)
+    with path.open("rb") as journal:
+        projection.catch_up()
+    projection.close()
+    assert done == ["flush", "write"]
 
 
 def test_a_place_that_moved_is_not_written_to(tmp_path: Path) -> None:
