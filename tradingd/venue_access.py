@@ -22,6 +22,7 @@ _BY_NAME: Final[dict[str, "Dialect"]] = {
     PRACTICE: "binance", "binance": "binance", "binanceus": "binance", "coinbase": "coinbase",
 }
 Dialect = Literal["binance", "coinbase", "ccxt"]
+_USER_STREAM: Final[dict["Dialect", str]] = {"binance": "ws_api_url", "coinbase": "ws_user_url"}
 
 
 class MarketFeed(Feed, Protocol):
@@ -95,18 +96,20 @@ def check_addresses(settings: Settings, urls: VenueSettings) -> None:
         )
 
 
-def own_addresses(urls: VenueSettings) -> VenueSettings:
-    """Without a user stream of the real exchange beside a REST address on this machine: it knows none of the orders.
+def own_addresses(urls: VenueSettings, dialect: Dialect) -> VenueSettings:
+    """With the user stream that belongs to a venue on this machine: beside the market's stream, as documented.
 
-    It is looked for beside the market's stream instead, where the documents put it.
+    One that the settings name is kept, an empty one too; but not one of the real exchange, which knows none of these
+    orders. Beside an address elsewhere nothing is looked for.
     """
     if not is_loopback(urls.rest_url):
         return urls
     parts = urlsplit(urls.ws_url)
     here = f"{parts.scheme}://{parts.netloc}" if is_loopback(urls.ws_url) else ""
     beside = {"ws_api_url": f"{here}/ws-api/v3" if here else "", "ws_user_url": urls.ws_url if here else ""}
-    strays = [key for key in beside if getattr(urls, key) and not is_loopback(getattr(urls, key))]
-    return urls.model_copy(update={key: beside[key] for key in strays})
+    strays = {key for key in beside if getattr(urls, key) and not is_loopback(getattr(urls, key))}
+    unsaid = {_USER_STREAM[dialect]} - urls.model_fields_set if dialect in _USER_STREAM else set()
+    return urls.model_copy(update={key: beside[key] for key in sorted(strays | unsaid)})
 
 
 def make_feed(
@@ -146,8 +149,9 @@ def make_live_venue(
     jitter = random.Random(settings.seed + 1).random  # noqa: S311 - spreads retries
     own = settings.venues.get(settings.venue, VenueSettings())
     api_key, api_secret = _keys(settings)
-    urls = own_addresses(urls)
-    if dialect_of(settings.venue, urls) == "coinbase":
+    dialect = dialect_of(settings.venue, urls)
+    urls = own_addresses(urls, dialect)
+    if dialect == "coinbase":
         from exchanges.coinbase.orders import CoinbaseConfig, CoinbaseVenue
 
         return CoinbaseVenue(

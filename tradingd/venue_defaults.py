@@ -26,14 +26,14 @@ KNOWN: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
 
 
 def fill_in(data: dict[str, Any]) -> None:
-    """Put the addresses of the chosen venue into raw settings that give none of it.
+    """Put the known addresses of the chosen venue beside those of raw settings, which may give none.
 
-    A venue of which any address is written is left as it is: half of a test exchange and half of the real one would
-    be the worst of both.
+    A venue of which any other address is written is left as it is: half of a test exchange and half of the real one
+    would be the worst of both.
     """
     name, venues = data.get("venue"), data.setdefault("venues", {})
     if not isinstance(name, str) or name not in KNOWN or not isinstance(venues, dict):
         return
-    section = venues.setdefault(name, {})
-    if isinstance(section, dict) and not any(key in section for key in ADDRESSES):
-        section.update(KNOWN[name])
+    section, known = venues.setdefault(name, {}), KNOWN[name]
+    if isinstance(section, dict) and all(section[key] == known.get(key, "") for key in ADDRESSES if key in section):
+        section.update(known)

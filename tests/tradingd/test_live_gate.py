@@ -11,7 +11,7 @@ from risk.limits import RiskLimits
 from tradingd import composition
 from tradingd.kill_file_trial import until_it_can_be_made
 from tradingd.live_gate import check_live
-from tradingd.settings import ConfigError, Settings, VenueSettings
+from tradingd.settings import ConfigError, Settings, VenueSettings, load_settings
 from tradingd.venue_access import check_addresses, dialect_of, make_live_venue, own_addresses
 
 CONSENT = {"TRADINGD_ALLOW_LIVE": "yes"}
@@ -141,12 +141,46 @@ def test_on_this_machine_nothing_need_be_encrypted() -> None:
 
 def test_a_real_user_stream_beside_a_rest_address_on_this_machine_gives_way_to_one_here() -> None:
     mixed = HERE.model_copy(update={"ws_api_url": "wss://ws-api.binance.com/ws-api/v3", "ws_user_url": "ws://[::1]:2"})
-    assert own_addresses(mixed).ws_api_url == "ws://127.0.0.1:1/ws-api/v3"
-    assert own_addresses(mixed).ws_user_url == "ws://[::1]:2"
+    assert own_addresses(mixed, "binance").ws_api_url == "ws://127.0.0.1:1/ws-api/v3"
+    assert own_addresses(mixed, "binance").ws_user_url == "ws://[::1]:2"
     shipped = HERE.model_copy(update={"ws_user_url": "wss://advanced-trade-ws-user.coinbase.com"})
-    assert own_addresses(shipped).ws_user_url == shipped.ws_url
-    assert own_addresses(HERE) == HERE  # nothing is added where nobody wished for a stream
+    assert own_addresses(shipped, "coinbase").ws_user_url == shipped.ws_url
     far = shipped.model_copy(update={"ws_url": "wss://advanced-trade-ws.coinbase.com"})
-    assert own_addresses(far).ws_user_url == ""
+    assert own_addresses(far, "coinbase").ws_user_url == ""
     real = REAL.model_copy(update={"ws_api_url": "wss://ws-api.binance.com/ws-api/v3"})
-    assert own_addresses(real) == real
+    assert own_addresses(real, "binance") == real
+
+
+def test_the_user_stream_that_nobody_named_is_looked_for_beside_the_markets_on_this_machine() -> None:
+    assert own_addresses(HERE, "binance").ws_api_url == "ws://127.0.0.1:1/ws-api/v3"
+    assert own_addresses(HERE, "coinbase").ws_user_url == HERE.ws_url
+    assert own_addresses(HERE, "ccxt") == HERE
+
+
+@pytest.mark.parametrize("dialect", ["binance", "coinbase"])
+def test_the_user_stream_that_was_said_to_be_absent_stays_so(dialect: Any) -> None:
+    none = VenueSettings(rest_url=HERE.rest_url, ws_url=HERE.ws_url, ws_api_url="", ws_user_url="")
+    assert own_addresses(none, dialect) == none
+
+
+@pytest.mark.parametrize("far", [{"rest_url": REAL.rest_url}, {"ws_url": REAL.ws_url}])
+def test_nothing_is_looked_for_where_a_half_of_the_venue_is_elsewhere(far: dict[str, str]) -> None:
+    for dialect in ("binance", "coinbase"):
+        found = own_addresses(VenueSettings.model_validate({"rest_url": HERE.rest_url, "ws_url": HERE.ws_url} | far),
+                              dialect)  # type: ignore[arg-type]
+        assert (found.ws_api_url, found.ws_user_url) == ("", "")
+
+
+def test_a_live_venue_of_which_only_two_addresses_are_set_has_its_user_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no config.toml is
+    settings = load_settings(environ={
+        "TRADINGD__MODE": "live", "TRADINGD_ALLOW_LIVE": "yes", "TRADINGD__VENUE": "binance",
+        "TRADINGD__VENUES__BINANCE__REST_URL": HERE.rest_url, "TRADINGD__VENUES__BINANCE__WS_URL": HERE.ws_url,
+        "TRADINGD__VENUES__BINANCE__API_KEY": "k", "TRADINGD__VENUES__BINANCE__API_SECRET": "s",
+    })
+    made = make_live_venue(
+        settings, settings.venues["binance"], LiveClock(), [], on_report=lambda _: None, on_problem=lambda _: None
+    )
+    assert made._config.ws_api_url == "ws://127.0.0.1:1/ws-api/v3"  # type: ignore[attr-defined]

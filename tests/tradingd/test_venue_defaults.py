@@ -37,3 +37,9 @@ def test_a_key_in_the_environment_is_no_address(tmp_path: Path) -> None:
 def test_a_venue_with_an_address_of_its_own_gets_no_other_one(tmp_path: Path) -> None:
     venue = load(tmp_path, 'venue = "binance"\n[venues.binance]\nrest_url = "http://127.0.0.1:1"\n')
     assert (venue.rest_url, venue.ws_url, venue.ws_api_url) == ("http://127.0.0.1:1", "", "")
+
+
+def test_the_known_addresses_written_again_bring_the_known_user_stream(tmp_path: Path) -> None:
+    known = KNOWN["binance"]
+    venue = load(tmp_path, f'venue = "binance"\n[venues.binance]\nrest_url = "{known["rest_url"]}"\n')
+    assert (venue.ws_url, venue.ws_api_url) == (known["ws_url"], known["ws_api_url"])
