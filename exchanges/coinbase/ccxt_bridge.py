@@ -34,9 +34,13 @@ class _Answered(Exception):  # not an error: how an answer leaves ccxt before cc
 
 
 class CcxtBridge:
-    """One ccxt instance with its connections. `seconds` is the venue's time, for signatures."""
+    """One ccxt instance with its connections. `seconds` is the venue's time, for signatures.
+
+    `signs_old_form`: tokens are made in the form of `KeyPair.token` that is older.
+    """
 
     def __init__(self, rest_url: str, keys: KeyPair, timeout_s: float, seconds: Callable[[], int]) -> None:
+        self.signs_old_form = False
         self._rest_url = rest_url.rstrip("/")
         self._keys = keys
         self._timeout_s = timeout_s
@@ -67,7 +71,7 @@ class CcxtBridge:
 
     def stream_token(self) -> str:
         """A JWT for one message of the websocket, good for two minutes."""
-        return self._keys.token(self._seconds())
+        return self._keys.token(self._seconds(), is_old_form=self.signs_old_form)
 
     async def close(self) -> None:
         """Close the connections; `send` opens new ones."""
@@ -87,7 +91,7 @@ class CcxtBridge:
         def create_auth_token(
             seconds: int, method: str | None = None, url: str | None = None, *_use_eddsa: bool
         ) -> str:
-            return self._keys.token(seconds, method or "", url or "")
+            return self._keys.token(seconds, method or "", url or "", is_old_form=self.signs_old_form)
 
         exchange.create_auth_token = create_auth_token
         return exchange

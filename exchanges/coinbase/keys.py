@@ -30,17 +30,19 @@ class KeyPair:
     pem: str
     _key: ec.EllipticCurvePrivateKey | None = field(default=None, compare=False)
 
-    def token(self, venue_seconds: int, method: str = "", url: str = "") -> str:
+    def token(self, venue_seconds: int, method: str = "", url: str = "", *, is_old_form: bool = False) -> str:
         """A JWT that lives two minutes from the venue's time given: for one request, or without it for a stream.
 
-        Raises `ValueError` without keys.
+        The form is that of docs.cdp.coinbase.com, "Coinbase App API key authentication"; `is_old_form`: that of keys
+        made before the developer platform, with an audience and another issuer. Raises `ValueError` without keys.
         """
         if self._key is None:
             raise ValueError("there are no keys to sign with")
         claims: dict[str, object] = {
-            "aud": ["retail_rest_api_proxy"], "iss": "coinbase-cloud", "sub": self.name, "nbf": venue_seconds,
-            "iat": venue_seconds, "exp": venue_seconds + TOKEN_LIFE_S,
+            "sub": self.name, "iss": "cdp", "nbf": venue_seconds, "exp": venue_seconds + TOKEN_LIFE_S,
         }
+        if is_old_form:
+            claims |= {"aud": ["retail_rest_api_proxy"], "iss": "coinbase-cloud", "iat": venue_seconds}
         if url:
             parts = urlsplit(url)
             claims["uri"] = f"{method} {parts.netloc}{parts.path}"

@@ -84,6 +84,7 @@ class CoinbaseRest:
         self._first_pause_s = first_pause_s
         self._bridge = CcxtBridge(self.rest_url, keys, timeout_s, self.venue_seconds)
         self._line = HttpLine(self.rest_url, timeout_s, min(CONNECT_TIMEOUT_S, timeout_s))
+        self._is_form_settled = self._signs_old_form = False
         self._spare: tuple[int, str] | None = None  # (made at, in the venue's seconds; token) for the next order
         self._pacers: dict[Budget, Pacer] = {}
         self._banned_until = 0.0
@@ -122,6 +123,7 @@ class CoinbaseRest:
             else:
                 if answer.status == 401 and attempt == 0 and await self.was_clock_wrong():
                     continue
+                answer = await self._in_accepted_form(answer, method, path, parameters, budget)
                 if answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400):
                     return answer
                 problem = f"HTTP {answer.status} {answer.message}".strip()
@@ -133,6 +135,24 @@ class CoinbaseRest:
             f"{self.rest_url}/api/v3/{path}: no answer after {READ_ATTEMPTS} attempts, last: {problem}. "
             "Check the network and the rest_url of this venue in config.toml."
         )
+
+    async def _in_accepted_form(
+        self, answer: Answer, method: str, path: str, parameters: Parameters | None, budget: Budget
+    ) -> Answer:
+        """The answer to a read; where the first one since the start is a 401, that to the older form if it is taken."""
+        if self._is_form_settled or method != "GET" or answer.status in _RETRIED_STATUS:
+            return answer
+        self._is_form_settled = True
+        if answer.status != 401:
+            return answer
+        self._bridge.signs_old_form = True
+        with contextlib.suppress(TransportError):
+            other = await self.once(method, path, parameters, budget=budget)
+            if other.status != 401 and other.status not in _RETRIED_STATUS:
+                self._signs_old_form, self._spare = True, None
+                return other
+        self._bridge.signs_old_form = False
+        return answer
 
     async def once(
         self, method: str, path: str, parameters: Parameters | None = None, *, budget: Budget = "account"
@@ -188,11 +208,15 @@ class CoinbaseRest:
             self._spare = None
             if 0 <= now - spare[0] <= TOKEN_FRESH_S:
                 return spare[1]
-        return self.keys.token(now, "POST", f"{self.rest_url}/api/v3/{path}")
+        return self._sign(now, path)
+
+    def _sign(self, now: int, path: str) -> str:
+        url = f"{self.rest_url}/api/v3/{path}"
+        return self.keys.token(now, "POST", url, is_old_form=self._signs_old_form)
 
     def _sign_ahead(self) -> None:
         now = self.venue_seconds()
-        self._spare = now, self.keys.token(now, "POST", f"{self.rest_url}/api/v3/{ORDERS}")
+        self._spare = now, self._sign(now, ORDERS)
 
     def _from_line(self, answer: LineAnswer) -> Answer:
         if self._spare is None:
@@ -270,7 +294,7 @@ def to_answer(raw: RawAnswer, pause_s: float = 0.0) -> Answer:
     try:
         body = orjson.loads(raw.text)
     except orjson.JSONDecodeError:
-        return Answer(raw.status, None, message=raw.text[:100], retry_after_s=pause_s)
+        return Answer(raw.status, None, message=" ".join(raw.text[:200].split())[:100], retry_after_s=pause_s)
     message = ""
     if raw.status >= 400 and isinstance(body, dict):
         words = (body.get(key) for key in ("error", "message", "error_details"))

@@ -51,6 +51,7 @@ class Exchange:
     on_subscribed: list[Callable[["Feed"], Awaitable[None]]] = field(default_factory=list)
     auto_fill: bool = False
     clock_ahead_s: float = 0.0
+    takes_old_tokens: bool = False
     page: int = 100
     is_mute: bool = False
     bad_tokens: int = 0
@@ -165,8 +166,10 @@ class Exchange:
         assert header["kid"] == KEY_NAME
         assert re.fullmatch("[0-9a-f]{32}", header["nonce"])
         now = time.time() + self.clock_ahead_s
+        old = {"audience": "retail_rest_api_proxy", "issuer": "coinbase-cloud"}
+        form: dict[str, Any] = old if self.takes_old_tokens else {"issuer": "cdp"}
         claims = jwt.decode(
-            token, _KEY.public_key(), algorithms=["ES256"], audience="retail_rest_api_proxy", issuer="coinbase-cloud",
+            token, _KEY.public_key(), algorithms=["ES256"], **form,
             options={"verify_nbf": False, "verify_exp": False, "verify_iat": False},
         )
         assert claims["sub"] == KEY_NAME

@@ -1,7 +1,9 @@
+import time
+
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from exchanges.binance.rest import VenueError
 from exchanges.coinbase.keys import NO_KEYS, read_keys
@@ -15,8 +17,9 @@ def pem(key: object, form: PrivateFormat = PrivateFormat.PKCS8) -> str:
 def test_a_token_for_a_request_names_method_host_and_path_and_lives_two_minutes():
     token = read_keys("coinbase", KEY_NAME, PEM).token(1_000, "GET", "http://127.0.0.1:5/api/v3/x?limit=1")
     claims = jwt.decode(token, options={"verify_signature": False})
-    assert claims["uri"] == "GET 127.0.0.1:5/api/v3/x"
-    assert (claims["nbf"], claims["exp"], claims["sub"]) == (1_000, 1_120, KEY_NAME)
+    assert claims == {
+        "sub": KEY_NAME, "iss": "cdp", "nbf": 1_000, "exp": 1_120, "uri": "GET 127.0.0.1:5/api/v3/x",
+    }
     assert jwt.get_unverified_header(token)["kid"] == KEY_NAME
 
 
@@ -25,6 +28,20 @@ def test_a_token_for_a_stream_names_no_request_and_no_two_are_the_same():
     first, second = keys.token(1_000), keys.token(1_000)
     assert "uri" not in jwt.decode(first, options={"verify_signature": False})
     assert jwt.get_unverified_header(first)["nonce"] != jwt.get_unverified_header(second)["nonce"]
+
+
+def test_a_checker_that_expects_the_platforms_issuer_and_no_audience_takes_a_token():
+    pair = read_keys("coinbase", KEY_NAME, PEM)
+    public = load_pem_private_key(pair.pem.encode(), password=None).public_key()
+    token = pair.token(int(time.time()), "GET", "https://api.coinbase.com/api/v3/brokerage/accounts")
+    claims = jwt.decode(token, public, algorithms=["ES256"], issuer="cdp")  # type: ignore[arg-type]
+    assert claims["uri"] == "GET api.coinbase.com/api/v3/brokerage/accounts"
+
+
+def test_the_older_form_has_its_audience_and_issuer():
+    token = read_keys("coinbase", KEY_NAME, PEM).token(1_000, is_old_form=True)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["iss"], claims["aud"]) == ("coinbase-cloud", ["retail_rest_api_proxy"])
 
 
 def test_both_ways_to_write_a_private_key_are_read():

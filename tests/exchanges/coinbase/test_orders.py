@@ -154,6 +154,34 @@ async def test_refused_keys_are_told(exchange: Exchange):
     assert PEM[40:80] not in repr(desk.refusals) + repr(desk.venue._config) + repr(desk.venue._rest.keys)
 
 
+async def test_a_venue_that_takes_the_older_form_of_token_alone_is_found_out_by_the_first_read(exchange: Exchange):
+    exchange.takes_old_tokens = exchange.auto_fill = True
+    async with Desk(exchange, ws=True) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit()
+        await until(lambda: "fill" in desk.kinds)
+        assert len(desk.posts) == 1
+    assert exchange.bad_tokens == 1
+
+
+async def test_keys_that_are_refused_in_both_forms_are_signed_for_in_the_new_one(exchange: Exchange):
+    async with Desk(exchange) as desk:
+        exchange.fail("GET", "/accounts", answers("Unauthorized\n", 401), answers("Unauthorized\n", 401))
+        with pytest.raises(VenueError, match=r"HTTP 401 Unauthorized\. "):
+            await desk.venue.balances()
+        assert await desk.venue.balances() == {"USD": D(1000)}
+    assert exchange.bad_tokens == 0
+
+
+async def test_an_order_is_never_sent_again_in_the_older_form(exchange: Exchange):
+    exchange.takes_old_tokens = True
+    async with Desk(exchange) as desk:
+        desk.submit()
+        await desk.heard("rejected")
+        assert len(desk.posts) == 1
+
+
 async def test_balances_are_what_is_free_and_what_is_held(exchange: Exchange):
     async with Desk(exchange) as desk:
         assert await desk.venue.balances() == {"USD": D(1000)}
@@ -222,8 +250,8 @@ async def test_an_order_leaves_within_the_step_that_wants_it_with_a_token_that_w
     signed: list[str] = []
     make = KeyPair.token
 
-    def token(keys: KeyPair, *what: Any) -> str:
-        signed.append(make(keys, *what))
+    def token(keys: KeyPair, *what: Any, **form: bool) -> str:
+        signed.append(make(keys, *what, **form))
         return signed[-1]
 
     async with Desk(exchange) as desk:
