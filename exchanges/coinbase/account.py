@@ -39,6 +39,8 @@ def _add(body: Any, totals: dict[str, Decimal]) -> str:
     """Add one page to the totals; returns the cursor of the next, "" after the last."""
     for row in body["accounts"]:
         asset = str(row["currency"])
-        available, held = (parse_decimal(row[key]["value"], key) for key in ("available_balance", "hold"))
+        available = parse_decimal(row["available_balance"]["value"], "available_balance")
+        hold = row.get("hold")  # an account that has never held anything may come without one
+        held = parse_decimal(hold["value"], "hold") if hold is not None else ZERO
         totals[asset] = totals.get(asset, ZERO) + available + held
     return str(body.get("cursor") or "") if body.get("has_next") is True else ""
