@@ -437,15 +437,10 @@ class Daemon:
         if not self._replay.was_cut:
             self._watch_kill_file()
         self._operations.refresh_portfolio()
-        self._look_for_crash_loop()
-
-    def _look_for_crash_loop(self) -> None:
-        is_found, is_wanted = self._past.is_crash_loop(self._clock.now()), not self._options.no_safe
-        if not self._is_replay:  # a replay remembers nothing of another one
-            mark = CrashLoopMark(self._journal.path)
-            self._conditions.on_go_on = mark.clear
-            is_found = mark.look(is_found_now=is_found, is_wanted=is_wanted)
-        if is_found and is_wanted:
+        mark = CrashLoopMark(self._journal.path, remembers=not self._is_replay)
+        self._conditions.on_go_on = mark.clear
+        is_found = self._past.is_crash_loop(self._clock.now())
+        if mark.look(is_found_now=is_found, is_wanted=not self._options.no_safe):
             self._conditions.crash_loop()
 
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:

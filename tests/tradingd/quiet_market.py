@@ -19,6 +19,8 @@ from tradingd.run_options import RunOptions
 from tradingd.settings import Settings
 
 JOURNAL = "journal-binance-paper.journal"
+LIVE_JOURNAL = "journal-binance-live.journal"
+RESTING = "td-t2"
 NOWHERE = {"rest_url": "http://127.0.0.1:9", "ws_url": "ws://127.0.0.1:9", "ws_api_url": "ws://127.0.0.1:9"}
 
 
@@ -62,13 +64,13 @@ def settings_of(folder: Path, **changes: Any) -> Settings:
     })
 
 
-def data_dir_with_a_position(tmp_path: Path) -> Path:
-    """One BTC and a resting order, left by an earlier session."""
+def data_dir_with_a_position(tmp_path: Path, journal: str = JOURNAL) -> Path:
+    """One BTC and a resting order (`RESTING`), left by an earlier session."""
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
     scene = with_a_position_and_an_order(Scene(tmp_path / "earlier").open())
     scene.journal.close()
-    shutil.copy(scene.path, folder / JOURNAL)
+    shutil.copy(scene.path, folder / journal)
     return folder
 
 
@@ -103,7 +105,8 @@ class QuietRun:
 
     def told(self, kind: type) -> list[Any]:
         """Bodies of this kind in the journal, read from disk."""
-        journal = MessageJournal.open(self.settings.data_dir / JOURNAL, read_only=True)
+        name = LIVE_JOURNAL if self.settings.mode == "live" else JOURNAL
+        journal = MessageJournal.open(self.settings.data_dir / name, read_only=True)
         try:
             return [message.body for message in journal.read() if type(message.body) is kind]
         finally:

@@ -32,6 +32,15 @@ def test_who_wants_no_safe_mode_forgets_it(tmp_path: Path) -> None:
     assert not found(tmp_path)
 
 
+def test_a_replay_remembers_nothing_of_another_one(tmp_path: Path) -> None:
+    replay = CrashLoopMark(tmp_path / JOURNAL, remembers=False)
+    assert replay.look(is_found_now=True, is_wanted=True)
+    assert not replay.look(is_found_now=False, is_wanted=True)
+    assert found(tmp_path, now=True)
+    replay.clear()
+    assert found(tmp_path)
+
+
 def test_on_a_full_disk_the_start_that_finds_it_waits_all_the_same(tmp_path: Path) -> None:
     with no_file_beyond(0):
         assert found(tmp_path, now=True)
