@@ -27,6 +27,7 @@ from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
 from exchanges.coinbase.order_lookup import OrderLookup
 from exchanges.coinbase.order_wishes import create_body, is_immediate
+from exchanges.coinbase.patient_search import FIRST_PAUSE_S, PatientSearch
 from exchanges.coinbase.rest import ORDERS, ORDERS_PER_S, CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
@@ -54,7 +55,8 @@ TOLD_OF_S: Final = 25.0
 WARM_EVERY_S: Final = 10.0
 """How often the connection is used, so that an order finds one open; the clock is measured by the way."""
 BEHIND_TRIES: Final = 5
-BEHIND_FIRST_S: Final = 0.1
+END_DUE_LOOKS: Final = 3
+"""So often an order that must be about to end is looked at once more, where no user stream will tell of it."""
 MOST_WORKING: Final = 10_000
 OLDEST_NS: Final = 30 * 86_400 * SECOND_NS
 """How far back an order of an earlier run is looked for; one that still works is found however old it is."""
@@ -86,6 +88,7 @@ class CoinbaseConfig:
 class _Working:
     """An order that may still change at the venue. `heard_*`: what the user channel said last.
 
+    `heard_filled`: its status, where that is filled and all that was asked for.
     `told_ns`: when the venue last said that it has it, 0 = never.
     """
 
@@ -96,6 +99,7 @@ class _Working:
     trade_ids: set[TradeId] = field(default_factory=set)
     heard_executed: Decimal = ZERO
     heard_over: bool = False
+    heard_filled: OrderStatus | None = None
     told_ns: int = 0
 
 
@@ -138,6 +142,9 @@ class CoinbaseVenue:
         self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}
         self._unresolved: dict[ClientOrderId, str] = {}
         self._ending: dict[ClientOrderId, str] = {}  # their end is due: immediate ones, and those we cancel
+        self._search = PatientSearch(
+            self._find_anywhere, self._find_told, lambda each: each in self._venue_ids, absence_s
+        )
         self._given_up = GivenUpOrders(self.cancel)
         self._posting: set[ClientOrderId] = set()
         self._budget: PrivateBudget | None = None
@@ -298,6 +305,7 @@ class CoinbaseVenue:
             self._say(order, "unknown", f"HTTP {answer.status} {error} {answer.message}".strip())
             return
         self._venue_ids[client_order_id] = venue_order_id
+        self._search.on_news(client_order_id)
         self._tell(ExecutionReport(client_order_id, symbol, "accepted", self._clock.now(), venue_order_id))
         if is_immediate(order) and client_order_id in self._working:
             self._ending[client_order_id] = symbol
@@ -350,10 +358,11 @@ class CoinbaseVenue:
     async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
         """Look until the answer is at least as new as what the user channel said; then tell it."""
         reports: list[ExecutionReport] = []
-        is_over = False
+        is_over = is_behind = False
         try:
             for attempt in range(BEHIND_TRIES):
-                status = await self._find(client_order_id)
+                heard = self._heard_filled(client_order_id) if attempt + 1 < BEHIND_TRIES else None
+                status = heard if heard is not None else await self._search.find(client_order_id)
                 if status is None:
                     if not is_cancelled and self._was_told_of(client_order_id):
                         raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
@@ -368,10 +377,11 @@ class CoinbaseVenue:
                 fills = await self._lookup.fills(status) if status.executed or status.is_filled else []
                 reports, filled = story(status, fills, self._instruments[symbol])
                 self._adopt(client_order_id, symbol, status)
-                if not self._is_behind(client_order_id, status, filled):
+                is_behind = self._is_behind(client_order_id, status, filled)
+                if not is_behind and (attempt >= END_DUE_LOOKS or not self._is_end_due(client_order_id, status)):
                     break
-                await asyncio.sleep(BEHIND_FIRST_S * 2**attempt)
-            else:
+                await self._search.pause(client_order_id, FIRST_PAUSE_S * 2**attempt)
+            if is_behind:
                 said = "the venue's listings are behind its own stream"
                 reports.append(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=said))
         except (VenueError, AnswerError, MoneyError) as error:
@@ -386,26 +396,36 @@ class CoinbaseVenue:
         working = self._working.get(client_order_id)
         return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
 
-    async def _find(self, client_order_id: ClientOrderId) -> OrderStatus | None:
-        """The order as the venue has it; None after an absence that is to be believed."""
-        for is_last in (False, True):
-            known = self._venue_ids.get(client_order_id)
-            status = await self._lookup.by_venue_id(known, client_order_id) if known is not None else None
-            if status is None:
-                working = self._working.get(client_order_id)
-                since_ns = working.sent_ns if working is not None else self._clock.now() - OLDEST_NS
-                since_ns += self._rest.clock_offset_ns
-                status = await self._lookup.by_client_id(
-                    client_order_id, since_ns, is_of_this_run=working is not None
-                )
-            if status is not None:
-                self._venue_ids[client_order_id] = status.venue_order_id
-                return status
-            if client_order_id in self._posting:
-                raise VenueError(f"{self.name}: no listing has it yet, and its request is still under way")
-            if not is_last:
-                await asyncio.sleep(self._absence_s)
-        return None
+    async def _find_told(self, client_order_id: ClientOrderId) -> OrderStatus | None:
+        heard = self._heard_filled(client_order_id)
+        if heard is not None:
+            return heard
+        known = self._venue_ids.get(client_order_id)
+        return await self._lookup.by_venue_id(known, client_order_id) if known is not None else None
+
+    async def _find_anywhere(self, client_order_id: ClientOrderId) -> OrderStatus | None:
+        """Raises `VenueError` while its request is under way: then it may come yet."""
+        known = self._venue_ids.get(client_order_id)
+        status = await self._lookup.by_venue_id(known, client_order_id) if known is not None else None
+        if status is None:
+            working = self._working.get(client_order_id)
+            since_ns = working.sent_ns if working is not None else self._clock.now() - OLDEST_NS
+            since_ns += self._rest.clock_offset_ns
+            status = await self._lookup.by_client_id(client_order_id, since_ns, is_of_this_run=working is not None)
+        if status is not None:
+            self._venue_ids[client_order_id] = status.venue_order_id
+        elif client_order_id in self._posting:
+            raise VenueError(f"{self.name}: no listing has it yet, and its request is still under way")
+        return status
+
+    def _heard_filled(self, client_order_id: ClientOrderId) -> OrderStatus | None:
+        """Its status where the user channel calls it filled: then its fills alone are asked for."""
+        working = self._working.get(client_order_id)
+        return working.heard_filled if working is not None else None
+
+    def _is_end_due(self, client_order_id: ClientOrderId, status: OrderStatus) -> bool:
+        """Its end will not be told by the user channel, and is not listed yet."""
+        return client_order_id in self._ending and not status.is_over and not self.stream.is_up
 
     def _is_behind(self, client_order_id: ClientOrderId, status: OrderStatus, filled: Decimal) -> bool:
         working = self._working.get(client_order_id)
@@ -439,10 +459,16 @@ class CoinbaseVenue:
             working.told_ns = self._clock.now()
             working.heard_executed = max(working.heard_executed, news.executed)
             working.heard_over = working.heard_over or news.is_over
+            if news.is_filled and news.executed == working.filled + working.remaining:
+                working.heard_filled = OrderStatus(
+                    client_order_id, news.venue_order_id, news.product, news.executed, None, True, self._clock.now(),
+                    news.executed, "FILLED",
+                )
             if news.is_resting and client_order_id not in self._ending:
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "accepted", self._clock.now(), news.venue_order_id
                 ))
+        self._search.on_news(client_order_id)
         told = working.filled if working is not None else ZERO
         if news.is_over or news.executed > told or client_order_id in self._unresolved:
             self.query(client_order_id, symbol)

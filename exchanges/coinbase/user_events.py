@@ -1,7 +1,8 @@
 """What Coinbase's user channel says of orders. Pure.
 
 The channel tells totals without fill ids, so nothing is booked from it: it tells that an order moved, and the fills
-are asked for. `executed` and `is_over` are what the answer must at least show.
+are asked for; of an order that it calls filled the fills alone. `executed` and `is_over` are what the answer must at
+least show.
 """
 
 from decimal import Decimal
@@ -15,7 +16,10 @@ from market.money import MoneyError, parse_decimal
 
 
 class OrderNews(NamedTuple):
-    """The venue's latest word about one order. `is_resting`: it exists there and is not over."""
+    """The venue's latest word about one order. `is_resting`: it exists there and is not over.
+
+    `is_filled`: it is over, and not because somebody ended it.
+    """
 
     client_order_id: ClientOrderId
     venue_order_id: VenueOrderId
@@ -23,6 +27,7 @@ class OrderNews(NamedTuple):
     executed: Decimal
     is_over: bool
     is_resting: bool
+    is_filled: bool = False
 
 
 def parse_orders(envelope: Envelope) -> list[OrderNews]:
@@ -42,4 +47,5 @@ def _news(row: Any) -> OrderNews:
         parse_decimal(row.get("cumulative_quantity") or "0", "cumulative_quantity"),
         status in ENDED or status == FILLED,
         status in ALIVE,
+        status == FILLED,
     )

@@ -46,6 +46,60 @@ async def test_absence_is_believed_only_when_it_lasts(exchange: Exchange):
         assert desk.kinds == ["accepted"]
 
 
+async def test_an_order_whose_id_the_venue_told_is_looked_for_again_within_tenths_of_a_second(exchange: Exchange):
+    """The listings lag behind the answer: of an order that was told of, nobody waits until absence is believed."""
+    exchange.auto_fill = True
+    where = "/orders/historical/00000001-0000-4000-8000-000000000000"
+    not_yet = [answers({"error": "NOT_FOUND"}, 404)] * 3
+    exchange.fail("GET", where, *not_yet)
+    empty = {"orders": [], "has_next": False, "cursor": ""}
+    exchange.fail("GET", "/orders/historical/batch", *[answers(empty)] * 2)
+    async with Desk(exchange, absence_s=60.0) as desk:
+        desk.submit()
+        await until(lambda: "fill" in desk.kinds)
+        assert len(exchange.calls("GET", where)) == 4
+        assert "not_found" not in desk.kinds
+
+
+async def test_news_of_an_order_ends_the_wait_for_its_absence(exchange: Exchange):
+    async with Desk(exchange, ws=True, absence_s=60.0, poll_every_s=60) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USD")
+        await until(lambda: len(exchange.calls("GET", "/orders/historical/batch")) == 2)  # open ones, then all
+        exchange.place(late("td-1"))
+        exchange.fill("td-1", "0.5")
+        await exchange.tell("td-1")
+        await until(lambda: "fill" in desk.kinds)
+        assert desk.reports[0].exec_type == "accepted"
+
+
+async def test_an_order_that_the_user_channel_calls_filled_is_booked_from_its_fills_though_the_listing_lags(
+    exchange: Exchange,
+):
+    async with Desk(exchange, ws=True, poll_every_s=60) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: "accepted" in desk.kinds)
+        order = exchange.of("td-1")
+        exchange.bodies[f"/orders/historical/{order['order_id']}"] = {"order": dict(order)}  # as it was before
+        exchange.fill("td-1", "1")
+        await exchange.tell("td-1")
+        await until(lambda: "fill" in desk.kinds)
+        assert desk.kinds == ["accepted", "accepted", "fill"]
+
+
+async def test_without_a_user_stream_the_end_of_an_immediate_order_is_not_waited_for_until_the_next_poll(
+    exchange: Exchange,
+):
+    async with Desk(exchange, poll_every_s=60) as desk:
+        desk.submit()
+        await until(lambda: len(exchange.requests) == 2)  # the order, and one look at it
+        exchange.fill("td-1", "1")
+        await until(lambda: "fill" in desk.kinds)
+
+
 async def test_an_order_deep_in_the_history_is_found_page_by_page(exchange: Exchange):
     exchange.page = 3
     wish = {"product_id": "BTC-USD", "side": "BUY", "order_configuration": {"limit_limit_gtc": {"base_size": "1"}}}
