@@ -211,6 +211,15 @@ def _distance_rule(settings: Settings) -> DistanceRule | None:
     return DistanceRule(base)
 
 
+def unknown_alpha(settings: Settings, outside: Collection[str] | None) -> str:
+    """Which weight in the settings has no alpha, with the remedy; "" for none. `outside` as in `make_agents`."""
+    try:
+        make_alphas(settings.council.weights, outside)
+    except UnknownAlphaError as error:
+        return f"{settings.where('council', 'weights', error.name)}: {error}"
+    return ""
+
+
 def make_agents(
     settings: Settings, limits: RiskLimits, instruments: Sequence[Instrument], session: SessionId,
     chosen_weights: Callable[[], Mapping[str, float]] = dict, watch: AlphaWatch | None = None,
@@ -236,10 +245,8 @@ def make_agents(
         scanner.top, scanner.min_quote_volume, scanner.max_spread, scanner.refresh_s * SECOND_NS, candles.decision,
         min_age_ns=seconds_to_ns(scanner.min_age_h * 3600), quote=settings.account.quote,
     )
-    try:
-        make_alphas(council.weights, outside)
-    except UnknownAlphaError as error:
-        raise ConfigError(f"{settings.where('council', 'weights', error.name)}: {error}") from error
+    if why := unknown_alpha(settings, outside):
+        raise ConfigError(why)
     times_made = count()
     chosen = chosen_strategies(settings) if strategies is None else strategies
     return {

@@ -160,11 +160,11 @@ class Conditions:
         self._runtime.vote_health()
 
     def selection(self, why: str) -> None:
-        """The strategies were chosen on other candles ("": they were not): no entries, what is open is watched."""
+        """Strategies or alphas of the settings are no good ("": they are): no entries, what is open is watched."""
         if why:
             self._set("selection", why)
             told = f"{why} Positions or orders are open, so the daemon watches over them and takes no entries."
-            self._runtime.record("daemon", AlertRaised("critical", "strategy selection", told))
+            self._runtime.record("daemon", AlertRaised("critical", "strategies", told))
             self._runtime.vote_health()
 
     def left_out(self, names: Sequence[str]) -> None:

@@ -383,7 +383,11 @@ class Daemon:
             tradable=[each for each in instruments if each.quote == self.settings.account.quote],
             bus=self._bus, journal=self._journal, read_model=self._read_model, strategies=self._strategies,
         )
-        self._runtime = runtime = assembly.runtime(plugins, self._operations.alpha_watch, inputs, self._write_line)
+        outside = plugins.names
+        if open_matters(self._read_model) and (why := composition.unknown_alpha(self.settings, outside)):
+            outside, self._untried = None, f"{self._untried} {why}".strip()
+        watch = self._operations.alpha_watch
+        self._runtime = runtime = assembly.runtime(plugins, outside, watch, inputs, self._write_line)
         runtime.on_fatal = self._on_fatal
         grids = assembly.grids(runtime, self._operations.by_settings)
         self._tuner = assembly.tuner(runtime)

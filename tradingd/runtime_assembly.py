@@ -1,6 +1,6 @@
 """The runtime of a run and what acts through it (council, tuner, grids of the settings), before it knows its past."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,13 @@ class RuntimeAssembly:
     strategies: Sequence[RuleChoice]
 
     def runtime(
-        self, plugins: Plugins, alpha_watch: AlphaWatch, inputs: InputTape | None,
+        self, plugins: Plugins, outside: Collection[str] | None, alpha_watch: AlphaWatch, inputs: InputTape | None,
         write_line: Callable[[StoryLine], None],
     ) -> Runtime:
-        """With its engine and its agents. `inputs`: where its inputs go, for the session to be run again."""
+        """With its engine and its agents. `inputs`: where its inputs go, for the session to be run again.
+
+        `outside`: the names of the plugins' alphas, None when there may be others.
+        """
         settings, model = self.settings, self.read_model
         parts: dict[str, Any] = {
             "session": self.session, "venue": self.venue, "bus": self.bus, "journal": self.journal,
@@ -69,7 +72,7 @@ class RuntimeAssembly:
             panel = RecordedPanel(panel, recorded.note)
         agents = composition.make_agents(
             settings, self.limits, self.tradable, self.session, model.alphas.chosen_weights, alpha_watch, panel,
-            plugins.names, chosen_parameters=lambda: model.tuning.current,
+            outside, chosen_parameters=lambda: model.tuning.current,
             strategies=self.strategies,
         )
         for name, make in agents.items():

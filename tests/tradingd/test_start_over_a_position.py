@@ -40,6 +40,18 @@ async def test_an_order_for_a_symbol_that_was_delisted_does_not_end_the_start(
     assert await run.until_ready() == 0
 
 
+async def test_a_weight_without_its_alpha_takes_away_entries_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    QuietMarket(monkeypatch, [instrument("BTC/USDT")])
+    weights = {"council": {"weights": {"gone": 0.5}}}
+    run = QuietRun(settings_of(data_dir_with_a_position(tmp_path), **weights))
+    assert await run.until_ready() == 0
+    assert any("there is no alpha 'gone'" in text for text in run.daemon._runtime.health.reasons_to_reduce)
+    with pytest.raises(ConfigError, match="there is no alpha 'gone'"):
+        await QuietRun(settings_of(tmp_path / "new", **weights)).until_ready()
+
+
 @pytest.mark.parametrize("text", [None, '{"symbol": "BTC', '{"strategies": []}'], ids=["gone", "half", "empty"])
 async def test_strategies_that_cannot_be_read_take_away_entries_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None,
