@@ -16,6 +16,7 @@ from exchanges.binance.market_rest import (
 )
 from exchanges.binance.parser import FrameError
 from exchanges.binance.rest import Answer, RestClient, TransportError, VenueError
+from exchanges.binance.weight_budget import FOR_BOOKS, FOR_MISSED_TRADES, FOR_PRICES
 from market.instrument import Instrument
 from market.ticks import BookSnapshot, Candle, QuoteTick, TradeTick
 
@@ -52,14 +53,14 @@ class MarketClient:
     async def rules(self, instruments: Sequence[Instrument]) -> list[Instrument]:
         """These pairs as the venue has them now; one that it lists no more is left out."""
         names = orjson.dumps([each.venue_symbol for each in instruments]).decode()
-        answer = await self._rest.read("/api/v3/exchangeInfo", {"symbols": names}, weight=20)
+        answer = await self._rest.read("/api/v3/exchangeInfo", {"symbols": names}, weight=20, reserve=FOR_PRICES)
         if answer.code == _INVALID_SYMBOL:
             return await self.instruments()
         return self._checked("exchangeInfo", answer, parse_instruments)
 
     async def instruments(self) -> list[Instrument]:
         """All spot pairs."""
-        answer = await self._rest.read("/api/v3/exchangeInfo", weight=20)
+        answer = await self._rest.read("/api/v3/exchangeInfo", weight=20, reserve=FOR_PRICES)
         return self._checked("exchangeInfo", answer, parse_instruments)
 
     async def candles(self, instrument: Instrument, interval: str, limit: int) -> list[Candle]:
@@ -73,6 +74,7 @@ class MarketClient:
         answer = await self._rest.read(
             "/api/v3/klines",
             {"symbol": instrument.venue_symbol, "interval": interval, "limit": min(limit + 1, MOST_CANDLES)}, weight=2,
+            reserve=FOR_PRICES,
         )
         if answer.code == _INVALID_INTERVAL:
             return []
@@ -83,7 +85,9 @@ class MarketClient:
 
     async def snapshot(self, instrument: Instrument) -> BookSnapshot:
         """The book, a thousand levels deep; its stamps are set when it is joined to the stream."""
-        answer = await self._rest.read("/api/v3/depth", {"symbol": instrument.venue_symbol, "limit": 1000}, weight=50)
+        answer = await self._rest.read(
+            "/api/v3/depth", {"symbol": instrument.venue_symbol, "limit": 1000}, weight=50, reserve=FOR_BOOKS
+        )
         now = self._clock.now()
         return self._checked(
             f"depth of {instrument.symbol}", answer, lambda body: parse_snapshot(body, instrument.symbol, now)
@@ -91,7 +95,9 @@ class MarketClient:
 
     async def recent_trades(self, instrument: Instrument) -> list[tuple[int, TradeTick]]:
         """The last thousand trades with their numbers, oldest first."""
-        answer = await self._rest.read("/api/v3/trades", {"symbol": instrument.venue_symbol, "limit": 1000}, weight=25)
+        answer = await self._rest.read(
+            "/api/v3/trades", {"symbol": instrument.venue_symbol, "limit": 1000}, weight=25, reserve=FOR_MISSED_TRADES
+        )
         now = self._clock.now()
         return self._checked(
             f"trades of {instrument.symbol}", answer, lambda body: parse_trades(body, instrument.symbol, now)
@@ -100,9 +106,11 @@ class MarketClient:
     async def quotes(self, instruments: Sequence[Instrument]) -> list[QuoteTick]:
         """Best bid and ask of each, in the order asked; one that cannot be believed is left out."""
         names = orjson.dumps([each.venue_symbol for each in instruments]).decode()
-        answer = await self._rest.read("/api/v3/ticker/bookTicker", {"symbols": names}, weight=4)
+        answer = await self._rest.read(
+            "/api/v3/ticker/bookTicker", {"symbols": names}, weight=4, reserve=FOR_PRICES
+        )
         if answer.code == _INVALID_SYMBOL:  # one of them is listed no more, and the venue tells of none
-            answer = await self._rest.read("/api/v3/ticker/bookTicker", weight=4)
+            answer = await self._rest.read("/api/v3/ticker/bookTicker", weight=4, reserve=FOR_PRICES)
         symbols = {each.venue_symbol: each.symbol for each in instruments}
         now = self._clock.now()
         return self._checked("bookTicker", answer, lambda body: parse_top_quotes(body, symbols, now))
@@ -126,7 +134,7 @@ class MarketClient:
 
     async def recording(self) -> RecordingInfo:
         """What the practice exchange plays; zeros for a venue that plays nothing."""
-        answer = await self._rest.read("/practice/v1/info")
+        answer = await self._rest.read("/practice/v1/info", reserve=FOR_PRICES)
         body = answer.body if answer.is_ok and isinstance(answer.body, dict) else {}
         first, days = body.get("first_ns"), body.get("shift_days")
         return RecordingInfo(

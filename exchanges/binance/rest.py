@@ -17,6 +17,7 @@ from yarl import URL
 from bus.clock import Clock
 from exchanges.backoff import Backoff
 from exchanges.binance.signing import PreparedPost, Signer
+from exchanges.binance.weight_budget import BURST, FOR_ORDERS, Reserve, WeightBudget
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
 from exchanges.retry_after import retry_after_s
 
@@ -32,10 +33,9 @@ _UNREAD: Final = frozenset({-1102, -1022})
 _NAME: Final = {"User-Agent": "tradingd"}
 """Firewalls refuse requests of nobody (403), which the venue means for a rejection of the order."""
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
-_WEIGHT_PER_S: Final = 80.0  # of the 6,000 a minute that the venue grants an address
-_WEIGHT_BURST: Final = 1_000.0
 _RETRIED_STATUS: Final = frozenset({418, 429, 500, 502, 503, 504})
 _MAX_BODY: Final = 64_000_000
+_LEAST_PAUSE_S: Final = 0.001
 _PLAIN_QUERY: Final = re.compile(r"[A-Za-z0-9_.~=&-]+")
 
 
@@ -69,52 +69,31 @@ class Answer:
         return 200 <= self.status < 300 and self.body is not None
 
 
-class WeightPacer:
-    """A bucket of request weight that refills with time, so that the venue never has to say 429."""
+class _Address:
+    """What the clients of one address share. `silent_until`: when it wants to hear again, on the event loop's clock."""
 
-    __slots__ = ("_burst", "_level", "_now", "_updated")
+    __slots__ = ("__weakref__", "budget", "silent_until")
 
-    def __init__(self, now: Callable[[], float], burst: float = _WEIGHT_BURST) -> None:
-        self._now = now
-        self._burst = self._level = burst
-        self._updated = now()
-
-    def wait_s(self, weight: int) -> float:
-        """Take `weight` and return how long to wait before using it."""
-        now = self._now()
-        self._level = min(self._burst, self._level + (now - self._updated) * _WEIGHT_PER_S)
-        self._updated = now
-        self._level -= weight
-        return max(0.0, -self._level / _WEIGHT_PER_S)
-
-    def give_back(self, weight: int) -> None:
-        """What was taken will not be used: whoever comes next need not wait for it."""
-        self._level = min(self._burst, self._level + weight)
+    def __init__(self, weight_burst: float) -> None:
+        self.silent_until = 0.0
+        self.budget = WeightBudget(weight_burst)
 
 
-class _Silence:
-    """Until when an address wants to hear nothing, on the event loop's clock."""
-
-    __slots__ = ("__weakref__", "until")
-
-    def __init__(self) -> None:
-        self.until = 0.0
-
-
-_silences: Final[WeakValueDictionary[str, _Silence]] = WeakValueDictionary()
-"""By address: a ban is on this machine, whichever of its clients has earned it."""
+_addresses: Final[WeakValueDictionary[str, _Address]] = WeakValueDictionary()
+"""The venue counts what comes from this machine, and bans it, whichever of its clients is to blame."""
 
 
 class RestClient:
     """One venue's REST API. Make it inside a running event loop; `close` it.
 
-    `api_key` and `api_secret` are needed for signed requests only. `weight_burst`: so much may leave at once.
+    `api_key` and `api_secret` are needed for signed requests only. `weight_burst`: so much may leave at once,
+    of all the clients of the address together.
     """
 
     def __init__(
         self, rest_url: str, clock: Clock, *, api_key: str = "", api_secret: str = "",
         jitter: Callable[[], float] | None = None, timeout_s: float = TIMEOUT_S, first_pause_s: float = 0.5,
-        weight_burst: float = _WEIGHT_BURST,
+        weight_burst: float = BURST,
     ) -> None:
         self.rest_url = rest_url.rstrip("/")
         self._clock = clock
@@ -130,9 +109,8 @@ class RestClient:
             self._line = HttpLine(self.rest_url, timeout_s, min(CONNECT_TIMEOUT_S, timeout_s))
         except ValueError as error:
             raise VenueError(f"rest_url {error}: write https://host in [venues] of config.toml.") from error
-        self._pacer: WeightPacer | None = None
-        self._weight_burst = weight_burst
-        self._silence = _silences.setdefault(self.rest_url, _Silence())
+        self._address = _addresses.setdefault(self.rest_url, _Address(weight_burst))
+        self._turns: dict[Reserve, asyncio.Lock] = {}
         self._posts_form = False
         self._has_posted = False
         self.clock_offset_ns = 0
@@ -143,24 +121,23 @@ class RestClient:
 
     def banned_for_s(self) -> float:
         """Seconds for which the venue wants to hear nothing (429 or 418 with Retry-After)."""
-        if not self._silence.until:
+        if not self._address.silent_until:
             return 0.0
-        return max(0.0, self._silence.until - asyncio.get_running_loop().time())
+        return max(0.0, self._address.silent_until - asyncio.get_running_loop().time())
 
     async def read(
         self, path: str, parameters: Mapping[str, str | int] | None = None, *,
-        weight: int = 1, signed: bool = False, method: str = "GET",
+        weight: int = 1, reserve: Reserve = FOR_ORDERS, signed: bool = False, method: str = "GET",
     ) -> Answer:
         """A request that may be repeated: up to five times on network errors, 429, 418 and 5xx.
 
-        One of no `weight` is urgent: it does not wait behind others.
+        One of no `weight` is urgent: it does not wait behind others. One of a `reserve` gives way to those of less.
         Returns the venue's answer, good or a refusal with its code; raises `VenueError` when there is none.
         """
         backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
         problem = ""
         for attempt in range(READ_ATTEMPTS):
-            await self._wait_out_ban(path)
-            await self._pace(weight)
+            await self._take_leave(path, weight, reserve)
             try:
                 answer = await self.once(method, path, parameters, signed=signed)
             except TransportError as error:
@@ -251,7 +228,8 @@ class RestClient:
 
     def keep_silent(self, pause_s: float) -> None:
         """Ask nothing of this address for so long."""
-        self._silence.until = max(self._silence.until, asyncio.get_running_loop().time() + pause_s)
+        until = asyncio.get_running_loop().time() + pause_s
+        self._address.silent_until = max(self._address.silent_until, until)
 
     async def keep_warm(self) -> None:
         """Use the orders' line once, so that an order need not wait for a TLS handshake."""
@@ -327,27 +305,27 @@ class RestClient:
         return self._session
 
     async def _wait_out_ban(self, path: str) -> None:
-        pause = self.banned_for_s()
-        if pause > LONGEST_PAUSE_S:
-            raise NoAnswerError(
-                f"{self.rest_url}{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
-                "Wait, and ask less: fewer symbols, or one daemon per address."
-            )
-        if pause > 0:
-            await asyncio.sleep(pause)
+        while (pause := self.banned_for_s()) > 0:  # it may be lengthened meanwhile
+            if pause > LONGEST_PAUSE_S:
+                raise NoAnswerError(
+                    f"{self.rest_url}{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
+                    "Wait, and ask less: fewer symbols, or one daemon per address."
+                )
+            await asyncio.sleep(max(pause, _LEAST_PAUSE_S))
 
-    async def _pace(self, weight: int) -> None:
+    async def _take_leave(self, path: str, weight: int, reserve: Reserve) -> None:
+        """Until the request may be sent; it must be at once, before the venue can say that it wants none."""
         if not weight:
+            await self._wait_out_ban(path)
+            self._address.budget.spend(1)
             return
-        if self._pacer is None:
-            self._pacer = WeightPacer(asyncio.get_running_loop().time, self._weight_burst)
-        pause = self._pacer.wait_s(weight)
-        if pause > 0:
-            try:
-                await asyncio.sleep(pause)
-            except asyncio.CancelledError:
-                self._pacer.give_back(weight)
-                raise
+        budget, loop = self._address.budget, asyncio.get_running_loop()
+        async with self._turns.setdefault(reserve, asyncio.Lock()):
+            while True:
+                await self._wait_out_ban(path)
+                if budget.take_now(loop.time(), weight, reserve):
+                    return
+                await asyncio.sleep(budget.wait_s(loop.time(), weight, reserve))
 
 
 def _query(parameters: Mapping[str, str | int]) -> str:

@@ -90,7 +90,7 @@ async def test_while_the_venue_wants_no_requests_a_prepared_entry_is_refused_as_
         approved = approved_order()
         prepared = desk.venue.prepare(approved.order)
         assert prepared is not None
-        desk.venue._rest._silence.until = 1e12
+        desk.venue._rest._address.silent_until = 1e12
         prepared.send(approved)
         await until(lambda: desk.reports)
         assert desk.kinds == ["rejected"]

@@ -1,7 +1,6 @@
 import asyncio
 import hashlib
 import hmac
-from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
@@ -10,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.clock import FeedClock, LiveClock
-from exchanges.binance.rest import NoAnswerError, RestClient, TransportError, VenueError, WeightPacer, _query
+from exchanges.binance.market_client import MarketClient
+from exchanges.binance.rest import NoAnswerError, RestClient, TransportError, VenueError, _query
 from exchanges.retry_after import retry_after_s
 from tests.exchanges.binance.loopback import Loopback
+from tests.exchanges.binance.test_orders import BTC
 
 NOW_NS = 1_723_161_255_000_000_000
 
@@ -150,16 +151,6 @@ async def test_a_refused_timestamp_leads_to_one_new_measurement(loopback: Loopba
     await rest.close()
 
 
-def test_request_weight_is_spread_over_time():
-    now = 0.0
-    pacer = WeightPacer(lambda: now)
-    assert [pacer.wait_s(250) for _ in range(4)] == [0.0] * 4
-    assert pacer.wait_s(80) == pytest.approx(1.0)
-    now = 14.5  # a thousand units have come back at 80 a second, and no more
-    assert pacer.wait_s(1000) == 0.0
-    assert Decimal(str(round(pacer.wait_s(40), 6))) == Decimal("0.5") + Decimal(0)
-
-
 @given(st.dictionaries(st.text(max_size=8), st.one_of(st.integers(), st.text(max_size=12)), max_size=6))
 def test_the_quick_query_is_the_standard_librarys(parameters: dict[str, str | int]):
     assert _query(parameters) == urlencode(parameters)
@@ -197,6 +188,7 @@ def test_retry_after_is_read_in_every_form_that_http_has(text: str, pause_s: flo
 async def test_a_request_of_no_weight_does_not_wait_behind_heavy_ones(loopback: Loopback):
     answers(loopback, "/x")
     rest = client(loopback)
+    await rest.read("/x", weight=1000)
     heavy = asyncio.create_task(rest.read("/x", weight=100_000))
     await asyncio.sleep(0)
     async with asyncio.timeout(2):
@@ -208,14 +200,15 @@ async def test_a_request_of_no_weight_does_not_wait_behind_heavy_ones(loopback: 
 async def test_a_request_that_is_given_up_while_it_waits_leaves_its_weight_to_the_next(loopback: Loopback):
     answers(loopback, "/x")
     rest = client(loopback)
+    await rest.read("/x", weight=1000)
     heavy = [asyncio.create_task(rest.read("/x", weight=100_000)) for _ in range(3)]
     await asyncio.sleep(0)
     for each in heavy:
         each.cancel()
     await asyncio.gather(*heavy, return_exceptions=True)
     async with asyncio.timeout(2):
-        assert (await rest.read("/x", weight=1000)).is_ok
-    assert len(loopback.requests) == 1
+        assert (await rest.read("/x", weight=8)).is_ok
+    assert len(loopback.requests) == 2
     await rest.close()
 
 
@@ -235,3 +228,50 @@ async def test_the_clock_is_not_asked_for_while_the_venue_wants_no_requests(loop
             await rest.synchronise_clock()
     assert len(loopback.requests) == 1
     await rest.close()
+
+
+async def test_what_waits_for_its_weight_is_not_sent_when_the_venue_bans_us_meanwhile(loopback: Loopback):
+    answers(loopback, "/x")
+    rest = client(loopback)
+    await rest.read("/x", weight=1000)
+    waiting = asyncio.create_task(rest.read("/x", weight=4))  # for 50 ms
+    await asyncio.sleep(0)
+    rest.keep_silent(120.0)
+    with pytest.raises(NoAnswerError, match="no requests for another"):
+        await waiting
+    assert len(loopback.requests) == 1
+    await rest.close()
+
+
+async def test_a_ban_that_is_lengthened_is_waited_out_to_its_new_end(loopback: Loopback):
+    answers(loopback, "/x")
+    rest = client(loopback)
+    rest.keep_silent(0.02)
+    waiting = asyncio.create_task(rest.read("/x", weight=0))
+    await asyncio.sleep(0)
+    rest.keep_silent(120.0)
+    with pytest.raises(NoAnswerError, match="no requests for another"):
+        await waiting
+    assert loopback.requests == []
+    await rest.close()
+
+
+async def test_all_clients_of_an_address_use_up_one_budget(loopback: Loopback):
+    market, orders, elsewhere = client(loopback), client(loopback), RestClient("http://127.0.0.1:9", LiveClock())
+    assert market._address.budget is orders._address.budget is not elsewhere._address.budget
+    for each in (market, orders, elsewhere):
+        await each.close()
+
+
+async def test_what_traders_wait_for_does_not_wait_behind_books(loopback: Loopback):
+    answers(loopback, "/api/v3/depth")
+    loopback.answer("GET", "/api/v3/ticker/bookTicker", [])
+    market = MarketClient("binance", loopback.rest_url, LiveClock(), lambda: 0.5, is_replay=False)
+    market._rest._address.budget.spend(800)
+    book = asyncio.create_task(market.snapshot(BTC))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(2):
+        await market.quotes([BTC])
+    assert [path for _, path, _ in loopback.requests] == ["/api/v3/ticker/bookTicker"]
+    book.cancel()
+    await market.close()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bus.clock import FeedClock
-from exchanges.binance.rest import VenueError, WeightPacer
+from exchanges.binance.rest import RestClient, VenueError
+from exchanges.binance.weight_budget import WeightBudget
 from exchanges.coinbase.market_client import MarketClient
 from exchanges.coinbase.venue_time import KEPT_S, VenueTime
 from market.interval import MINUTE_NS, SECOND_NS
@@ -113,14 +114,17 @@ async def test_a_hundred_symbols_cost_a_hundred_and_one_requests_which_leave_in_
     for each in symbols:
         exchange.bodies[f"/market/products/{each.venue_symbol}/candles"] = {"candles": []}
     waits: list[float] = []
-    real, began = WeightPacer.wait_s, asyncio.get_running_loop().time()
+    budgets: list[WeightBudget] = []
+    now = 0.0
 
-    def noted(pacer: WeightPacer, weight: int) -> float:
-        pacer._now = lambda: began  # all of them at one moment
-        waits.append(real(pacer, weight))
-        return 0.0
+    async def noted(rest: RestClient, _path: str, weight: int, reserve: float) -> None:
+        nonlocal now
+        budgets[:] = budgets or [WeightBudget(rest._address.budget._burst)]
+        now += budgets[0].wait_s(now, weight, reserve)
+        assert budgets[0].take_now(now, weight, reserve)
+        waits.append(now)
 
-    monkeypatch.setattr(WeightPacer, "wait_s", noted)
+    monkeypatch.setattr(RestClient, "_take_leave", noted)
     client = MarketClient("coinbase", exchange.rest_url, FeedClock(START), lambda: 0.5)
     await asyncio.gather(*(client.candles(each, "1m", 2) for each in symbols))
     await client.close()
