@@ -5,6 +5,7 @@ than its burst and sixty times its rate leave, 5,800. The lower the level, the f
 fifty each, stop first; then trades that were missed; then what traders wait for; questions about orders take the last.
 """
 
+import math
 from typing import Final
 
 PER_S: Final = 80.0
@@ -26,7 +27,7 @@ class WeightBudget:
 
     def __init__(self, burst: float = BURST) -> None:
         self._burst = self._level = burst
-        self._updated = 0.0
+        self._updated = math.inf  # not used yet: no time has passed
 
     def take_now(self, now: float, weight: int, reserve: Reserve = FOR_ORDERS) -> bool:
         """Take `weight` if it may leave at once."""
