@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from bus.clock import LiveClock
+from exchanges import long_bans
 from exchanges.binance.market_client import MarketClient, RecordingInfo
 from tradingd import composition
 from tradingd.live_gate import check_live
@@ -48,6 +49,7 @@ class MarketAccess:
         settings, options = self._settings, self._options
         if settings.venue != "practice" and not options.replay:
             check_addresses(settings, self._venue)
+            long_bans.of_this_process.keep_in(data_dir)
             if settings.mode == "live":
                 limits = composition.make_limits(settings)
                 self.no_kill_file = check_live(settings, self._venue, limits, data_dir, stake=stake)

@@ -15,6 +15,7 @@ import orjson
 from yarl import URL
 
 from bus.clock import Clock
+from exchanges import long_bans
 from exchanges.backoff import Backoff
 from exchanges.binance.signing import PreparedPost, Signer
 from exchanges.binance.weight_budget import BURST, FOR_ORDERS, Reserve, WeightBudget
@@ -28,6 +29,10 @@ LONGEST_PAUSE_S: Final = 60.0
 """A Retry-After beyond this is not waited for: the caller is told instead."""
 RECEIVE_WINDOW_MS: Final = 5_000
 TIMESTAMP_REFUSED: Final = -1021
+_BANNED_UNTIL: Final = re.compile(r"banned until (?P<ms>\d{13})\b")
+"""As Binance words it: "Way too many requests; IP banned until 1659146400000. Please use ..."."""
+_LEAST_BAN_S: Final = 30.0
+"""Who is asked during a ban lengthens it."""
 _UNREAD: Final = frozenset({-1102, -1022})
 """MANDATORY_PARAM_EMPTY_OR_MALFORMED, INVALID_SIGNATURE: what a server says that does not read a POST's address."""
 _NAME: Final = {"User-Agent": "tradingd"}
@@ -114,6 +119,8 @@ class RestClient:
         self._posts_form = False
         self._has_posted = False
         self.clock_offset_ns = 0
+        if (left_s := long_bans.of_this_process.left_s(self.rest_url, clock.now())) > 0:
+            self.keep_silent(left_s)
 
     @property
     def has_keys(self) -> bool:
@@ -223,11 +230,19 @@ class RestClient:
     def _noted(self, answer: Answer) -> Answer:
         """Remembers for how long the venue wants to hear nothing."""
         if answer.status in (418, 429):
-            self.keep_silent(answer.retry_after_s or 1.0)
+            self.keep_silent(answer.retry_after_s or self._silence_told(answer))
         return answer
 
+    def _silence_told(self, answer: Answer) -> float:
+        """Seconds until what the words of a ban without Retry-After say, or what such a ban lasts at least."""
+        told = _BANNED_UNTIL.search(answer.message)
+        left_s = (int(told["ms"]) - self.timestamp_ms()) / 1_000 if told else 0.0
+        least_s = _LEAST_BAN_S if answer.status == 418 else 1.0
+        return max(left_s, least_s) if left_s <= long_bans.LONGEST_S else least_s
+
     def keep_silent(self, pause_s: float) -> None:
-        """Ask nothing of this address for so long."""
+        """Ask nothing of this address for so long; a long ban holds for the next process, too."""
+        long_bans.of_this_process.note(self.rest_url, pause_s, self._clock.now())
         until = asyncio.get_running_loop().time() + pause_s
         self._address.silent_until = max(self._address.silent_until, until)
 

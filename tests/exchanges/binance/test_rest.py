@@ -1,6 +1,9 @@
 import asyncio
+import gc
 import hashlib
 import hmac
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.clock import FeedClock, LiveClock
+from exchanges import long_bans
 from exchanges.binance.market_client import MarketClient
 from exchanges.binance.rest import NoAnswerError, RestClient, TransportError, VenueError, _query
 from exchanges.retry_after import retry_after_s
@@ -275,3 +279,61 @@ async def test_what_traders_wait_for_does_not_wait_behind_books(loopback: Loopba
     assert [path for _, path, _ in loopback.requests] == ["/api/v3/ticker/bookTicker"]
     book.cancel()
     await market.close()
+
+
+@pytest.mark.parametrize(("status", "words", "least_s", "most_s"), [
+    (418, "Way too many requests; IP banned until {ms}. Please use WebSocket.", 85.0, 90.0),
+    (429, "Too much request weight used; IP banned until {ms}.", 85.0, 90.0),
+    (418, "I am a teapot", 29.0, 30.0), (429, "Too many requests.", 0.5, 1.0),
+    (418, "IP banned until 1559146400000", 29.0, 30.0), (418, "IP banned until 9959146400000", 29.0, 30.0),
+])
+async def test_a_ban_without_retry_after_is_obeyed_by_its_words(
+    loopback: Loopback, status: int, words: str, least_s: float, most_s: float,
+):
+    until_ms = LiveClock().now() // 1_000_000 + 90_000
+    loopback.answer("GET", "/x", {"code": -1003, "msg": words.format(ms=until_ms)}, status=status)
+    rest = client(loopback)
+    assert (await rest.once("GET", "/x")).code == -1003
+    assert least_s < rest.banned_for_s() <= most_s
+    await rest.close()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Path]:
+    """Where this process keeps long bans."""
+    long_bans.of_this_process.keep_in(tmp_path)
+    yield tmp_path
+    long_bans.of_this_process.keep_in(None)
+
+
+async def test_the_next_process_asks_nothing_before_a_long_ban_is_over(loopback: Loopback, kept: Path):
+    answers(loopback, "/x", (418, {"Retry-After": "120"}))
+    rest = client(loopback)
+    await rest.once("GET", "/x")
+    await rest.close()
+    del rest
+    gc.collect()  # and with it what this process knew
+    long_bans.of_this_process.keep_in(kept)
+    after = client(loopback)
+    assert 100 < after.banned_for_s() <= 120
+    with pytest.raises(NoAnswerError, match="no requests for another"):
+        await after.read("/x")
+    assert len(loopback.requests) == 1
+    await after.close()
+
+
+async def test_a_short_ban_and_one_of_another_address_are_not_kept(loopback: Loopback, kept: Path):
+    answers(loopback, "/x", (429, {"Retry-After": "5"}))
+    rest = client(loopback)
+    await rest.once("GET", "/x")
+    await rest.close()
+    assert not (kept / long_bans.FILE).exists()
+    long_bans.of_this_process.note("http://127.0.0.1:1", 60.0, LiveClock().now())
+    assert long_bans.of_this_process.left_s(rest.rest_url, LiveClock().now()) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"http://x": "soon"}', b'{"http://x": 99999999999999999999}'])
+def test_a_file_of_bans_that_says_nothing_sensible_bans_nothing(kept: Path, content: bytes):
+    (kept / long_bans.FILE).write_bytes(content)
+    long_bans.of_this_process.keep_in(kept)
+    assert long_bans.of_this_process.left_s("http://x", LiveClock().now()) == 0

@@ -1,0 +1,61 @@
+"""Bans that outlast a process: a venue that wants no requests for a while counts those of a restart, too.
+
+A process that trades says where its own are kept; others keep none.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from market.interval import SECOND_NS
+
+LONG_S: Final = 5.0
+"""What is shorter is over before a restart asks anything."""
+LONGEST_S: Final = 3 * 86_400.0
+"""No venue bans for longer: what says more was written by a clock that is wrong."""
+FILE: Final = "bans.json"
+
+
+class LongBans:
+    """Until when addresses want to hear nothing (UTC ns), in a file of a folder once `keep_in` named one."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._until_ns: dict[str, int] = {}
+
+    def keep_in(self, folder: Path | None) -> None:
+        """Know those of an earlier process, and keep those to come; None keeps none any more.
+
+        A file that cannot be read holds none.
+        """
+        self._path = None if folder is None else folder / FILE
+        self._until_ns = {}
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError, orjson.JSONDecodeError):
+            told = orjson.loads(self._path.read_bytes())
+            if isinstance(told, dict):
+                self._until_ns = {url: until for url, until in told.items() if type(until) is int}
+
+    def left_s(self, address: str, now_ns: int) -> float:
+        """Seconds for which nothing may be asked there, as far as an earlier process knew; 0 for none."""
+        left_s = (self._until_ns.get(address, 0) - now_ns) / SECOND_NS
+        return left_s if 0 < left_s <= LONGEST_S else 0.0
+
+    def note(self, address: str, pause_s: float, now_ns: int) -> None:
+        """It wants to hear nothing for so long. A disk that takes no file ends nothing: the process itself knows."""
+        until_ns = now_ns + int(pause_s * SECOND_NS)
+        if self._path is None or pause_s <= LONG_S or until_ns <= self._until_ns.get(address, 0):
+            return
+        self._until_ns = {url: until for url, until in self._until_ns.items() if until > now_ns} | {address: until_ns}
+        temporary = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            temporary.write_bytes(orjson.dumps(self._until_ns))
+            os.replace(temporary, self._path)
+
+
+of_this_process: Final = LongBans()
+"""A ban is on this machine, so all clients of a process share what is known."""
