@@ -6,6 +6,7 @@ violated, 2 for a script or a range that cannot be used. A seed that failed live
 
 import argparse
 import json
+import math
 import multiprocessing
 import sys
 import time
@@ -19,6 +20,7 @@ from simulator.faults import FaultScriptError, read_script
 from simulator.world import Outcome, live_quietly, live_through
 
 SHOWN: Final = 5
+_MOST_SECONDS: Final = 1_000_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
     parser.add_argument("--trace", type=int, default=None, help="live through one seed and print all that happened")
     chosen = parser.parse_args(arguments)
+    if not 1 <= chosen.seconds <= _MOST_SECONDS:
+        sys.stderr.write(f"--seconds is {chosen.seconds:g}: write seconds of market from 1 to {_MOST_SECONDS:,}\n")
+        return 2
     try:
         script = read_script(Path(chosen.faults), chosen.seconds) if chosen.faults else None
         seeds = _seeds(chosen.seeds)
@@ -99,7 +104,8 @@ def particulars(outcomes: list[Outcome]) -> dict[str, object]:
 
 
 def _p99(seconds: list[float]) -> float:
-    return round(sorted(seconds)[int(0.99 * (len(seconds) - 1))], 3) if seconds else 0.0
+    """The smallest of them that 99 % do not exceed."""
+    return round(sorted(seconds)[math.ceil(0.99 * len(seconds)) - 1], 3) if seconds else 0.0
 
 
 def _plain(value: Decimal) -> float:

@@ -82,7 +82,7 @@ class Fates:
             self._note(self._wrong_since, symbol, BOOKS_S, f"our books say {ours}, the exchange {true},")
 
     def _note(self, since: dict[str, float], key: str, most_s: float, text: str) -> None:
-        now = self._world.schedule.elapsed_s
+        now = self._world.schedule.lived_s
         lasts = now - since.setdefault(key, now)
         if lasts > most_s and key not in self._told:
             self._told.add(key)

@@ -72,7 +72,7 @@ class Limits:
 
     def exempt_exposure(self, seconds: float) -> None:
         """Prices have just leapt, or an execution exceeded its order: what is held is no longer what was bought."""
-        self._exempt_until = self._world.schedule.elapsed_s + seconds
+        self._exempt_until = max(self._exempt_until, self._world.schedule.elapsed_s + seconds)
 
     # ---- as an entry leaves ------------------------------------------------------------------------
 

@@ -142,6 +142,11 @@ class Process:
         self.runtime.health.raise_condition("reconciliation", "our books are not yet compared with the venue's")
         self.runtime.vote_health()
 
+    @property
+    def is_new(self) -> bool:
+        """Did this account never hold anything?"""
+        return self.engine.ledger.funds_in == ZERO
+
     def open_account(self) -> bool:
         """One look whether the books can be compared, as `tradingd.account_opening` does; true when it is done."""
         engine = self.engine
@@ -149,7 +154,7 @@ class Process:
             self._seen = ZERO
             return False
         quote = self.settings.account.quote
-        is_new = engine.ledger.funds_in == ZERO
+        is_new = self.is_new
         try:
             theirs = run_now(self.link.balances()).get(quote, ZERO)
         except VenueError as error:

@@ -1,5 +1,6 @@
 """Is what is held protected against a fall, wholly and in truth? And do exits fire when their price is there?"""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -32,27 +33,41 @@ _COVERED: Final = D("0.95")
 _HINDRANCES: Final = (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS)
 
 
+@dataclass(slots=True)
+class _Lack:
+    """Of protection, since that second; how often processes had died before, and what had passed when the first of
+    them was begun anew."""
+
+    since: float
+    deaths_before: int
+    used_s: float = 0.0
+
+
 class Protection:
     """`observe` once a second."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
         self._outcome = world.outcome
-        self._bare_since: dict[str, float] = {}
-        self._unwatched_since: dict[str, float] = {}
+        self._bare: dict[str, _Lack] = {}
+        self._unwatched: dict[str, _Lack] = {}
         self._past_since: dict[str, float] = {}
         self._observed_s = 0.0
+        self._seen_ns: dict[str, int] = {}
+        self._followed_ns: dict[str, int] = {}
+        """Of each symbol the last sale by hand that our books have followed."""
         self._told: set[str] = set()
 
     def observe(self) -> None:
         past: set[str] = set()
         for symbol in self._world.markets:
+            self._note_what_was_taken(symbol)
             self._look_at_cover(symbol)
             if late := {**self._look_at_fires(symbol), **self._look_at_jumped(symbol)}:
                 past |= self._note_past(symbol, late)
         for gone in self._past_since.keys() - past:
             del self._past_since[gone]
-        self._observed_s = self._world.schedule.elapsed_s
+        self._observed_s = self._world.schedule.lived_s
 
     # ---- how much is covered -----------------------------------------------------------------------
 
@@ -62,31 +77,42 @@ class Protection:
         A person's limit that rests above the market has bound its coins, no stop can be put under them: it counts.
         """
         world = self._world
-        now, instrument = world.schedule.elapsed_s, world.exchange.instruments[symbol]
+        instrument = world.exchange.instruments[symbol]
         held = world.held(symbol)
         is_dust = held < instrument.min_quantity or held * world.markets[symbol].bid < instrument.min_notional * 2
         resting = sum((each.remaining for each in world.exchange.working(symbol) if each.side == "sell"), ZERO)
         if is_dust or resting >= held * _COVERED or self._is_excused(symbol):
-            for since in (self._bare_since, self._unwatched_since):
-                since.pop(symbol, None)
+            for lacks in (self._bare, self._unwatched):
+                lacks.pop(symbol, None)
             self._told -= {f"{symbol} bare", f"{symbol} unwatched"}
             return
-        unwatched_s = now - self._unwatched_since.setdefault(symbol, now)
+        unwatched_s = self._lasts(self._unwatched, symbol)
         if unwatched_s > AT_EXCHANGE_S:
             what = f"{held} held, {resting} for sale at the exchange, for {unwatched_s:.0f} s"
             self._tell(f"{symbol} unwatched", f"{symbol}: {what}")
         covered = resting + self._covered_here(symbol)
         if covered >= held * _COVERED:
-            self._bare_since.pop(symbol, None)
+            self._bare.pop(symbol, None)
             self._told.discard(f"{symbol} bare")
             return
-        if world.process is None and symbol in self._bare_since:
-            self._bare_since[symbol] += now - self._observed_s  # one death after the other: it is begun anew in seconds
-        bare_s = now - self._bare_since.setdefault(symbol, now)
+        if world.process is None and symbol in self._bare:  # it is begun anew in seconds
+            self._bare[symbol].since += world.schedule.lived_s - self._observed_s
+        bare_s = self._lasts(self._bare, symbol)
         self._outcome.unprotected_s_max = max(self._outcome.unprotected_s_max, bare_s)
         if bare_s > UNPROTECTED_S:
             what = f"{held} held without protection for {bare_s:.0f} s; {covered} of it is covered"
             self._tell(f"{symbol} bare", f"{symbol}: {what}")
+
+    def _lasts(self, lacks: dict[str, "_Lack"], symbol: str) -> float:
+        """Seconds, as one who was to mend it could count them: a process that dies in turn before it had its time gives
+        the next one its own, and what passed before the first of a row began stays."""
+        world, now = self._world, self._world.schedule.lived_s
+        lack = lacks.setdefault(symbol, _Lack(now, world.deaths - (world.process is None)))
+        if world.process is None:
+            if world.deaths - lack.deaths_before > 1:
+                lack.since = now - lack.used_s
+            lack.used_s = now - lack.since
+        return now - lack.since
 
     def _tell(self, episode: str, text: str) -> None:
         """Once in each episode."""
@@ -119,13 +145,36 @@ class Protection:
             return True  # a person said: nothing more is sent (F58); status names what stays unprotected
         if world.is_kept_down:
             return True  # a script said how long nobody starts it again, or its journal is damaged
-        taken_ns = world.taken_ns.get(symbol)
-        if taken_ns is not None and world.schedule.now - taken_ns < TAKEN_S * SECOND:
+        if self._is_catching_up(symbol):
             return True  # a person sold half of it: stops for all of it are refused until our books follow (F32, F72)
         lost_ns = world.link.lost_ns.get(symbol)
-        if lost_ns is not None and world.schedule.now - lost_ns < TRUTH_S * SECOND:
+        if lost_ns is not None and self._is_within(TRUTH_S, lost_ns):
             return True  # nobody was told of the purchase: the comparison with the account finds it (F24)
         return any(world.had(name, symbol, GRACE_S) for name in _HINDRANCES)
+
+    def _is_within(self, seconds: float, ts: int) -> bool:
+        schedule = self._world.schedule
+        return (ts - schedule.begin_ns) / SECOND > schedule.ago(seconds)
+
+    def _note_what_was_taken(self, symbol: str) -> None:
+        """Since when a process can see a sale by hand that our books have not followed yet."""
+        world, process = self._world, self._world.process
+        taken_ns = world.taken_ns.get(symbol)
+        if taken_ns is None or process is None or self._followed_ns.get(symbol) == taken_ns:
+            return
+        self._seen_ns[symbol] = max(taken_ns, process.begun_ns)
+        if process.engine.ledger.quantity(symbol) == world.held(symbol):
+            self._followed_ns[symbol] = taken_ns
+
+    def _is_catching_up(self, symbol: str) -> bool:
+        """A sale by hand while no process lived is found by the next one, and its time counts from its start."""
+        world = self._world
+        taken_ns = world.taken_ns.get(symbol)
+        if taken_ns is None:
+            return False
+        if world.process is None and self._followed_ns.get(symbol) != taken_ns:
+            return True
+        return self._is_within(TAKEN_S, max(taken_ns, self._seen_ns.get(symbol, 0)))
 
     # ---- do they fire ------------------------------------------------------------------------------
 
@@ -160,7 +209,7 @@ class Protection:
         """What is late and not excused; a violation when it stays so."""
         if self._is_excused(symbol):
             return set()
-        now = self._world.schedule.elapsed_s
+        now = self._world.schedule.lived_s
         for client_id, (most_s, text) in late.items():
             since = self._past_since.setdefault(client_id, now)
             if now - since > most_s:

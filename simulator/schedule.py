@@ -17,6 +17,7 @@ class Schedule:
         self.begin_ns = begin_ns
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
+        self._jumps: list[tuple[float, float]] = []
 
     @property
     def now(self) -> int:
@@ -26,6 +27,30 @@ class Schedule:
     def elapsed_s(self) -> float:
         """Seconds since the beginning."""
         return (self.clock.now() - self.begin_ns) / SECOND
+
+    @property
+    def lived_s(self) -> float:
+        """The same without those that the clock jumped over: nobody could do anything in them."""
+        return self.elapsed_s - sum(end - begin for begin, end in self._jumps)
+
+    def ago(self, seconds: float) -> float:
+        """The moment so many seconds ago, in seconds since the beginning, without those that were jumped over."""
+        moment = self.elapsed_s - seconds
+        for begin, end in reversed(self._jumps):
+            if moment >= end:
+                break
+            moment -= end - begin
+        return moment
+
+    def jump(self, seconds: float) -> None:
+        """The clock is set forward: what was due meanwhile is late."""
+        before = self.elapsed_s
+        self.clock.advance(self.now + int(seconds * SECOND))
+        self._jumps.append((before, self.elapsed_s))
+
+    def jumped_since(self, moment: float) -> float:
+        """Seconds that were jumped over after this moment (seconds since the beginning)."""
+        return sum(max(end - max(begin, moment), 0.0) for begin, end in self._jumps)
 
     def at(self, ts: int, action: Callable[[], None]) -> None:
         """Do it at this time (UTC ns), or as soon as possible when it has passed."""

@@ -33,6 +33,7 @@ _DEATHS: Final = frozenset({
 FOLLOWED_S: Final = 40.0
 """Within this time our books have followed what a person did at the exchange (F72)."""
 _PLANNED_S: Final = 120.0
+_JUMP_S: Final = 30.0
 _RULES_S: Final = 60.0
 """Until the daemon asks for the rules anew."""
 
@@ -124,8 +125,7 @@ class Strikes:
         world.violate("a second daemon opened the journal of one that runs")
 
     def _jump(self, _fault: Fault) -> None:
-        clock = self._world.schedule.clock
-        clock.advance(self._world.schedule.now + 30 * SECOND)
+        self._world.schedule.jump(_JUMP_S)
 
     def _forge(self, fault: Fault) -> None:
         """An order of nobody's, as anybody who can write to the bus may send it.
@@ -311,5 +311,7 @@ class Strikes:
             "gap": [market.trade_frame(now, skipped=7)],
             "crossed": [market.quote_frame(market.ask + 5, market.bid - 5)],
         }
-        world.give(symbol, bad[fault.name])
+        is_heard = world.give(symbol, bad[fault.name])
+        if is_heard and fault.name == "bad_tick":
+            world.triggers.note_far_print(symbol, market.bid * D("0.9"))
 

@@ -31,10 +31,21 @@ class Triggers:
     def __init__(self, world: "World") -> None:
         self._world = world
         self._sent: list[tuple[str, ClientOrderId]] = []
+        self._far: dict[str, Decimal] = {}
         self._prices: dict[str, deque[_Price]] = {symbol: deque(maxlen=_KEPT) for symbol in world.markets}
 
     def note_price(self, symbol: str, bid: Decimal, ask: Decimal) -> None:
         self._prices[symbol].append(_Price(self._world.schedule.now, bid, ask))
+
+    def note_print(self, symbol: str) -> None:
+        """An ordinary print: a far one before it was alone."""
+        self._far.pop(symbol, None)
+
+    def note_far_print(self, symbol: str, price: Decimal) -> None:
+        """One far from the market: the second in a row confirms the first, so the market had been there (F09)."""
+        before, self._far[symbol] = self._far.get(symbol), price
+        if before is not None:
+            self.note_price(symbol, min(before, price), max(before, price))
 
     def note_sent(self, order: OrderRequest) -> None:
         if order.has_fired:

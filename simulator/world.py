@@ -44,6 +44,8 @@ SETTLE_S: Final = 180.0
 """After the last fault everything must be in order within this time."""
 RESTART_S: Final = 1.5
 """As long as the service manager and the start take; up to as much again by chance."""
+_MOST_RESTART_S: Final = 20.0
+"""Between starts that fail one after the other."""
 _LAST_WORDS: Final = 100
 """Questions and answers that are awaited at the end: orders that follow each other without end are a violation."""
 LOOK_EVERY_S: Final = 12
@@ -106,6 +108,9 @@ class World:
         self.forbidden: set[str] = set()
         """Ids of orders that must never reach the exchange."""
         self.is_safe_mode = self.is_damaged = False
+        self.deaths = 0
+        """Of processes, and of those that were starting."""
+        self._failed_first_starts = 0
         self._kept_down_until = 0.0
         self._ends: dict[tuple[str, str], float] = {}
         self._begun: set[str] = set()
@@ -125,9 +130,9 @@ class World:
     def run(self) -> Outcome:
         """Until the end and the settling after it."""
         self._begin()
-        end = BEGIN + int((self.seconds + SETTLE_S) * SECOND)
         try:
-            self.schedule.run_until(end)
+            while self.schedule.now < (end := self._end_ns):  # it moves when the clock jumps
+                self.schedule.run_until(end)
             for _ in range(_LAST_WORDS):  # an order of the last instant is known to one side only until it has arrived
                 if self.link.busy_until_ns <= self.schedule.now:
                     break
@@ -139,6 +144,10 @@ class World:
         if self.process is not None:
             self.process.die(keeps_unsynced=True, torn=0)
         return self.outcome
+
+    @property
+    def _end_ns(self) -> int:
+        return BEGIN + int((self.seconds + SETTLE_S + self.schedule.jumped_since(self.seconds)) * SECOND)
 
     def _begin(self) -> None:
         for symbol, market in self.markets.items():
@@ -168,6 +177,7 @@ class World:
             self.link.hang_up()
             self.note(f"the start failed: {death}")
             if isinstance(death, Died):
+                self.deaths += 1
                 self._keep_down(death.down_s)
             self.schedule.after(RESTART_S, self._start)
             return
@@ -247,9 +257,14 @@ class World:
             return
         self.note(f"--- process died: {why}")
         self.outcome.deaths += 1
+        self.deaths += 1
         self._held.clear()
         process.die(keeps_unsynced=keeps_unsynced, torn=self.random.random())
-        self.schedule.after(RESTART_S + self.random.uniform(0, RESTART_S), self._start)
+        delay_s = RESTART_S + self.random.uniform(0, RESTART_S)
+        if process.is_new:  # it holds nothing, and the exchange tells it no balance: as often as that goes on
+            self._failed_first_starts += 1
+            delay_s = min(delay_s * 2 ** min(self._failed_first_starts, 10), _MOST_RESTART_S)
+        self.schedule.after(delay_s, self._start)
 
     def _keep_down(self, seconds: float) -> None:
         if seconds:
@@ -316,7 +331,7 @@ class World:
         """The same, or not longer ago than that."""
         if fault not in self._begun:
             return False
-        after = self.schedule.elapsed_s - within_s
+        after = self.schedule.ago(within_s) if within_s else self.schedule.elapsed_s
         ends = self._ends
         return ends.get((fault, ""), -1e9) > after or (symbol != "" and ends.get((fault, symbol), -1e9) > after)
 
@@ -381,15 +396,17 @@ class World:
             frames += frames
         if self.has("reorder_ticks", symbol):
             frames.reverse()
-        self.give(symbol, frames)
+        if self.give(symbol, frames):
+            self.triggers.note_print(symbol)
 
-    def give(self, _symbol: str, frames: list[bytes]) -> None:
-        """Frames of the market stream, to whoever is connected to it."""
+    def give(self, _symbol: str, frames: list[bytes]) -> bool:
+        """Frames of the market stream, to whoever is connected to it; is anybody?"""
         process = self.process
         if process is None or self.feed_is_down or self.has("mute") or self.has("network_down") or self.has("sleep"):
-            return
+            return False
         for raw in frames:
             self._hear(partial(process.frame, raw))
+        return True
 
     def _feed_up(self) -> None:
         process = self.process
