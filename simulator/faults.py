@@ -143,9 +143,11 @@ class Fault:
 def read_script(path: Path, seconds: float = MOST_S) -> list[Fault]:
     """For seeds of usually so many seconds. Raises `FaultScriptError`."""
     try:
-        rows: Any = json.loads(path.read_text(encoding="utf-8"))
+        rows: Any = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except (OSError, ValueError) as error:
         raise FaultScriptError(f"{path}: {error}. {_SHAPE}") from error
+    except RecursionError as error:
+        raise FaultScriptError(f"{path}: lists within lists without end. {_SHAPE}") from error
     if isinstance(rows, dict) and isinstance(rows.get("faults"), list):
         rows = rows["faults"]
     if not isinstance(rows, list):
@@ -158,6 +160,16 @@ def read_script(path: Path, seconds: float = MOST_S) -> list[Fault]:
                 "earlier moment, or a longer --seconds."
             )
     return sorted(script, key=lambda fault: fault.at)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises `ValueError` for a key that is there twice: one of the two would be lost without a word."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{json.dumps(row)[:200]}: {twice!r} is written twice")
+    return row
 
 
 def _fault(path: Path, number: int, row: Any) -> Fault:
@@ -178,6 +190,8 @@ def _fault(path: Path, number: int, row: Any) -> Fault:
     target = row.get("target")
     if target is not None and not isinstance(target, str):
         raise FaultScriptError(f"{where}: target is {target!r}; write a symbol, an agent or what the fault befalls.")
+    if type(row["fault"]) not in (str, int):
+        raise FaultScriptError(f"{where}: fault is {row['fault']!r}; write one name, such as \"kill\".")
     try:
         name, rest = fault_named(str(row["fault"]), target or "")
         aimed = target_named(rest)
