@@ -6,23 +6,34 @@ only be given again. What waits can be taken back: it is not at the venue yet, a
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from bus.clock import Clock
 from bus.ids import ClientOrderId
 from bus.messages.orders import ExecType, ExecutionReport
-from exchanges.binance.private_budget import PrivateBudget
 from risk.approved import OrderRequest
 
-ENTRY_PATIENCE_S: Final = 1.0
+ENTRY_PATIENCE_S: Final = 1.2
 """An entry that may not leave within this time is refused."""
 _LOOK_AGAIN_S: Final = 1.0
+
+
+class OrderBudget(Protocol):
+    """How many requests we allow ourselves; part of it is kept for what is urgent."""
+
+    def take_now(self, *, is_urgent: bool) -> bool:
+        """Take one request if it may leave at once."""
+        ...
+
+    def wait_s(self, *, is_urgent: bool) -> float:
+        """How long until one request may leave, if nobody else takes it."""
+        ...
 
 
 class OrderLeave:
     """The leave of one account's orders. `banned_for_s`: how long the venue wants to hear nothing, 0 for not at all."""
 
-    def __init__(self, budget: Callable[[], PrivateBudget], banned_for_s: Callable[[], float], clock: Clock) -> None:
+    def __init__(self, budget: Callable[[], OrderBudget], banned_for_s: Callable[[], float], clock: Clock) -> None:
         self._budget = budget
         self._banned_for_s = banned_for_s
         self._clock = clock

@@ -20,7 +20,6 @@ from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.binance.order_answers import AnswerError
-from exchanges.binance.private_budget import PrivateBudget
 from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.account import read_balances
 from exchanges.coinbase.keys import read_keys
@@ -28,7 +27,7 @@ from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, create
 from exchanges.coinbase.order_lookup import OrderLookup
 from exchanges.coinbase.order_wishes import create_body, is_immediate
 from exchanges.coinbase.patient_search import FIRST_PAUSE_S, PatientSearch
-from exchanges.coinbase.rest import ORDERS, ORDERS_PER_S, CoinbaseRest
+from exchanges.coinbase.rest import ORDERS, CoinbaseRest
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.coinbase.user_stream import UserStream
 from exchanges.given_up_orders import GivenUpOrders
@@ -147,8 +146,7 @@ class CoinbaseVenue:
         )
         self._given_up = GivenUpOrders(self.cancel)
         self._posting: set[ClientOrderId] = set()
-        self._budget: PrivateBudget | None = None
-        self._leave = OrderLeave(self._of_orders, self._rest.banned_for_s, clock)
+        self._leave = OrderLeave(lambda: self._rest.order_share, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self._questions = OrderQuestions(self._tasks, self._ask)
@@ -283,9 +281,9 @@ class CoinbaseVenue:
             if posted is not None:
                 answer = await self._rest.answer_to(posted, ORDERS)
             else:
-                answer = await self._rest.once("POST", ORDERS, body, budget="")
+                answer = await self._rest.once("POST", ORDERS, body)
             if answer.status == 401 and await self._rest.was_clock_wrong():
-                answer = await self._rest.once("POST", ORDERS, body, budget="")
+                answer = await self._rest.once("POST", ORDERS, body)
         except TransportError as error:
             self._say(order, "unknown", str(error))
             return
@@ -310,11 +308,6 @@ class CoinbaseVenue:
         if is_immediate(order) and client_order_id in self._working:
             self._ending[client_order_id] = symbol
             self.query(client_order_id, symbol)
-
-    def _of_orders(self) -> PrivateBudget:
-        if self._budget is None:
-            self._budget = PrivateBudget(ORDERS_PER_S, asyncio.get_running_loop().time)
-        return self._budget
 
     def _say(self, order: OrderRequest, exec_type: ExecType, reason: str) -> None:
         self._tell(ExecutionReport(

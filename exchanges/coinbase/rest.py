@@ -1,4 +1,4 @@
-"""Coinbase's REST door: a budget for each class of request, retries where that is safe, silence while banned.
+"""Coinbase's REST door: a share of each second for each class of request, retries where safe, silence while banned.
 
 What is read goes through ccxt. What is posted goes over a bare line with a token signed beforehand: an order is in a
 hurry, and ccxt with its HTTP client takes several times the whole rest of the way from a tick to it.
@@ -22,6 +22,7 @@ from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueE
 from exchanges.coinbase.ccxt_bridge import CcxtBridge, Parameters, RawAnswer
 from exchanges.coinbase.keys import NO_KEYS, KeyPair
 from exchanges.coinbase.market_rest import parse_time
+from exchanges.coinbase.second_budget import SecondBudget
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
 from exchanges.retry_after import retry_after_s
 from market.interval import SECOND_NS
@@ -36,30 +37,26 @@ CONNECT_TIMEOUT_S: Final = 5.0
 TOKEN_FRESH_S: Final = 40
 """A token made beforehand is used so long; the venue takes it for two minutes, and each request wants its own."""
 ORDERS: Final = "brokerage/orders"
+_LEAST_PAUSE_S: Final = 0.001
 _NAME: Final = {"User-Agent": "tradingd"}
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
-Budget = Literal["", "cancel", "account"]
-"""Whose share of the requests is used; "" for an order, whose sender keeps to `ORDERS_PER_S`."""
-# Of the thirty requests a second that the venue grants an account: reads can never use up what orders and cancels need.
-ORDERS_PER_S: Final = 8.0
-_RATES: Final[dict[Budget, tuple[float, float]]] = {"cancel": (7.0, 14.0), "account": (12.0, 20.0)}  # rate, burst
+Budget = Literal["cancel", "account"]
+"""Whose share of the requests a read uses."""
 
 
-class Pacer:
-    """A bucket of requests that refills with time, so that the venue never has to say 429."""
+class OrderShare:
+    """What an account's requests leave to its orders: exits before entries."""
 
-    __slots__ = ("_burst", "_level", "_rate", "_updated")
+    def __init__(self, second: SecondBudget) -> None:
+        self._second = second
 
-    def __init__(self, rate_per_s: float, burst: float, now: float) -> None:
-        self._rate = rate_per_s
-        self._burst = self._level = burst
-        self._updated = now
+    def take_now(self, *, is_urgent: bool) -> bool:
+        """Take one request if it may leave at once."""
+        return self._second.take_now("exit" if is_urgent else "entry", asyncio.get_running_loop().time())
 
-    def wait_s(self, now: float) -> float:
-        """Take one request and return how long to wait before sending it."""
-        self._level = min(self._burst, self._level + (now - self._updated) * self._rate) - 1.0
-        self._updated = now
-        return max(0.0, -self._level / self._rate)
+    def wait_s(self, *, is_urgent: bool) -> float:
+        """How long until one request may leave, if nobody else takes it."""
+        return self._second.wait_s("exit" if is_urgent else "entry", asyncio.get_running_loop().time())
 
 
 class CoinbaseRest:
@@ -86,7 +83,9 @@ class CoinbaseRest:
         self._line = HttpLine(self.rest_url, timeout_s, min(CONNECT_TIMEOUT_S, timeout_s))
         self._is_form_settled = self._signs_old_form = False
         self._spare: tuple[int, str] | None = None  # (made at, in the venue's seconds; token) for the next order
-        self._pacers: dict[Budget, Pacer] = {}
+        self._second = SecondBudget()
+        self._turns: dict[Budget, asyncio.Lock] = {}
+        self.order_share = OrderShare(self._second)
         self._banned_until = 0.0
 
     def venue_seconds(self) -> int:
@@ -115,9 +114,9 @@ class CoinbaseRest:
         backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
         problem = ""
         for attempt in range(READ_ATTEMPTS):
-            await self._wait_out_ban(path)
+            await self._take_leave(path, budget)
             try:
-                answer = await self.once(method, path, parameters, budget=budget)
+                answer = await self.once(method, path, parameters)
             except TransportError as error:
                 problem = str(error)
             else:
@@ -145,22 +144,18 @@ class CoinbaseRest:
         self._is_form_settled = True
         if answer.status != 401:
             return answer
+        await self._take_leave(path, budget)
         self._bridge.signs_old_form = True
         with contextlib.suppress(TransportError):
-            other = await self.once(method, path, parameters, budget=budget)
+            other = await self.once(method, path, parameters)
             if other.status != 401 and other.status not in _RETRIED_STATUS:
                 self._signs_old_form, self._spare = True, None
                 return other
         self._bridge.signs_old_form = False
         return answer
 
-    async def once(
-        self, method: str, path: str, parameters: Parameters | None = None, *, budget: Budget = "account"
-    ) -> Answer:
-        """Exactly one request, however it ends; raises `TransportError` when there is no whole answer."""
-        pause_s = self._pacer(budget).wait_s(asyncio.get_running_loop().time()) if budget else 0.0
-        if pause_s > 0:
-            await asyncio.sleep(pause_s)
+    async def once(self, method: str, path: str, parameters: Parameters | None = None) -> Answer:
+        """Exactly one request, at once and however it ends; raises `TransportError` when there is no whole answer."""
         if method != "POST":
             return self._noted(self._answer(await self._bridge.send(method, path, parameters or {}, signed=True)))
         try:
@@ -188,11 +183,15 @@ class CoinbaseRest:
             await self._line.request("GET", "/api/v3/brokerage/time", _NAME)
         self._sign_ahead()
 
-    def _pacer(self, budget: Budget) -> Pacer:
-        pacer = self._pacers.get(budget)
-        if pacer is None:
-            pacer = self._pacers[budget] = Pacer(*_RATES[budget], asyncio.get_running_loop().time())
-        return pacer
+    async def _take_leave(self, path: str, budget: Budget) -> None:
+        """Until the request may be sent; it must be at once, before the venue can say that it wants none."""
+        now = asyncio.get_running_loop().time
+        async with self._turns.setdefault(budget, asyncio.Lock()):
+            while True:
+                await self._wait_out_ban(path)
+                if self._second.take_now(budget, now()):
+                    return
+                await asyncio.sleep(self._second.wait_s(budget, now()))
 
     def _posted(self, path: str, body: str) -> tuple[str, dict[str, str], str]:
         """Target, headers and body of a POST."""
@@ -275,14 +274,13 @@ class CoinbaseRest:
         await self._bridge.close()
 
     async def _wait_out_ban(self, path: str) -> None:
-        pause = self.banned_for_s()
-        if pause > LONGEST_PAUSE_S:
-            raise NoAnswerError(
-                f"{self.rest_url}/api/v3/{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
-                "Wait, and ask less: fewer symbols, or one daemon per account."
-            )
-        if pause > 0:
-            await asyncio.sleep(pause)
+        while (pause := self.banned_for_s()) > 0:  # it may be lengthened meanwhile
+            if pause > LONGEST_PAUSE_S:
+                raise NoAnswerError(
+                    f"{self.rest_url}/api/v3/{path}: the venue wants no requests for another {pause:.0f} s (rate "
+                    "limit). Wait, and ask less: fewer symbols, or one daemon per account."
+                )
+            await asyncio.sleep(max(pause, _LEAST_PAUSE_S))
 
 
 def _lost(path: str, error: Exception) -> TransportError:

@@ -289,11 +289,11 @@ async def test_new_rules_of_a_product_hold_for_the_orders_that_follow(exchange: 
 
 async def test_an_exit_does_not_wait_behind_a_burst_of_entries(exchange: Exchange):
     async with Desk(exchange) as desk:
-        for number in range(9):
+        for number in range(20):
             desk.submit(client_order_id=f"td-entry-{number}", wire_type="limit", price="99")
         desk.submit(client_order_id="td-exit", side="sell")
-        await until(lambda: len(desk.posts) == 10)
-    assert "td-exit" in [post["client_order_id"] for post in desk.posts[:-4]]
+        await until(lambda: "td-exit" in [post["client_order_id"] for post in desk.posts])
+        assert len(desk.posts) <= 13
 
 
 async def test_an_order_that_was_not_sent_yet_is_taken_back_and_never_sent(exchange: Exchange):
