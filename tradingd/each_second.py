@@ -1,7 +1,7 @@
 """What is done each second before the engine has its own: a look at its parts and at the end of a timed run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bus.bus import Bus
 from bus.clock import Clock
@@ -11,6 +11,7 @@ from tradingd.configured_grids import ConfiguredGrids
 from tradingd.disk_watch import DiskWatch
 from tradingd.feed_driver import FeedDriver
 from tradingd.parameters import held_parameters
+from tradingd.part_heard_watch import PartHeardWatch
 from tradingd.replay_run import ReplayRun
 from tradingd.runtime import Runtime
 from tradingd.settings import Settings
@@ -40,6 +41,11 @@ class EachSecond:
     for_ns: float | None
     on_full: Callable[[], None]
     history: CandleHistory | None = None
+    part_heard: PartHeardWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.part_heard = PartHeardWatch(self.runtime.health, self.settings.candles.decision)
+        self.runtime.listeners.append(self.part_heard.listen)
 
     def look(self) -> None:
         """The data's age, symbols that were halted, disk, grids and tuning, the end of a timed run."""
@@ -47,6 +53,7 @@ class EachSecond:
         runtime.health.show_halted(runtime.engine.halted_symbols)
         if self.history is not None:
             self.history.on_second(now())
+        self.part_heard.on_second(now())
         if driver.state == "connected" and driver.last_ns:
             self.conditions.data_age(now() - driver.last_ns, self.stale_after_ns)
         self.conditions.backlog(self.feed.counters.behind_looks)
