@@ -1,21 +1,33 @@
 """The venue's rules for our symbols, asked for anew now and then: what changed is a fact, and the engine follows it.
 
+A refusal that speaks of them has them asked for at once, and so that trading goes on soon after a halt, those of a
+symbol that is halted are asked for often.
+
 Before the facts the adapters: an order that the engine rounds to the new increments must not be checked by the old.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
+from bus.messages.header import Message
+from bus.messages.orders import OrderRejected
 from bus.messages.system import InstrumentChanged
 from exchanges.binance.rest import VenueError
+from exchanges.rule_refusals import speaks_of_rules
 from exchanges.venue import Venue
 from market.instrument import Instrument
 from market.money import to_text
 from tradingd.runtime import Runtime
 from tradingd.venue_access import MarketFeed
 
+LEAST_PAUSE_S: Final = 5.0
+"""Between two looks, however many orders are refused."""
+HALTED_PAUSE_S: Final = 10.0
+HALTED_LOOKS: Final = 360
+"""So many in a row are so close: then it is no maintenance any more."""
 _LIMIT_S: Final = 60.0
 _WORDS: Final = (
     ("price_tick", "price tick"), ("quantity_step", "quantity step"), ("min_quantity", "smallest quantity"),
@@ -25,7 +37,7 @@ _WORDS: Final = (
 
 
 class InstrumentWatch:
-    """Compares `instruments`, as they were last heard of, with what the venue says."""
+    """Compares `instruments`, as they were last heard of, with what the venue says. `listen` is told every message."""
 
     def __init__(
         self, runtime: Runtime, feed: MarketFeed, venue: Venue, instruments: Sequence[Instrument]
@@ -34,12 +46,31 @@ class InstrumentWatch:
         self._feed = feed
         self._venue = venue
         self._known = {each.symbol: each for each in instruments}
+        self._halted = {each.symbol for each in instruments if not each.is_trading}
+        self._halted_looks = 0
+        self._is_doubted = asyncio.Event()
+        runtime.listeners.append(self.listen)
+
+    def listen(self, message: Message) -> None:
+        """An order that the venue refuses because of its rules: ours may be old."""
+        body = message.body
+        if type(body) is OrderRejected and speaks_of_rules(body.reason):
+            self._is_doubted.set()
 
     async def run(self, pause_s: float) -> None:
         """For ever: look, and look again."""
         while True:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(min(LEAST_PAUSE_S, pause_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s(pause_s) - LEAST_PAUSE_S):
+                    await self._is_doubted.wait()
+            self._is_doubted.clear()
+            self._halted_looks = self._halted_looks + 1 if self._halted else 0
             await self.look()
+
+    def _pause_s(self, pause_s: float) -> float:
+        is_soon = self._halted and self._halted_looks < HALTED_LOOKS
+        return min(pause_s, HALTED_PAUSE_S) if is_soon else pause_s
 
     async def look(self) -> None:
         """One comparison. A venue that does not answer has told nothing: what was known stays."""
@@ -54,6 +85,7 @@ class InstrumentWatch:
         """What the venue says now; what is not in it is no longer listed."""
         listed = {each.symbol: each for each in told}
         self._feed.leave_out(self._known.keys() - listed.keys())
+        self._halted = {each.symbol for each in told if not each.is_trading}
         for symbol in sorted(self._known):
             known = self._known[symbol]
             now = listed.get(symbol, replace(known, is_trading=False))
