@@ -121,3 +121,12 @@ class PreparesOrders(Protocol):
     def prepare(self, order: OrderRequest) -> PreparedOrder | None:
         """None when there is nothing to be gained."""
         ...
+
+
+@runtime_checkable
+class WantsSilence(Protocol):
+    """A venue that may want no requests for a while (rate limit, ban)."""
+
+    def silent_for_s(self) -> float:
+        """Seconds for which nothing can be sent; 0 when it can."""
+        ...

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from bus.ids import ClientOrderId
 from bus.messages.council import WeightChanged
@@ -25,11 +25,22 @@ class ControlUnavailableError(RuntimeError):
 
 
 class ControlConflictError(RuntimeError):
-    """The command makes no sense while something else stands; the text says what to do first."""
+    """The command makes no sense while something else stands; the text says what to do first.
+
+    `status`: of the HTTP answer.
+    """
+
+    status: ClassVar[int] = 409
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class VenueSilentError(ControlConflictError):
+    """The venue wants no requests, and an entry would be too old when it does again."""
+
+    status = 422
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class EachSecond:
         """The data's age, symbols that were halted, disk, grids and tuning, the end of a timed run."""
         runtime, driver, now = self.runtime, self.driver, self.clock.now
         runtime.health.show_halted(runtime.engine.halted_symbols)
+        is_halted = runtime.engine.trading_state == "HALTED"
+        runtime.health.show_not_closed(runtime.read_model.results.holdings if is_halted else ())
         if self.history is not None:
             self.history.on_second(now())
         self.part_heard.on_second(now())

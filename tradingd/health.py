@@ -1,6 +1,6 @@
 """What is wrong now, and since when: the conditions behind the health vote and the status page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tradingd.control import Problem
 
@@ -12,6 +12,7 @@ class Health:
         self._now = now
         self._conditions: dict[str, tuple[str, int, bool]] = {}
         self._halted: frozenset[str] = frozenset()
+        self._not_closed: frozenset[str] = frozenset()
 
     def raise_condition(self, name: str, text: str, *, reduces: bool = True) -> None:
         """It is wrong (still wrong: the time of the first report stays)."""
@@ -31,6 +32,17 @@ class Health:
             )
             self.raise_condition(f"halted {symbol}", text, reduces=False)
         self._halted = symbols
+
+    def close_refused(self, symbol: str, why: str) -> None:
+        """A person wanted to sell a position and may not now; shown until `show_not_closed` drops it."""
+        self.raise_condition(f"not closed {symbol}", f"{symbol} was not closed: {why}", reduces=False)
+        self._not_closed |= {symbol}
+
+    def show_not_closed(self, still: Collection[str]) -> None:
+        """Of the positions whose close was refused, these are still held, and nothing else was tried."""
+        for symbol in self._not_closed - {*still}:
+            self.clear(f"not closed {symbol}")
+        self._not_closed &= {*still}
 
     def clear(self, name: str) -> None:
         """It is well again."""

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, SessionId
 from bus.messages import council, orders, system
 from bus.messages.grid import StartGrid
 from bus.messages.header import Message
+from exchanges.venue import WantsSilence
 from tradingd import mode_switch
 from tradingd.conditions import Conditions
 from tradingd.configured_grids import BY as BY_SETTINGS
-from tradingd.control import ControlConflictError, ControlUnavailableError, DaemonStatus
+from tradingd.control import ControlConflictError, ControlUnavailableError, DaemonStatus, VenueSilentError
 from tradingd.feed_driver import FeedDriver
 from tradingd.kill_file import KillFile
 from tradingd.life import BEHIND, STARTING, Life
@@ -27,6 +29,8 @@ from tradingd.settings import Settings
 from tradingd.status_report import StatusReport
 from tradingd.tuner import Tuner
 from tradingd.weight_keeper import WeightKeeper
+
+_SENT_AT_ONCE: Final = ("market", "limit")
 
 
 class Operations:
@@ -84,8 +88,26 @@ class Operations:
                 f"the kill file {self.kill_file.path} is still there and would lock trading again at once: "
                 "delete it, then unlock",
             )
+        self._refuse_while_silent(body)
         self._replay.note(self._driver.items, by, body, self.clock.now())
-        return self.obey(body, by=by)
+        facts = self.obey(body, by=by)
+        if isinstance(body, orders.ClosePosition) and self._runtime.engine.trading_state == "HALTED":
+            for denial in (each.body for each in facts if isinstance(each.body, orders.OrderDenied)):
+                self._runtime.health.close_refused(body.symbol, denial.message)
+        return facts
+
+    def _refuse_while_silent(self, body: object) -> None:
+        """An entry that would be sent at once cannot be while the venue wants no requests: no order is made of it."""
+        if not isinstance(body, orders.SubmitOrder) or body.side == "sell" or body.order_type not in _SENT_AT_ONCE:
+            return
+        venue = self._runtime.venue
+        silent_s = venue.silent_for_s() if isinstance(venue, WantsSilence) else 0.0
+        if silent_s > 0:
+            raise VenueSilentError(
+                "VENUE_RATE_LIMIT",
+                f"{venue.name} wants no requests for another {silent_s:.1f} s (rate limit): nothing was sent, and no "
+                "order was made; give it again then",
+            )
 
     def obey(self, body: object, *, by: str) -> Sequence[Message]:
         """Do it, whoever asks and whatever the phase is; a replay that was cut off is told again through here."""

@@ -190,6 +190,10 @@ class BinanceVenue:
         self._tasks.run(self._poll(), f"{self.name} order poll")
         self._tasks.run(self._keep_sweeping(), f"{self.name} order sweep")
 
+    def silent_for_s(self) -> float:
+        """Seconds for which the venue wants no requests."""
+        return self._rest.banned_for_s()
+
     async def prove_account(self) -> None:
         """That the venue takes the key, and the key may trade; raises `VenueError` with the remedy."""
         await self._examine_key()

@@ -180,6 +180,10 @@ class CoinbaseVenue:
         self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
 
+    def silent_for_s(self) -> float:
+        """Seconds for which the venue wants no requests."""
+        return self._rest.banned_for_s()
+
     async def prove_account(self) -> None:
         """That the venue takes the key, and the key may trade; raises `VenueError` with the remedy."""
         note = await examine_key(

@@ -136,7 +136,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     async def on_conflict(_: Request, error: Exception) -> Response:
         assert isinstance(error, ControlConflictError)  # noqa: S101 - registered for this type
-        return json_response({"code": error.code, "message": str(error)}, 409)
+        return json_response({"code": error.code, "message": str(error)}, error.status)
 
     app.add_exception_handler(ControlConflictError, on_conflict)
     app.add_exception_handler(ControlUnavailableError, on_unavailable)
