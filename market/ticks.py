@@ -77,6 +77,16 @@ class BookInvalid:
 
 @fast_init
 @dataclass(frozen=True, slots=True)
+class QuoteInvalid:
+    """The symbol's best prices cannot be (a bid at or above the ask): no entry rests on them until the next quote."""
+
+    symbol: str
+    reason: str
+    ts_init: int
+
+
+@fast_init
+@dataclass(frozen=True, slots=True)
 class Candle:
     """A closed candle over [ts_open, ts_open + interval): prices in quote, volume in base.
 
@@ -111,4 +121,4 @@ class FeedAlive:
     ts_init: int
 
 
-MarketItem = TradeTick | QuoteTick | BookSnapshot | BookDelta | BookInvalid | FeedAlive
+MarketItem = TradeTick | QuoteTick | QuoteInvalid | BookSnapshot | BookDelta | BookInvalid | FeedAlive

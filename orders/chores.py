@@ -23,8 +23,8 @@ from risk.wording import percent
 
 QUERY_FIRST_NS: Final = 2 * SECOND_NS
 QUERY_SLOWEST_NS: Final = 30 * SECOND_NS
-UNANSWERED_NS: Final = 10 * SECOND_NS
-"""An order that was sent so long ago without any word from the venue is asked about."""
+UNANSWERED_NS: Final = 2 * SECOND_NS
+"""An order that was sent so long ago without any word from the venue is asked about: it may be filled already."""
 
 CONFIRM_NS: Final = 30 * SECOND_NS
 """An order that rests at the venue is asked about so often: a lost report must not be believed for ever (F24)."""
@@ -139,14 +139,18 @@ class Chores:
             del desk.missed[order.client_order_id]
             if order.detail == "pending_cancel":
                 desk.ask_cancel(order)
+            self._ask_again[order.client_order_id] = (desk.now + QUERY_FIRST_NS, 2 * QUERY_FIRST_NS)
             desk.ask_venue(order)  # the grace is over: now its word is believed
             return
-        is_silent = order.detail == "sent" and desk.now - order.submitted_ns >= UNANSWERED_NS
+        is_silent = (
+            order.detail == "sent" and desk.now - order.submitted_ns >= UNANSWERED_NS
+            and order.client_order_id not in desk.missed
+        )
         if not (is_silent or order.detail in ("unknown", "pending_cancel")):
             self._ask_again.pop(order.client_order_id, None)
             self._confirm(order)
             return
-        first = desk.now if is_silent else order.history[-1].ts + QUERY_FIRST_NS
+        first = order.history[-1].ts + QUERY_FIRST_NS if order.detail == "pending_cancel" else desk.now
         due, pause = self._ask_again.get(order.client_order_id, (first, QUERY_FIRST_NS))
         if desk.now < due:
             return

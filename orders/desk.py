@@ -127,8 +127,14 @@ class Desk:
             market.old_last = market.last
 
     def fresh_last(self, market: MarketState) -> Decimal | None:
-        """The last price, None where it is from before a silence."""
-        return market.last if self.is_price_fresh and market.last is not market.old_last else None
+        """The last price. One from before a silence stands as far as the quotes heard since let it (they are asked for
+        over REST while a stream is away); None without any."""
+        last, bid, ask = market.last, market.bid, market.ask
+        if last is None or not self.is_price_fresh or last is not market.old_last:
+            return last if self.is_price_fresh else None
+        if bid is None or ask is None or not self.has_fresh_quote(market):
+            return None
+        return min(max(last, bid), ask)
 
     def fresh_price(self, market: MarketState, source: PriceSource, side: Side) -> Decimal | None:
         """As `MarketState.watched_price`, None where it is from before a silence."""

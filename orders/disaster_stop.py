@@ -44,8 +44,11 @@ JUMPED_NS: Final = 3 * SECOND_NS
 """A stop whose price was passed so long ago and that is still not executed is taken back and sold at market (F30)."""
 
 FIRST_PAUSE_NS: Final = 2 * SECOND_NS
-LONGEST_PAUSE_NS: Final = 300 * SECOND_NS
+LONGEST_PAUSE_NS: Final = 15 * SECOND_NS
 """Between tries after the venue refused or ended a stop of its own accord."""
+
+RESTED_NS: Final = 5 * SECOND_NS
+"""A stop that rested so long before the venue, or a person there, ended it was not refused."""
 
 _DUST_CODES: Final = frozenset({"POSITION_IS_DUST", "QUANTITY_TOO_SMALL", "BELOW_VENUE_MIN_NOTIONAL"})
 
@@ -150,7 +153,9 @@ class DisasterStops:
         age = desk.now - stop.submitted_ns
         if stop.remaining > wanted:
             return "less is held"
-        if wanted - stop.remaining > GROWTH_RATIO * stop.remaining and age >= GROWTH_PAUSE_NS:
+        if wanted - stop.remaining > GROWTH_RATIO * stop.remaining and (
+            age >= GROWTH_PAUSE_NS or not self._may_grow(symbol)
+        ):
             return "more is held"
         prices, price, last = stop_prices(desk, symbol), stop.spec.stop_price, desk.markets[symbol].last
         if prices is None or price is None:
@@ -161,10 +166,19 @@ class DisasterStops:
         has_room = last is None or prices.stop <= last * (ONE - GAP)
         return "our own stop has risen" if is_higher and has_room and age >= RAISE_PAUSE_NS else ""
 
+    def _may_grow(self, symbol: str) -> bool:
+        """Is an entry at the venue that may be filled further?"""
+        return any(order.spec.side == "buy" for order in self._desk.state.orders.at_venue(symbol))
+
     def _is_passed(self, stop: Order) -> bool:
         """Has the market reached the stop price, so that the venue is selling or should be?"""
-        last, price = self._desk.markets[stop.spec.symbol].last, stop.spec.stop_price
-        return stop.filled > ZERO or (last is not None and price is not None and last <= price)
+        market, price = self._desk.markets[stop.spec.symbol], stop.spec.stop_price
+        if stop.filled > ZERO or price is None:
+            return stop.filled > ZERO
+        if market.last is not None and market.last <= price:
+            return True
+        # Nobody trades any more, and sellers ask for less already.
+        return market.ask is not None and market.ask <= price and self._desk.has_fresh_quote(market)
 
     def _press(self, stop: Order) -> None:
         """Triggered: the venue sells by itself. What it has not sold in time goes at market."""
@@ -206,6 +220,8 @@ class DisasterStops:
             pause = min(FIRST_PAUSE_NS << min(patience.vain, 10), LONGEST_PAUSE_NS)
             if not patience.vain and has_never_arrived(last):
                 pause = 0
+            if last.state == "CANCELLED" and last.ended_ns - last.submitted_ns >= RESTED_NS:
+                patience.vain, pause = -1, FIRST_PAUSE_NS
             patience.vain, patience.refused_ns, patience.due_ns = patience.vain + 1, desk.now, desk.now + pause
             self._tell(
                 symbol, "critical", f"refused {last.reason}", f"{symbol}: no stop rests at the venue",

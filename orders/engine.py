@@ -22,7 +22,7 @@ from bus.messages.ledger import FundsChanged, PortfolioSnapshot
 from bus.messages.orders import ExecutionReport, OrderFilled, OrderInitialized, SubmitOrder
 from bus.messages.system import InstrumentChanged, KillSwitchEngaged, TimerFired, TradingState
 from market.instrument import Instrument
-from market.ticks import Candle, FeedAlive, QuoteTick, TradeTick
+from market.ticks import Candle, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 from orders import exits, funds, grid_planner, instrument_rules, placing, protection, replacing, reports
 from orders.cancelling import request_cancel
 from orders.chores import Chores, emit_candle
@@ -58,7 +58,7 @@ class Engine:
 
     # ---- inputs ------------------------------------------------------------------------------------
 
-    def process(self, item: TradeTick | QuoteTick | Candle | FeedAlive | Message) -> Sequence[Effect]:
+    def process(self, item: TradeTick | QuoteTick | QuoteInvalid | Candle | FeedAlive | Message) -> Sequence[Effect]:
         """What follows from one input; () when nothing does. Raises only on a defect (ledger, state table)."""
         kind = type(item)
         if kind is TradeTick:
@@ -92,6 +92,8 @@ class Engine:
             return _QUIET
         if kind is Candle:
             return self._on_candle(item)  # type: ignore[arg-type]
+        if kind is QuoteInvalid:
+            return self._on_invalid_quote(item)  # type: ignore[arg-type]
         return self._on_message(item)  # type: ignore[arg-type]
 
     def _on_loud_trade(self, market: MarketState, tick: TradeTick) -> Sequence[Effect]:
@@ -155,6 +157,14 @@ class Engine:
         self._begin(candle.ts_init, "")
         emit_candle(self._desk, market, candle)
         return self._end()
+
+    def _on_invalid_quote(self, item: QuoteInvalid) -> Sequence[Effect]:
+        """The book is crossed: until a sound quote the gate finds it so, and triggers do not look at it."""
+        market = self._markets.get(item.symbol)
+        if market is not None and market.bid is not None:
+            self._desk.steps += 1
+            market.ask, market.quote_ts = market.bid, 0
+        return _QUIET
 
     def _on_message(self, message: Message) -> Sequence[Effect]:
         desk, body = self._desk, message.body

@@ -29,6 +29,7 @@ def on_changed(desk: Desk, change: InstrumentChanged) -> None:
         )
     elif change.is_trading and not was_trading:
         desk.alert("info", f"{change.symbol} trades again", "The venue takes orders for it: entries are possible.")
+        desk.try_exits_at_once()  # what was refused meanwhile was refused for that
     fit_orders(desk, change.symbol)
     if change.symbol in desk.state.ledger.positions:
         protection.fit_to_position(desk, change.symbol)

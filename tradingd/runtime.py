@@ -27,7 +27,7 @@ from bus.messages.ledger import PortfolioSnapshot, PositionClosed
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import PreparesOrders, Venue
 from market.interval import SECOND_NS
-from market.ticks import Candle, FeedAlive, MarketItem, QuoteTick, TradeTick
+from market.ticks import Candle, FeedAlive, MarketItem, QuoteInvalid, QuoteTick, TradeTick
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
 from orders.engine import Engine
 from tradingd.agent_runner import AgentRunner
@@ -133,7 +133,7 @@ class Runtime:
                 if effects:
                     self.perform(effects)
                     self.on_step()
-            elif kind is Message or kind is FeedAlive or kind is Candle:
+            elif kind is Message or kind is FeedAlive or kind is Candle or kind is QuoteInvalid:
                 self._engine_step(item)  # type: ignore[arg-type]
             if self._lane or self.bus.waiting:
                 self._until_quiet()
@@ -275,7 +275,7 @@ class Runtime:
         if self._preparer is not None and not self._is_busy:
             self._ready = ready_orders(self.engine, self._preparer)
 
-    def _engine_step(self, item: Message | FeedAlive | Candle) -> None:
+    def _engine_step(self, item: Message | FeedAlive | Candle | QuoteInvalid) -> None:
         effects = self.engine.process(item)
         if effects:
             self.perform(effects)

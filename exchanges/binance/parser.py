@@ -44,12 +44,15 @@ _ALIVE_EVENTS: Final = frozenset(
 
 
 class FrameError(ValueError):
-    """A frame that must not be believed. `reason` is one of a few words; `symbol` when a book is hit."""
+    """A frame that must not be believed. `reason` is one of a few words; `symbol` when a book is hit, `quoted` when
+    it told of best prices that cannot be.
+    """
 
-    def __init__(self, reason: str, detail: str, symbol: str = "") -> None:
+    def __init__(self, reason: str, detail: str, symbol: str = "", quoted: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.symbol = symbol
+        self.quoted = quoted
 
 
 class TradeFrame(NamedTuple):
@@ -210,7 +213,8 @@ class FrameParser:
         amounts = _POSITIVE
         bid, ask = amounts[data["b"]], amounts[data["a"]]
         if bid >= ask:
-            raise FrameError("crossed", f"bid {bid} is not below ask {ask}")
+            name = self._symbol(data)
+            raise FrameError("crossed", f"bid {bid} is not below ask {ask} of {name}", quoted=name)
         update_id = data["u"]
         if type(update_id) is not int or update_id < 0:
             raise FrameError("sequence", f"update id {str(update_id)[:40]!r}")

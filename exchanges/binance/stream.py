@@ -35,7 +35,7 @@ from exchanges.price_poll import PricePoll
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
-from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, QuoteTick, TradeTick
+from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 
 MAX_STREAMS: Final = 1024  # per connection, by the venue's rules
 WATCH_EVERY_S: Final = 0.5
@@ -300,6 +300,8 @@ class BinanceFeed:
         self.counters.last_problem = str(error)
         if error.reason not in NOT_FOR_US:
             self._refused_in_a_row += 1
+        if error.quoted:
+            sink(QuoteInvalid(error.quoted, str(error), ts_init))
         if error.symbol:  # a book event that cannot be believed leaves a hole in the book
             for item in self._state.by_symbol[error.symbol].depth.invalidate(str(error), ts_init):
                 sink(item)

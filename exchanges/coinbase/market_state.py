@@ -12,7 +12,7 @@ from exchanges.binance.parser import QuoteFrame, TradeFrame
 from exchanges.coinbase.parser import BookChange, Trade
 from market.book import Level, OrderBook
 from market.instrument import Instrument
-from market.ticks import BookDelta, BookInvalid, BookSnapshot, MarketItem, QuoteTick
+from market.ticks import BookDelta, BookInvalid, BookSnapshot, MarketItem, QuoteInvalid, QuoteTick
 
 Items = Sequence[MarketItem]
 
@@ -70,16 +70,20 @@ class StreamBook:
             self.symbol, change.bids, change.asks, self._count, self._count, change.ts_event, ts_init
         )
         if not self._book.apply_delta(delta):
-            return self.invalidate(f"the book is {self._book.invalid_reason}", ts_init)
+            return self._crossed(f"the book is {self._book.invalid_reason}", ts_init)
         return [delta]
 
     def _begin(self, change: BookChange, ts_init: int) -> list[MarketItem]:
         self._count += 1
         snapshot = BookSnapshot(self.symbol, change.bids, change.asks, self._count, change.ts_event, ts_init)
         if not self._book.apply_snapshot(snapshot):
-            return self.invalidate(f"the snapshot is {self._book.invalid_reason}", ts_init)
+            return self._crossed(f"the snapshot is {self._book.invalid_reason}", ts_init)
         self.is_synced = True
         return [snapshot]
+
+    def _crossed(self, reason: str, ts_init: int) -> list[MarketItem]:
+        """Its best prices are told as quotes, too: those cannot be, either."""
+        return [*self.invalidate(reason, ts_init), QuoteInvalid(self.symbol, reason, ts_init)]
 
     def invalidate(self, reason: str, ts_init: int) -> list[MarketItem]:
         """Forget everything until the next snapshot."""

@@ -197,7 +197,7 @@ def _quote(row: dict[str, Any], symbol: str, ts_event: int, ts_init: int) -> Quo
         return None
     bid, bid_quantity, ask, ask_quantity = (positive(text) for text in prices)
     if bid >= ask:
-        raise FrameError("crossed", f"bid {bid} is not below ask {ask}")
+        raise FrameError("crossed", f"bid {bid} is not below ask {ask} of {symbol}", quoted=symbol)
     return QuoteTick(symbol, bid, bid_quantity, ask, ask_quantity, ts_event, ts_init)
 
 

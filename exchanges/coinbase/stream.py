@@ -31,7 +31,7 @@ from exchanges.price_poll import PricePoll
 from exchanges.timed_answers import answers_within
 from exchanges.venue import FeedDown, FeedSink, FeedUp
 from market.instrument import Instrument
-from market.ticks import Candle, QuoteTick, TradeTick
+from market.ticks import Candle, QuoteInvalid, QuoteTick, TradeTick
 
 ANSWER_TIMEOUT_S: Final = 10.0
 WATCH_EVERY_S: Final = 0.5
@@ -345,6 +345,8 @@ class CoinbaseFeed:
         self.counters.last_problem = str(error)
         if error.reason not in NOT_FOR_US:
             self._refused_in_a_row += 1
+        if error.quoted:
+            sink(QuoteInvalid(error.quoted, str(error), ts_init))
         if envelope is not None and envelope.channel == "l2_data":  # it leaves a hole in the books it spoke of
             reason = str(error)
             lost = (

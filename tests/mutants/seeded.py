@@ -278,8 +278,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "two exits sell the same coins", "orders/exits.py",
-        "    unreserved = state.ledger.quantity(market.symbol) - account.selling_quantity(state, market.symbol)\n",
-        "    unreserved = state.ledger.quantity(market.symbol)\n", ENGINE,
+        "state.ledger.quantity(spec.symbol) - account.selling_quantity(desk.state, spec.symbol)\n    if grid_inventory",
+        "state.ledger.quantity(spec.symbol)\n    if grid_inventory", ENGINE,
     ),
     Mutant(
         "fees are counted twice", "orders/ledger.py",

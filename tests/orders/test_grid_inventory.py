@@ -14,7 +14,7 @@ from bus.messages.orders import (
 )
 from market.interval import SECOND_NS
 from orders.order_table import Order
-from tests.orders.grid_scenes import denied, opened
+from tests.orders.grid_scenes import armed, denied, opened
 from tests.orders.grid_world import GridWorld
 from tests.orders.trading import BTC
 
@@ -181,3 +181,15 @@ def test_a_market_order_in_place_of_a_grids_failed_sale_still_sells_the_grids_co
     made.walk(["101.2"] * 3)
     assert made.grid.quantity == made.engine.ledger.quantity(BTC) == 0
     assert made.grid.released_cost == 0
+
+
+def test_the_sell_of_a_level_whose_stock_a_person_has_sold_ends_and_leaves_later_coins_alone() -> None:
+    made = opened()
+    stocked(made)
+    index, level = max(each for each in made.grid.levels.items() if each[1].quantity)
+    person_sells(made, "m1", str(level.quantity))
+    made.second()
+    assert index not in armed(made, "sell")
+    made.give(SubmitOrder(ClientOrderId("td-m2"), BTC, "buy", "market", D(5), "manual"))
+    made.walk(["99.5", "101", "102", "103", "102", "101", "100"])
+    assert made.engine.ledger.quantity(BTC) - made.grid.quantity == 5

@@ -13,7 +13,7 @@ from bus.messages.orders import ExecutionReport, SubmitOrder
 from bus.messages.system import TimerFired
 from market.instrument import Instrument
 from market.interval import SECOND_NS
-from market.ticks import FeedAlive, QuoteTick, TradeTick
+from market.ticks import FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 from orders import account
 from orders.commands import HANDLERS
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
@@ -103,6 +103,10 @@ class Bench:
         """Nobody traded for so long, and the feed says that it is there."""
         self.now += seconds * SECOND_NS
         return self._take(FeedAlive(self.now))
+
+    def crossed(self, symbol: str = BTC) -> Sequence[Effect]:
+        self.now += 1_000_000
+        return self._take(QuoteInvalid(symbol, "crossed", self.now))
 
     def second(self, seconds: int = 1) -> Sequence[Effect]:
         self.now += seconds * SECOND_NS

@@ -10,7 +10,7 @@ from bus.clock import LiveClock
 from exchanges.binance.rest import VenueError
 from exchanges.binance.stream import REFUSED_IN_A_ROW
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedTime, FeedUp
-from market.ticks import BookDelta, BookInvalid, BookSnapshot, FeedAlive, QuoteTick, TradeTick
+from market.ticks import BookDelta, BookInvalid, BookSnapshot, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 from tests.exchanges.binance import recordings
 from tests.exchanges.binance.loopback import Loopback, sends, until
 from tests.exchanges.binance.watching import (
@@ -67,6 +67,7 @@ async def test_bad_frames_are_counted_and_nothing_of_them_is_told(loopback: Loop
         await until(lambda: len(watcher.of(TradeTick)) == 2)
     assert [tick.price for tick in watcher.of(TradeTick)] == [100, Decimal("100.1")]
     assert watcher.of(QuoteTick) == []
+    assert [item.symbol for item in watcher.of(QuoteInvalid)] == ["BTC/USDT"]
     assert watcher.feed.counters.refused_by_reason == {
         "malformed": 1, "money": 2, "crossed": 1, "jump": 1, "unknown_event": 1
     }

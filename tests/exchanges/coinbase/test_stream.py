@@ -2,7 +2,7 @@ import asyncio
 
 from exchanges.coinbase import stream as stream_module
 from exchanges.venue import FeedDown, FeedUp
-from market.ticks import BookDelta, BookInvalid, BookSnapshot, FeedAlive, QuoteTick, TradeTick
+from market.ticks import BookDelta, BookInvalid, BookSnapshot, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 from tests.exchanges.coinbase.exchange import Exchange, Feed, answers, until
 from tests.exchanges.coinbase.watching import HEARTBEAT, SNAPSHOT, D, Watcher, book, plays, ticker, trade, trade_row
 
@@ -78,6 +78,7 @@ async def test_a_crossed_book_is_void_at_once_and_asked_for_anew_on_the_same_con
         await until(lambda: len(watcher.of(BookSnapshot)) == 2)
     assert watcher.of(BookDelta) == []
     assert [item.reason for item in watcher.of(BookInvalid)] == ["the book is crossed"]
+    assert [item.symbol for item in watcher.of(QuoteInvalid)] == ["BTC/USD"]
     assert watcher.feed.counters.reconnects == 0
     assert [wish["type"] for wish in exchange.subscriptions[4:]] == ["unsubscribe", "subscribe"]
     assert watcher.served().best_ask == (D(100), D(1))
@@ -101,6 +102,7 @@ async def test_bad_frames_are_counted_and_nothing_of_them_is_told(exchange: Exch
         await until(lambda: len(watcher.of(BookSnapshot)) == 2)
     assert [tick.price for tick in watcher.of(TradeTick)] == [100, D("100.1")]
     assert watcher.feed.counters.refused_by_reason == {"malformed": 1, "money": 3, "crossed": 1, "jump": 1}
+    assert len(watcher.of(QuoteInvalid)) == 1
     assert len(watcher.of(BookInvalid)) == 1
 
 
