@@ -66,6 +66,8 @@ WARM_EVERY_S: Final = 15.0
 """How often an idle order line is used, so that the venue does not close it."""
 SWEEP_EVERY_S: Final = 30.0
 """How often the venue is asked for all that rests there: an order may appear after it was said not to exist."""
+FIRST_SWEEP_S: Final = 5.0
+"""The first time is soon: the account may have orders that a new data directory knows nothing of."""
 ABSENCE_S: Final = 5.0
 """An order that was sent so shortly ago may still be on its way: one that is absent then is not given up."""
 TOLD_OF_S: Final = 25.0
@@ -210,6 +212,10 @@ class BinanceVenue:
             is_loopback=urlsplit(self._config.rest_url).hostname in _LOOPBACK,
         )
         self.notes = (note,) if note else ()
+
+    def is_watching(self, client_order_id: ClientOrderId) -> bool:
+        """Whether the order works at the venue, as far as is known here."""
+        return client_order_id in self._working
 
     def update_instruments(self, instruments: Sequence[Instrument]) -> None:
         """New increments and minimums: nothing here depends on them."""
@@ -437,8 +443,10 @@ class BinanceVenue:
         return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
 
     async def _keep_sweeping(self) -> None:
+        pause_s = min(FIRST_SWEEP_S, self._sweep_every_s)
         while True:
-            await asyncio.sleep(self._sweep_every_s)
+            await asyncio.sleep(pause_s)
+            pause_s = self._sweep_every_s
             if self._rest.banned_for_s() == 0:
                 with contextlib.suppress(VenueError):  # asked again half a minute later
                     await self._sweep()

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from bus.ids import ClientOrderId, VenueOrderId
+from exchanges.binance import orders
 from exchanges.binance.rest import VenueError
 from tests.exchanges.approvals import approved_order
 from tests.exchanges.binance.loopback import Loopback, sends, until
@@ -243,3 +244,19 @@ async def test_an_order_that_the_user_stream_told_of_is_not_absent_because_the_l
         desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
         await until(lambda: desk.kinds[-1] == "not_found")
     assert len(desk.posts) == 1
+
+
+async def test_an_order_of_a_lost_data_directory_is_found_soon_after_the_start_and_watched_until_it_ends(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch,
+):
+    ready(loopback)
+    monkeypatch.setattr(orders, "FIRST_SWEEP_S", 0.02)
+    loopback.answer("GET", "/api/v3/openOrders", [order_body("NEW", "0")])
+    loopback.answer("GET", ORDER, order_body("NEW", "0"))
+    async with Desk(loopback, poll_every_s=0.02, sweep_every_s=60) as desk:
+        await desk.venue.start()
+        await until(lambda: "accepted" in desk.kinds)
+        assert desk.venue.is_watching(ClientOrderId("td-1"))
+        loopback.answer("GET", ORDER, order_body("CANCELED", "0"))
+        await until(lambda: desk.kinds[-1] == "cancelled")
+        assert not desk.venue.is_watching(ClientOrderId("td-1"))
