@@ -20,6 +20,7 @@ from bus.messages.orders import ExecutionReport
 from exchanges.binance.user_events import (
     ACCOUNT_EVENTS,
     StreamEndedError,
+    UnknownEventError,
     UserEventError,
     executed_in_all,
     parse_user_event,
@@ -299,6 +300,8 @@ def _account(event: object, symbols: Mapping[str, str]) -> UserFrame:
         return UserFrame(parse_user_event(event, symbols), executed_in_all(event))
     except StreamEndedError as error:
         raise FrameError("ended", str(error)) from None
+    except UnknownEventError as error:
+        raise FrameError("unknown_event", str(error)) from None
     except UserEventError as error:
         raise FrameError("unknown_shape", str(error)) from None
 

@@ -39,7 +39,7 @@ from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, QuoteInvali
 
 MAX_STREAMS: Final = 1024  # per connection, by the venue's rules
 WATCH_EVERY_S: Final = 0.5
-QUIET_AFTER: Final = 6  # looks without a frame (3 s): ask over REST whether the market is quiet
+QUIET_AFTER: Final = 4  # looks without a frame (2 s): ask over REST whether the market is quiet, or prices go stale
 MUTE_AFTER: Final = 10  # looks without a frame (5 s): nothing explains the silence
 QUIET_CHECK_TIMEOUT_S: Final = 1.5
 REFUSED_IN_A_ROW: Final = 20

@@ -35,6 +35,10 @@ class UserEventError(ValueError):
     """An account event without the documented shape."""
 
 
+class UnknownEventError(UserEventError):
+    """An event of a kind that is not known: the venue may say more than it did when this was written."""
+
+
 class StreamEndedError(UserEventError):
     """The venue's own word that nothing more will come on this stream."""
 
@@ -42,7 +46,8 @@ class StreamEndedError(UserEventError):
 def parse_user_event(event: object, symbols: Mapping[str, str]) -> tuple[ExecutionReport, ...]:
     """Reports of one event, none where it says nothing of an order; raises `UserEventError`.
 
-    `StreamEndedError` when the venue says that this was the last one.
+    `UnknownEventError` for a kind of event that is not known; `StreamEndedError` when the venue says that this was the
+    last one.
 
     `symbols` maps wire names to the product's; an order of a symbol that is not traded here gives none.
     """
@@ -54,7 +59,7 @@ def parse_user_event(event: object, symbols: Mapping[str, str]) -> tuple[Executi
     if kind in _LAST_WORDS:
         raise StreamEndedError(_LAST_WORDS[str(kind)])
     if kind != "executionReport":
-        raise UserEventError(f"event {str(kind)[:40]!r}")
+        raise (UnknownEventError if type(kind) is str else UserEventError)(f"event {str(kind)[:40]!r}")
     try:
         return _execution(event, symbols)
     except (KeyError, TypeError, MoneyError) as error:

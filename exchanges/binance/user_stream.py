@@ -13,7 +13,7 @@ from websockets.exceptions import WebSocketException
 from bus.clock import Clock
 from bus.messages.orders import ExecutionReport
 from exchanges.backoff import Backoff
-from exchanges.binance.parser import MAX_FRAME_BYTES, AnswerFrame, FrameError, FrameParser, UserFrame
+from exchanges.binance.parser import MAX_FRAME_BYTES, NOT_FOR_US, AnswerFrame, FrameError, FrameParser, UserFrame
 from exchanges.binance.rest import RestClient
 from exchanges.dialing import open_websocket
 
@@ -58,6 +58,7 @@ class UserStream:
         self.is_up = False
         self.reconnects = 0
         self.refused = 0
+        self.ignored = 0
         self.last_problem = ""
 
     async def run(self) -> None:
@@ -130,6 +131,9 @@ class UserStream:
         except FrameError as error:
             if error.reason == "ended":
                 raise UserStreamError(str(error)) from None
+            if error.reason in NOT_FOR_US:
+                self.ignored += 1
+                return None
             # A fill may hide in it: only a new subscription, with its REST queries, brings certainty back.
             self.refused += 1
             raise UserStreamError(f"a frame was refused: {error}") from error

@@ -14,7 +14,7 @@ from exchanges.binance.orders import BinanceConfig, BinanceVenue
 from exchanges.binance.rest import VenueError
 from market.instrument import Instrument
 from tests.exchanges.approvals import approved_order
-from tests.exchanges.binance.loopback import Loopback, until
+from tests.exchanges.binance.loopback import Loopback, sends, until
 
 D = Decimal
 T0 = 1_723_161_255_000
@@ -440,6 +440,29 @@ async def test_the_user_stream_brings_fills_of_our_orders_only(loopback: Loopbac
     (parameters,) = loopback.subscriptions
     assert parameters["apiKey"] == "key"
     assert len(parameters["signature"]) == 64
+
+
+@pytest.mark.parametrize("strange", [
+    {"subscriptionId": 0, "event": {"e": "somethingNew", "E": T0, "q": ["1"]}}, {"e": "somethingNew", "E": T0},
+])
+async def test_an_event_that_nobody_knows_is_counted_and_the_user_stream_goes_on(loopback: Loopback, strange: dict):
+    ready(loopback)
+    loopback.scripts.append(sends(strange, user_event("td-1", "NEW")))
+    async with Desk(loopback, ws=True) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.kinds == ["accepted"])
+        assert (desk.venue.stream.ignored, desk.venue.stream.refused) == (1, 0)
+        assert loopback.connections == 1
+
+
+async def test_an_event_without_a_name_may_hide_a_fill_and_the_stream_is_opened_anew(loopback: Loopback):
+    ready(loopback)
+    loopback.scripts += [sends({"subscriptionId": 0, "event": {"E": T0}}), sends(user_event("td-1", "NEW"))]
+    async with Desk(loopback, ws=True) as desk:
+        desk.venue.stream._first_backoff_s = 0.01
+        await desk.venue.start()
+        await until(lambda: desk.kinds == ["accepted"])
+        assert (desk.venue.stream.ignored, desk.venue.stream.refused) == (0, 1)
 
 
 async def test_a_report_that_nobody_can_take_does_not_end_the_user_stream(loopback: Loopback):

@@ -6,8 +6,11 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
+from exchanges.binance.stream import QUIET_AFTER, WATCH_EVERY_S
 from exchanges.venue import FeedDown
+from market.interval import SECOND_NS
 from market.ticks import FeedAlive, QuoteTick, TradeTick
+from risk.limits import resolve_limits
 from tests.exchanges.binance.loopback import Loopback, sends, until
 from tests.exchanges.binance.watching import BTC, ETH, TOP, Watcher, quote, trade
 
@@ -29,6 +32,12 @@ async def test_a_quiet_market_is_no_fault(loopback: Loopback):
     assert watcher.of(FeedDown) == []
     assert watcher.of(FeedAlive)
     assert loopback.connections == 1
+
+
+def test_a_quiet_market_is_asked_about_in_time_to_stay_fresh() -> None:
+    an_answer_s = 0.5
+    known_ns = int((QUIET_AFTER * WATCH_EVERY_S + an_answer_s) * SECOND_NS)
+    assert known_ns < resolve_limits("moderate", "", {}).stale_after_ns
 
 
 async def test_a_stream_that_stands_while_prices_move_is_mute(loopback: Loopback):
