@@ -4,10 +4,10 @@ Calls return at once; what comes of them arrives as `ExecutionReport`s through t
 made with. A venue never raises for a transport error: it reports "unknown".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
@@ -83,6 +83,17 @@ class OpenOrder:
     filled: Decimal
 
 
+class AssetBalance(NamedTuple):
+    """What an account has of an asset: free, and held for orders or by other locks."""
+
+    free: Decimal
+    locked: Decimal
+
+
+BalanceSink = Callable[[Mapping[str, AssetBalance]], None]
+"""Takes new balances by asset, of those that changed."""
+
+
 class Venue(Protocol):
     """Where approved orders go."""
 
@@ -124,11 +135,11 @@ class PreparesOrders(Protocol):
 
 
 @runtime_checkable
-class WantsSilence(Protocol):
-    """A venue that may want no requests for a while (rate limit, ban)."""
+class TellsBalances(Protocol):
+    """A venue that tells when balances change, unasked; perhaps before the report of the order that changed them."""
 
-    def silent_for_s(self) -> float:
-        """Seconds for which nothing can be sent; 0 when it can."""
+    def listen_to_balances(self, sink: BalanceSink) -> None:
+        """From now on, in place of whoever listened before."""
         ...
 
 
@@ -138,4 +149,13 @@ class WatchesOrders(Protocol):
 
     def is_watching(self, client_order_id: ClientOrderId) -> bool:
         """Whether the order works there, as far as is known."""
+        ...
+
+
+@runtime_checkable
+class WantsSilence(Protocol):
+    """A venue that may want no requests for a while (rate limit, ban)."""
+
+    def silent_for_s(self) -> float:
+        """Seconds for which nothing can be sent; 0 when it can."""
         ...

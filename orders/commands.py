@@ -156,15 +156,17 @@ def close(desk: Desk, command: ClosePosition) -> None:
 def vote(desk: Desk, command: VoteTradingState) -> None:
     """One voter's word; only a change is a new fact.
 
-    A person's ACTIVE also opens symbols that were halted after repeated faults.
+    A person's ACTIVE also opens symbols that were halted after repeated faults. A person's or health's ACTIVE lets
+    exits wait no longer, and so does health's word that is said again.
     """
     state = desk.state
-    if command.state == "ACTIVE" and command.voter in ("operator", "health"):
+    unchanged = (command.voter, command.state, command.reason) in state.votes.votes
+    is_again = unchanged and command.voter == "health"
+    if is_again or (command.state == "ACTIVE" and command.voter in ("operator", "health")):
         desk.try_exits_at_once()
         if command.voter == "operator":
             for symbol in sorted(state.halted_symbols):
                 desk.release_symbol(symbol, "operator", command.reason)
-    unchanged = (command.voter, command.state, command.reason) in state.votes.votes
     if unchanged:
         body = TradingStateChanged(state.trading_state, state.votes.votes, state.votes.reason)
         desk.out.append(Answer(desk.maker.make(body, desk.now, cause=desk.cause)))

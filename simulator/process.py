@@ -25,7 +25,8 @@ from simulator.link import Link
 from simulator.schedule import SECOND, Schedule
 from store.journal_format import Record
 from tradingd import composition
-from tradingd.account_watch import AccountWatch, is_any_on_its_way, query_working
+from tradingd.account_watch import AccountWatch, query_working
+from tradingd.balance_hints import is_any_on_its_way
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_parts import Scope
 from tradingd.feed_driver import FeedDriver

@@ -11,7 +11,8 @@ from exchanges.binance.rest import VenueError
 from exchanges.venue import Venue
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
-from tradingd.account_watch import is_any_on_its_way, query_working
+from tradingd.account_watch import query_working
+from tradingd.balance_hints import is_any_on_its_way
 from tradingd.redaction import redact
 from tradingd.runtime import Runtime
 from tradingd.settings import ConfigError

@@ -17,9 +17,10 @@ from typing import Final
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised
 from exchanges.binance.rest import VenueError
-from exchanges.venue import Venue
+from exchanges.venue import TellsBalances, Venue
 from market.instrument import Instrument
 from market.money import ZERO, to_text
+from tradingd.balance_hints import BalanceHints, holdings, is_any_on_its_way, orders_at_venue
 from tradingd.runtime import Runtime
 
 PAUSE_S: Final = 12.0
@@ -42,20 +43,25 @@ class AccountWatch:
         self._told: dict[str, Decimal] = {}
 
     async def run(self) -> None:
-        """For ever: look, and look again."""
-        while True:
-            await asyncio.sleep(PAUSE_S)
-            await self.look()
+        """For ever: look, and look again; and where the venue tells of balances, follow its hints."""
+        async with asyncio.TaskGroup() as tasks:
+            if isinstance(self._venue, TellsBalances):
+                hints = BalanceHints(self._runtime, self._venue, self._symbols, self._steps)
+                self._venue.listen_to_balances(hints.on_balances)
+                tasks.create_task(hints.run(), name="balance hints")
+            while True:
+                await asyncio.sleep(PAUSE_S)
+                await self.look()
 
     async def look(self) -> None:
         """One comparison. A venue that does not answer is told of by its adapter; here it only means: not now."""
-        ours = self._holdings()
+        ours = holdings(self._runtime)
         try:
             theirs = await self._venue.balances()
         except VenueError:
             self._seen = {}
             return
-        if ours != self._holdings() or is_any_on_its_way(self._runtime):
+        if ours != holdings(self._runtime) or is_any_on_its_way(self._runtime):
             self._seen = {}
             return
         found = {
@@ -72,10 +78,6 @@ class AccountWatch:
         self._seen = found
         self._told = {asset: told for asset, told in self._told.items() if asset in found}
 
-    def _holdings(self) -> dict[str, Decimal]:
-        accounts = self._runtime.engine.ledger.accounts()
-        return {asset: amount for account, asset, amount in accounts if account == "holdings"}
-
     def _believe(self, asset: str, difference: Decimal, balance: Decimal) -> None:
         if asset == self._quote:
             word = "deposit" if difference > ZERO else "withdrawal"
@@ -89,19 +91,10 @@ class AccountWatch:
             self._change_funds(FundsChanged(asset, difference, balance, "sold or moved by hand"))
 
 
-def is_any_on_its_way(runtime: Runtime) -> bool:
-    """Whether what the venue's balances show may be the work of an order whose report is not here yet."""
-    return any(
-        order.is_at_venue and order.detail in ("sent", "unknown", "pending_cancel")
-        for order in runtime.engine.orders.working()
-    )
-
-
 def query_working(runtime: Runtime, venue: Venue) -> None:
     """Ask the venue about every order that may be working there."""
-    for order in runtime.engine.orders.working():
-        if order.is_at_venue:
-            venue.query(order.client_order_id, order.spec.symbol)
+    for order in orders_at_venue(runtime):
+        venue.query(order.client_order_id, order.spec.symbol)
 
 
 def _alert(asset: str, difference: Decimal, left: Decimal | None) -> AlertRaised:

@@ -243,8 +243,16 @@ class Runtime:
         if vote == self._health_vote:
             return
         self._health_vote = vote
+        self._say_health(vote)
+
+    def try_exits_at_once(self) -> None:
+        """What stood in the way of exits may be over: health's word, said again, lets them wait no longer."""
+        if self._health_vote is not None:
+            self._say_health(self._health_vote)
+
+    def _say_health(self, reasons: str) -> None:
         state: system.TradingState = "REDUCING" if reasons else "ACTIVE"
-        self.take(self.make("health", system.VoteTradingState("health", state, vote or "all is well")))
+        self.take(self.make("health", system.VoteTradingState("health", state, reasons or "all is well")))
 
     # ---- one step ----------------------------------------------------------------------------------
 

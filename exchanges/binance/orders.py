@@ -54,7 +54,7 @@ from exchanges.order_line import OrderLine
 from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.prepared_submission import PreparedSubmission
-from exchanges.venue import OpenOrder, ReportSink
+from exchanges.venue import BalanceSink, OpenOrder, ReportSink
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, MoneyError, parse_decimal
@@ -153,7 +153,9 @@ class BinanceVenue:
             config.ws_api_url, self._rest, clock, self._symbol_by_wire, jitter=jitter,
             on_report=self._on_stream_report, on_up=self._query_working, on_lost=self._query_working,
             on_problem=lambda text: on_problem(f"{config.name}: {text}"),
+            on_balances=lambda balances: self._on_balances(balances),
         )
+        self._on_balances: BalanceSink = lambda _: None
         self._working: dict[ClientOrderId, _Working] = {}
         self._given_up = GivenUpOrders(self.cancel)
         self._owed = OwedFills()
@@ -216,6 +218,10 @@ class BinanceVenue:
     def is_watching(self, client_order_id: ClientOrderId) -> bool:
         """Whether the order works at the venue, as far as is known here."""
         return client_order_id in self._working
+
+    def listen_to_balances(self, sink: BalanceSink) -> None:
+        """What the user stream tells of balances."""
+        self._on_balances = sink
 
     def update_instruments(self, instruments: Sequence[Instrument]) -> None:
         """New increments and minimums: nothing here depends on them."""

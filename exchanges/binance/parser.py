@@ -9,7 +9,7 @@ Formats: developers.binance.com, "WebSocket Streams" and "User Data Streams" of 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -22,9 +22,11 @@ from exchanges.binance.user_events import (
     StreamEndedError,
     UnknownEventError,
     UserEventError,
+    balances_told,
     executed_in_all,
     parse_user_event,
 )
+from exchanges.venue import AssetBalance
 from market.money import ZERO, MoneyError, parse_decimal
 from market.ticks import BookDelta, QuoteTick, TradeTick
 
@@ -105,11 +107,12 @@ class AnswerFrame:
 class UserFrame:
     """What happened to our account: reports in order (none for a balance message).
 
-    `executed`: so much of their order was executed in all, None where it is not said.
+    `executed`: so much of their order was executed in all, None where it is not said. `balances`: new ones by asset.
     """
 
     reports: tuple[ExecutionReport, ...]
     executed: Decimal | None = None
+    balances: Mapping[str, AssetBalance] = field(default_factory=dict)
 
 
 Frame = TradeFrame | QuoteFrame | BookDelta | AliveFrame | ClockFrame | EndFrame | AnswerFrame | UserFrame
@@ -297,7 +300,7 @@ def _silence_s(problem: dict[str, Any]) -> float:
 
 def _account(event: object, symbols: Mapping[str, str]) -> UserFrame:
     try:
-        return UserFrame(parse_user_event(event, symbols), executed_in_all(event))
+        return UserFrame(parse_user_event(event, symbols), executed_in_all(event), balances_told(event))
     except StreamEndedError as error:
         raise FrameError("ended", str(error)) from None
     except UnknownEventError as error:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from bus.ids import ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
+from exchanges.venue import AssetBalance
 from market.money import ZERO, MoneyError, parse_decimal
 
 _MS_NS: Final = 1_000_000
@@ -77,6 +78,22 @@ def executed_in_all(event: object) -> Decimal | None:
         return parse_decimal(event["z"], "z")
     except MoneyError as error:
         raise UserEventError(f"executionReport: {error}") from None
+
+
+def balances_told(event: object) -> Mapping[str, AssetBalance]:
+    """The balances by asset in an outboundAccountPosition; none in another event, or where they cannot be read.
+
+    A hint: they say nothing of an order, and the balances are asked for in any case.
+    """
+    if type(event) is not dict or event.get("e") != "outboundAccountPosition":
+        return {}
+    try:
+        return {
+            str(row["a"]): AssetBalance(parse_decimal(row["f"], "f"), parse_decimal(row["l"], "l"))
+            for row in event["B"]
+        }
+    except (KeyError, TypeError, MoneyError):
+        return {}
 
 
 def _execution(event: dict[str, Any], symbols: Mapping[str, str]) -> tuple[ExecutionReport, ...]:

@@ -16,6 +16,7 @@ from exchanges.backoff import Backoff
 from exchanges.binance.parser import MAX_FRAME_BYTES, NOT_FOR_US, AnswerFrame, FrameError, FrameParser, UserFrame
 from exchanges.binance.rest import RestClient
 from exchanges.dialing import open_websocket
+from exchanges.venue import BalanceSink
 
 ANSWER_TIMEOUT_S: Final = 10.0
 PING_EVERY_S: Final = 2.0
@@ -35,14 +36,14 @@ class UserStream:
     `on_up` is called after each (re)subscription: what happened before must be asked over REST. `on_lost` is called
     when it is lost, which may be some seconds after it fell silent. `on_problem` hears of a defect, as of a report that
     nobody could take: the stream goes on with a new subscription.
-    `symbols` maps wire names to the product's.
+    `symbols` maps wire names to the product's. `on_balances` hears of new balances, as they are told.
     """
 
     def __init__(
         self, ws_api_url: str, rest: RestClient, clock: Clock, symbols: Mapping[str, str], *,
         jitter: Callable[[], float], on_report: Callable[[ExecutionReport, Decimal | None], None],
         on_up: Callable[[], None], on_lost: Callable[[], None], on_problem: Callable[[str], None] = lambda _: None,
-        first_backoff_s: float = 1.0,
+        on_balances: BalanceSink = lambda _: None, first_backoff_s: float = 1.0,
     ) -> None:
         self._url = ws_api_url
         self._rest = rest
@@ -53,6 +54,7 @@ class UserStream:
         self._on_up = on_up
         self._on_lost = on_lost
         self._on_problem = on_problem
+        self._on_balances = on_balances
         self._first_backoff_s = first_backoff_s
         self._ids = count(1)
         self.is_up = False
@@ -140,6 +142,8 @@ class UserStream:
         if isinstance(frame, UserFrame):
             for report in frame.reports:
                 self._on_report(report, frame.executed)
+            if frame.balances:
+                self._on_balances(frame.balances)
         return frame if isinstance(frame, AnswerFrame) else None
 
 

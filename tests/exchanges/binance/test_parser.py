@@ -15,6 +15,7 @@ from exchanges.binance.parser import (
     TradeFrame,
     UserFrame,
 )
+from exchanges.venue import AssetBalance
 from market.ticks import BookDelta
 from tests.exchanges.binance import recordings
 
@@ -188,6 +189,11 @@ def test_a_fill_of_nothing_is_refused():
 
 def test_balance_events_say_nothing_of_orders():
     assert parse({"subscriptionId": 0, "event": {"e": "outboundAccountPosition", "B": []}}) == UserFrame(())
+    told = [{"a": "BTC", "f": "1.5", "l": "0.50000000"}]
+    assert parse({"subscriptionId": 0, "event": {"e": "outboundAccountPosition", "B": told}}) == UserFrame(
+        (), balances={"BTC": AssetBalance(Decimal("1.5"), Decimal("0.5"))}
+    )
+    assert parse({"e": "outboundAccountPosition", "B": [{"a": "BTC", "f": 1}]}) == UserFrame(())
 
 
 @pytest.mark.parametrize("bad", ["NaN", "Infinity", "-1", "0", "0.00000000", "1e5", "", " 1", "１", "9" * 19,
