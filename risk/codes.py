@@ -35,7 +35,7 @@ _ALL: Final[tuple[tuple[str, str, str], ...]] = (
     ("TRADING_HALTED", RISK_LIMIT, "Trading is halted: nothing may be sent."),
     ("TRADING_REDUCING", RISK_LIMIT, "Trading is reducing: only orders that lower exposure may be sent."),
     ("UNKNOWN_INSTRUMENT", INVALID_DATA, "The symbol is not one the venue told us about."),
-    ("INSTRUMENT_NOT_TRADING", RISK_LIMIT, "The venue does not trade this symbol at the moment."),
+    ("INSTRUMENT_NOT_TRADING", RISK_LIMIT, "The venue does not trade this symbol: it is halted, or no longer listed."),
     ("SYMBOL_HALTED", RISK_LIMIT, "New risk on this one symbol was stopped after repeated faults."),
     ("UNKNOWN_PENDING", CONNECTION_LOST, "An order of unknown outcome blocks new risk on its symbol."),
     ("SYMBOL_LOCKED", RISK_LIMIT, "A protection has locked entries on this symbol for a while."),

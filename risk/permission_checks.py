@@ -107,7 +107,7 @@ def _tell_instrument_trading(case: Case, passed: bool) -> Words:
     return Words(
         "INSTRUMENT_NOT_TRADING", "trading" if passed else "paused", "trading",
         f"The venue trades {case.order.symbol}." if passed
-        else f"The venue does not trade {case.order.symbol} at the moment.",
+        else f"The venue does not trade {case.order.symbol}: it is halted, or no longer listed.",
     )
 
 

@@ -159,7 +159,8 @@ def _check_shape(docket: _Docket) -> tuple[Check, ...]:
     has_confidence = 0.0 <= confidence <= 1.0
     return (
         checked("instrument_trading", trading, "INSTRUMENT_NOT_TRADING", "trading" if trading else "paused", "trading",
-                f"The venue {'trades' if trading else 'does not trade'} {proposal.symbol} at the moment."),
+                f"The venue trades {proposal.symbol}." if trading
+                else f"The venue does not trade {proposal.symbol}: it is halted, or no longer listed."),
         checked("side", not proposal.reduce_only, "BUY_NOT_REDUCING",
                 "buy, reduce-only" if proposal.reduce_only else "buy", "buy",
                 "A buy cannot be reduce-only: positions are long only." if proposal.reduce_only

@@ -167,4 +167,4 @@ class AccountOpening:
         more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
         if ids:
             return f"{', '.join(ids[:_NAMED])}{more}"
-        return "orders that have ended meanwhile" if engine.awaits_answers else ""
+        return "orders it was asked about, which are over in our books by now" if engine.awaits_answers else ""

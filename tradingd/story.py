@@ -19,11 +19,13 @@ from bus.messages import council, ledger, orders, system
 from bus.messages.header import Message
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
+from orders.order_table import NEVER_ARRIVED
 from tradingd.plain_text import one_line
 from tradingd.redaction import redact
 from tradingd.story_grids import GRID_TELLERS
 from tradingd.weight_fold import ADAPTATION
 
+_NOT_SENT: Final = "not sent: "  # so the venues' adapters begin when they refuse an order themselves
 _SIGNAL_CONFIDENCE: Final = 0.7
 _SIGNAL_PAUSE_NS: Final = 20 * SECOND_NS
 _STEP_PAUSE_NS: Final = 2 * SECOND_NS
@@ -58,6 +60,11 @@ def price(value: Decimal) -> str:
     return f"{value:.6f}"
 
 
+def is_of_our_own(rejection: str) -> bool:
+    """Whether an order counts as rejected for a reason of ours, of which the venue knows nothing."""
+    return rejection == NEVER_ARRIVED or rejection.startswith(_NOT_SENT)
+
+
 class Story:
     """Told every message once, in order."""
 
@@ -67,6 +74,7 @@ class Story:
         self._last_signal: dict[tuple[str, str, str], int] = {}
         self._last_step: dict[tuple[str, str], tuple[int, Decimal]] = {}
         self._orders: dict[str, tuple[str, str]] = {}  # type and origin
+        self._stops: dict[str, str] = {}  # sent to rest at the venue, and what is told when it has them
         self._state = ""
         self._mandate = ""
         self._tellers: dict[type, Callable[[Any, Message], tuple[str, str, str] | None]] = {
@@ -80,7 +88,8 @@ class Story:
             council.AlphaLoaded: lambda b, m: ("ALPHA", "", f"{b.alpha} {b.version} of {b.source} is in the council"),
             orders.OrderInitialized: self._initialized,
             orders.OrderDenied: lambda b, m: ("DENIED", b.symbol, f"{b.message} [{b.code}] {b.client_order_id}"),
-            orders.OrderRejected: lambda b, m: ("REJECTED", b.symbol, f"{b.client_order_id}, by the venue: {b.reason}"),
+            orders.OrderAccepted: self._accepted,
+            orders.OrderRejected: self._rejected,
             orders.OrderUnknown: lambda b, m: ("UNKNOWN", b.symbol, f"no answer for {b.client_order_id}: {b.reason}"),
             orders.OrderExpired: lambda b, m: ("EXPIRED", b.symbol, f"{b.client_order_id}: {b.reason}"),
             orders.OrderCancelled: self._cancelled,
@@ -178,12 +187,24 @@ class Story:
             del self._orders[next(iter(self._orders))]
         if order.origin == "protective" and order.tag == "disaster" and order.stop_price is not None:
             quantity, at = to_text(order.quantity), price(order.stop_price)
-            return "STOP", order.symbol, f"{quantity} rest at the venue, to be sold at {at} ({order.client_order_id})"
+            self._stops[order.client_order_id] = f"{quantity} rest at the venue, to be sold at {at}"
+            if len(self._stops) > _MOST_ORDERS:
+                del self._stops[next(iter(self._stops))]
+            return None
         if order.order_type in ("trailing", "stop"):
             return None
         at = f" at {price(order.price)}" if order.price is not None else ""
         text = f"{order.order_type} {order.side} {to_text(order.quantity)}{at} ({order.client_order_id})"
         return "ORDER", order.symbol, text
+
+    def _accepted(self, body: orders.OrderAccepted, message: Message) -> tuple[str, str, str] | None:
+        stop = self._stops.pop(body.client_order_id, "")
+        return ("STOP", body.symbol, f"{stop} ({body.client_order_id})") if stop else None
+
+    def _rejected(self, body: orders.OrderRejected, message: Message) -> tuple[str, str, str]:
+        self._stops.pop(body.client_order_id, None)
+        by = "" if is_of_our_own(body.reason) else "by the venue: "
+        return "REJECTED", body.symbol, f"{body.client_order_id}, {by}{body.reason}"
 
     def _armed(self, body: orders.TrailingArmed, message: Message) -> tuple[str, str, str]:
         order_type, _ = self._orders.get(body.client_order_id, ("", ""))

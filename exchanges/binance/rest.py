@@ -372,7 +372,8 @@ def _to_answer(status: int, raw: bytes, pause_s: float) -> Answer:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return Answer(status, None, message=raw[:100].decode("utf-8", "replace"), retry_after_s=pause_s)
+        words = " ".join(raw[:100].decode("utf-8", "replace").split())
+        return Answer(status, None, message=words, retry_after_s=pause_s)
     code, message = 0, ""
     if status >= 400 and isinstance(body, dict) and type(body.get("code")) is int:
         code, message = body["code"], str(body.get("msg", ""))[:200]

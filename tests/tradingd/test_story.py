@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from bus.ids import ClientOrderId, ProposalId, SessionId, TradeId
+from bus.ids import ClientOrderId, ProposalId, SessionId, TradeId, VenueOrderId
 from bus.messages import council, ledger, orders, system
 from bus.messages.header import MessageMaker
+from tradingd.alerts.alert_rules import AlertRules
 from tradingd.story import BackgroundWriter, ConsoleWriter, JsonWriter, Story, StoryLine, make_writer, money, price
 
 D = Decimal
@@ -94,6 +95,30 @@ def test_held_orders_are_told_when_armed_and_the_others_when_born() -> None:
     assert not teller.tell(order("stop"))
     (line,) = teller.tell(order("limit"))
     assert line.text == "limit buy 0.5 at 100.0000 (td-1)"
+
+
+def test_a_stop_rests_at_the_venue_when_the_venue_has_taken_it_and_not_before() -> None:
+    teller = Teller()
+    spec = orders.SubmitOrder(
+        ID, BTC, "sell", "stop", D("0.5"), "protective", price=D(94), stop_price=D(95), tag="disaster",
+    )
+    assert not teller.tell(orders.OrderInitialized(spec))
+    (line,) = teller.tell(orders.OrderAccepted(ID, BTC, VenueOrderId("7")))
+    assert (line.kind, line.text) == ("STOP", "0.5 rest at the venue, to be sold at 95.0000 (td-1)")
+    assert not teller.tell(orders.OrderAccepted(ID, BTC, VenueOrderId("7")))
+
+
+@pytest.mark.parametrize(("reason", "text"), [
+    ("no money", "td-1, by the venue: no money"),
+    ("not sent: the venue wants no requests", "td-1, not sent: the venue wants no requests"),
+    ("never arrived at the venue", "td-1, never arrived at the venue"),
+])
+def test_a_rejection_is_the_venues_only_where_the_venue_has_spoken(reason: str, text: str) -> None:
+    (line,) = Teller().tell(orders.OrderRejected(ID, BTC, reason))
+    assert (line.kind, line.text) == ("REJECTED", text)
+    told = AlertRules("USDT").of(MessageMaker("engine", SessionId("s1")).make(orders.OrderRejected(ID, BTC, reason), 1))
+    assert told is not None
+    assert ("by the venue" in told.title) == ("by the venue" in text)
 
 
 def test_a_veto_and_a_denial_tell_their_code_and_reason() -> None:

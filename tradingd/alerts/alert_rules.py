@@ -8,7 +8,7 @@ from bus.messages.header import Message
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from tradingd.alerts.alert import Alert
-from tradingd.story import money, price
+from tradingd.story import is_of_our_own, money, price
 
 _LATEST_RULE: Final = "cooldown"
 
@@ -40,7 +40,8 @@ class AlertRules:
                 "warning", f"{b.symbol}: order unknown", f"no answer for {b.client_order_id}: {b.reason}", ts
             ),
             orders.OrderRejected: lambda b, ts: Alert(
-                "warning", f"{b.symbol}: rejected by the venue", f"{b.client_order_id}: {b.reason}", ts,
+                "warning", f"{b.symbol}: order rejected" if is_of_our_own(b.reason) else
+                f"{b.symbol}: rejected by the venue", f"{b.client_order_id}: {b.reason}", ts,
                 f"rejected:{b.symbol}:{b.reason}",
             ),
             ledger.PositionOpened: lambda b, ts: Alert(
