@@ -1,7 +1,8 @@
 """What the market stream remembers between frames, and what it therefore lets through. Pure.
 
 Trades, quotes and their guards are those of every venue (`exchanges.binance.market_state`); Coinbase's own are the
-sequence of the connection and books that begin with a snapshot inside the stream.
+sequence of the connection, which alone tells that something was missed, and books that begin with a snapshot inside the
+stream.
 """
 
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from typing import Final
 
 from exchanges.binance.market_state import FeedCounters, MarketState
 from exchanges.binance.parser import QuoteFrame, TradeFrame
+from exchanges.binance.sequence import TradeSequence
 from exchanges.coinbase.parser import BookChange, Trade
 from market.book import Level, OrderBook
 from market.instrument import Instrument
-from market.ticks import BookDelta, BookInvalid, BookSnapshot, MarketItem, QuoteInvalid, QuoteTick
+from market.ticks import BookDelta, BookInvalid, BookSnapshot, MarketItem, QuoteInvalid, QuoteTick, TradeTick
 
 Items = Sequence[MarketItem]
 
@@ -32,6 +34,27 @@ class ConnectionSequence:
         missing = number - self.last - 1 if self.last >= 0 else 0
         self.last = number
         return missing
+
+
+class CountedTrades(TradeSequence):
+    """Trade numbers of a product whose frames are counted: a jump means missing trades only where frames may be.
+
+    `has_hole`: this is such a place. That numbers rise by one the venue does not promise: products may share a counter.
+    """
+
+    __slots__ = ("has_hole",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_hole = False
+
+    def take(self, number: int) -> int:
+        """As `TradeSequence.take`."""
+        skipped = super().take(number)
+        if skipped < 0:
+            return skipped
+        had_hole, self.has_hole = self.has_hole, False
+        return skipped if had_hole else 0
 
 
 class StreamBook:
@@ -100,6 +123,9 @@ class CoinbaseState:
         self.sequence = ConnectionSequence()
         self.books = {each.symbol: StreamBook(each.symbol) for each in instruments}
         self._counters = counters
+        self._numbers = {each.symbol: CountedTrades() for each in instruments}
+        for symbol, numbers in self._numbers.items():
+            self.shared.by_symbol[symbol].trades = numbers
 
     def on_trades(self, trades: Sequence[Trade]) -> list[MarketItem]:
         """Those that are new and believable, oldest first.
@@ -111,6 +137,8 @@ class CoinbaseState:
         items: list[MarketItem] = []
         for trade in trades:
             tick, state = trade.tick, self.shared.by_symbol[trade.tick.symbol]
+            if trade.is_past and trade.number <= state.trades.last:
+                self._numbers[tick.symbol].has_hole = False  # the list reaches back to what we know
             if trade.is_past and tick.symbol in unseen:
                 state.trades.take(trade.number)
                 state.last_trade_ns = tick.ts_event
@@ -139,6 +167,18 @@ class CoinbaseState:
             return [*items, *self.on_quote(top, sequence)]
         return items or self.shared.alive(ts_init)
 
+    def backfill(self, symbol: str, trades: Sequence[tuple[int, TradeTick]]) -> list[TradeTick]:
+        """The trades among `trades` (number, tick; oldest first) that the stream missed."""
+        numbers = self._numbers[symbol]
+        if trades and trades[0][0] <= numbers.last:
+            numbers.has_hole = False
+        return self.shared.backfill(symbol, trades)
+
+    def on_trades_refused(self, symbol: str) -> None:
+        """A frame of trades could not be read: a jump of this product's numbers (of any, for "") is a gap."""
+        for each in [symbol] if symbol in self._numbers else self._numbers:
+            self._numbers[each].has_hole = True
+
     def on_gap(self, missing: int, ts_init: int) -> list[MarketItem]:
         """Frames are missing, of which channel nobody knows: no book can be believed."""
         self._counters.book_gaps += 1
@@ -151,5 +191,6 @@ class CoinbaseState:
     def on_connection_lost(self, ts_init: int) -> list[MarketItem]:
         """A new connection counts its frames anew. Trade numbers are kept: no trade comes twice."""
         self.sequence = ConnectionSequence()
+        self.on_trades_refused("")
         self.shared.on_connection_lost(ts_init)
         return self.invalidate_books("the connection was lost", ts_init)

@@ -355,6 +355,8 @@ class CoinbaseFeed:
             )
             for item in lost:
                 sink(item)
+        elif envelope is not None and envelope.channel == "market_trades" and error.reason not in NOT_FOR_US:
+            self._state.on_trades_refused(error.symbol)
         if self._refused_in_a_row >= REFUSED_IN_A_ROW:
             raise StreamLostError(f"{REFUSED_IN_A_ROW} frames in a row were refused, the last: {error}")
 
@@ -377,7 +379,7 @@ class CoinbaseFeed:
                 f"trades of {len(known) - len(answers)} of {len(known)} symbols were not backfilled in time"
             )
         missed = [
-            tick for each, trades in answers.items() for tick in self._state.shared.backfill(each.symbol, trades)
+            tick for each, trades in answers.items() for tick in self._state.backfill(each.symbol, trades)
         ]
         for tick in sorted(missed, key=lambda each: each.ts_event):
             sink(tick)

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from exchanges.binance.market_state import FeedCounters
 from exchanges.coinbase.market_state import CoinbaseState, ConnectionSequence, StreamBook
-from exchanges.coinbase.parser import BookChange
+from exchanges.coinbase.parser import BookChange, Trade
 from market.book import OrderBook
 from market.instrument import Instrument
-from market.ticks import BookDelta, BookInvalid, BookSnapshot, QuoteTick
+from market.ticks import BookDelta, BookInvalid, BookSnapshot, QuoteTick, TradeTick
 
 D = Decimal
 BTC = Instrument("BTC/USD", "BTC-USD", "BTC", "USD", D("0.01"), D("0.00000001"), D("0.00000001"), D(3400), D(1))
@@ -68,3 +68,47 @@ def test_each_frame_counts_once_and_every_hole_is_counted(numbers: list[int]):
     assert taken == sorted(set(taken))
     if taken:
         assert missing == taken[-1] - taken[0] + 1 - len(taken)
+
+
+def tick(number: int) -> TradeTick:
+    return TradeTick("BTC/USD", D(100), D(1), "buy", str(number), number, number)
+
+
+def told(state: CoinbaseState, *numbers: int, is_past: bool = False) -> list[str]:
+    items = state.on_trades([Trade(tick(number), number, is_past) for number in numbers])
+    return [item.trade_id for item in items if isinstance(item, TradeTick)]
+
+
+def watched() -> tuple[CoinbaseState, FeedCounters, list[str]]:
+    counters, gaps = FeedCounters(), []
+    counters.on_gap = lambda symbol, _: gaps.append(symbol)
+    return CoinbaseState([BTC], counters), counters, gaps
+
+
+def test_trade_numbers_that_skip_are_no_gap_while_no_frame_is_missing():
+    """Products may share one counter: what the connection lacks its own count of frames tells."""
+    state, counters, gaps = watched()
+    assert told(state, 5, 9, 14) == ["5", "9", "14"]
+    assert told(state, 14, 12) == []
+    assert (gaps, counters.trade_gaps, counters.missed_trades, counters.duplicates) == ([], 0, 0, 2)
+
+
+def test_a_jump_behind_a_lost_connection_or_a_refused_frame_is_one_gap():
+    state, counters, gaps = watched()
+    told(state, 5)
+    state.on_connection_lost(6)
+    told(state, 9, 14)
+    assert (gaps, counters.missed_trades) == (["BTC/USD"], 3)
+    state.on_trades_refused("BTC/USD")
+    told(state, 20, 30)
+    assert (gaps, counters.missed_trades) == (["BTC/USD"] * 2, 8)
+
+
+def test_a_list_that_reaches_back_to_the_last_known_trade_leaves_no_gap():
+    state, counters, gaps = watched()
+    told(state, 5)
+    state.on_connection_lost(6)
+    assert [each.trade_id for each in state.backfill("BTC/USD", [(n, tick(n)) for n in (3, 5, 9, 14)])] == ["9", "14"]
+    state.on_connection_lost(15)
+    assert told(state, 14, 18, is_past=True) == ["18"]
+    assert (gaps, counters.trade_gaps, counters.backfilled_trades) == ([], 0, 2)
