@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from bus.ids import ClientOrderId
 from bus.messages.council import AlphaSignal, ProposalApproved
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged, PortfolioSnapshot
@@ -328,6 +329,11 @@ class Engine:
     def awaits_answers(self) -> bool:
         """Was the venue asked about orders, and has not said yet what became of them?"""
         return bool(self._desk.asked)
+
+    @property
+    def strangers(self) -> tuple[ClientOrderId, ...]:
+        """Orders that the venue told of, with our mark, and that are not in our books: the last hundred or so."""
+        return tuple(self._desk.strangers)
 
     @property
     def halted_symbols(self) -> frozenset[str]:

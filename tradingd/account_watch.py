@@ -17,11 +17,12 @@ from typing import Final
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised
 from exchanges.binance.rest import VenueError
-from exchanges.venue import TellsBalances, Venue
+from exchanges.venue import TellsBalances, Venue, WatchesOrders
 from market.instrument import Instrument
 from market.money import ZERO, to_text
 from tradingd.balance_hints import BalanceHints, holdings, is_any_on_its_way, orders_at_venue
 from tradingd.runtime import Runtime
+from tradingd.stranger_watch import StrangerWatch
 
 PAUSE_S: Final = 12.0
 
@@ -49,6 +50,8 @@ class AccountWatch:
                 hints = BalanceHints(self._runtime, self._venue, self._symbols, self._steps)
                 self._venue.listen_to_balances(hints.on_balances)
                 tasks.create_task(hints.run(), name="balance hints")
+            if isinstance(self._venue, WatchesOrders):
+                tasks.create_task(StrangerWatch(self._runtime, self._venue).run(), name="stranger watch")
             while True:
                 await asyncio.sleep(PAUSE_S)
                 await self.look()

@@ -223,6 +223,10 @@ class BinanceVenue:
         """What the user stream tells of balances."""
         self._on_balances = sink
 
+    def is_watching(self, client_order_id: ClientOrderId) -> bool:
+        """Whether the order works at the venue, as far as is known here."""
+        return client_order_id in self._working
+
     def update_instruments(self, instruments: Sequence[Instrument]) -> None:
         """New increments and minimums: nothing here depends on them."""
 
