@@ -1,5 +1,6 @@
 """Orders with our mark that our books do not know."""
 
+from decimal import Decimal
 from pathlib import Path
 
 from bus.ids import ClientOrderId
@@ -49,7 +50,7 @@ def test_very_many_are_counted(tmp_path: Path) -> None:
 
 def test_an_order_of_our_own_is_no_stranger(tmp_path: Path) -> None:
     scene = Scene(tmp_path).open()
-    scene.runtime.command(scene.order(order_type="limit", price=99), by="ann")
+    scene.runtime.command(scene.order(order_type="limit", price=Decimal(99)), by="ann")
     scene.settle_venue()
     StrangerWatch(scene.runtime, Working(["td-t1"])).look()
     assert not told(scene)
