@@ -159,12 +159,3 @@ class WantsSilence(Protocol):
     def silent_for_s(self) -> float:
         """Seconds for which nothing can be sent; 0 when it can."""
         ...
-
-
-@runtime_checkable
-class WatchesOrders(Protocol):
-    """A venue that knows which orders it still expects news of."""
-
-    def is_watching(self, client_order_id: ClientOrderId) -> bool:
-        """Whether the order works there, as far as is known."""
-        ...

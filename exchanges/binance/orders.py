@@ -215,10 +215,6 @@ class BinanceVenue:
         )
         self.notes = (note,) if note else ()
 
-    def is_watching(self, client_order_id: ClientOrderId) -> bool:
-        """Whether the order works at the venue, as far as is known here."""
-        return client_order_id in self._working
-
     def listen_to_balances(self, sink: BalanceSink) -> None:
         """What the user stream tells of balances."""
         self._on_balances = sink
