@@ -37,6 +37,7 @@ from risk.gate import GateView, RiskGate
 from risk.limits import RiskLimits
 from risk.locks import ALL_SYMBOLS, Protections
 
+_BY_VOTE: Final = frozenset({"TRADING_REDUCING", "TRADING_HALTED"})
 _DUST_STEP: Final = Decimal("1e-8")
 _SESSION_LETTERS: Final = 16
 
@@ -176,7 +177,7 @@ class Desk:
 
     def deny(self, order: SubmitOrder, why: Refusal | Denied) -> None:
         """The order is refused and ends, REJECTED by us. One of very many gets its answer, but is only counted."""
-        denial = _denial(order.client_order_id, order.symbol, why, without_absurd_numbers(order))
+        denial = _denial(order.client_order_id, order.symbol, self._with_votes(why), without_absurd_numbers(order))
         if order.client_order_id in self.state.orders:
             self.emit(denial)
             return
@@ -186,6 +187,12 @@ class Desk:
         else:
             self.out.append(Answer(self.maker.make(denial, self.now, cause=self.cause)))
 
+    def _with_votes(self, why: Refusal | Denied) -> Refusal | Denied:
+        """A refusal by the trading state says who votes for that state, and why."""
+        if why.code not in _BY_VOTE:
+            return why
+        return replace(why, message=f"{why.message} The reason: {self.state.votes.reason}.")
+
     def _worth(self, order: SubmitOrder) -> Decimal:
         """Quote value of an order that was asked for, at its own price or the market's."""
         price = order.price or order.stop_price or self.markets[order.symbol].touch(order.side) or ZERO
@@ -193,11 +200,11 @@ class Desk:
 
     def deny_command(self, client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied) -> None:
         """Only the command is refused; the order it names, if any, goes on."""
-        self.emit(_denial(client_order_id, symbol, why, None))
+        self.emit(_denial(client_order_id, symbol, self._with_votes(why), None))
 
     def answer_denied(self, client_order_id: ClientOrderId, symbol: str, why: Refusal | Denied) -> None:
         """The same for a command that changes nothing: told to the one who asked, not journalled."""
-        denial = _denial(client_order_id, symbol, why, None)
+        denial = _denial(client_order_id, symbol, self._with_votes(why), None)
         self.out.append(Answer(self.maker.make(denial, self.now, cause=self.cause)))
 
     def send(self, order: Order, approved: Approved) -> None:

@@ -251,6 +251,17 @@ def test_when_health_is_back_a_refused_exit_does_not_wait_out_its_pause(bench):
     assert sent(bench.second())
 
 
+@pytest.mark.parametrize("word", ["ACTIVE", "REDUCING"])
+def test_a_word_of_healths_that_is_said_again_lets_a_refused_exit_wait_no_longer(bench, word):
+    bench.hold("1", "100", protection=STOP)
+    bench.say(VoteTradingState("health", word, "as it is"))
+    _, effects = refuse(bench, bench.trade("97"), 7)
+    bench.report(sent(effects)[0].approved.order.client_order_id, "rejected", reason="-2010: insufficient balance")
+    assert not sent(bench.second())
+    bench.say(VoteTradingState("health", word, "as it is"))
+    assert sent(bench.second())
+
+
 def test_after_a_restart_a_refused_exit_is_tried_at_once(bench):
     bench.hold("1", "100", protection=STOP)
     (call,) = sent(bench.trade("97"))

@@ -76,6 +76,19 @@ async def test_what_waits_here_for_its_price_and_what_sells_is_taken_while_the_v
     assert [denial.code for denial in scene.told(OrderDenied)] != []
 
 
+async def test_an_entry_that_the_trading_state_refuses_is_told_who_votes_for_it_and_why(tmp_path: Path) -> None:
+    scene = Scene(tmp_path).open()
+    operations = operations_of(scene, tmp_path)
+    scene.runtime.health.raise_condition("clock", "the clock is two hours off")
+    scene.runtime.vote_health()
+    scene.runtime.command(VoteTradingState("operator", "REDUCING", "paused by ann"), by="ann")
+    facts = await operations.execute(scene.order(), by="ann")
+    (denial,) = [each.body for each in facts if isinstance(each.body, OrderDenied)]
+    assert denial.code == "TRADING_REDUCING"
+    assert "operator: paused by ann" in denial.message
+    assert "health: the clock is two hours off" in denial.message
+
+
 async def test_a_close_that_a_halt_refuses_stands_among_the_problems_while_it_is_halted_and_held(
     tmp_path: Path,
 ) -> None:
@@ -88,7 +101,7 @@ async def test_a_close_that_a_halt_refuses_stands_among_the_problems_while_it_is
     await operations.execute(ClosePosition(BTC, "closed by ann"), by="ann")
     health = scene.runtime.health
     told = [problem.text for problem in health.problems]
-    assert any(text.startswith(f"{BTC} was not closed") for text in told)
+    assert any(text.startswith(f"{BTC} was not closed") and "wait for ben" in text for text in told)
     health.show_not_closed([BTC])
     assert health.is_raised(f"not closed {BTC}")
     health.show_not_closed([])
