@@ -182,6 +182,11 @@ class SimulatedVenue:
             self._retry_waiting(self._now)
         self._deliver_until(self._now)
 
+    def on_line_lost(self) -> None:
+        """No order fills at a price from before the outage: what is due, or a stop's print triggers, meets the next one."""
+        for market in self._markets.values():
+            market.forget()
+
     def advance(self, now: int) -> None:
         """Do and tell what is due until `now` (UTC ns of the feed); going back does nothing."""
         self._deliver_until(now)

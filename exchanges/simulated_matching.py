@@ -59,6 +59,10 @@ class SymbolMarket:
         else:
             self.book.invalidate(item.reason)
 
+    def forget(self) -> None:
+        """The line was lost: what was the price before is none any more."""
+        self.quote, self.last_price, self.outlived_by = None, None, ()
+
     def is_known(self) -> bool:
         """Whether there is any price to fill at."""
         return self.quote is not None or self.last_price is not None

@@ -139,6 +139,7 @@ class FeedDriver:
         self.detail = item.reason
         self._runtime.health.raise_condition("feed", f"market data of {item.feed} is cut off: {item.reason}")
         self._runtime.record("feed", FeedLost(item.feed, item.reason))
+        self._runtime.on_line_lost()
         self._runtime.vote_health()
         if self.partial_candles is not None:
             self.partial_candles.on_down(self.last_ns)

@@ -128,6 +128,9 @@ class RecordedRuntime(Runtime):
     def beat(self) -> None:
         self._noted(super().beat, "beat")
 
+    def on_line_lost(self) -> None:
+        self._noted(super().on_line_lost, "line lost")
+
     def hear_whole_from(self, ts: int, symbol: str = "", heard_ns: int = 0) -> None:
         call = super().hear_whole_from
         self._noted(lambda: call(ts, symbol, heard_ns), "whole from", [ts, symbol, heard_ns])

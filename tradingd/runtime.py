@@ -232,6 +232,11 @@ class Runtime:
         if self._simulated is not None:
             self._simulated.advance(now)
 
+    def on_line_lost(self) -> None:
+        """Market data is cut off: the simulated venue fills at no price from before."""
+        if self._simulated is not None:
+            self._simulated.on_line_lost()
+
     def is_venue_due(self, now: int) -> bool:
         """Would `advance_venue` do anything?"""
         return self._simulated is not None and self._simulated.next_due_ns <= now

@@ -108,6 +108,7 @@ class _Player:
             "message": lambda data: runtime.take(decode(data)),
             "second": lambda data: runtime.tick(),
             "beat": lambda data: runtime.beat(),
+            "line lost": lambda _: runtime.on_line_lost(),
             "whole from": lambda data: runtime.hear_whole_from(*orjson.loads(data)),
             "hold candles": lambda data: runtime.hold_candles(),
             "release candles": lambda data: runtime.release_candles(),

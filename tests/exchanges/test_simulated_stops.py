@@ -95,3 +95,26 @@ def test_a_stop_put_back_after_a_restart_triggers_again():
     paper.trade(1200, "94.50")
     paper.at(2000)
     assert paper.fills == [(D("94.39"), D(1))]
+
+
+def test_after_an_outage_a_stop_sells_at_what_was_missed_not_at_the_quote_from_before():
+    for prices, fill in ((("88", "87", "86"), "87.91"), (("94.9", "88", "87"), "94.80")):
+        paper = market()
+        stopped(paper, price="80.00")
+        paper.at(1100)
+        paper.venue.on_line_lost()
+        for number, price in enumerate(prices):
+            paper.trade(21_000 + number, price)
+        paper.at(22_000)
+        assert paper.fills == [(D(fill), D(1))]
+
+
+def test_an_order_that_arrives_during_an_outage_waits_for_the_next_price():
+    paper = market()
+    paper.venue.on_line_lost()
+    paper.submit(1100, side="sell")
+    paper.at(5000)
+    assert paper.kinds == ["accepted"]
+    paper.quote(6000, "89.99", "90.01")
+    paper.at(7000)
+    assert paper.fills == [(D("89.90"), D(1))]

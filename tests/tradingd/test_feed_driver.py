@@ -141,6 +141,18 @@ async def test_a_lost_feed_stops_entries_and_its_return_allows_them(tmp_path: Pa
     ]
 
 
+async def test_a_lost_feed_leaves_the_paper_venue_no_price_to_fill_at(tmp_path: Path) -> None:
+    driven = Driven(tmp_path)
+    at = START + SECOND
+    driven.driver.sink(FeedUp("practice", START))
+    driven.driver.sink(QuoteTick(BTC, D("199"), D(1), D("200"), D(1), at, at))
+    simulated = driven.scene.runtime._simulated
+    assert simulated is not None
+    assert simulated._markets[BTC].is_known()
+    driven.driver.sink(FeedDown("practice", "the cable is cut", at + 1))
+    assert not simulated._markets[BTC].is_known()
+
+
 async def test_the_end_of_a_replay_is_told_once_after_its_last_second(tmp_path: Path) -> None:
     driven = Driven(tmp_path)
     await driven.time(START + 1)

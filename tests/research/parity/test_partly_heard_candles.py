@@ -99,3 +99,10 @@ def test_what_is_closed_because_the_line_is_lost_is_run_again(
     after = armed_distance(scene)
     assert after > before
     assert is_the_same_again(scene, inputs, tmp_path)
+
+
+def test_a_line_that_the_paper_venue_lost_is_lost_again(tmp_path: Path, scene: Scene, inputs: InputTape) -> None:
+    scene.runtime.on_line_lost()
+    scene.price(BTC, "101")
+    scene.runtime.tick()
+    assert is_the_same_again(scene, inputs, tmp_path)
