@@ -183,7 +183,7 @@ class SimulatedVenue:
         self._deliver_until(self._now)
 
     def on_line_lost(self) -> None:
-        """No order fills at a price from before the outage: what is due, or a stop's print triggers, meets the next one."""
+        """No order fills at a price from before the outage: what is due, or a triggered stop, meets the next."""
         for market in self._markets.values():
             market.forget()
 
