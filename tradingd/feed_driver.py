@@ -65,6 +65,8 @@ class FeedDriver:
         self.reconnects = -1
         self.first_ns = 0
         self.last_ns = 0
+        self.market_ns = 0
+        """When the last of the market itself came: that a line lives says nothing of what was traded."""
         self.loop_lag_s = 0.0
         self._monotonic = monotonic
         self._timer_due = math.inf
@@ -83,6 +85,8 @@ class FeedDriver:
             if ts_init - self.last_ns > _LAG_LIMIT_NS:
                 self._look_for_lag()
             self.last_ns = ts_init
+            if type(item) is not FeedAlive:
+                self.market_ns = ts_init
             self._runtime.take(item)  # type: ignore[arg-type]
             return
         match item:
@@ -142,7 +146,7 @@ class FeedDriver:
         self._runtime.on_line_lost()
         self._runtime.vote_health()
         if self.partial_candles is not None:
-            self.partial_candles.on_down(self.last_ns)
+            self.partial_candles.on_down(self.market_ns)
 
     def _advance(self, ts: int) -> None:
         clock = self._clock

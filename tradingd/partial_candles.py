@@ -77,7 +77,7 @@ class PartialCandles:
     # ---- what was missed ---------------------------------------------------------------------------
 
     def on_down(self, heard_ns: int) -> None:
-        """The line is lost; the last that was heard came at `heard_ns` (UTC ns, 0: nothing ever)."""
+        """The line is lost; the last of the market came at `heard_ns` (UTC ns, 0: nothing ever)."""
         if not self._is_down:
             self._is_down, self._down_since_ns = True, heard_ns
             self._runtime.hear_whole_from(_NEVER_NS, heard_ns=heard_ns)

@@ -23,7 +23,7 @@ class Line:
 
     def __init__(self) -> None:
         self.state = "connected"
-        self.last_ns = 0
+        self.last_ns = self.market_ns = 0
 
 
 class Session:
@@ -35,8 +35,10 @@ class Session:
             writer, self.line, lambda: self.counters, self.health, 3 * SECOND_NS  # type: ignore[arg-type]
         )
 
-    def close_candle(self, minute: int, *, heard_s_ago: float = 0.0) -> None:
+    def close_candle(self, minute: int, *, heard_s_ago: float = 0.0, is_market_heard: bool = True) -> None:
         ts, one = BEGIN + minute * MINUTE, Decimal(1)
+        if is_market_heard:
+            self.line.market_ns = ts + MINUTE
         self.line.last_ns = ts + MINUTE - int(heard_s_ago * SECOND_NS)
         self.history.keep(Candle("BTC/USDT", "1m", ts, one, one, one, one, one, 1, ts + MINUTE))
 
@@ -114,3 +116,29 @@ def test_the_rest_is_written_at_the_end(session: Session) -> None:
     session.close_candle(0)
     session.history.close()
     assert absorb(session.folder).written.added == 1
+
+
+def test_a_candle_is_kept_when_the_market_was_heard_after_its_end(session: Session) -> None:
+    session.close_candle(0, is_market_heard=False)
+    assert session.minutes() == []
+    session.line.market_ns = BEGIN + MINUTE
+    assert session.minutes() == [0]
+
+
+def test_a_candle_after_whose_end_nothing_came_before_the_loss_is_left_out(session: Session) -> None:
+    session.close_candle(0, is_market_heard=False)
+    session.line.state = "lost"
+    session.line.market_ns = BEGIN + 2 * MINUTE  # missed trades are told before the line is up
+    assert session.minutes() == []
+    session.line.state = "connected"
+    session.history.on_up(BEGIN + 2 * MINUTE)
+    assert (session.minutes(), session.history.left_out) == ([], 1)
+    session.close_candle(2)
+    assert session.minutes() == [2]
+
+
+def test_what_closes_with_the_end_of_a_recording_is_kept(session: Session) -> None:
+    session.close_candle(0, is_market_heard=False)
+    session.line.state = "ended"
+    session.history.close()
+    assert session.minutes() == [0]

@@ -99,7 +99,7 @@ class Room:
         self.scene.clock.advance(ts)
 
     def lose_line(self) -> None:
-        self.driver.last_ns = self.scene.clock.now()
+        self.driver.last_ns = self.driver.market_ns = self.scene.clock.now()
         self.driver.sink(FeedDown("exchange", "gone", self.scene.clock.now()))
 
     def find_line(self) -> None:
@@ -115,7 +115,7 @@ class Room:
         for _ in range(seconds):
             self.scene.price(BTC, price, after_ms=1000)
             self.scene.price(ETH, "10")
-            self.driver.last_ns = self.scene.clock.now()
+            self.driver.last_ns = self.driver.market_ns = self.scene.clock.now()
             self.scene.runtime.tick()
             await self.partial.ask()
 
