@@ -7,7 +7,8 @@ Words of Coinbase's `NewOrderFailureReason` and `PreviewFailureReason` and of it
 from typing import Final
 
 _WORDS: Final = (
-    "order_entry_disabled", "untradable", "_precision", "invalid_size", "size_too_", "invalid_price",
+    "order_entry_disabled", "untradable", "_precision", "invalid_size", "invalid_order_size", "size_too_",
+    "invalid_price",
     "invalid_product", "ineligible_pair", "market_disabled", "trading_disabled", "only mode", "filter failure",
     "market is closed", "precision is over", "invalid symbol", "symbol is not trading", "-1013", "-1111", "-1121",
 )

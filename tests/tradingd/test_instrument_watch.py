@@ -161,6 +161,7 @@ def refuse(scene: Scene, reason: str) -> None:
 @pytest.mark.parametrize("reason", [
     "ORDER_ENTRY_DISABLED: PREVIEW_ORDER_ENTRY_DISABLED: Orderbook is in cancel only mode", "UNTRADABLE_PRODUCT",
     "INVALID_SIZE_PRECISION: Too many decimals in order amount", "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL",
+    "INVALID_ORDER_SIZE",
     "-1013: Filter failure: PRICE_FILTER", "-2010: Market is closed.", "-1121: Invalid symbol.",
 ])
 async def test_a_refusal_that_speaks_of_the_rules_has_them_asked_for_at_once(

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from exchanges.coinbase.keys import read_keys
 from exchanges.practice.coinbase.keys import CoinbaseKeys, Unauthorized
 from exchanges.practice.config import PracticeConfig, PracticeUrls
 from tests.exchanges.practice.running import receive, running
@@ -128,6 +129,16 @@ def test_a_token_that_is_not_for_now_or_of_another_name_is_refused(tmp_path: Pat
     keys.check(token("GET host/x"), "GET host/x")
     with pytest.raises(Unauthorized):
         keys.check(token("GET host/x", **bad), "GET host/x")
+
+
+@pytest.mark.parametrize("is_old_form", [False, True])
+def test_tokens_of_the_daemon_are_taken_in_both_forms(tmp_path: Path, is_old_form: bool) -> None:
+    keys = CoinbaseKeys(tmp_path, is_checked=True)
+    made = orjson.loads((tmp_path / "coinbase-key.json").read_bytes())
+    pair = read_keys("coinbase", made["name"], made["privateKey"])
+    now = int(time.time())
+    keys.check(pair.token(now, "GET", "http://host/x", is_old_form=is_old_form), "GET host/x")
+    keys.check(pair.token(now, is_old_form=is_old_form), None)
 
 
 def test_only_es256_is_a_signature(tmp_path: Path) -> None:
