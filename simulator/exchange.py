@@ -74,7 +74,8 @@ class Exchange:
         """Ids of ours that were created a second time, once for each time."""
         self.news: list[tuple[TrueOrder, str]] = []
         self.fill_in_parts = False
-        self.overfills_next = False
+        self.overfills_of: list[str] = []
+        """Symbols ("" = any) of which the next purchase of ours exceeds its order; each entry is one."""
         self.halted: set[str] = set()
         self._count = 0
         self._working: dict[str, dict[str, TrueOrder]] = {symbol: {} for symbol in self.instruments}
@@ -173,8 +174,9 @@ class Exchange:
             return
         step = self.instruments[order.symbol].quantity_step
         quantity = order.remaining
-        if self.overfills_next and order.side == "buy" and order.client_id.startswith(OURS):
-            self.overfills_next = False
+        aim = next((each for each in self.overfills_of if each in ("", order.symbol)), None)
+        if aim is not None and order.side == "buy" and order.client_id.startswith(OURS):
+            self.overfills_of.remove(aim)
             order.quantity += step
             quantity += step
         if self.fill_in_parts and quantity >= step * 2:

@@ -45,7 +45,8 @@ class Link:
         """Orders of all lives that left as they had been prepared."""
         self.early_answers = 0
         """Questions that were answered "not found" although the order had arrived."""
-        self.loses_next_fill = False
+        self.loses_fills_of: list[str] = []
+        """Symbols ("" = any) of which the next execution of an order that rests is not told; each entry is one."""
         self.lost_ns: dict[str, int] = {}
         """When an execution of this symbol was not told of."""
         self._schedule = schedule
@@ -106,17 +107,17 @@ class Link:
         if self._is_silent(order.symbol) or self._has("timeout_before", order.symbol):
             self._later(TIMEOUT_S, unknown)
         elif self._has("timeout_after_accept", order.symbol):
-            self._arrive(lambda: self._create(order))
+            self._arrive(lambda: self._create(order), order.symbol)
             self._later(TIMEOUT_S, unknown)
         elif self._has("not_found_early", order.symbol):
-            self._arrive(lambda: self._create(order))
+            self._arrive(lambda: self._create(order), order.symbol)
             self._later(0.2, unknown)
         elif self._has("http_5xx", order.symbol):
             if self._random.random() < 0.5:
-                self._arrive(lambda: self._create(order))
+                self._arrive(lambda: self._create(order), order.symbol)
             self._later(0.2, unknown)
         else:
-            self._arrive(lambda: self._create_and_answer(order))
+            self._arrive(lambda: self._create_and_answer(order), order.symbol)
         self.on_send(order, "after")
 
     def prepare(self, order: OrderRequest) -> "Prepared":
@@ -147,9 +148,9 @@ class Link:
                     self._tell(self._report(client_order_id, symbol, "cancel_rejected", "-2011: Unknown order sent."))
                 self._answer_query(client_order_id, symbol)
 
-            self._later(self._latency(), answer)
+            self._later(self._latency(symbol), answer)
 
-        self._arrive(arrived)
+        self._arrive(arrived, symbol)
 
     def query(self, client_order_id: ClientOrderId, symbol: str) -> None:
         if client_order_id in self._querying:
@@ -158,7 +159,7 @@ class Link:
         if self._is_cut(symbol):
             self._later(TIMEOUT_S, self._report_later(client_order_id, symbol, "unknown", "query: no answer"))
             return
-        self._later(self._latency(), lambda: self._answer_query(client_order_id, symbol))
+        self._later(self._latency(symbol), lambda: self._answer_query(client_order_id, symbol))
 
     # ---- at the exchange ---------------------------------------------------------------------------
 
@@ -187,7 +188,7 @@ class Link:
                 return
             self._tell_all(made, executions)
 
-        self._later(self._latency(), answer)
+        self._later(self._latency(order.symbol), answer)
 
     def _answer_query(self, client_order_id: str, symbol: str) -> None:
         self._querying.discard(client_order_id)
@@ -237,8 +238,7 @@ class Link:
             if not self.is_connected or self._is_stream_down() or not order.client_id.startswith(OURS):
                 continue
             if what.startswith("fill"):
-                if self.loses_next_fill and self._schedule.now - order.ts > RESTS_NS:
-                    self.loses_next_fill = False
+                if self._loses(order):
                     self.lost_ns[order.symbol] = self._schedule.now
                     continue
                 number = int(what.split()[1])
@@ -251,6 +251,13 @@ class Link:
                 if self._is_not_seen_yet(order):
                     delay += (order.ts + YOUNG_NS - self._schedule.now) / SECOND
                 self._later(delay, lambda report=report: self._tell(report))  # type: ignore[misc]
+
+    def _loses(self, order: TrueOrder) -> bool:
+        aim = next((each for each in self.loses_fills_of if each in ("", order.symbol)), None)
+        if aim is None or self._schedule.now - order.ts <= RESTS_NS:
+            return False
+        self.loses_fills_of.remove(aim)
+        return True
 
     # ---- words ---------------------------------------------------------------------------------------
 
@@ -305,9 +312,9 @@ class Link:
             return self._random.uniform(1, 4)
         return self._random.uniform(0.005, 0.05) + (0.3 if self._has("clock_skew", "") else 0.0)
 
-    def _arrive(self, action: Callable[[], object]) -> None:
+    def _arrive(self, action: Callable[[], object], symbol: str) -> None:
         """At the exchange, whether or not the sender still lives."""
-        ts = self._schedule.now + int(self._latency() * 1000) * MILLISECOND
+        ts = self._schedule.now + int(self._latency(symbol) * 1000) * MILLISECOND
         self.busy_until_ns = max(self.busy_until_ns, ts)
         self._schedule.at(ts, lambda: (action(), None)[1])
 

@@ -11,6 +11,7 @@ from market.instrument import Instrument
 from market.money import ZERO
 from simulator.exchange import OURS
 from simulator.faults import KIND_BY_NAME, Fault
+from simulator.process import Died
 from simulator.schedule import SECOND
 from store.journal import JournalError
 from store.journal_check import examine
@@ -30,10 +31,16 @@ _BY_SYMBOL: Final = frozenset({
 _DEATHS: Final = frozenset({
     "kill_before_journal", "kill_after_journal", "kill_before_send", "kill_after_send", "kill_on_report",
 })
+_OF_A_PROCESS: Final = frozenset({
+    "kill_idle", "stop", "power_cut", "forged", "second_daemon", "agent_dies", "risk_agent_dies", "fat_finger",
+    "runaway", "replayed",
+})
 FOLLOWED_S: Final = 40.0
 """Within this time our books have followed what a person did at the exchange (F72)."""
 _PLANNED_S: Final = 120.0
 _JUMP_S: Final = 30.0
+_BY_HAND: Final = {"BTC/USDT": D("0.001"), "ETH/USDT": D("0.02")}
+"""What a person buys at the exchange."""
 _RULES_S: Final = 60.0
 """Until the daemon asks for the rules anew."""
 
@@ -56,7 +63,7 @@ class Strikes:
             "agent_dies": lambda fault: self._break_agent(fault.target if "/" not in fault.target else ""),
             "fat_finger": self._fat_finger, "runaway": self._run_away, "replayed": self._replay,
             "kill_halt": self._kill, "kill_cancel": self._kill, "kill_flatten": self._kill,
-            "unlock": lambda fault: self._command(orders.ReleaseKillSwitch("anna", "drill over"), again=True),
+            "unlock": lambda fault: self._world.command(orders.ReleaseKillSwitch("anna", "drill over")),
             "pause": self._vote, "resume": self._vote,
             "fill_lost": self._lose_a_fill, "overfill": self._overfill,
             "deposit": lambda fault: self._move_money(D(500)), "withdrawal": lambda fault: self._move_money(D(-300)),
@@ -68,6 +75,8 @@ class Strikes:
     def strike(self, fault: Fault) -> None:
         world = self._world
         world.note(f"*** {fault.name} {fault.target} for {fault.lasts:g} s")
+        if world.process is None and fault.name in _OF_A_PROCESS:
+            world.note(f"no process lives: {fault.name} befalls nobody")
         if KIND_BY_NAME[fault.name].lasts:
             is_aimed = fault.name in _BY_SYMBOL and "/" in fault.target
             world.begin(fault.name, fault.target if is_aimed else "", fault.lasts)
@@ -87,11 +96,16 @@ class Strikes:
             world.schedule.after(number * _LOOP_GAP_S, lambda: world.die("kill -9"))
 
     def _stop(self, fault: Fault) -> None:
-        world = self._world
-        process = world.process
-        if process is not None and not world.is_held_up:
-            world.in_process(process.stop)
-            world.die("SIGTERM", down_s=fault.lasts)
+        """The process obeys when its loop comes to it."""
+        process = self._world.process
+        if process is None:
+            return
+
+        def obeyed() -> None:
+            process.stop()
+            raise Died("SIGTERM", fault.lasts)
+
+        self._world.in_process(obeyed)
 
     def _flip_a_bit(self, fault: Fault) -> None:
         """In the middle of what was promised; a person restores it (`for` seconds later, 20 when not said)."""
@@ -160,19 +174,13 @@ class Strikes:
         runner: Any = process.runtime.runners[name or "analyst"]
         runner._agent.handle = broken
 
-    def _command(self, body: object, *, again: bool = False) -> None:
-        world = self._world
-        if world.process is None and again:
-            world.schedule.after(5, lambda: self._command(body, again=True))
-        world.command(body)
-
     def _kill(self, fault: Fault) -> None:
         action: Any = fault.name.removeprefix("kill_")
-        self._command(orders.EngageKillSwitch(action, "drill", "anna"))
+        self._world.command(orders.EngageKillSwitch(action, "drill", "anna"))
 
     def _vote(self, fault: Fault) -> None:
         state: Any = "REDUCING" if fault.name == "pause" else "ACTIVE"
-        self._command(system.VoteTradingState("operator", state, fault.name), again=True)
+        self._world.command(system.VoteTradingState("operator", state, fault.name))
 
     def _fat_finger(self, fault: Fault) -> None:
         world = self._world
@@ -186,7 +194,7 @@ class Strikes:
                 process.next_order_id(), symbol, "buy", "limit", quantity, "manual", price=round(limit, 2),
             )
             world.forbidden.add(wish.client_order_id)
-            self._command(wish)
+            self._world.command(wish)
 
     def _run_away(self, fault: Fault) -> None:
         world = self._world
@@ -196,7 +204,7 @@ class Strikes:
         for number in range(_RUNAWAY):
             symbol = sorted(world.markets)[number % 2]
             unit = D("0.0005") if symbol.startswith("BTC") else D("0.01")
-            self._command(orders.SubmitOrder(
+            self._world.command(orders.SubmitOrder(
                 process.next_order_id(), symbol, "buy", "market", unit + number % 7 * D("0.001"), "manual",
             ))
 
@@ -209,7 +217,7 @@ class Strikes:
         before = len(world.link.sent)
         known = [wish for wish in world.person.given if wish.client_order_id in process.engine.orders]
         for wish in known[-20:]:
-            self._command(wish)
+            self._world.command(wish)
         repeated = {wish.client_order_id for wish in known}
         again = [order for _, order in world.link.sent[before:] if order.client_order_id in repeated]
         if again:
@@ -217,11 +225,11 @@ class Strikes:
 
     # ---- at the exchange ---------------------------------------------------------------------------
 
-    def _lose_a_fill(self, _fault: Fault) -> None:
-        self._world.link.loses_next_fill = True
+    def _lose_a_fill(self, fault: Fault) -> None:
+        self._world.link.loses_fills_of.append(_symbol(fault))
 
-    def _overfill(self, _fault: Fault) -> None:
-        self._world.exchange.overfills_next = True
+    def _overfill(self, fault: Fault) -> None:
+        self._world.exchange.overfills_of.append(_symbol(fault))
         self._world.limits.exempt_exposure(_PLANNED_S)
 
     def _move_money(self, amount: Decimal) -> None:
@@ -231,23 +239,25 @@ class Strikes:
             world.true_flow += amount
             world.limits.exempt_exposure(FOLLOWED_S)  # the limits are shares of what our books take the account for
 
-    def _buy_by_hand(self, _fault: Fault) -> None:
+    def _buy_by_hand(self, fault: Fault) -> None:
         """With an order that is not ours."""
-        world, symbol = self._world, "ETH/USDT"
+        world, symbol = self._world, _symbol(fault) or "ETH/USDT"
         taken_ns = world.taken_ns.get(symbol)
         if taken_ns is not None and world.schedule.now - taken_ns < FOLLOWED_S * SECOND:
             world.note("not bought by hand: coins have no names, and those that were taken have not been missed yet")
             return
         base = world.exchange.instruments[symbol].base
         before, cash = world.exchange.balances.get(base, ZERO), world.exchange.balances["USDT"]
-        world.exchange.create("hand-1", symbol, "buy", "market", D("0.02"), None, None, world.schedule.now)
+        world.exchange.create("hand-1", symbol, "buy", "market", _BY_HAND[symbol], None, None, world.schedule.now)
         world.foreign[base] = world.foreign.get(base, ZERO) + world.exchange.balances.get(base, ZERO) - before
         world.true_flow += world.exchange.balances["USDT"] - cash
 
     def _sell_by_hand(self, fault: Fault) -> None:
         """What is foreign; where nothing is, half of what is ours, for which the sells that bind it are taken back."""
         world, exchange = self._world, self._world.exchange
-        symbol = fault.target if "/" in fault.target else "ETH/USDT"
+        symbol = _symbol(fault) or next((
+            each for each in sorted(world.markets) if world.foreign.get(exchange.instruments[each].base, ZERO)
+        ), "ETH/USDT")
         instrument = exchange.instruments[symbol]
         foreign, cash = world.foreign.get(instrument.base, ZERO), exchange.balances["USDT"]
         quantity = foreign or instrument.round_quantity(world.held(symbol) / 2)
@@ -315,3 +325,7 @@ class Strikes:
         if is_heard and fault.name == "bad_tick":
             world.triggers.note_far_print(symbol, market.bid * D("0.9"))
 
+
+def _symbol(fault: Fault) -> str:
+    """The symbol that it is aimed at, "" for none."""
+    return fault.target if "/" in fault.target else ""

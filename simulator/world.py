@@ -20,6 +20,7 @@ from market.money import ZERO
 from simulator.checks import Checks
 from simulator.exchange import Exchange
 from simulator.faults import HINDER_PROCESS, Fault, draw_script, draw_wild_script, longest
+from simulator.frames import Frames
 from simulator.limits import Limits, rules_of, settings_of
 from simulator.link import Link
 from simulator.market import SeededMarket
@@ -44,6 +45,8 @@ SETTLE_S: Final = 180.0
 """After the last fault everything must be in order within this time."""
 RESTART_S: Final = 1.5
 """As long as the service manager and the start take; up to as much again by chance."""
+_HEARD_S: Final = 0.5
+"""After a start, until people are heard."""
 _MOST_RESTART_S: Final = 20.0
 """Between starts that fail one after the other."""
 _LAST_WORDS: Final = 100
@@ -98,6 +101,8 @@ class World:
         """What a person's kill switch asks for: pressed is what a living process has obeyed, until one released it."""
         self._doubtful_kill: KillAction | Literal[""] = ""
         """What it asks for if a word that the process died of did not count, or did: the next process knows."""
+        self._unheard: list[object] = []
+        """What people said while no process lived, in its order."""
         self._is_paused = False
         self._resumed_s = self._started_s = 0.0
         self.true_flow = CAPITAL
@@ -116,6 +121,7 @@ class World:
         self._begun: set[str] = set()
         """Names of faults that were ever with us: most are asked for by the second and never come."""
         self._held: list[Callable[[], Any]] = []
+        self._frames = Frames(self.has)
         self._deaths: list[PlannedDeath] = []
         self._mute_since: float | None = None
         self.person = Person(self)
@@ -190,9 +196,15 @@ class World:
         self._started_s = self.schedule.elapsed_s
         self.outcome.recoveries_s.append(self.process.recovery_s)
         self.schedule.after(0.1, self._open_account)
+        self.schedule.after(_HEARD_S, self._say_again)
         self.feed_is_down = True
         self._mute_since = self._heard_ns = None
         self.schedule.after(1.0, self._feed_up)
+
+    def _say_again(self) -> None:
+        unheard, self._unheard = self._unheard, []
+        for body in unheard:
+            self.command(body)
 
     def _open_account(self) -> None:
         process = self.process
@@ -218,6 +230,9 @@ class World:
         forget it: engaged once it was obeyed, released from the moment it is tried."""
         process = self.process
         if process is None:
+            if isinstance(body, EngageKillSwitch | ReleaseKillSwitch | VoteTradingState):
+                self.note(f"no process lives: {type(body).__name__} waits for the next one")
+                self._unheard.append(body)
             return
 
         def obeyed() -> None:
@@ -391,12 +406,8 @@ class World:
         self.exchange.move(symbol, market.bid, market.ask, now)
         self.triggers.note_price(symbol, market.bid, market.ask)
         self.link.pump()
-        frames = [market.quote_frame(), market.trade_frame(now)]
-        if self.has("duplicate_ticks", symbol):
-            frames += frames
-        if self.has("reorder_ticks", symbol):
-            frames.reverse()
-        if self.give(symbol, frames):
+        step = self._frames.of(symbol, market, now)
+        if self.give(symbol, step.frames) and step.has_print:
             self.triggers.note_print(symbol)
 
     def give(self, _symbol: str, frames: list[bytes]) -> bool:
@@ -416,6 +427,7 @@ class World:
             self.schedule.after(1.0, self._feed_up)
             return
         self.feed_is_down = False
+        self._frames.forget()
         self._hear(process.feed_up)
 
     # ---- each second -----------------------------------------------------------------------------------
