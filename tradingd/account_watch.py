@@ -42,19 +42,24 @@ class AccountWatch:
         self._change_funds = change_funds
         self._seen: dict[str, Decimal] = {}
         self._told: dict[str, Decimal] = {}
+        self._parts: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """For ever: look, and look again; and where the venue tells of balances, follow its hints."""
+        parts = [self._look_on()]
+        if isinstance(self._venue, TellsBalances):
+            hints = BalanceHints(self._runtime, self._venue, self._symbols, self._steps)
+            self._venue.listen_to_balances(hints.on_balances)
+            parts.append(hints.run())
+        if isinstance(self._venue, WatchesOrders):
+            parts.append(StrangerWatch(self._runtime, self._venue).run())
         async with asyncio.TaskGroup() as tasks:
-            if isinstance(self._venue, TellsBalances):
-                hints = BalanceHints(self._runtime, self._venue, self._symbols, self._steps)
-                self._venue.listen_to_balances(hints.on_balances)
-                tasks.create_task(hints.run(), name="balance hints")
-            if isinstance(self._venue, WatchesOrders):
-                tasks.create_task(StrangerWatch(self._runtime, self._venue).run(), name="stranger watch")
-            while True:
-                await asyncio.sleep(PAUSE_S)
-                await self.look()
+            self._parts = [tasks.create_task(part) for part in parts]
+
+    async def _look_on(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE_S)
+            await self.look()
 
     async def look(self) -> None:
         """One comparison. A venue that does not answer is told of by its adapter; here it only means: not now."""

@@ -1,11 +1,14 @@
 """Money and coins that move at the venue without us."""
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from bus.ids import ClientOrderId
 from bus.messages.ledger import FundsChanged, PositionClosed
+from bus.messages.orders import ExecutionReport
 from bus.messages.system import AlertRaised
 from exchanges.binance.rest import VenueError
 from tests.tradingd.live_runtime import BTC, Scene
@@ -186,3 +189,26 @@ async def test_the_journal_of_coins_that_all_went_by_hand_folds_to_what_it_says(
         assert check_replay(journal, "USDT").differences == []
     finally:
         journal.close()
+
+
+class TalkingAccount(Account):
+    """Tells balances unasked, and knows which orders it works on."""
+
+    listener: object = None
+
+    def listen_to_balances(self, sink: object) -> None:
+        self.listener = sink
+
+    def is_watching(self, client_order_id: str) -> bool:
+        return client_order_id == "td-x1"
+
+
+async def test_a_venue_that_tells_of_balances_and_orders_is_listened_to_from_the_start(scene: Scene) -> None:
+    scene.runtime.on_report(ExecutionReport(ClientOrderId("td-x1"), "BTC/USDT", "accepted", scene.clock.now()))
+    account = TalkingAccount(scene)
+    watch = AccountWatch(scene.runtime, account, "USDT", scene.instruments, lambda _: None)  # type: ignore[arg-type]
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(watch.run())
+        while not (account.listener and scene.runtime.health.is_raised("strangers")):  # noqa: ASYNC110 - of others
+            await asyncio.sleep(0)
+        running.cancel()
