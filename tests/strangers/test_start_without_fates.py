@@ -11,6 +11,11 @@ from tests.strangers.sessions import running_there, strange_coinbase
 from tests.strangers.truth import agree
 
 ORDERS = 35
+RESTING = (
+    ("SOL/USD", "0.08", "148", "0.1"), ("DOGE/USD", "60", "0.197", "0.0001"), ("BTC/USD", "0.00015", "82000", "30"),
+)
+"""Symbol, quantity, the first price and how far the next lies below it. An order that is not answered for 2 s is
+unknown, and nothing more is bought of its symbol: a dozen of each leaves before that."""
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
@@ -19,9 +24,10 @@ def test_orders_that_never_arrived_hold_up_entries_for_no_longer_than_one_of_the
         with running_there(stranger, tmp_path / "data") as daemon:
             stranger.served.do(lambda: stranger.door.faults.last("timeout_before", 600))
             for number in range(ORDERS):
+                symbol, quantity, first, step = RESTING[number // 12]
                 daemon.client.post("/api/orders", {
-                    "symbol": "SOL/USD", "side": "buy", "type": "limit", "quantity": "0.08",
-                    "price": str(Decimal(148) - number * Decimal("0.1")),
+                    "symbol": symbol, "side": "buy", "type": "limit", "quantity": quantity,
+                    "price": str(Decimal(first) - number % 12 * Decimal(step)),
                 })
                 time.sleep(0.12)  # ten a second are allowed
             assert daemon.status()["working_orders"] == ORDERS
