@@ -332,7 +332,7 @@ class Engine:
 
     @property
     def strangers(self) -> tuple[ClientOrderId, ...]:
-        """Orders that the venue told of, with our mark, and that are not in our books: the last hundred or so."""
+        """Orders that the venue told of, with our mark, and that are not in our books: the last thousand."""
         return tuple(self._desk.strangers)
 
     @property
