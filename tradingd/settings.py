@@ -30,6 +30,7 @@ from tradingd.settings_errors import explain
 from tradingd.settings_research import ResearchSettings
 from tradingd.settings_sources import Sources, sources_of
 from tradingd.settings_tuning import TuningSettings
+from tradingd.settings_variables import meant_for
 from tradingd.venue_defaults import fill_in
 
 ENV_PREFIX: Final = "TRADINGD__"
@@ -471,6 +472,11 @@ def _read_file(config: Path | None, environ: dict[str, str]) -> tuple[Path, str]
 
 def _overlay_environment(data: dict[str, Any], environ: dict[str, str]) -> dict[tuple[str, ...], str]:
     """Put TRADINGD__A__B=value into data[a][b]; returns which keys came from which variable."""
+    if (missed := meant_for(environ, Settings)) is not None:
+        raise ConfigError(
+            f"environment variable {missed[0]}: it sets nothing, for settings have two underscores after TRADINGD. "
+            f"Write {missed[1]}, or unset it."
+        )
     origin: dict[tuple[str, ...], str] = {}
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX):
