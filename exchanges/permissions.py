@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exchanges.binance.rest import RestClient, VenueError
+from exchanges.answers import VenueError
+from exchanges.binance.rest import RestClient
 from exchanges.coinbase.rest import CoinbaseRest
 
 _BINANCE_TRADES: Final = "enableSpotAndMarginTrading"

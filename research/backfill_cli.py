@@ -111,7 +111,7 @@ def _time(option: str, text: str, default_ns: int) -> int:
 
 async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     """One row a symbol; a venue that fails is told in `problem`, and the next symbol has its turn."""
-    from exchanges.binance.rest import VenueError
+    from exchanges.answers import VenueError
 
     rows = []
     for symbol in job.symbols:
@@ -170,7 +170,7 @@ async def _from_venues(store: "CandleStore", job: BackfillJob, symbol: str, row:
 
 async def _from_hours(store: "CandleStore", job: BackfillJob, symbol: str, fill: Any) -> "BackfillReport":
     """A venue without 4h or 6h candles: hours are fetched, and the longer ones made of them."""
-    from exchanges.binance.rest import VenueError
+    from exchanges.answers import VenueError
     from market.interval import interval_ns
     from research.history.aggregation import aggregate_series
 

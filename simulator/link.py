@@ -10,7 +10,7 @@ from random import Random
 
 from bus.ids import ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.venue import OpenOrder
 from risk.approved import Approved, OrderRequest
 from simulator.exchange import OURS, Exchange, TrueOrder

@@ -14,9 +14,9 @@ from bus.messages import system
 from bus.messages.header import Message, MessageMaker
 from bus.messages.ledger import FundsChanged
 from bus.messages.orders import OrderSubmitted
+from exchanges.answers import VenueError
 from exchanges.binance.market_state import FeedCounters, MarketState
 from exchanges.binance.parser import FrameError, FrameParser, QuoteFrame, TradeFrame
-from exchanges.binance.rest import VenueError
 from exchanges.venue import FeedDown, FeedUp
 from market.instrument import Instrument
 from market.money import ZERO

@@ -7,7 +7,7 @@ from typing import Final
 
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised, ReconciliationCompleted
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.venue import Venue
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text

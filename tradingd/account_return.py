@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from exchanges.answers import VenueError
 from exchanges.backoff import Backoff
-from exchanges.binance.rest import VenueError
 
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 15.0

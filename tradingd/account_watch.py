@@ -16,7 +16,7 @@ from typing import Final
 
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.venue import TellsBalances, Venue, WatchesOrders
 from market.instrument import Instrument
 from market.money import ZERO, to_text

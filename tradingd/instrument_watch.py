@@ -15,7 +15,7 @@ from typing import Final
 from bus.messages.header import Message
 from bus.messages.orders import OrderRejected
 from bus.messages.system import InstrumentChanged
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.rule_refusals import speaks_of_rules
 from exchanges.venue import Venue
 from market.instrument import Instrument

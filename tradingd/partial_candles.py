@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from market.candles import ASKED_FOR_FROM_NS
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns, open_time

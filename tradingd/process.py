@@ -7,7 +7,7 @@ import resource
 import sys
 from dataclasses import replace
 
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from store.journal import JournalError
 from tradingd import mode_switch
 from tradingd.api_opening import PortTakenError

@@ -14,7 +14,7 @@ from typing import Final
 from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.venue import FeedDown, FeedItem, FeedUp
 from market.instrument import Instrument
 from market.interval import SECOND_NS

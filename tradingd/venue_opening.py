@@ -8,7 +8,7 @@ from typing import Final
 
 from bus.clock import Clock
 from bus.messages.orders import ExecutionReport
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import ReportSink, Venue
 from market.instrument import Instrument

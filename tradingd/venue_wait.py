@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Final, TypeVar
 
+from exchanges.answers import NoAnswerError
 from exchanges.backoff import Backoff
-from exchanges.binance.rest import NoAnswerError
 from tradingd.data_dir import DataDir
 from tradingd.read_model import ReadModel
 from tradingd.redaction import redact

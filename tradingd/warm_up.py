@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from market.instrument import Instrument
 from market.ticks import Candle
 from tradingd.runtime import Runtime

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from bus.clock import Clock
+from exchanges.answers import Answer, TransportError, VenueError
 from exchanges.binance.market_rest import (
     parse_candles,
     parse_instruments,
@@ -15,7 +16,7 @@ from exchanges.binance.market_rest import (
     parse_trades,
 )
 from exchanges.binance.parser import FrameError
-from exchanges.binance.rest import Answer, RestClient, TransportError, VenueError
+from exchanges.binance.rest import RestClient
 from exchanges.binance.weight_budget import FOR_BOOKS, FOR_MISSED_TRADES, FOR_PRICES
 from market.instrument import Instrument
 from market.ticks import BookSnapshot, Candle, QuoteTick, TradeTick

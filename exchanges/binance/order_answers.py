@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bus.ids import ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
-from exchanges.binance.rest import Answer
+from exchanges.answers import Answer, AnswerError
 from market.money import ZERO, MoneyError, parse_decimal
 
 _MS_NS: Final = 1_000_000
@@ -31,10 +31,6 @@ _ENDED: Final[dict[str, ExecType]] = {
     "REJECTED": "rejected",
 }
 _ALIVE: Final = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW", "PENDING_CANCEL", "FILLED"})
-
-
-class AnswerError(ValueError):
-    """An answer about an order that is not what the venue documents, or is about another order."""
 
 
 @dataclass(frozen=True, slots=True)

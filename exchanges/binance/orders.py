@@ -23,12 +23,12 @@ from urllib.parse import urlsplit
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecutionReport
+from exchanges.answers import Answer, AnswerError, NoAnswerError, TransportError, VenueError
 from exchanges.binance.order_answers import (
     ARCHIVED,
     CANCEL_REFUSED,
     KEY_CODES,
     NO_SUCH_ORDER,
-    AnswerError,
     OrderStatus,
     parse_status,
     query_reports,
@@ -37,14 +37,7 @@ from exchanges.binance.order_answers import (
 from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.owed_fills import OwedFills
 from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
-from exchanges.binance.rest import (
-    TIMESTAMP_REFUSED,
-    Answer,
-    NoAnswerError,
-    RestClient,
-    TransportError,
-    VenueError,
-)
+from exchanges.binance.rest import TIMESTAMP_REFUSED, RestClient
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
 from exchanges.given_up_orders import GivenUpOrders

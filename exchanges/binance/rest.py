@@ -5,8 +5,7 @@ import contextlib
 import random
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
@@ -16,7 +15,9 @@ from yarl import URL
 
 from bus.clock import Clock
 from exchanges import long_bans
+from exchanges.answers import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.backoff import Backoff
+from exchanges.ban_wait import wait_out_ban
 from exchanges.binance.signing import PreparedPost, Signer
 from exchanges.binance.weight_budget import BURST, FOR_ORDERS, Reserve, WeightBudget
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
@@ -25,8 +26,6 @@ from exchanges.retry_after import retry_after_s
 READ_ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
-LONGEST_PAUSE_S: Final = 60.0
-"""A Retry-After beyond this is not waited for: the caller is told instead."""
 RECEIVE_WINDOW_MS: Final = 5_000
 TIMESTAMP_REFUSED: Final = -1021
 _BANNED_UNTIL: Final = re.compile(r"banned until (?P<ms>\d{13})\b")
@@ -40,38 +39,7 @@ _NAME: Final = {"User-Agent": "tradingd"}
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _RETRIED_STATUS: Final = frozenset({418, 429, 500, 502, 503, 504})
 _MAX_BODY: Final = 64_000_000
-_LEAST_PAUSE_S: Final = 0.001
 _PLAIN_QUERY: Final = re.compile(r"[A-Za-z0-9_.~=&-]+")
-
-
-class VenueError(Exception):
-    """The venue cannot be used for this: what happened, where, and what to do."""
-
-
-class NoAnswerError(VenueError):
-    """The venue could not be reached, gave nothing but failures, or wants silence: later it may be otherwise."""
-
-
-class TransportError(Exception):
-    """No answer that could be read: the request may or may not have been obeyed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer: status and JSON body (None when it was not JSON).
-
-    `code` and `message` are Binance's error ones, 0 and "" otherwise; `retry_after_s` is 0 when not said.
-    """
-
-    status: int
-    body: Any
-    code: int = 0
-    message: str = ""
-    retry_after_s: float = 0.0
-
-    @property
-    def is_ok(self) -> bool:
-        return 200 <= self.status < 300 and self.body is not None
 
 
 class _Address:
@@ -320,13 +288,7 @@ class RestClient:
         return self._session
 
     async def _wait_out_ban(self, path: str) -> None:
-        while (pause := self.banned_for_s()) > 0:  # it may be lengthened meanwhile
-            if pause > LONGEST_PAUSE_S:
-                raise NoAnswerError(
-                    f"{self.rest_url}{path}: the venue wants no requests for another {pause:.0f} s (rate limit). "
-                    "Wait, and ask less: fewer symbols, or one daemon per address."
-                )
-            await asyncio.sleep(max(pause, _LEAST_PAUSE_S))
+        await wait_out_ban(self.banned_for_s, self.rest_url + path, "one daemon per address")
 
     async def _take_leave(self, path: str, weight: int, reserve: Reserve) -> None:
         """Until the request may be sent; it must be at once, before the venue can say that it wants none."""

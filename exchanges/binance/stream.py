@@ -12,6 +12,7 @@ from typing import Final
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bus.clock import Clock
+from exchanges.answers import VenueError
 from exchanges.backoff import Backoff
 from exchanges.binance.market_client import MarketClient
 from exchanges.binance.market_state import FeedCounters, MarketState
@@ -27,7 +28,6 @@ from exchanges.binance.parser import (
     QuoteFrame,
     TradeFrame,
 )
-from exchanges.binance.rest import VenueError
 from exchanges.binance.subscription import StreamLostError, Subscription, close_text
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.listed_symbols import ListedSymbols

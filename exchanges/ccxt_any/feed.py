@@ -14,9 +14,9 @@ from decimal import Decimal, localcontext
 from typing import Any, Final, TypeVar
 
 from bus.clock import Clock
+from exchanges.answers import VenueError
 from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters, as_heard
-from exchanges.binance.rest import VenueError
 from exchanges.ccxt_any.market_rows import RowError, parse_book, parse_candle, parse_instrument, parse_trade
 from exchanges.listed_symbols import ListedSymbols
 from exchanges.venue import FeedDown, FeedSink, FeedUp

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from exchanges.binance.rest import Answer, VenueError
+from exchanges.answers import Answer, VenueError
 from exchanges.coinbase.rest import CoinbaseRest
 from market.money import ZERO, MoneyError, parse_decimal
 

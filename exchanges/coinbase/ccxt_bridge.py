@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import localcontext
 from typing import Any, Final
 
-from exchanges.binance.rest import TransportError
+from exchanges.answers import TransportError
 from exchanges.coinbase.keys import KeyPair
 
 Parameters = Mapping[str, str | int | bool | Sequence[str] | Mapping[str, Any]]

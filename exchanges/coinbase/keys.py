@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 
 TOKEN_LIFE_S: Final = 120
 

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from bus.clock import Clock
+from exchanges.answers import Answer, VenueError
 from exchanges.binance.parser import FrameError
-from exchanges.binance.rest import Answer, RestClient, VenueError
+from exchanges.binance.rest import RestClient
 from exchanges.coinbase.keys import NO_KEYS, KeyPair
 from exchanges.coinbase.market_rest import (
     DEFAULT_MAKER_FEE,

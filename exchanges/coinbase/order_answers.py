@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from bus.ids import ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
-from exchanges.binance.order_answers import AnswerError
-from exchanges.binance.rest import Answer
+from exchanges.answers import Answer, AnswerError
 from exchanges.coinbase.wire_values import TimeError, time_ns
 from market.instrument import Instrument
 from market.money import ZERO, MoneyError, parse_decimal

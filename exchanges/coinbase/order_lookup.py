@@ -8,8 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
-from exchanges.binance.order_answers import AnswerError
-from exchanges.binance.rest import Answer, VenueError
+from exchanges.answers import Answer, AnswerError, VenueError
 from exchanges.coinbase.order_answers import OrderStatus, parse_status
 from exchanges.coinbase.rest import CoinbaseRest
 from exchanges.coinbase.shared_search import SharedSearch

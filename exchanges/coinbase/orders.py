@@ -19,8 +19,7 @@ from urllib.parse import urlsplit
 from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
-from exchanges.binance.order_answers import AnswerError
-from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueError
+from exchanges.answers import Answer, AnswerError, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.account import read_balances
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 import orjson
 
 from bus.clock import Clock
+from exchanges.answers import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.backoff import Backoff
+from exchanges.ban_wait import wait_out_ban
 from exchanges.binance.parser import FrameError
-from exchanges.binance.rest import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.ccxt_bridge import CcxtBridge, Parameters, RawAnswer
 from exchanges.coinbase.keys import NO_KEYS, KeyPair
 from exchanges.coinbase.market_rest import parse_time
@@ -29,15 +30,12 @@ from market.interval import SECOND_NS
 
 READ_ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 10.0
-LONGEST_PAUSE_S: Final = 60.0
-"""A Retry-After beyond this is not waited for: the caller is told instead."""
 SKEW_NS: Final = 2 * SECOND_NS
 """A clock that turns out to be further off than this explains a refused signature."""
 CONNECT_TIMEOUT_S: Final = 5.0
 TOKEN_FRESH_S: Final = 40
 """A token made beforehand is used so long; the venue takes it for two minutes, and each request wants its own."""
 ORDERS: Final = "brokerage/orders"
-_LEAST_PAUSE_S: Final = 0.001
 _NAME: Final = {"User-Agent": "tradingd"}
 _RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 Budget = Literal["cancel", "account"]
@@ -188,7 +186,7 @@ class CoinbaseRest:
         now = asyncio.get_running_loop().time
         async with self._turns.setdefault(budget, asyncio.Lock()):
             while True:
-                await self._wait_out_ban(path)
+                await wait_out_ban(self.banned_for_s, f"{self.rest_url}/api/v3/{path}", "one daemon per account")
                 if self._second.take_now(budget, now()):
                     return
                 await asyncio.sleep(self._second.wait_s(budget, now()))
@@ -272,15 +270,6 @@ class CoinbaseRest:
         """Close the connections; the client may be used again after."""
         self._line.close()
         await self._bridge.close()
-
-    async def _wait_out_ban(self, path: str) -> None:
-        while (pause := self.banned_for_s()) > 0:  # it may be lengthened meanwhile
-            if pause > LONGEST_PAUSE_S:
-                raise NoAnswerError(
-                    f"{self.rest_url}/api/v3/{path}: the venue wants no requests for another {pause:.0f} s (rate "
-                    "limit). Wait, and ask less: fewer symbols, or one daemon per account."
-                )
-            await asyncio.sleep(max(pause, _LEAST_PAUSE_S))
 
 
 def _lost(path: str, error: Exception) -> TransportError:

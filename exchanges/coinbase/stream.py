@@ -14,10 +14,10 @@ from typing import Final
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bus.clock import Clock
+from exchanges.answers import VenueError
 from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters
 from exchanges.binance.parser import NOT_FOR_US, FrameError
-from exchanges.binance.rest import VenueError
 from exchanges.coinbase.book_repair import BookRepair, BooksLostError
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.market_client import MarketClient

@@ -5,9 +5,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from bus.clock import Clock
+from exchanges.answers import TransportError, VenueError
 from exchanges.binance.market_rest import parse_candles
 from exchanges.binance.parser import FrameError
-from exchanges.binance.rest import RestClient, TransportError, VenueError
+from exchanges.binance.rest import RestClient
 from market.ticks import Candle
 from research.history.symbol_names import wire_symbol
 

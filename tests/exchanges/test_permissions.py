@@ -2,7 +2,8 @@ import pytest
 import pytest_asyncio
 
 from bus.clock import LiveClock
-from exchanges.binance.rest import RestClient, VenueError
+from exchanges.answers import VenueError
+from exchanges.binance.rest import RestClient
 from exchanges.permissions import (
     KeyRights,
     ask_binance_rights,

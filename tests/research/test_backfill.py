@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.clock import LiveClock
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from market.ticks import Candle
 from research.history.backfill import Backfill, BackfillReport, count_opens, missing_stretches, reconcile
 from research.history.kline_source import IntervalNotOfferedError, KlineSource

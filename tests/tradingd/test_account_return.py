@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from tradingd import account_return
 from tradingd.account_return import AccountReturn
 

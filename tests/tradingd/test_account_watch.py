@@ -10,7 +10,7 @@ from bus.ids import ClientOrderId
 from bus.messages.ledger import FundsChanged, PositionClosed
 from bus.messages.orders import ExecutionReport
 from bus.messages.system import AlertRaised
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from tests.tradingd.live_runtime import BTC, Scene
 from tradingd.account_watch import AccountWatch
 from tradingd.message_journal import MessageJournal

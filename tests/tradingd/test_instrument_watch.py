@@ -13,7 +13,7 @@ from bus.ids import ClientOrderId
 from bus.messages.header import Message
 from bus.messages.orders import OrderRejected
 from bus.messages.system import InstrumentChanged
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from market.instrument import Instrument
 from tests.orders.trading import BTC, ETH
 from tests.tradingd.live_runtime import Scene

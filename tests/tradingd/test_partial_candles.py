@@ -7,8 +7,8 @@ from pathlib import Path
 
 from agents.agent import Agent, AgentStatus, Emit
 from bus.messages.header import Message
+from exchanges.answers import VenueError
 from exchanges.binance.market_state import FeedCounters
-from exchanges.binance.rest import VenueError
 from exchanges.venue import FeedDown, FeedUp
 from market.instrument import Instrument
 from market.interval import MINUTE_NS, SECOND_NS

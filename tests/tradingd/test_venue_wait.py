@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from exchanges.binance.rest import NoAnswerError, VenueError
+from exchanges.answers import NoAnswerError, VenueError
 from tests.tradingd.live_runtime import D, Scene
 from tradingd.data_dir import DataDir, whereabouts
 from tradingd.service_notify import ServiceNotify

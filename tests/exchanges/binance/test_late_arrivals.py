@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from bus.ids import ClientOrderId, VenueOrderId
+from exchanges.answers import VenueError
 from exchanges.binance import orders
-from exchanges.binance.rest import VenueError
 from tests.exchanges.approvals import approved_order
 from tests.exchanges.binance.loopback import Loopback, sends, until
 from tests.exchanges.binance.test_orders import ORDER, Desk, hang_after_accepting, order_body, ready, user_event

@@ -9,9 +9,9 @@ from aiohttp import web
 from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
+from exchanges.answers import VenueError
 from exchanges.binance import user_stream
 from exchanges.binance.orders import BinanceConfig, BinanceVenue
-from exchanges.binance.rest import VenueError
 from market.instrument import Instrument
 from tests.exchanges.approvals import approved_order
 from tests.exchanges.binance.loopback import Loopback, sends, until

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from bus.clock import FeedClock, LiveClock
 from exchanges import long_bans
+from exchanges.answers import NoAnswerError, TransportError, VenueError
 from exchanges.binance.market_client import MarketClient
-from exchanges.binance.rest import NoAnswerError, RestClient, TransportError, VenueError, _query
+from exchanges.binance.rest import RestClient, _query
 from exchanges.retry_after import retry_after_s
 from tests.exchanges.binance.loopback import Loopback
 from tests.exchanges.binance.test_orders import BTC

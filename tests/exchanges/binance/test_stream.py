@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from bus.clock import LiveClock
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.binance.stream import REFUSED_IN_A_ROW
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedTime, FeedUp
 from market.ticks import BookDelta, BookInvalid, BookSnapshot, FeedAlive, QuoteInvalid, QuoteTick, TradeTick

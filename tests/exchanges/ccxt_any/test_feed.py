@@ -13,7 +13,7 @@ import pytest_asyncio
 from websockets.asyncio.server import ServerConnection, serve
 
 from bus.clock import LiveClock
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.ccxt_any.feed import CcxtFeed
 from exchanges.practice.config import PracticeConfig, PracticeUrls
 from exchanges.venue import FeedDown, FeedItem, FeedUp

@@ -5,7 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.coinbase.keys import NO_KEYS, read_keys
 from tests.exchanges.coinbase.exchange import KEY_NAME, PEM
 

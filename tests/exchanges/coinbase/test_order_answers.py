@@ -5,8 +5,7 @@ import orjson
 import pytest
 
 from bus.ids import ClientOrderId
-from exchanges.binance.order_answers import AnswerError
-from exchanges.binance.rest import Answer
+from exchanges.answers import Answer, AnswerError
 from exchanges.coinbase.order_answers import created_order_id, parse_status, refusal, story
 from market.instrument import Instrument
 from tests.shared_data import shared_file

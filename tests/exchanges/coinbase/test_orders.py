@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bus.ids import ClientOrderId, VenueOrderId
-from exchanges.binance.rest import NoAnswerError, TransportError, VenueError
+from exchanges.answers import NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.keys import KeyPair
 from market.instrument import Instrument
 from tests.exchanges.coinbase.desk import Desk, late

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.clock import LiveClock
-from exchanges.binance.rest import Answer, NoAnswerError
+from exchanges.answers import Answer, NoAnswerError
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.rest import CoinbaseRest
 from exchanges.coinbase.second_budget import MOST, SHARES, WINDOW_S, RequestClass, SecondBudget

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bus.ids import ClientOrderId
-from exchanges.binance.rest import VenueError
+from exchanges.answers import VenueError
 from exchanges.coinbase.shared_search import SharedSearch
 from exchanges.coinbase.wire_values import to_wire_time
 from market.interval import SECOND_NS

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bus.clock import FeedClock
-from exchanges.binance.rest import RestClient, VenueError
+from exchanges.answers import VenueError
+from exchanges.binance.rest import RestClient
 from exchanges.binance.weight_budget import WeightBudget
 from exchanges.coinbase.market_client import MarketClient
 from exchanges.coinbase.venue_time import KEPT_S, VenueTime
