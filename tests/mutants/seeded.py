@@ -95,14 +95,14 @@ MUTANTS: Final = (
     Mutant(
         "a create that was not answered is sent again", "exchanges/binance/orders.py",
         '            self._tell(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), '
-        "reason=str(error)))\n            return\n        self._watch_account(answer)",
+        "reason=str(error)))\n            return\n        self._account.watch(answer)",
         '            answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)\n'
-        "        self._watch_account(answer)", LIVE_ORDERS,
+        "        self._account.watch(answer)", LIVE_ORDERS,
     ),
     Mutant(
         "no answer is taken for a refusal", "exchanges/binance/orders.py",
-        'symbol, "unknown", self._clock.now(), reason=str(error)))\n            return\n        self._watch',
-        'symbol, "rejected", self._clock.now(), reason=str(error)))\n            return\n        self._watch',
+        'symbol, "unknown", self._clock.now(), reason=str(error)))\n            return\n        self._account',
+        'symbol, "rejected", self._clock.now(), reason=str(error)))\n            return\n        self._account',
         LIVE_ORDERS,
     ),
     Mutant(
