@@ -14,7 +14,10 @@ RUNTIME: Final = ("tests/tradingd/test_runtime.py",)
 JOURNAL: Final = ("tests/store/test_journal.py",)
 SEGMENTS: Final = ("tests/store/test_journal_segments.py",)
 PACKING: Final = ("tests/tradingd/test_journal_packing.py",)
-LIVE_ORDERS: Final = ("tests/exchanges/binance/test_orders.py", "tests/exchanges/binance/test_stops.py")
+LIVE_ORDERS: Final = (
+    "tests/exchanges/binance/test_orders.py", "tests/exchanges/binance/test_order_questions.py",
+    "tests/exchanges/binance/test_user_stream.py", "tests/exchanges/binance/test_stops.py",
+)
 FEED: Final = ("tests/exchanges/binance/test_parser.py", "tests/exchanges/binance/test_depth.py")
 READY: Final = ("tests/orders/test_loaded.py", "tests/tradingd/test_ready_orders.py")
 TRAILS: Final = ("tests/orders/test_trailing.py", "tests/orders/test_trailing_against_plain_loop.py")

@@ -10,8 +10,8 @@ from bus.ids import ClientOrderId, VenueOrderId
 from exchanges.answers import VenueError
 from exchanges.binance import orders
 from tests.exchanges.approvals import approved_order
+from tests.exchanges.binance.desk import ORDER, Desk, hang_after_accepting, order_body, ready, user_event
 from tests.exchanges.binance.loopback import Loopback, sends, until
-from tests.exchanges.binance.test_orders import ORDER, Desk, hang_after_accepting, order_body, ready, user_event
 
 ABSENT = {"code": -2013, "msg": "Order does not exist."}
 RIGHTS = "/sapi/v1/account/apiRestrictions"
