@@ -26,7 +26,10 @@ from research.cli_session import (
 from research.data_cli import VenueOption, open_store
 
 if TYPE_CHECKING:  # imported where needed: `tradelab --help` must not wait for pyarrow
+    from collections.abc import Sequence
+
     from research.history.backfill import BackfillReport
+    from research.history.kline_source import KlineSource
     from store.candles import CandleStore
 
 ARCHIVES: Final = "https://data.binance.vision/data/spot/monthly/klines"
@@ -111,61 +114,71 @@ def _time(option: str, text: str, default_ns: int) -> int:
 
 async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     """One row a symbol; a venue that fails is told in `problem`, and the next symbol has its turn."""
+    from exchanges import long_bans
     from exchanges.answers import VenueError
 
-    rows = []
-    for symbol in job.symbols:
-        row: Row = {
-            "symbol": symbol, "interval": job.interval, "wanted": 0, "added": 0, "from_fallback": 0, "absent": 0,
-            "requests": 0, "months": [], "compared": 0, "differences": [], "problem": "",
-        }
-        rows.append(row)
-        try:
-            if job.source != "rest":
-                await _from_archives(store, job, symbol, row)
-            if job.source != "archives":
-                await _from_venues(store, job, symbol, row)
-        except VenueError as error:
-            row["problem"] = str(error)
-            note(f"{symbol}: {error}")  # the next symbol may fare better
+    long_bans.of_this_process.keep_in(store.root.parent)  # where the daemon of this data directory keeps them, too
+    rows: list[Row] = []
+    sources: list[KlineSource] = []
+    async with AsyncExitStack() as stack:
+        for symbol in job.symbols:
+            row: Row = {
+                "symbol": symbol, "interval": job.interval, "wanted": 0, "added": 0, "from_fallback": 0, "absent": 0,
+                "requests": 0, "months": [], "compared": 0, "differences": [], "problem": "",
+            }
+            rows.append(row)
+            try:
+                if job.source != "rest":
+                    await _from_archives(store, job, symbol, row)
+                if job.source != "archives":
+                    sources = sources or await _open_sources(job, stack)
+                    await _from_venues(store, job, symbol, row, sources)
+            except VenueError as error:
+                row["problem"] = str(error)
+                note(f"{symbol}: {error}")  # the next symbol may fare better
     return rows
 
 
-async def _from_venues(store: "CandleStore", job: BackfillJob, symbol: str, row: Row) -> None:
+async def _open_sources(job: BackfillJob, stack: AsyncExitStack) -> "list[KlineSource]":
     from bus.clock import LiveClock
+    from research.history.kline_source import KlineSource
+
+    return [
+        await stack.enter_async_context(KlineSource(name, url, LiveClock(), random.random))
+        for name, url in ((job.venue, job.rest_url), ("fallback", job.fallback_url)) if url
+    ]
+
+
+async def _from_venues(
+    store: "CandleStore", job: BackfillJob, symbol: str, row: Row, sources: "Sequence[KlineSource]"
+) -> None:
     from research.data_views import gap_row, moment, progress
     from research.history.backfill import Backfill, reconcile
-    from research.history.kline_source import IntervalNotOfferedError, KlineSource
+    from research.history.kline_source import IntervalNotOfferedError
 
-    async with AsyncExitStack() as stack:
-        sources: list[KlineSource] = []
-        for name, url in ((job.venue, job.rest_url), ("fallback", job.fallback_url)):
-            if url:
-                made = KlineSource(name, url, LiveClock(), random.random)
-                sources.append(await stack.enter_async_context(made))
-        with progress(f"{symbol} {job.interval}", 0) as advance:
-            async def fill(interval: str) -> "BackfillReport":
-                return await Backfill(
-                    store, sources, symbol, interval, time.time_ns(), pause_s=job.pause_s, progress=advance
-                ).run(job.start_ns, job.end_ns)
+    with progress(f"{symbol} {job.interval}", 0) as advance:
+        async def fill(interval: str) -> "BackfillReport":
+            return await Backfill(
+                store, sources, symbol, interval, time.time_ns(), pause_s=job.pause_s, progress=advance
+            ).run(job.start_ns, job.end_ns)
 
-            try:
-                report = await fill(job.interval)
-            except IntervalNotOfferedError:
-                report = await _from_hours(store, job, symbol, fill)
-        row["wanted"], row["requests"], row["absent"] = report.wanted, report.requests, report.absent
-        row["from_fallback"] = report.from_fallback
-        row["added"] += report.written.added
-        if job.reconciles:
-            compared, found = await reconcile(
-                store, sources[-1], symbol, job.interval, job.start_ns, job.end_ns, pause_s=job.pause_s
-            )
-            row["compared"] = compared
-            row["differences"] = [
-                {"time": moment(each.ts_ns), "field": each.field, "ours": each.ours, "theirs": each.theirs}
-                for each in found
-            ]
-        row["gaps"] = [gap_row(gap) for gap in store.coverage(symbol, job.interval).gaps]
+        try:
+            report = await fill(job.interval)
+        except IntervalNotOfferedError:
+            report = await _from_hours(store, job, symbol, fill)
+    row["wanted"], row["requests"], row["absent"] = report.wanted, report.requests, report.absent
+    row["from_fallback"] = report.from_fallback
+    row["added"] += report.written.added
+    if job.reconciles:
+        compared, found = await reconcile(
+            store, sources[-1], symbol, job.interval, job.start_ns, job.end_ns, pause_s=job.pause_s
+        )
+        row["compared"] = compared
+        row["differences"] = [
+            {"time": moment(each.ts_ns), "field": each.field, "ours": each.ours, "theirs": each.theirs}
+            for each in found
+        ]
+    row["gaps"] = [gap_row(gap) for gap in store.coverage(symbol, job.interval).gaps]
 
 
 async def _from_hours(store: "CandleStore", job: BackfillJob, symbol: str, fill: Any) -> "BackfillReport":

@@ -18,6 +18,7 @@ from exchanges import long_bans
 from exchanges.answers import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.backoff import Backoff
 from exchanges.ban_wait import wait_out_ban
+from exchanges.binance.granted_weight import MINUTE_S, USED_WEIGHT, granted_a_minute, used_weight
 from exchanges.binance.signing import PreparedPost, Signer
 from exchanges.binance.weight_budget import BURST, FOR_ORDERS, Reserve, WeightBudget
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
@@ -28,6 +29,8 @@ TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
 RECEIVE_WINDOW_MS: Final = 5_000
 TIMESTAMP_REFUSED: Final = -1021
+LIMITS: Final = "/api/v3/exchangeInfo"
+"""Where the venue says what it grants."""
 _BANNED_UNTIL: Final = re.compile(r"banned until (?P<ms>\d{13})\b")
 """As Binance words it: "Way too many requests; IP banned until 1659146400000. Please use ..."."""
 _LEAST_BAN_S: Final = 30.0
@@ -75,6 +78,7 @@ class RestClient:
         self._signer = Signer(self._api_secret)
         # Waits are no part of what is replayed, but tests want them repeatable.
         self._jitter = jitter if jitter is not None else random.Random(0).random  # noqa: S311
+        self._timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
         self._first_pause_s = first_pause_s
         self._session: aiohttp.ClientSession | None = None
@@ -87,8 +91,7 @@ class RestClient:
         self._posts_form = False
         self._has_posted = False
         self.clock_offset_ns = 0
-        if (left_s := long_bans.of_this_process.left_s(self.rest_url, clock.now())) > 0:
-            self.keep_silent(left_s)
+        self._heed_kept_ban()
 
     @property
     def has_keys(self) -> bool:
@@ -118,6 +121,8 @@ class RestClient:
             except TransportError as error:
                 problem = str(error)
             else:
+                if path == LIMITS and answer.is_ok and (granted := granted_a_minute(answer.body)) is not None:
+                    self._address.budget.grant(granted)
                 if answer.code == TIMESTAMP_REFUSED and attempt == 0:
                     await self.synchronise_clock()
                     continue
@@ -214,6 +219,12 @@ class RestClient:
         until = asyncio.get_running_loop().time() + pause_s
         self._address.silent_until = max(self._address.silent_until, until)
 
+    def _heed_kept_ban(self) -> None:
+        """One that an earlier process was told of, or another one of this machine that keeps its bans in our folder."""
+        if (left_s := long_bans.of_this_process.left_s(self.rest_url, self._clock.now())) > 0:
+            until = asyncio.get_running_loop().time() + left_s
+            self._address.silent_until = max(self._address.silent_until, until)
+
     async def keep_warm(self) -> None:
         """Use the orders' line once, so that an order need not wait for a TLS handshake."""
         with contextlib.suppress(LineError):
@@ -229,7 +240,18 @@ class RestClient:
             return str(error)
         return f"HTTP {answer.status}" if answer.status >= 500 else ""
 
+    def _heed_used_weight(self, text: str) -> None:
+        """What this machine has used of the venue's minute, other processes included.
+
+        Not at the beginning of a minute: it may be told of the one before, for an answer takes up to its time limit.
+        """
+        passed_s = self.timestamp_ms() / 1_000 % MINUTE_S
+        if passed_s >= self._timeout_s and (used := used_weight(text)) is not None:
+            self._address.budget.note_used(asyncio.get_running_loop().time(), used, MINUTE_S - passed_s)
+
     def _from_line(self, answer: LineAnswer) -> Answer:
+        self._address.budget.spend(1)  # an order does not ask for its leave there
+        self._heed_used_weight(answer.headers.get(USED_WEIGHT.lower(), ""))
         pause_s = retry_after_s(answer.headers.get("retry-after", ""), self._clock.now())
         return self._noted(_to_answer(answer.status, bytes(answer.body), pause_s))
 
@@ -238,6 +260,7 @@ class RestClient:
         url = URL(self.rest_url + target, encoded=True)
         async with self._open().request(method, url, headers=headers, allow_redirects=False) as response:
             raw = await _body(response, target)
+            self._heed_used_weight(response.headers.get(USED_WEIGHT, ""))
             pause_s = retry_after_s(response.headers.get("Retry-After", ""), self._clock.now())
             return _to_answer(response.status, raw, pause_s)
 
@@ -299,6 +322,7 @@ class RestClient:
         budget, loop = self._address.budget, asyncio.get_running_loop()
         async with self._turns.setdefault(reserve, asyncio.Lock()):
             while True:
+                self._heed_kept_ban()
                 await self._wait_out_ban(path)
                 if budget.take_now(loop.time(), weight, reserve):
                     return

@@ -8,13 +8,15 @@ from bus.clock import Clock
 from exchanges.answers import TransportError, VenueError
 from exchanges.binance.market_rest import parse_candles
 from exchanges.binance.parser import FrameError
-from exchanges.binance.rest import RestClient
+from exchanges.binance.rest import LIMITS, RestClient
+from exchanges.binance.weight_budget import FOR_HISTORY
 from market.ticks import Candle
 from research.history.symbol_names import wire_symbol
 
 _INVALID_INTERVAL: Final = -1120
 _INVALID_SYMBOL: Final = -1121
 _WEIGHT: Final = 2
+_LIMITS_WEIGHT: Final = 20
 
 
 class IntervalNotOfferedError(VenueError):
@@ -22,12 +24,16 @@ class IntervalNotOfferedError(VenueError):
 
 
 class KlineSource:
-    """`async with KlineSource(...) as source`; every trouble of the venue is a `VenueError` with the remedy."""
+    """`async with KlineSource(...) as source`; every trouble of the venue is a `VenueError` with the remedy.
+
+    It gives way to a daemon of this machine: the venue tells with each answer what both have used.
+    """
 
     def __init__(self, name: str, rest_url: str, clock: Clock, jitter: Callable[[], float]) -> None:
         self._name = name
         self._clock = clock
         self._rest = RestClient(rest_url, clock, jitter=jitter)
+        self._knows_limits = False
 
     @property
     def name(self) -> str:
@@ -48,11 +54,15 @@ class KlineSource:
                 await self._rest.synchronise_clock()
             except TransportError as error:
                 raise VenueError(f"{self._name}: {error}. Check the network and --rest-url.") from error
+        if not self._knows_limits:
+            # The client reads what is granted there; one that says nothing of it grants the usual.
+            await self._rest.read(LIMITS, {"symbol": wire_symbol(symbol)}, weight=_LIMITS_WEIGHT, reserve=FOR_HISTORY)
+            self._knows_limits = True
         answer = await self._rest.read(
             "/api/v3/klines",
             {"symbol": wire_symbol(symbol), "interval": interval, "startTime": -(-start_ns // 1_000_000),
              "limit": limit},
-            weight=_WEIGHT,
+            weight=_WEIGHT, reserve=FOR_HISTORY,
         )
         if answer.code == _INVALID_INTERVAL:
             raise IntervalNotOfferedError(f"{self._name} has no {interval} candles")

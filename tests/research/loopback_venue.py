@@ -43,13 +43,16 @@ class LoopbackVenue:
     asked: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     now_ms: int = BEGIN_MS + 40 * 86_400_000
+    limits: list[dict[str, Any]] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+    """Beside each candles' answer, bad ones too."""
     url: str = ""
 
     async def klines(self, request: web.Request) -> web.Response:
         query = dict(request.query)
         self.asked.append(query)
         if (bad := self._failure("klines")) is not None:
-            return web.Response(status=bad, body=b"{}")
+            return web.Response(status=bad, body=b"{}", headers=self.headers)
         if query["interval"] not in self.intervals:
             return reply({"code": -1120, "msg": "Invalid interval."}, 400)
         if query["symbol"] != "BTCUSDT":
@@ -61,7 +64,10 @@ class LoopbackVenue:
             if ts not in self.absent:
                 rows.append(kline(ts, self.price, step))
             ts += step
-        return reply(rows)
+        return reply(rows, headers=self.headers)
+
+    async def exchange_info(self, request: web.Request) -> web.Response:
+        return reply({"rateLimits": self.limits, "symbols": []})
 
     async def time(self, request: web.Request) -> web.Response:
         return reply({"serverTime": self.now_ms})
@@ -82,6 +88,7 @@ class LoopbackVenue:
     async def running(self) -> AsyncIterator["LoopbackVenue"]:
         app = web.Application()
         app.router.add_get("/api/v3/klines", self.klines)
+        app.router.add_get("/api/v3/exchangeInfo", self.exchange_info)
         app.router.add_get("/api/v3/time", self.time)
         app.router.add_get("/{tail:.*}", self.file)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -95,5 +102,5 @@ class LoopbackVenue:
             await runner.cleanup()
 
 
-def reply(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
+def reply(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")

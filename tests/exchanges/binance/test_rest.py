@@ -17,8 +17,8 @@ from exchanges.answers import NoAnswerError, TransportError, VenueError
 from exchanges.binance.market_client import MarketClient
 from exchanges.binance.rest import RestClient, _query
 from exchanges.retry_after import retry_after_s
-from tests.exchanges.binance.desk import BTC
 from tests.exchanges.binance.loopback import Loopback
+from tests.exchanges.binance.test_orders import BTC
 
 NOW_NS = 1_723_161_255_000_000_000
 
@@ -338,3 +338,72 @@ def test_a_file_of_bans_that_says_nothing_sensible_bans_nothing(kept: Path, cont
     (kept / long_bans.FILE).write_bytes(content)
     long_bans.of_this_process.keep_in(kept)
     assert long_bans.of_this_process.left_s("http://x", LiveClock().now()) == 0
+
+
+LIMITS = {"rateLimits": [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}]}
+HALF_PAST_NS = 1_723_161_270_000_000_000  # thirty seconds into a minute
+
+
+async def test_the_budget_of_all_clients_follows_what_the_venue_says_that_it_grants(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/exchangeInfo", {**LIMITS, "symbols": []})
+    market = MarketClient("binance", loopback.rest_url, LiveClock(), lambda: 0.5, is_replay=False)
+    orders = client(loopback)
+    await market.instruments()
+    budget, now = orders._address.budget, asyncio.get_running_loop().time()
+    assert budget.wait_s(now, 150) == 0.0
+    assert budget.wait_s(now, 196) == pytest.approx(1.0, abs=0.2)  # 200 at once and 16 a second, and 20 are used
+    await market.close()
+    await orders.close()
+
+
+async def test_what_another_process_has_used_up_is_waited_for(loopback: Loopback):
+    loopback.answer("GET", "/api/v3/exchangeInfo", LIMITS, headers={"X-MBX-USED-WEIGHT-1M": "1100"})
+    rest = client(loopback, clock=FeedClock(HALF_PAST_NS))
+    await rest.read("/api/v3/exchangeInfo", weight=20)
+    await rest.read("/api/v3/exchangeInfo", weight=0)  # by now it is known what is granted
+    assert rest._address.budget.wait_s(asyncio.get_running_loop().time(), 1) > 20.0
+    await rest.close()
+
+
+async def test_an_orders_answer_tells_what_is_used_too_and_the_order_counts(loopback: Loopback):
+    loopback.answer("POST", "/api/v3/order", {}, headers={"X-MBX-USED-WEIGHT-1M": "5000"})
+    rest = client(loopback, clock=FeedClock(HALF_PAST_NS), api_key="k", api_secret="s")
+    await rest.once("POST", "/api/v3/order", {}, signed=True)
+    assert rest._address.budget.wait_s(asyncio.get_running_loop().time(), 1) > 15.0
+    loopback.answer("POST", "/api/v3/order", {})
+    level = rest._address.budget._level
+    await rest.once("POST", "/api/v3/order", {}, signed=True)
+    assert rest._address.budget._level == pytest.approx(level - 1)
+    await rest.close()
+
+
+async def test_at_the_beginning_of_a_minute_the_used_weight_may_be_of_the_one_before(loopback: Loopback):
+    loopback.answer("GET", "/x", {}, headers={"X-MBX-USED-WEIGHT-1M": "6000"})
+    rest = client(loopback, clock=FeedClock(HALF_PAST_NS - 29_000_000_000), timeout_s=2.0)
+    await rest.read("/x")
+    assert rest._address.budget.wait_s(asyncio.get_running_loop().time(), 900) == 0.0
+    await rest.close()
+
+
+async def test_a_ban_that_another_process_was_told_of_is_obeyed_while_we_run(loopback: Loopback, kept: Path):
+    answers(loopback, "/x")
+    rest = client(loopback)
+    assert (await rest.read("/x")).is_ok
+    beside = long_bans.LongBans()  # as a backfill with the same data directory has it
+    beside.keep_in(kept)
+    beside.note(rest.rest_url, 120.0, LiveClock().now())
+    with pytest.raises(NoAnswerError, match="no requests for another"):
+        await rest.read("/x")
+    assert len(loopback.requests) == 1
+    await rest.close()
+
+
+def test_what_two_processes_note_of_bans_is_kept_of_both(tmp_path: Path):
+    now, one, other, later = LiveClock().now(), *(long_bans.LongBans() for _ in range(3))
+    for each in (one, other):
+        each.keep_in(tmp_path)
+    one.note("http://a", 60.0, now)
+    other.note("http://b", 90.0, now)
+    one.note("http://c", 30.0, now)
+    later.keep_in(tmp_path)
+    assert [round(later.left_s(f"http://{name}", now)) for name in "abc"] == [60, 90, 30]

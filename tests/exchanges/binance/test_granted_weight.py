@@ -1,0 +1,43 @@
+"""What the venue grants is read from its own words, and nonsense changes nothing."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchanges.binance.granted_weight import LEAST_A_MINUTE, granted_a_minute, used_weight
+
+
+def limit(kind: str, interval: str, number: Any, granted: Any) -> dict[str, Any]:
+    return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": granted}
+
+
+@pytest.mark.parametrize(("rows", "expected"), [
+    ([limit("REQUEST_WEIGHT", "MINUTE", 1, 6000), limit("ORDERS", "SECOND", 10, 100), limit("ORDERS", "DAY", 1, 200000),
+      limit("RAW_REQUESTS", "MINUTE", 5, 61000)], 6000.0),
+    ([limit("REQUEST_WEIGHT", "MINUTE", 1, 1200)], 1200.0),
+    ([limit("REQUEST_WEIGHT", "MINUTE", 1, 6000), limit("RAW_REQUESTS", "MINUTE", 5, 6100)], 1220.0),
+    ([limit("REQUEST_WEIGHT", "SECOND", 10, 300)], 1800.0),
+    ([limit("ORDERS", "SECOND", 10, 50)], None), ([], None), (None, None), ("none", None), ([None, 7, {}], None),
+    ([limit("REQUEST_WEIGHT", "MINUTE", 1, 0), limit("REQUEST_WEIGHT", "MINUTE", 0, 6000)], None),
+    ([limit("REQUEST_WEIGHT", "FORTNIGHT", 1, 6000), limit("REQUEST_WEIGHT", "MINUTE", 1, "6000")], None),
+    ([limit("REQUEST_WEIGHT", "MINUTE", True, 6000), limit("REQUEST_WEIGHT", ["MINUTE"], 1, 6000)], None),
+])
+def test_the_smallest_limit_of_requests_counts(rows: object, expected: float | None) -> None:
+    assert granted_a_minute({"rateLimits": rows}) == expected
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda inner: st.lists(inner)
+                    | st.dictionaries(st.sampled_from(["rateLimits", "rateLimitType", "interval", "limit"]), inner)))
+def test_any_answer_can_be_read(body: object) -> None:
+    granted = granted_a_minute(body)
+    assert granted is None or granted >= LEAST_A_MINUTE
+
+
+@pytest.mark.parametrize(("text", "used"), [
+    ("0", 0), ("1199", 1199), ("", None), ("-1", None), ("1.5", None), ("many", None), ("\u0663", None),
+    ("9" * 99, None),
+])
+def test_the_used_weight_is_a_number_or_nothing(text: str, used: int | None) -> None:
+    assert used_weight(text) == used
