@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -134,13 +135,22 @@ async def _look(daemon: RunningDaemon, session: aiohttp.ClientSession, at_s: flo
         answer_ms = 1000 * (time.perf_counter() - begin)
         process = Path(f"/proc/{daemon.pid}")
         return Sample(
-            at_s, resident_megabytes(daemon.pid), sum(resident_megabytes(pid) for pid in _children(daemon.pid)),
+            at_s, resident_megabytes(daemon.pid), memory_of_children(daemon.pid),
             float(status["loop_lag_ms"]), answer_ms, len(os.listdir(process / "fd")), len(os.listdir(process / "task")),
             _bytes_of(daemon.data_dir, "*.journal*") + _bytes_of(daemon.data_dir, "*.segments/*"),
             _bytes_of(daemon.data_dir, "tape/*"), int(status["fills"]),
         )
     except (aiohttp.ClientError, TimeoutError, OSError):
         return None
+
+
+def memory_of_children(pid: int) -> float:
+    """Those that end while they are looked at (a checkpoint's process is such a one) count as nothing."""
+    megabytes = 0.0
+    for child in _children(pid):
+        with suppress(OSError, RuntimeError):
+            megabytes += resident_megabytes(child)
+    return megabytes
 
 
 def _children(pid: int) -> list[int]:

@@ -1,8 +1,12 @@
 """The figures of a soak: a straight line has its own slope, and the warm-up does not count."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from benchmarks.soak import WARM_UP_MINUTES, Sample, slope_per_hour, summary
+from benchmarks.soak import WARM_UP_MINUTES, Sample, memory_of_children, slope_per_hour, summary
 
 
 def sample(at_s: float, memory: float, *, descriptors: int = 40, lag_ms: float = 1.0) -> Sample:
@@ -42,3 +46,10 @@ def test_a_run_that_cannot_wait_the_buffers_out_says_that_it_is_not_warm() -> No
     assert summary(long, 60 * WARM_UP_MINUTES)["is_warm"] is True
     assert summary(long, 600)["is_warm"] is False
     assert summary([each for each in long if each.at_s < 2400], 60 * WARM_UP_MINUTES)["is_warm"] is False
+
+
+def test_a_child_that_has_just_ended_weighs_nothing_and_does_not_end_the_soak() -> None:
+    before = memory_of_children(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still listed
+        assert memory_of_children(os.getpid()) == before
