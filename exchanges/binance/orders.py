@@ -14,20 +14,20 @@ fills than it brought is told after them, by REST.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from bus.clock import Clock
-from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
-from exchanges.answers import Answer, AnswerError, NoAnswerError, TransportError, VenueError
+from exchanges.answers import AnswerError, NoAnswerError, TransportError, VenueError
+from exchanges.binance.account import BinanceAccount
 from exchanges.binance.order_answers import (
     ARCHIVED,
     CANCEL_REFUSED,
-    KEY_CODES,
     NO_SUCH_ORDER,
     OrderStatus,
     parse_status,
@@ -36,7 +36,7 @@ from exchanges.binance.order_answers import (
 )
 from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.owed_fills import OwedFills
-from exchanges.binance.private_budget import PRIVATE_PER_S, PrivateBudget
+from exchanges.binance.private_budget import PRIVATE_PER_S
 from exchanges.binance.rest import TIMESTAMP_REFUSED, RestClient
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
@@ -48,9 +48,10 @@ from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import BalanceSink, OpenOrder, ReportSink
+from exchanges.working_order import ENDS, MOST_WORKING, WorkingOrder
 from market.instrument import Instrument
 from market.interval import SECOND_NS
-from market.money import ZERO, MoneyError, parse_decimal
+from market.money import MoneyError
 from risk.approved import Approved, OrderRequest
 
 POLL_EVERY_S: Final = 2.0
@@ -63,13 +64,7 @@ FIRST_SWEEP_S: Final = 5.0
 """The first time is soon: the account may have orders that a new data directory knows nothing of."""
 ABSENCE_S: Final = 5.0
 """An order that was sent so shortly ago may still be on its way: one that is absent then is not given up."""
-TOLD_OF_S: Final = 25.0
-"""An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
-MOST_WORKING: Final = 10_000
-TRADES_A_PAGE: Final = 1_000
-MOST_TRADE_PAGES: Final = 50
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-_ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +90,6 @@ class BinanceConfig:
         return f"BinanceConfig({self.name}, {self.rest_url}, keys hidden)"
 
 
-@dataclass(slots=True)
-class _Working:
-    """An order that may still change at the venue: asked for while the stream cannot tell.
-
-    `sent_ns`: when it was sent, or adopted; `told_ns`: when the venue last said that it has it, 0 = never.
-    """
-
-    symbol: str
-    remaining: Decimal
-    sent_ns: int
-    filled: Decimal = ZERO
-    told_ns: int = 0
-    trade_ids: set[TradeId] = field(default_factory=set)
-
-
 class BinanceVenue:
     """Implements `exchanges.venue.Venue`. `start` it inside a running loop before anything else.
 
@@ -131,7 +111,6 @@ class BinanceVenue:
         self._sink = sink
         self._clock = clock
         self._on_problem = on_problem
-        self._on_refused = on_refused
         self._poll_every_s = poll_every_s
         self._sweep_every_s = sweep_every_s
         self._absence_s = absence_s
@@ -142,6 +121,9 @@ class BinanceVenue:
             config.rest_url, clock, api_key=config.api_key, api_secret=config.api_secret, jitter=jitter,
             timeout_s=config.order_timeout_s,
         )
+        self._account = BinanceAccount(
+            config.name, self._rest, self._symbol_by_wire, config.private_per_s, on_refused
+        )
         self.stream = UserStream(
             config.ws_api_url, self._rest, clock, self._symbol_by_wire, jitter=jitter,
             on_report=self._on_stream_report, on_up=self._query_working, on_lost=self._query_working,
@@ -149,12 +131,11 @@ class BinanceVenue:
             on_balances=lambda balances: self._on_balances(balances),
         )
         self._on_balances: BalanceSink = lambda _: None
-        self._working: dict[ClientOrderId, _Working] = {}
+        self._working: dict[ClientOrderId, WorkingOrder] = {}
         self._given_up = GivenUpOrders(self.cancel)
         self._owed = OwedFills()
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
-        self._budget: PrivateBudget | None = None
-        self._leave = OrderLeave(self._private, self._rest.banned_for_s, clock)
+        self._leave = OrderLeave(self._account.budget, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self._questions = OrderQuestions(self._tasks, self._ask)
@@ -241,7 +222,7 @@ class BinanceVenue:
     def _note_submission(self, order: OrderRequest, posted: SentRequest | None, *, has_leave: bool) -> None:
         client_order_id = order.client_order_id
         if len(self._working) < MOST_WORKING:
-            self._working[client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
+            self._working[client_order_id] = WorkingOrder(order.symbol, order.quantity, self._clock.now())
         self._posting.add(client_order_id)
         if posted is None:
             self._leave.hold(client_order_id, has_leave=has_leave)
@@ -268,34 +249,11 @@ class BinanceVenue:
 
     async def balances(self) -> dict[str, Decimal]:
         """Free and locked per asset, without the zeros; raises `VenueError`."""
-        await self._private().take(is_urgent=False)
-        answer = await self._rest.read("/api/v3/account", weight=20, signed=True)
-        body = self._good(answer, "account")
-        try:
-            totals = {
-                str(row["asset"]): parse_decimal(row["free"], "free") + parse_decimal(row["locked"], "locked")
-                for row in body["balances"]
-            }
-        except (KeyError, TypeError, MoneyError) as error:
-            raise self._odd("account", error) from error
-        return {asset: total for asset, total in sorted(totals.items()) if total}
+        return await self._account.balances()
 
     async def open_orders(self) -> Sequence[OpenOrder]:
         """All working orders of the account, ours or not; raises `VenueError`."""
-        await self._private().take(is_urgent=False)
-        answer = await self._rest.read("/api/v3/openOrders", weight=80, signed=True)
-        body = self._good(answer, "openOrders")
-        try:
-            return [
-                OpenOrder(
-                    ClientOrderId(str(row["clientOrderId"])), VenueOrderId(str(row["orderId"])),
-                    self._symbol_by_wire.get(row["symbol"], str(row["symbol"])),
-                    parse_decimal(row["origQty"], "origQty"), parse_decimal(row["executedQty"], "executedQty"),
-                )
-                for row in body
-            ]
-        except (KeyError, TypeError, MoneyError) as error:
-            raise self._odd("openOrders", error) from error
+        return await self._account.open_orders()
 
     async def close(self) -> None:
         """End every task; orders on their way stay unanswered here and are asked for after a restart."""
@@ -333,7 +291,7 @@ class BinanceVenue:
         except TransportError as error:
             self._tell(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error)))
             return
-        self._watch_account(answer)
+        self._account.watch(answer)
         reports = submission_reports(answer, client_order_id, symbol, self._clock.now())
         for report in reports:
             self._tell(report)
@@ -342,22 +300,17 @@ class BinanceVenue:
             # the engine asks no more about an order that is filled (F28).
             await self._ask(client_order_id, symbol)
 
-    def _private(self) -> PrivateBudget:
-        if self._budget is None:
-            self._budget = PrivateBudget(self._config.private_per_s, asyncio.get_running_loop().time)
-        return self._budget
-
     async def _cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         parameters = {"symbol": self._wire_by_symbol[symbol], "origClientOrderId": client_order_id}
         try:
-            await self._private().take(is_urgent=True)
+            await self._account.budget().take(is_urgent=True)
             answer = await self._rest.read("/api/v3/order", parameters, weight=0, signed=True, method="DELETE")
         except VenueError as error:
             self._tell(ExecutionReport(
                 client_order_id, symbol, "unknown", self._clock.now(), venue_order_id, reason=f"cancel: {error}"
             ))
             return
-        self._watch_account(answer)
+        self._account.watch(answer)
         if not answer.is_ok:
             reason = f"{answer.code}: {answer.message}" if answer.code else f"HTTP {answer.status}"
             self._tell(ExecutionReport(
@@ -371,7 +324,7 @@ class BinanceVenue:
     async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
         wire = self._wire_by_symbol[symbol]
         try:
-            await self._private().take(is_urgent=False)
+            await self._account.budget().take(is_urgent=False)
             answer = await self._rest.read(
                 "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, signed=True
             )
@@ -391,12 +344,12 @@ class BinanceVenue:
                     client_order_id, symbol, "cancelled", self._clock.now(), reason=answer.message
                 ))
                 return
-            self._watch_account(answer)
-            status = parse_status(self._good(answer, "order"), client_order_id)
+            self._account.watch(answer)
+            status = parse_status(self._account.good(answer, "order"), client_order_id)
             self._given_up.discard(client_order_id)
             if self._owed.is_behind(client_order_id, status):
                 raise VenueError(f"{self.name}: its answer is behind its own stream")
-            trades = await self._trades(wire, status) if status.executed else ()
+            trades = await self._account.trades(wire, status) if status.executed else ()
             reports = query_reports(status, trades, client_order_id, symbol)
             self._adopt(client_order_id, symbol, status)
         except (VenueError, AnswerError, MoneyError) as error:
@@ -406,30 +359,10 @@ class BinanceVenue:
         if reports[-1].exec_type != "unknown":
             self._owed.settle(client_order_id)
 
-    async def _trades(self, wire: str, status: OrderStatus) -> Sequence[Any]:
-        """The order's `myTrades`, which tells the latest page unless it is asked from a trade's number on."""
-        found: list[Any] = []
-        wish: dict[str, str | int] = {"symbol": wire, "orderId": status.venue_order_id, "limit": TRADES_A_PAGE}
-        for _ in range(MOST_TRADE_PAGES):
-            await self._private().take(is_urgent=False)
-            body = self._good(await self._rest.read("/api/v3/myTrades", wish, weight=5, signed=True), "myTrades")
-            rows = body if isinstance(body, list) else []
-            if len(rows) < TRADES_A_PAGE:
-                return found + rows
-            if "fromId" not in wish:
-                wish["fromId"] = 0  # there are more: from the first one on
-                continue
-            last = rows[-1].get("id") if isinstance(rows[-1], dict) else None
-            if type(last) is not int or last < int(wish["fromId"]):
-                break  # a server that does not turn its pages
-            found += rows
-            wish["fromId"] = last + 1
-        return found
-
     def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
         if status.ended is None and status.quantity > status.executed and len(self._working) < MOST_WORKING:
-            self._working.setdefault(client_order_id, _Working(symbol, status.quantity, self._clock.now()))
+            self._working.setdefault(client_order_id, WorkingOrder(symbol, status.quantity, self._clock.now()))
 
     def _may_be_under_way(self, client_order_id: ClientOrderId) -> bool:
         """Whether its request may still reach the venue; one of an earlier run counts from our start on."""
@@ -439,7 +372,7 @@ class BinanceVenue:
 
     def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
         working = self._working.get(client_order_id)
-        return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
+        return working is not None and working.was_told_of(self._clock.now())
 
     async def _keep_sweeping(self) -> None:
         pause_s = min(FIRST_SWEEP_S, self._sweep_every_s)
@@ -464,7 +397,7 @@ class BinanceVenue:
         if executed is None or self._told_with(report) >= executed:
             self._tell(report)
         else:
-            is_over = report.exec_type in _ENDS
+            is_over = report.exec_type in ENDS
             self._owed.note(report.client_order_id, report.symbol, executed, is_over=is_over)
             if not is_over:
                 self._tell(report)
@@ -504,45 +437,13 @@ class BinanceVenue:
     def _tell(self, report: ExecutionReport) -> None:
         working = self._working.get(report.client_order_id)
         if working is not None:
-            if report.exec_type in ("accepted", "fill"):
-                working.told_ns = self._clock.now()
-            if report.exec_type == "fill" and report.trade_id not in working.trade_ids:
-                working.trade_ids.add(report.trade_id)
-                working.filled += report.quantity
-                working.remaining -= report.quantity
-            is_over = report.exec_type in _ENDS or working.remaining <= ZERO
+            working.note(report, self._clock.now())
+            is_over = report.exec_type in ENDS or working.is_filled
             if report.exec_type == "not_found" and self._may_be_under_way(report.client_order_id):
                 is_over = False  # nor does the engine believe it yet
             if is_over:
                 del self._working[report.client_order_id]
                 self._owed.finish(report.client_order_id, working.filled)
-        elif report.exec_type in _ENDS:
+        elif report.exec_type in ENDS:
             self._owed.settle(report.client_order_id)
         self._sink(report)
-
-    # ---- the account -----------------------------------------------------------------------------
-
-    def _watch_account(self, answer: Answer) -> None:
-        if answer.code in KEY_CODES:
-            self._on_refused(
-                f"{self.name}: the venue refuses our keys ({answer.code}: {answer.message}). Check the key, its "
-                "rights and its address list at the exchange."
-            )
-        elif answer.code == TIMESTAMP_REFUSED:
-            self._on_refused(
-                f"{self.name}: the venue refuses our clock even after setting it ({answer.message}). "
-                "Synchronise this machine's clock (NTP)."
-            )
-
-    def _good(self, answer: Answer, what: str) -> Any:
-        if answer.is_ok:
-            return answer.body
-        self._watch_account(answer)
-        raise VenueError(
-            f"{self.name}: {what}: HTTP {answer.status} {answer.code} {answer.message.rstrip('.')}. "
-            "Check the keys and their rights."
-        )
-
-    def _odd(self, what: str, error: Exception) -> VenueError:
-        return VenueError(f"{self.name}: {what}: not what Binance documents: {type(error).__name__} {error}. "
-                          f"Check rest_url of [venues.{self.name}].")

@@ -10,17 +10,18 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bus.clock import Clock
-from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, TradeId, VenueOrderId
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.answers import Answer, AnswerError, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.account import read_balances
+from exchanges.coinbase.heard_order import HeardOrder
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
 from exchanges.coinbase.order_lookup import OrderLookup
@@ -38,6 +39,7 @@ from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import OpenOrder, ReportSink
+from exchanges.working_order import ENDS, MOST_WORKING
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, MoneyError
@@ -48,18 +50,14 @@ POLL_EVERY_S: Final = 2.0
 TRUTH_EVERY: Final = 15
 """Every so many polls all working orders are asked for, whatever the stream says: a frame can be lost unseen."""
 ABSENCE_S: Final = 5.0
-TOLD_OF_S: Final = 25.0
-"""An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
 WARM_EVERY_S: Final = 10.0
 """How often the connection is used, so that an order finds one open; the clock is measured by the way."""
 BEHIND_TRIES: Final = 5
 END_DUE_LOOKS: Final = 3
 """So often an order that must be about to end is looked at once more, where no user stream will tell of it."""
-MOST_WORKING: Final = 10_000
 OLDEST_NS: Final = 30 * 86_400 * SECOND_NS
 """How far back an order of an earlier run is looked for; one that still works is found however old it is."""
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-_ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +78,6 @@ class CoinbaseConfig:
 
     def __repr__(self) -> str:
         return f"CoinbaseConfig({self.name}, {self.rest_url}, keys hidden)"
-
-
-@dataclass(slots=True)
-class _Working:
-    """An order that may still change at the venue. `heard_*`: what the user channel said last.
-
-    `heard_filled`: its status, where that is filled and all that was asked for.
-    `told_ns`: when the venue last said that it has it, 0 = never.
-    """
-
-    symbol: str
-    remaining: Decimal
-    sent_ns: int
-    filled: Decimal = ZERO
-    trade_ids: set[TradeId] = field(default_factory=set)
-    heard_executed: Decimal = ZERO
-    heard_over: bool = False
-    heard_filled: OrderStatus | None = None
-    told_ns: int = 0
 
 
 class CoinbaseVenue:
@@ -136,7 +115,7 @@ class CoinbaseVenue:
             on_news=self._on_news, on_up=self._query_working, on_lost=self._query_working,
             on_problem=lambda text: on_problem(f"{config.name}: {text}"),
         )
-        self._working: dict[ClientOrderId, _Working] = {}
+        self._working: dict[ClientOrderId, HeardOrder] = {}
         self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}
         self._unresolved: dict[ClientOrderId, str] = {}
         self._ending: dict[ClientOrderId, str] = {}  # their end is due: immediate ones, and those we cancel
@@ -233,7 +212,7 @@ class CoinbaseVenue:
     def _note_submission(self, order: OrderRequest, work: Coroutine[Any, Any, None]) -> None:
         client_order_id = order.client_order_id
         if len(self._working) < MOST_WORKING:
-            self._working[client_order_id] = _Working(order.symbol, order.quantity, self._clock.now())
+            self._working[client_order_id] = HeardOrder(order.symbol, order.quantity, self._clock.now())
         self._tasks.run(work, f"submit {client_order_id}", client_order_id, order.symbol)
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
@@ -390,7 +369,7 @@ class CoinbaseVenue:
 
     def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
         working = self._working.get(client_order_id)
-        return working is not None and self._clock.now() - working.told_ns < TOLD_OF_S * SECOND_NS
+        return working is not None and working.was_told_of(self._clock.now())
 
     async def _find_told(self, client_order_id: ClientOrderId) -> OrderStatus | None:
         heard = self._heard_filled(client_order_id)
@@ -425,16 +404,12 @@ class CoinbaseVenue:
 
     def _is_behind(self, client_order_id: ClientOrderId, status: OrderStatus, filled: Decimal) -> bool:
         working = self._working.get(client_order_id)
-        if filled < status.executed:
-            return True
-        if working is None:
-            return False
-        return filled < working.heard_executed or (working.heard_over and not status.is_over)
+        return filled < status.executed or (working is not None and working.is_ahead_of(status, filled))
 
     def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
         if not status.is_over and status.quantity > status.executed and len(self._working) < MOST_WORKING:
-            self._working.setdefault(client_order_id, _Working(symbol, status.quantity, status.ts_event))
+            self._working.setdefault(client_order_id, HeardOrder(symbol, status.quantity, status.ts_event))
 
     # ---- the user channel and its stand-in ---------------------------------------------------------
 
@@ -452,14 +427,7 @@ class CoinbaseVenue:
             self._given_up.end(client_order_id, news.venue_order_id, symbol)
             return
         if working is not None:
-            working.told_ns = self._clock.now()
-            working.heard_executed = max(working.heard_executed, news.executed)
-            working.heard_over = working.heard_over or news.is_over
-            if news.is_filled and news.executed == working.filled + working.remaining:
-                working.heard_filled = OrderStatus(
-                    client_order_id, news.venue_order_id, news.product, news.executed, None, True, self._clock.now(),
-                    news.executed, "FILLED",
-                )
+            working.hear(news, self._clock.now())
             if news.is_resting and client_order_id not in self._ending:
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "accepted", self._clock.now(), news.venue_order_id
@@ -507,14 +475,9 @@ class CoinbaseVenue:
     def _tell(self, report: ExecutionReport) -> None:
         client_order_id, kind = report.client_order_id, report.exec_type
         working = self._working.get(client_order_id)
-        is_over = kind in _ENDS
-        if working is not None and kind in ("accepted", "fill"):
-            working.told_ns = self._clock.now()
-        if working is not None and kind == "fill" and report.trade_id not in working.trade_ids:
-            working.trade_ids.add(report.trade_id)
-            working.filled += report.quantity
-            working.remaining -= report.quantity
-            is_over = working.remaining <= ZERO
+        if working is not None:
+            working.note(report, self._clock.now())
+        is_over = kind in ENDS or (working is not None and working.is_filled)
         if kind == "unknown":
             if len(self._unresolved) < MOST_WORKING:
                 self._unresolved[client_order_id] = report.symbol

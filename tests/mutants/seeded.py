@@ -14,7 +14,10 @@ RUNTIME: Final = ("tests/tradingd/test_runtime.py",)
 JOURNAL: Final = ("tests/store/test_journal.py",)
 SEGMENTS: Final = ("tests/store/test_journal_segments.py",)
 PACKING: Final = ("tests/tradingd/test_journal_packing.py",)
-LIVE_ORDERS: Final = ("tests/exchanges/binance/test_orders.py", "tests/exchanges/binance/test_stops.py")
+LIVE_ORDERS: Final = (
+    "tests/exchanges/binance/test_orders.py", "tests/exchanges/binance/test_order_questions.py",
+    "tests/exchanges/binance/test_user_stream.py", "tests/exchanges/binance/test_stops.py",
+)
 FEED: Final = ("tests/exchanges/binance/test_parser.py", "tests/exchanges/binance/test_depth.py")
 READY: Final = ("tests/orders/test_loaded.py", "tests/tradingd/test_ready_orders.py")
 TRAILS: Final = ("tests/orders/test_trailing.py", "tests/orders/test_trailing_against_plain_loop.py")
@@ -95,14 +98,14 @@ MUTANTS: Final = (
     Mutant(
         "a create that was not answered is sent again", "exchanges/binance/orders.py",
         '            self._tell(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), '
-        "reason=str(error)))\n            return\n        self._watch_account(answer)",
+        "reason=str(error)))\n            return\n        self._account.watch(answer)",
         '            answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)\n'
-        "        self._watch_account(answer)", LIVE_ORDERS,
+        "        self._account.watch(answer)", LIVE_ORDERS,
     ),
     Mutant(
         "no answer is taken for a refusal", "exchanges/binance/orders.py",
-        'symbol, "unknown", self._clock.now(), reason=str(error)))\n            return\n        self._watch',
-        'symbol, "rejected", self._clock.now(), reason=str(error)))\n            return\n        self._watch',
+        'symbol, "unknown", self._clock.now(), reason=str(error)))\n            return\n        self._account',
+        'symbol, "rejected", self._clock.now(), reason=str(error)))\n            return\n        self._account',
         LIVE_ORDERS,
     ),
     Mutant(

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bus.messages.orders import OrderFilled
 from bus.messages.system import DaemonStarted
+from tests.exchanges.binance.desk import ready, user_event
 from tests.exchanges.binance.loopback import Loopback
-from tests.exchanges.binance.test_orders import ready, user_event
 from tests.orders.trading import instrument
 from tests.tradingd.quiet_market import (
     LIVE_JOURNAL,

@@ -10,8 +10,8 @@ from bus.ids import ClientOrderId, VenueOrderId
 from exchanges.answers import VenueError
 from exchanges.binance import orders
 from tests.exchanges.approvals import approved_order
+from tests.exchanges.binance.desk import ORDER, Desk, hang_after_accepting, order_body, ready, user_event
 from tests.exchanges.binance.loopback import Loopback, sends, until
-from tests.exchanges.binance.test_orders import ORDER, Desk, hang_after_accepting, order_body, ready, user_event
 
 ABSENT = {"code": -2013, "msg": "Order does not exist."}
 RIGHTS = "/sapi/v1/account/apiRestrictions"
@@ -240,7 +240,7 @@ async def test_an_order_that_the_user_stream_told_of_is_not_absent_because_the_l
         await until(lambda: len(desk.kinds) == 3)
         assert desk.kinds[-1] == "unknown"
         assert "does not list it yet" in desk.reports[-1].reason
-        monkeypatch.setattr("exchanges.binance.orders.TOLD_OF_S", 0.0)
+        monkeypatch.setattr("exchanges.working_order.TOLD_OF_S", 0.0)
         desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
         await until(lambda: desk.kinds[-1] == "not_found")
     assert len(desk.posts) == 1

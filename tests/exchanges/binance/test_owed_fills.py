@@ -10,8 +10,8 @@ from bus.ids import ClientOrderId
 from exchanges.binance.order_answers import parse_status
 from exchanges.binance.user_events import UserEventError, executed_in_all
 from tests.exchanges.approvals import approved_order
+from tests.exchanges.binance.desk import ORDER, Desk, order_body, ready, trade_row, user_event
 from tests.exchanges.binance.loopback import Loopback, sends, until
-from tests.exchanges.binance.test_orders import ORDER, Desk, order_body, ready, trade_row, user_event
 
 D = Decimal
 ASKED_AGAIN = {"poll_every_s": 0.02, "sweep_every_s": 60}

@@ -12,8 +12,8 @@ from exchanges.binance.signing import Signer
 from exchanges.http_line import HttpLine
 from exchanges.venue import PreparesOrders
 from tests.exchanges.approvals import approved_order
+from tests.exchanges.binance.desk import ORDER, Desk, fill, order_body
 from tests.exchanges.binance.loopback import Loopback, until
-from tests.exchanges.binance.test_orders import ORDER, Desk, fill, order_body
 
 D = Decimal
 ORDERS = [

@@ -17,8 +17,8 @@ from exchanges.answers import NoAnswerError, TransportError, VenueError
 from exchanges.binance.market_client import MarketClient
 from exchanges.binance.rest import RestClient, _query
 from exchanges.retry_after import retry_after_s
+from tests.exchanges.binance.desk import BTC
 from tests.exchanges.binance.loopback import Loopback
-from tests.exchanges.binance.test_orders import BTC
 
 NOW_NS = 1_723_161_255_000_000_000
 

@@ -11,9 +11,9 @@ from exchanges.binance.user_events import parse_user_event
 from exchanges.practice.config import PracticeUrls
 from market.instrument import Instrument
 from tests.exchanges.approvals import approved_order
+from tests.exchanges.binance.desk import ORDER, Desk, fill, order_body
 from tests.exchanges.binance.loopback import Loopback, until
 from tests.exchanges.binance.test_against_practice import feed_of, practice
-from tests.exchanges.binance.test_orders import ORDER, Desk, fill, order_body
 
 D = Decimal
 STOP = {"wire_type": "stop_limit", "side": "sell", "price": "93.10", "stop_price": "95.00"}

@@ -400,7 +400,7 @@ async def test_an_order_that_the_user_channel_told_of_is_not_absent_because_the_
         await until(lambda: len(desk.kinds) == 3)
         assert desk.kinds[-1] == "unknown"
         assert "does not list it yet" in desk.reports[-1].reason
-        monkeypatch.setattr("exchanges.coinbase.orders.TOLD_OF_S", 0.0)
+        monkeypatch.setattr("exchanges.working_order.TOLD_OF_S", 0.0)
         desk.venue.query(ClientOrderId("td-1"), "BTC/USD")
         await until(lambda: desk.kinds[-1] == "not_found")
         assert len(desk.posts) == 1

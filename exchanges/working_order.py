@@ -1,0 +1,46 @@
+"""An order that may still change at the venue, as an order adapter remembers it."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from bus.ids import TradeId
+from bus.messages.orders import ExecutionReport
+from market.interval import SECOND_NS
+from market.money import ZERO
+
+MOST_WORKING: Final = 10_000
+"""So many are remembered; of more the engine alone knows."""
+TOLD_OF_S: Final = 25.0
+"""An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
+ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
+"""The reports after which an order is over, beside its last fill."""
+
+
+@dataclass(slots=True)
+class WorkingOrder:
+    """`sent_ns`: when it was sent, or adopted; `told_ns`: when the venue last said that it has it, 0 = never."""
+
+    symbol: str
+    remaining: Decimal
+    sent_ns: int
+    filled: Decimal = ZERO
+    told_ns: int = 0
+    trade_ids: set[TradeId] = field(default_factory=set)
+
+    def note(self, report: ExecutionReport, now_ns: int) -> None:
+        """What is about to be told of it; a fill counts once."""
+        if report.exec_type in ("accepted", "fill"):
+            self.told_ns = now_ns
+        if report.exec_type == "fill" and report.trade_id not in self.trade_ids:
+            self.trade_ids.add(report.trade_id)
+            self.filled += report.quantity
+            self.remaining -= report.quantity
+
+    @property
+    def is_filled(self) -> bool:
+        return self.remaining <= ZERO
+
+    def was_told_of(self, now_ns: int) -> bool:
+        """Whether the venue told of it so shortly ago that its absence is not to be believed."""
+        return now_ns - self.told_ns < TOLD_OF_S * SECOND_NS
