@@ -32,7 +32,7 @@ from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.ticks import Candle
 from tradingd import composition
-from tradingd.settings import load_settings
+from tradingd.settings_loading import load_settings
 
 SESSION = SessionId("bench")
 BEGIN_NS = 1_700_000_000 * SECOND_NS

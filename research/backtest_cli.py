@@ -193,7 +193,8 @@ def _try(make: Callable[[], Any]) -> None:
 
 
 def _settings(data_dir: Path | None) -> Any:
-    from tradingd.settings import BUILT_IN, ConfigError, load_settings
+    from tradingd.settings_errors import ConfigError
+    from tradingd.settings_loading import BUILT_IN, load_settings
     from tradingd.strategy_choice import GRID, chosen_strategies
 
     overrides = {"data_dir": str(data_dir)} if data_dir is not None else {}

@@ -60,7 +60,8 @@ def _tell(chosen: "tuple[Parameters, ...]", judged: Any, told: str) -> None:
 
 
 def _settings(data_dir: Path | None) -> "Settings":
-    from tradingd.settings import ConfigError, load_settings
+    from tradingd.settings_errors import ConfigError
+    from tradingd.settings_loading import load_settings
 
     try:
         return load_settings(overrides={"data_dir": str(data_dir)} if data_dir is not None else None)

@@ -15,7 +15,7 @@ from tradingd.account_watch import query_working
 from tradingd.balance_hints import is_any_on_its_way
 from tradingd.redaction import redact
 from tradingd.runtime import Runtime
-from tradingd.settings import ConfigError
+from tradingd.settings_errors import ConfigError
 
 ASK_AGAIN_S: Final = 5.0
 LOOK_AGAIN_S: Final = 0.5

@@ -113,7 +113,7 @@ def run(
     if log is not None:
         overrides["log"] = {"format": log}
     from tradingd.secret_sources import wipe_environment
-    from tradingd.settings import load_settings
+    from tradingd.settings_loading import load_settings
 
     settings = load_settings(config, overrides=overrides, unlock=True)
     wipe_environment()

@@ -28,7 +28,7 @@ def try_channels(
     """Send one message over each channel and say what its service answered."""
     from tradingd import cli_tables
     from tradingd.redaction import redact
-    from tradingd.settings import LIVE_CONSENT, load_settings
+    from tradingd.settings_loading import LIVE_CONSENT, load_settings
 
     overrides = {"data_dir": str(data_dir)} if data_dir is not None else {}
     settings = load_settings(config, overrides=overrides, environ={**os.environ, LIVE_CONSENT: "yes"}, unlock=True)

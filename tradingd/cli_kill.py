@@ -70,8 +70,8 @@ def kill(
 def _data_dir_of(config: Path | None, data_dir: Path | None) -> Path:
     """Of the daemon to lock. Settings that were spoilt since it started do not stand in the way."""
     from tradingd.data_dir import is_data_dir
-    from tradingd.settings import ConfigError
     from tradingd.settings_data_dir import told_data_dir
+    from tradingd.settings_errors import ConfigError
 
     try:
         return settings_of(config, data_dir).data_dir

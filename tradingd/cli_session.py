@@ -53,7 +53,7 @@ def explain_failure(error: Exception) -> CliError:
     from tradingd.auth import CredentialsError
     from tradingd.client import AnswerError, NotReachableError
     from tradingd.data_dir import AlreadyRunningError, DataDirError
-    from tradingd.settings import ConfigError
+    from tradingd.settings_errors import ConfigError
 
     if isinstance(error, CliError):
         return error
@@ -96,7 +96,7 @@ def _code_of(error: "AnswerError") -> int:
 
 def settings_of(config: Path | None, data_dir: Path | None) -> "Settings":
     """Settings for a command that only talks to a daemon: live mode needs no consent to be looked at or stopped."""
-    from tradingd.settings import LIVE_CONSENT, load_settings
+    from tradingd.settings_loading import LIVE_CONSENT, load_settings
 
     overrides = {"data_dir": str(data_dir)} if data_dir is not None else {}
     return load_settings(config, overrides=overrides, environ={**os.environ, LIVE_CONSENT: "yes"})

@@ -30,7 +30,8 @@ def check(
 
     from tradingd import cli_tables
     from tradingd.redaction import redact
-    from tradingd.settings import LIVE_CONSENT, ConfigError, load_settings
+    from tradingd.settings_errors import ConfigError
+    from tradingd.settings_loading import LIVE_CONSENT, load_settings
     from tradingd.venue_check import VenueCheck
 
     overrides: dict[str, Any] = {"venue": name}

@@ -43,7 +43,8 @@ from tradingd.risk_settings import (
     make_sizing,
     written_limits,
 )
-from tradingd.settings import ConfigError, Settings
+from tradingd.settings import Settings
+from tradingd.settings_errors import ConfigError
 from tradingd.strategy_choice import CONSENSUS, chosen_strategies
 
 PATIENCE_BEYOND_NS: Final = 5 * SECOND_NS

@@ -90,7 +90,9 @@ def examine(
     config: Path | None, overrides: Mapping[str, object], environ: Mapping[str, str] | None = None
 ) -> list[CheckResult]:
     """All checks, in order. Those that need valid settings are left out when the settings are not."""
-    from tradingd.settings import ConfigError, Settings, load_settings  # pydantic is slow to import
+    from tradingd.settings import Settings  # pydantic is slow to import
+    from tradingd.settings_errors import ConfigError
+    from tradingd.settings_loading import load_settings
 
     env = dict(os.environ if environ is None else environ)
     results = [_python(), _origin(), _libraries()]
@@ -210,7 +212,7 @@ def _alphas(settings: "Settings") -> CheckResult:
 
 
 def _strategies(settings: "Settings") -> CheckResult:
-    from tradingd.settings import ConfigError
+    from tradingd.settings_errors import ConfigError
     from tradingd.strategy_choice import chosen_strategies, untried
 
     try:
@@ -224,7 +226,7 @@ def _strategies(settings: "Settings") -> CheckResult:
 def _symbols(settings: "Settings") -> CheckResult:
     from exchanges.practice.pairs import invented_note
     from tradingd.composition import practice_symbols
-    from tradingd.settings import ConfigError
+    from tradingd.settings_errors import ConfigError
 
     if settings.venue != "practice":
         return CheckResult("symbols", "ok", f"{', '.join(settings.symbols)} (`tradingd venue check` asks the venue)")

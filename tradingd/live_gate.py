@@ -11,7 +11,9 @@ from typing import Final
 
 from risk.limits import RiskLimits
 from tradingd.kill_file_trial import why_no_kill_file
-from tradingd.settings import LIVE_CONSENT, ConfigError, Settings, VenueSettings
+from tradingd.settings import Settings, VenueSettings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import LIVE_CONSENT
 from tradingd.venue_access import PRACTICE, dialect_of, is_loopback
 
 _MUST_BIND: Final = ("max_drawdown", "kill_loss")

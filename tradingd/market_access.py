@@ -11,7 +11,8 @@ from tradingd import composition
 from tradingd.live_gate import check_live
 from tradingd.practice_child import PracticeChild, PracticeOptions
 from tradingd.run_options import RunOptions
-from tradingd.settings import ConfigError, Settings, VenueSettings
+from tradingd.settings import Settings, VenueSettings
+from tradingd.settings_errors import ConfigError
 from tradingd.venue_access import check_addresses
 
 _NO_RECORDING = RecordingInfo(is_replay=False, first_ns=0, has_candles=False)

@@ -22,7 +22,8 @@ from tradingd.practice_child import PracticeError
 from tradingd.redaction import redact
 from tradingd.run_options import RunOptions
 from tradingd.secret_sources import secret_variables
-from tradingd.settings import ConfigError, Settings
+from tradingd.settings import Settings
+from tradingd.settings_errors import ConfigError
 
 _log = logging.getLogger(__name__)
 

@@ -9,6 +9,10 @@ from pydantic.fields import FieldInfo
 from tradingd.settings_sources import Keys, Sources
 
 
+class ConfigError(Exception):
+    """A setting is missing, unknown, malformed or unsafe. The text says where and what to do."""
+
+
 def explain(error: ValidationError, settings: type[BaseModel], sources: Sources) -> str:
     """One line per wrong setting: where it was said, what is wrong, what may be written. `settings` is the whole."""
     lines = []

@@ -13,7 +13,8 @@ from typing import Any, Final
 from agents.strategies.candle_rule import RuleError
 from agents.strategies.library import STRATEGIES, make_strategy
 from agents.strategies.rule_book import RuleChoice
-from tradingd.settings import ConfigError, Settings
+from tradingd.settings import Settings
+from tradingd.settings_errors import ConfigError
 
 CONSENSUS: Final = "consensus"
 SELECTION: Final = "selection"

@@ -15,7 +15,8 @@ from exchanges.binance.private_budget import PRIVATE_PER_S
 from exchanges.venue import Feed, ReportSink, Venue
 from market.instrument import Instrument
 from tradingd import composition
-from tradingd.settings import LOOPBACK, ConfigError, Settings, VenueSettings
+from tradingd.settings import LOOPBACK, Settings, VenueSettings
+from tradingd.settings_errors import ConfigError
 
 PRACTICE: Final = "practice"
 _BY_NAME: Final[dict[str, "Dialect"]] = {

@@ -26,7 +26,8 @@ from risk.limits import RiskLimits
 from tradingd import composition
 from tradingd.doctor import CheckResult, Level
 from tradingd.redaction import redact
-from tradingd.settings import ConfigError, Settings, VenueSettings
+from tradingd.settings import Settings, VenueSettings
+from tradingd.settings_errors import ConfigError
 from tradingd.venue_access import (
     PRACTICE,
     LiveVenue,

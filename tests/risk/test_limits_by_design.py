@@ -14,7 +14,9 @@ from risk.limits import PRESETS, RiskLimits, resolve_limits
 from tests.risk.examples import D
 from tradingd.composition import make_agents, make_engine, make_limits
 from tradingd.risk_settings import confidence_threshold, limit_views, make_sizing
-from tradingd.settings import ConfigError, Settings, load_settings
+from tradingd.settings import Settings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import load_settings
 
 # key, default (no preset), trailing-grid, corporation, autotrader; None = keeps the default
 BY_PRESET: list[tuple[str, str, str | None, str | None, str | None]] = [

@@ -10,7 +10,7 @@ from bus.messages.ledger import FundsChanged
 from bus.messages.system import ReconciliationCompleted
 from tests.tradingd.live_runtime import Scene
 from tradingd.account_opening import MOST_LOOKS, AccountOpening
-from tradingd.settings import ConfigError
+from tradingd.settings_errors import ConfigError
 
 D = Decimal
 

@@ -11,7 +11,7 @@ from agents.strategy import Strategy
 from market.interval import interval_ns
 from tests.orders.trading import instrument
 from tradingd.composition import make_agents, make_engine, make_limits
-from tradingd.settings import load_settings
+from tradingd.settings_loading import load_settings
 
 MINUTE = 60_000_000_000
 HOUR = 60 * MINUTE

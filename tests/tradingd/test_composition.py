@@ -12,13 +12,13 @@ from tradingd import composition
 from tradingd.settings import (
     AccountSettings,
     CandleSettings,
-    ConfigError,
     CouncilSettings,
     JournalSettings,
     PaperSettings,
     RiskSettings,
     Settings,
 )
+from tradingd.settings_errors import ConfigError
 
 D = Decimal
 SECOND = 1_000_000_000

@@ -13,7 +13,9 @@ from risk.limits import RiskLimits
 from tests.orders.trading import BTC, START, WIDE, Bench, instrument, sent
 from tradingd import banner, composition
 from tradingd.paper_account import resting_orders
-from tradingd.settings import ConfigError, Settings, load_settings
+from tradingd.settings import Settings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import load_settings
 
 D = Decimal
 

@@ -11,7 +11,9 @@ from risk.limits import RiskLimits
 from tradingd import composition
 from tradingd.kill_file_trial import until_it_can_be_made
 from tradingd.live_gate import check_live
-from tradingd.settings import ConfigError, Settings, VenueSettings, load_settings
+from tradingd.settings import Settings, VenueSettings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import load_settings
 from tradingd.venue_access import check_addresses, dialect_of, make_live_venue, own_addresses
 
 CONSENT = {"TRADINGD_ALLOW_LIVE": "yes"}

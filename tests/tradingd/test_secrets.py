@@ -30,8 +30,10 @@ from tradingd.secrets import (
     seal,
     unseal,
 )
-from tradingd.settings import ConfigError, Settings, VenueSettings, load_settings
+from tradingd.settings import Settings, VenueSettings
 from tradingd.settings_alerts import AlertsSettings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import load_settings
 from tradingd.story import JsonWriter, StoryLine
 
 KEY = "a master key that is long enough"

@@ -10,8 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from tests.e2e.process import ROOT
-from tradingd.settings import ConfigError, Settings, VenueSettings, load_settings
+from tradingd.settings import Settings, VenueSettings
 from tradingd.settings_alerts import AlertChannelSettings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import load_settings
 
 SHIPPED = ROOT / "config.toml"
 COMMENTED = re.compile(r"^# ([a-z_]+) = ")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tradingd.settings import ConfigError, load_settings
+from tradingd.settings_errors import ConfigError
+from tradingd.settings_loading import load_settings
 
 
 def load(tmp_path: Path, **environ: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from bus.messages.system import AlertRaised
 from tests.orders.trading import instrument
 from tests.tradingd.quiet_market import QuietMarket, QuietRun, data_dir_with_a_position, settings_of
-from tradingd.settings import ConfigError
+from tradingd.settings_errors import ConfigError
 from tradingd.strategy_choice import SELECTION_FILE
 
 

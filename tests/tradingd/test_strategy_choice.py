@@ -22,7 +22,8 @@ from tradingd.configured_grids import ConfiguredGrids
 from tradingd.exit_codes import CONFIGURATION
 from tradingd.parameters import configured_parameters
 from tradingd.read_model import ReadModel
-from tradingd.settings import CandleSettings, ConfigError, Settings, StrategySettings
+from tradingd.settings import CandleSettings, Settings, StrategySettings
+from tradingd.settings_errors import ConfigError
 from tradingd.strategy_choice import SELECTION_FILE, chosen_over, chosen_strategies, strategy_names, untried
 
 

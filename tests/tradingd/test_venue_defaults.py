@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tradingd.settings import VenueSettings, load_settings
+from tradingd.settings import VenueSettings
+from tradingd.settings_loading import load_settings
 from tradingd.venue_defaults import ADDRESSES, KNOWN
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.toml"

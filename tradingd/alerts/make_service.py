@@ -7,8 +7,9 @@ from tradingd.alerts.apprise_service import AppriseService
 from tradingd.alerts.email_service import EmailService
 from tradingd.alerts.telegram_api import TelegramApi, TelegramService
 from tradingd.alerts.web_services import SlackService, TwilioService, WebhookService
-from tradingd.settings import LOOPBACK, ConfigError
+from tradingd.settings import LOOPBACK
 from tradingd.settings_alerts import AlertChannelSettings
+from tradingd.settings_errors import ConfigError
 
 
 def make_service(name: str, settings: AlertChannelSettings, timeout_s: float) -> Service:

@@ -20,7 +20,8 @@ from research.backtest.trades import Trade
 from tests.agents.council_scene import Voice, analysis, buys, proposal, sells, signal
 from tests.research.backtest.candles import BEGIN, flat, of_rows, recorded, walk
 from tests.shared_data import shared_file
-from tradingd.settings import Settings, load_settings
+from tradingd.settings import Settings
+from tradingd.settings_loading import load_settings
 
 DAY_NS = 86_400_000_000_000
 HOURLY = "candles/binance_spot_1h_BTC_2021-06_2026-06.parquet"

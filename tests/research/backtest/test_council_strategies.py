@@ -14,7 +14,8 @@ from research.backtest.council import CouncilBacktest
 from research.backtest.runner import Costs
 from tests.research.backtest.candles import of_rows, run, walk
 from tradingd.message_journal import MessageJournal
-from tradingd.settings import Settings, load_settings
+from tradingd.settings import Settings
+from tradingd.settings_loading import load_settings
 
 CASH, COSTS = Decimal(10_000), Costs(Decimal("0.001"), Decimal("0.0002"))
 QUICK = {

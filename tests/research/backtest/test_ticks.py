@@ -26,7 +26,8 @@ from tests.e2e.process import ROOT
 from tests.golden.recording import START_NS, write_recording
 from tests.golden.trading import Row, replayed, rows_of
 from tradingd.message_journal import MessageJournal
-from tradingd.settings import Settings, load_settings
+from tradingd.settings import Settings
+from tradingd.settings_loading import load_settings
 
 SECONDS = 150
 CASH = Decimal(10_000)

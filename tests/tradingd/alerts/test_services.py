@@ -15,8 +15,8 @@ from aiohttp import web
 from tests.tradingd.alerts.loopback import CHAT, TOKEN, Smtp, Telegram, http_server, smtp_server
 from tradingd.alerts.alert import DeliveryError, Letter, Service
 from tradingd.alerts.make_service import make_service
-from tradingd.settings import ConfigError
 from tradingd.settings_alerts import AlertChannelSettings
+from tradingd.settings_errors import ConfigError
 
 
 def service(**values: Any) -> Service:
