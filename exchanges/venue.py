@@ -117,6 +117,16 @@ class Venue(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
+class CountsQuestions(Protocol):
+    """A venue that is far enough away for a question (`Venue.query`) to be under way for a while."""
+
+    @property
+    def questions(self) -> int:
+        """How many are not answered yet."""
+        ...
+
+
 class PreparedOrder(Protocol):
     """An order whose request is written but for the moment it is sent at."""
 

@@ -8,7 +8,7 @@ from typing import Final
 from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised, ReconciliationCompleted
 from exchanges.answers import VenueError
-from exchanges.venue import Venue
+from exchanges.venue import CountsQuestions, Venue
 from market.interval import SECOND_NS
 from market.money import ZERO, to_text
 from tradingd.account_watch import query_working
@@ -119,7 +119,13 @@ class AccountOpening:
             else:
                 seen = theirs - known
                 query_working(self._runtime, self._venue)
+                await self._wait_for_questions()
             await asyncio.sleep(self._look_again_s)
+
+    async def _wait_for_questions(self) -> None:
+        """Until each is answered: a slow venue tells its balances twice before it has told of one order."""
+        while isinstance(self._venue, CountsQuestions) and self._venue.questions:
+            await asyncio.sleep(_ANSWERS_S)
 
     async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
         """A venue that is away for a while must not end a daemon that watches over positions."""

@@ -247,6 +247,11 @@ class BinanceVenue:
         """Ask what became of it: accepted, all its fills, its end; "not_found"; or "unknown" again."""
         self._questions.put(client_order_id, symbol)
 
+    @property
+    def questions(self) -> int:
+        """How many are not answered yet."""
+        return len(self._questions)
+
     async def balances(self) -> dict[str, Decimal]:
         """Free and locked per asset, without the zeros; raises `VenueError`."""
         return await self._account.balances()

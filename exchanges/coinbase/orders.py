@@ -227,6 +227,11 @@ class CoinbaseVenue:
         """Ask what became of it: accepted, all its fills, its end; "not_found"; or "unknown" again."""
         self._questions.put(client_order_id, symbol)
 
+    @property
+    def questions(self) -> int:
+        """How many are not answered yet."""
+        return len(self._questions)
+
     async def balances(self) -> dict[str, Decimal]:
         """Available and held per asset, without the zeros; raises `VenueError`."""
         return await read_balances(self.name, self._rest, self._watch_account)

@@ -1,5 +1,6 @@
 """Our books and the venue's balances when the process starts."""
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -79,6 +80,32 @@ async def test_nothing_is_compared_while_an_order_is_on_its_way_and_working_ones
     venue = Answering(scene, 500)
     assert await compared(scene, venue) == [(D(500), "difference found at the venue")]
     assert venue.looks == 3
+    assert venue.asked == [order.client_order_id]
+
+
+async def test_a_difference_is_not_believed_before_a_slow_venue_has_answered_what_it_was_asked(scene: Scene) -> None:
+    order = scene.order(order_type="limit", price=D(99))
+    scene.runtime.command(order, by="ann")
+    scene.settle_venue()
+
+    class Slow(Balances):
+        """Its answer, that the order is cancelled and its money free, takes longer than two looks."""
+
+        sold = 500
+
+        async def balances(self) -> dict[str, Decimal]:
+            self.looks += 1
+            return {"USDT": scene.runtime.engine.ledger.cash + self.sold}
+
+        @property
+        def questions(self) -> int:
+            if self.asked and self.sold:
+                asyncio.get_running_loop().call_soon(setattr, self, "sold", 0)
+            return 1 if self.sold else 0
+
+    venue = Slow(scene, 0)
+    assert await compared(scene, venue) == []
+    assert venue.looks == 2
     assert venue.asked == [order.client_order_id]
 
 
