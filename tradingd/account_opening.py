@@ -124,7 +124,7 @@ class AccountOpening:
 
     async def _wait_for_questions(self) -> None:
         """Until each is answered: a slow venue tells its balances twice before it has told of one order."""
-        while isinstance(self._venue, CountsQuestions) and self._venue.questions:
+        while isinstance(self._venue, CountsQuestions) and self._venue.questions:  # noqa: ASYNC110 - a count has no event
             await asyncio.sleep(_ANSWERS_S)
 
     async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
