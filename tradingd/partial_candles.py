@@ -153,7 +153,7 @@ class PartialCandles:
             until = min(part.until_ns, open_time(now - SETTLED_NS, length))
             if until != part.asked_until_ns:
                 part.asked_until_ns, part.tries = until, 0
-            if self._runtime.newest_open(*key) >= until - length:
+            if self._runtime.candles.newest_open(*key) >= until - length:
                 self._go_on(key, part)  # known: who learns from candles ignores older ones
             else:
                 due.append((key, part))
@@ -173,7 +173,7 @@ class PartialCandles:
     def _give(self, key: _Key, part: _Part, candles: Sequence[Candle]) -> _Outcome | None:
         """What became of the newest of them; None while it may still come, and where there is nothing to say."""
         now, until = self._runtime.clock.now(), part.asked_until_ns
-        newest, last = self._runtime.newest_open(*key), until - self._lengths[key[1]]
+        newest, last = self._runtime.candles.newest_open(*key), until - self._lengths[key[1]]
         wanted = [each for each in candles if max(part.since_ns, newest + 1) <= each.ts_open < until]
         is_there = bool(wanted) and wanted[-1].ts_open == last
         part.tries += 1

@@ -12,60 +12,44 @@ journal (crash-only).
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from agents.agent import HISTORY, Agent
-from agents.strategy import ROUND_TRIPS_REMEMBERED
 from bus.bus import Bus
 from bus.clock import Clock
 from bus.ids import SessionId
 from bus.messages import council, orders, system
 from bus.messages.header import Message, MessageMaker
-from bus.messages.ledger import PortfolioSnapshot, PositionClosed
 from exchanges.simulated import SimulatedVenue
 from exchanges.venue import PreparesOrders, Venue
 from market.interval import SECOND_NS
 from market.ticks import Candle, FeedAlive, MarketItem, QuoteInvalid, QuoteTick, TradeTick
 from orders.effects import Answer, CancelAtVenue, Effect, QueryVenue, SubmitToVenue
 from orders.engine import Engine
+from tradingd.agent_briefing import AgentBriefing
 from tradingd.agent_runner import AgentRunner
 from tradingd.agent_watch import AgentWatch
 from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
+from tradingd.message_rules import (
+    ENGINE_COMMANDS,
+    JOURNALLED_FROM_AGENTS,
+    NEVER_OVER_THE_BUS,
+    NOT_JOURNALLED,
+    STRAIGHT_TO_ENGINE,
+    SUPERVISION,
+    may_say,
+)
 from tradingd.read_model import ReadModel
 from tradingd.ready_orders import ReadyOrder, ready_orders
 from tradingd.story import Story
+from tradingd.told_candles import ToldCandles
 from tradingd.weight_fold import ADAPTATION
 
-ENGINE_COMMANDS: Final = frozenset({orders.SubmitOrder})
-"""What the engine takes from the bus: the trader's orders, which the gate matches with the risk officer's verdict.
-
-Nothing that could end a stop or an order may come over a wire that others can write to.
-"""
-
-_NEVER_OVER_THE_BUS: Final = frozenset({
-    council.ParametersChanged, council.WeightChanged, council.OpinionsGathered,
-})
-"""Given to agents by this process (`set_parameters`, `set_weight`, `hear_opinions`): others can write to a bus."""
-
-_JOURNALLED_FROM_AGENTS: Final = frozenset(
-    {
-        council.TradeProposed, council.ProposalApproved, council.ProposalVetoed, council.ProposalExpired,
-        council.ProposalWithheld, council.MandateIssued, system.LimitBreached, system.AgentFailed, system.AgentStarted,
-        system.AlertRaised,
-    }
-)
-_STRAIGHT_TO_ENGINE: Final = frozenset({council.ProposalApproved, system.VoteTradingState})
-_RISK_OFFICER: Final = "risk"
 _PERSON: Final = "person-"
 """Before a person's name: one who is called "engine" must not share the engine's numbers."""
-_STANDING: Final = frozenset({council.MandateIssued, system.TradingStateChanged, PortfolioSnapshot})
-"""What holds until it is said anew: told again to an agent that begins anew."""
-_NOT_JOURNALLED: Final = frozenset({Candle})
-_RECENT: Final = 16
-"""Candles, and analyses, of one symbol kept for explaining: a proposal follows its analysis within seconds."""
 QUOTE_SAMPLE_NS: Final = 5 * SECOND_NS
 """How often the council is told the quotes."""
 
@@ -88,6 +72,7 @@ class Runtime:
         self.health = Health(clock.now)
         self.runners: dict[str, AgentRunner] = {}
         self.agent_watch = AgentWatch()
+        self.candles = ToldCandles(warmup)
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.listeners: list[Callable[[Message], None]] = []  # alerts, metrics: quick, and they never raise
         self.on_candle: Callable[[Candle], None] = lambda candle: None
@@ -106,13 +91,10 @@ class Runtime:
         self._lane_count = 0
         self._is_busy = False
         self._collect: dict[str, list[Message]] = {}
-        self._history: dict[tuple[str, str], deque[Candle]] = {}
-        self._warmup = max(1, warmup)
-        self._recent: dict[tuple[str, type], deque[Message]] = {}  # by symbol and type
         self._health_vote: str | None = None
         self._sampled_ns = 0
         self._journalled_orders: deque[str] = deque(maxlen=4096)
-        self._standing: dict[type, Message] = {}
+        self._briefing = AgentBriefing(engine, read_model, self.candles, self.make)
 
     # ---- inputs ------------------------------------------------------------------------------------
 
@@ -189,7 +171,7 @@ class Runtime:
         timer = self.make("timer", system.TimerFired("second"))
         self.take(timer)
         portfolio = self.make("portfolio", self.engine.portfolio(now))
-        self._note_standing(portfolio)
+        self._briefing.note_standing(portfolio)
         self.read_model.apply(portfolio)
         self.bus.publish(portfolio)
         if now - self._sampled_ns >= QUOTE_SAMPLE_NS:
@@ -222,10 +204,6 @@ class Runtime:
             ceo.restart("restarted by the process")
         else:
             self.health.clear("ceo")
-
-    def _note_standing(self, message: Message) -> None:
-        if type(message.body) in _STANDING:
-            self._standing[type(message.body)] = message
 
     def advance_venue(self, now: int) -> None:
         """Let the simulated venue's answers that are due arrive."""
@@ -319,7 +297,7 @@ class Runtime:
         for effect in effects[already:] if already else effects:
             if type(effect) is Message:
                 kind = type(effect.body)
-                if kind not in _NOT_JOURNALLED:
+                if kind not in NOT_JOURNALLED:
                     facts.append(effect)
                     is_latched = is_latched or kind is system.KillSwitchEngaged
             elif type(effect) is not Answer:
@@ -350,9 +328,9 @@ class Runtime:
     def _tell(self, message: Message) -> None:
         body = message.body
         if type(body) is Candle:
-            self._remember(message)
+            self.candles.remember(message)
             self.on_candle(body)
-        self._note_standing(message)
+        self._briefing.note_standing(message)
         self._collect_answer(message)
         self.read_model.apply(message)
         self._story.tell(message)
@@ -386,71 +364,41 @@ class Runtime:
         )
 
     def _on_agent_restarted(self, runner: AgentRunner) -> None:
-        if PositionClosed in runner.subscriptions:
-            self._tell_past(runner)
-        if Candle in runner.subscriptions:
-            self.give_history(runner)
-        if system.AgentFailed in runner.subscriptions:  # a CEO that forgot who failed would allow entries again
-            for other in self.runners.values():
-                for failure in other.recent_failures():
-                    runner.deliver(self.make(HISTORY, failure))
-        for kind, message in self._standing.items():
-            if kind in runner.subscriptions:
-                runner.deliver(message)
+        self._briefing.begin_anew(runner, self.runners.values())
 
     def on_agent_output(self, message: Message) -> None:
         """The sink of every agent: journal what must not be lost, pass on what is for the engine."""
         body = message.body
         kind = type(body)
-        if not _may_say(message):
+        if not may_say(message):
             what = f"said {kind.__name__}, which is not its to say: it is ignored. Mend the agent."
             self.record("daemon", system.AlertRaised("critical", f"agent {message.header.source}", what))
             return
-        if kind in _JOURNALLED_FROM_AGENTS:
-            self._journal_with_causes(message)
+        if kind in JOURNALLED_FROM_AGENTS:
+            # With the candle and analysis that led to it, so that every order can be explained from disk.
+            self.journal.append(self.candles.with_causes(message), sync=False)
         elif kind is orders.SubmitOrder and body.client_order_id not in self._journalled_orders:
             self._journalled_orders.append(body.client_order_id)
             self.journal.append([message], sync=False)
-        self._note_standing(message)
+        self._briefing.note_standing(message)
         if kind is council.AnalysisCompleted:
-            self._keep_cause(message)
+            self.candles.keep_cause(message)
         if kind is not system.Heartbeat:
             self.read_model.apply(message)
             self._story.tell(message)
             for listen in self.listeners:
                 listen(message)
-        if kind in _STRAIGHT_TO_ENGINE or (kind is council.AlphaSignal and self.engine.awaits_signal(body.symbol)):
+        if kind in STRAIGHT_TO_ENGINE or (kind is council.AlphaSignal and self.engine.awaits_signal(body.symbol)):
             self.take(message)
         elif kind is council.RestartAgent:
             runner = self.runners.get(body.agent)
             if runner is not None:
                 runner.restart(body.reason)
-        if kind in (system.Heartbeat, system.AgentFailed, system.AgentStarted):
-            # Supervision must not depend on Redis: the CEO hears of its people directly.
+        if kind in SUPERVISION:
             ceo = self.runners.get("ceo")
             if ceo is not None and kind in ceo.subscriptions:
                 ceo.deliver(message)
         self.bus.publish(message)
-
-    def _journal_with_causes(self, message: Message) -> None:
-        """With the candle and analysis that led to it, so that every order can be explained from disk."""
-        chain = [message]
-        if type(message.body) is council.TradeProposed:
-            cause = message.header.cause
-            for kind in (council.AnalysisCompleted, Candle):
-                for earlier in self._recent.get((message.body.symbol, kind), ()):
-                    if earlier.id == cause:
-                        chain.insert(0, earlier)
-                        cause = earlier.header.cause
-                        break
-        self.journal.append(chain, sync=False)
-
-    def _keep_cause(self, message: Message) -> None:
-        key = (message.body.symbol, type(message.body))
-        kept = self._recent.get(key)
-        if kept is None:
-            kept = self._recent[key] = deque(maxlen=_RECENT)
-        kept.append(message)
 
     def finish_restore(self) -> None:
         """The journal is folded: protection first, then what must be asked of the venue."""
@@ -461,25 +409,14 @@ class Runtime:
         self.subscribe_all()
         for runner in self.runners.values():
             runner.start()
-        self._tell_past(self.runners["strategy"])
-
-    def _tell_past(self, runner: AgentRunner) -> None:
-        """Orders that still work, round trips, what is held since when: before the candles, which are read by it."""
-        for order in self.engine.orders.working():
-            runner.deliver(self.make(HISTORY, orders.OrderInitialized(order.spec)))
-        for trip in list(self.read_model.results.round_trips)[-ROUND_TRIPS_REMEMBERED:]:
-            runner.deliver(self.make(HISTORY, trip))
-        account = self.engine.look()
-        if account.positions:
-            runner.deliver(self.make(HISTORY, account))
+        self._briefing.tell_past(self.runners["strategy"])
 
     def subscribe_all(self) -> None:
         """Connect agents and engine to the bus."""
-        supervision = frozenset({system.Heartbeat, system.AgentFailed, system.AgentStarted})
         for runner in self.runners.values():
-            wanted = runner.subscriptions - _NEVER_OVER_THE_BUS
+            wanted = runner.subscriptions - NEVER_OVER_THE_BUS
             if runner.name == "ceo":
-                wanted -= supervision
+                wanted -= SUPERVISION
             self.bus.subscribe(runner.name, wanted, runner.deliver)
         self.bus.subscribe("engine", ENGINE_COMMANDS, self._on_council_command)
         self.bus.subscribe("resync", frozenset({system.BusGap}), self._on_gap)
@@ -496,7 +433,7 @@ class Runtime:
         self.read_model.apply(message)
         if gap.missing_source == "engine":
             for runner in self._learners():
-                self.give_history(runner)
+                self._briefing.give_history(runner)
 
     def set_parameters(self, change: council.ParametersChanged, *, by: str) -> Message:
         """Parameters that hold from now on: journalled, told, and given to those who go by them."""
@@ -548,7 +485,7 @@ class Runtime:
         """History over REST: for the engine's ATR and for the agents that learn from candles."""
         for candle in candles:
             message = self.make(HISTORY, candle)
-            self._remember(message)
+            self.candles.remember(message)
             self.take(candle)
             for runner in self._learners():
                 runner.deliver(message)
@@ -558,42 +495,6 @@ class Runtime:
         for candle in candles:
             self.read_model.apply(self.make("screens", candle))
 
-    def newest_open(self, symbol: str, interval: str) -> int:
-        """When the newest candle that was told opened (UTC ns); -1 before the first."""
-        past = self._history.get((symbol, interval))
-        return past[-1].ts_open if past else -1
-
     def _learners(self) -> list[AgentRunner]:
         """Those who learn from candles."""
         return [runner for runner in self.runners.values() if Candle in runner.subscriptions]
-
-    def _remember(self, message: Message) -> None:
-        candle: Candle = message.body
-        self._keep_cause(message)
-        key = (candle.symbol, candle.interval)
-        past = self._history.get(key)
-        if past is None:
-            past = self._history[key] = deque(maxlen=self._warmup)
-        past.append(candle)
-
-    def give_history(self, runner: AgentRunner) -> None:
-        """Everything an agent that begins anew needs to know of the past (repeats are ignored by it)."""
-        for past in self._history.values():
-            for candle in past:
-                runner.deliver(self.make(HISTORY, replace(candle, is_warmup=True)))
-
-    @property
-    def history(self) -> Mapping[tuple[str, str], Sequence[Candle]]:
-        """Closed candles by (symbol, interval), oldest first."""
-        return {key: tuple(past) for key, past in self._history.items()}
-
-
-def _may_say(message: Message) -> bool:
-    """Only the risk officer approves and vetoes, and an agent votes for itself alone."""
-    kind, source = type(message.body), message.header.source
-    if kind in (council.ProposalApproved, council.ProposalVetoed):
-        return source == _RISK_OFFICER
-    if kind is system.VoteTradingState:
-        voter: system.Voter = message.body.voter
-        return voter == source
-    return True

@@ -92,7 +92,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "an agent may vote for anybody", "tradingd/runtime.py",
-        "        if not _may_say(message):\n", "        if False and not _may_say(message):\n", RUNTIME,
+        "        if not may_say(message):\n", "        if False and not may_say(message):\n", RUNTIME,
     ),
     # ---- the venue's adapter --------------------------------------------------------------------------------
     Mutant(

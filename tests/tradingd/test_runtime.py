@@ -407,7 +407,7 @@ def test_the_ceo_begins_a_failed_agent_anew_with_its_history(tmp_path: Path) -> 
     assert lost.is_warmup  # the candle it failed on, as history
     assert not heard[-1].is_warmup  # and what came after, live
     given = [candle.ts_open for candle in heard if (candle.symbol, candle.interval) == (BTC, "1s")]
-    assert given == sorted(set(given)) == [candle.ts_open for candle in scene.runtime.history[(BTC, "1s")]]
+    assert given == sorted(set(given)) == [candle.ts_open for candle in scene.runtime.candles.history[(BTC, "1s")]]
 
 
 def test_a_ceo_that_fails_is_begun_anew_and_entries_pause_meanwhile(tmp_path: Path) -> None:
@@ -486,7 +486,7 @@ def test_after_a_gap_of_the_engines_messages_scanner_and_analyst_hear_the_candle
     scene.over_the_bus(system.BusGap("strategy", 3, 4))
     assert not heard["analyst"]
     scene.over_the_bus(system.BusGap("engine", 3, 4))
-    count = sum(len(past) for past in scene.runtime.history.values())
+    count = sum(len(past) for past in scene.runtime.candles.history.values())
     assert count
     for list_ in heard.values():
         assert len(list_) == count
@@ -497,7 +497,7 @@ def test_history_is_bounded_by_the_warm_up(tmp_path: Path) -> None:
     scene = Scene(tmp_path, warmup=5).open()
     for second in range(12):
         scene.price(BTC, str(100 + second % 3), after_ms=1000)
-    assert len(scene.runtime.history[(BTC, "1s")]) == 5
+    assert len(scene.runtime.candles.history[(BTC, "1s")]) == 5
 
 
 def test_what_closes_before_the_history_is_there_is_told_after_it_in_order(tmp_path: Path) -> None:
@@ -506,19 +506,19 @@ def test_what_closes_before_the_history_is_there_is_told_after_it_in_order(tmp_p
     for second in range(4):
         scene.price(BTC, str(100 + second), after_ms=1000)
     assert scene.runtime.engine.prices()[BTC][2] == D(103)  # prices are watched meanwhile
-    assert (BTC, "1s") not in scene.runtime.history
+    assert (BTC, "1s") not in scene.runtime.candles.history
     old = [
         Candle(BTC, "1s", START + (n - 20) * SECOND_NS, D(90), D(91), D(89), D(90), D(1), 1, START, is_warmup=True)
         for n in range(20)
     ]
     scene.runtime.warm_up(old)
     scene.runtime.release_candles()
-    told = scene.runtime.history[(BTC, "1s")]
+    told = scene.runtime.candles.history[(BTC, "1s")]
     assert [candle.ts_open for candle in told] == sorted(candle.ts_open for candle in told)
     assert [candle.is_warmup for candle in told] == [True] * 20 + [False] * 4
     assert scene.runtime.engine.atr(BTC) is not None  # the engine has learnt from the older ones, too
     scene.price(BTC, "104", after_ms=1000)
-    assert len(scene.runtime.history[(BTC, "1s")]) == 25
+    assert len(scene.runtime.candles.history[(BTC, "1s")]) == 25
 
 
 def test_the_chain_of_a_proposal_is_on_disk(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_exchanges_own_candle_is_told_once_and_run_again(
     scene.runtime.tick()
     now = scene.clock.now()
     scene.runtime.take(minute(0, "118", now, is_warmup=False))
-    assert [each.high for each in scene.runtime.history[BTC, "1m"]][-2:] == [D(102), D(118)]
+    assert [each.high for each in scene.runtime.candles.history[BTC, "1m"]][-2:] == [D(102), D(118)]
     scene.price(BTC, "100")
     after = armed_distance(scene)
     assert after > before
@@ -94,7 +94,7 @@ def test_what_is_closed_because_the_line_is_lost_is_run_again(
     before = armed_distance(scene)
     scene.clock.advance(MINUTE + 2 * MINUTE_NS + SECOND_NS * 7 // 10)
     scene.runtime.hear_whole_from(2**62, heard_ns=scene.clock.now())
-    assert scene.runtime.history[BTC, "1m"][-1].high == D(118)
+    assert scene.runtime.candles.history[BTC, "1m"][-1].high == D(118)
     scene.price(BTC, "118")
     after = armed_distance(scene)
     assert after > before
