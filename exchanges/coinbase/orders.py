@@ -20,7 +20,8 @@ from bus.clock import Clock
 from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.answers import Answer, AnswerError, NoAnswerError, TransportError, VenueError
-from exchanges.coinbase.account import read_balances
+from exchanges.coinbase.account import read_accounts, read_balances
+from exchanges.coinbase.balance_looks import BalanceLooks
 from exchanges.coinbase.heard_order import HeardOrder
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
@@ -38,7 +39,7 @@ from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.prepared_submission import PreparedSubmission
-from exchanges.venue import OpenOrder, ReportSink
+from exchanges.venue import BalanceSink, OpenOrder, ReportSink
 from exchanges.working_order import ENDS, MOST_WORKING
 from market.instrument import Instrument
 from market.interval import SECOND_NS
@@ -49,6 +50,8 @@ POLL_EVERY_S: Final = 2.0
 """How often orders of unknown fate are asked for, and all working ones while the user stream is down."""
 TRUTH_EVERY: Final = 15
 """Every so many polls all working orders are asked for, whatever the stream says: a frame can be lost unseen."""
+FIRST_SWEEP: Final = 3
+"""At so many polls after the start: the account may have orders that a new data directory knows nothing of."""
 ABSENCE_S: Final = 5.0
 WARM_EVERY_S: Final = 10.0
 """How often the connection is used, so that an order finds one open; the clock is measured by the way."""
@@ -128,6 +131,9 @@ class CoinbaseVenue:
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self._questions = OrderQuestions(self._tasks, self._ask)
+        self._balance_looks = BalanceLooks(
+            lambda: read_accounts(self.name, self._rest, self._watch_account), self._rest.banned_for_s
+        )
         self.foreign_reports = 0
         self.notes: tuple[str, ...] = ()
         """What a person should know of this account although it may trade; known after `start`."""
@@ -157,6 +163,7 @@ class CoinbaseVenue:
         self._tasks.run(self._keep_warm(), f"{self.name} order line")
         self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
+        self._tasks.run(self._balance_looks.run(), f"{self.name} balances")
 
     def silent_for_s(self) -> float:
         """Seconds for which the venue wants no requests."""
@@ -175,6 +182,14 @@ class CoinbaseVenue:
     async def key_rights(self) -> KeyRights | None:
         """What our key may do; None when the venue does not say. Raises `VenueError`."""
         return await ask_coinbase_rights(self._rest)
+
+    def listen_to_balances(self, sink: BalanceSink) -> None:
+        """What is read of balances after fills, refusals, and news of orders that are not ours."""
+        self._balance_looks.listen(sink)
+
+    def is_watching(self, client_order_id: ClientOrderId) -> bool:
+        """Whether the order works at the venue, as far as is known here."""
+        return client_order_id in self._working
 
     def update_instruments(self, instruments: Sequence[Instrument]) -> None:
         """New increments and minimums, for the orders that follow; symbols are neither added nor removed."""
@@ -280,6 +295,7 @@ class CoinbaseVenue:
         self._watch_account(answer)
         reason = refusal(answer)
         if reason:
+            self._balance_looks.wake()  # it may be for want of coins that somebody else has locked or sold
             self._say(order, "rejected", reason)
             return
         try:
@@ -422,6 +438,7 @@ class CoinbaseVenue:
         client_order_id = news.client_order_id
         if not client_order_id.startswith(CLIENT_ID_PREFIX):
             self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
+            self._balance_looks.wake()
             return
         working = self._working.get(client_order_id)
         symbol = working.symbol if working is not None else self._symbol_of(news.product)
@@ -439,6 +456,8 @@ class CoinbaseVenue:
                 ))
         self._search.on_news(client_order_id)
         told = working.filled if working is not None else ZERO
+        if news.is_over or news.executed > told:
+            self._balance_looks.wake()
         if news.is_over or news.executed > told or client_order_id in self._unresolved:
             self.query(client_order_id, symbol)
 
@@ -462,7 +481,7 @@ class CoinbaseVenue:
             rounds += 1
             if not self.stream.is_up or rounds % TRUTH_EVERY == 0:
                 self._query_working()
-            if rounds % TRUTH_EVERY == 0:
+            if rounds == FIRST_SWEEP or rounds % TRUTH_EVERY == 0:
                 with contextlib.suppress(VenueError):  # asked again half a minute later
                     await self._sweep()
             for client_order_id, symbol in sorted((self._unresolved | self._ending).items()):

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from bus.clock import Clock
+from exchanges import long_bans
 from exchanges.answers import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.backoff import Backoff
 from exchanges.ban_wait import wait_out_ban
@@ -71,6 +72,7 @@ class CoinbaseRest:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise VenueError(f"rest_url {rest_url!r} is not an http or https address: write https://host.")
         self.rest_url = rest_url.rstrip("/")
+        self._account = f"{self.rest_url} (account)"  # the venue counts an account's requests apart from an address's
         self.keys = keys
         self.clock_offset_ns = 0
         self._clock = clock
@@ -85,6 +87,7 @@ class CoinbaseRest:
         self._turns: dict[Budget, asyncio.Lock] = {}
         self.order_share = OrderShare(self._second)
         self._banned_until = 0.0
+        self._heed_kept_ban()
 
     def venue_seconds(self) -> int:
         """Our time as the venue's clock would show it, in whole seconds."""
@@ -229,8 +232,14 @@ class CoinbaseRest:
         """Remembers for how long the venue wants to hear nothing."""
         if answer.status == 429:
             pause = answer.retry_after_s or 1.0
+            long_bans.of_this_process.note(self._account, pause, self._clock.now())
             self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + pause)
         return answer
+
+    def _heed_kept_ban(self) -> None:
+        """A long one that an earlier process was told of."""
+        if (left_s := long_bans.of_this_process.left_s(self._account, self._clock.now())) > 0:
+            self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + left_s)
 
     async def was_clock_wrong(self) -> bool:
         """Set the clock anew after a refused signature; true when that may have been the reason."""
@@ -264,6 +273,7 @@ class CoinbaseRest:
             raw = await self._bridge.send("GET", "brokerage/time", {}, signed=False)
         except TransportError as error:
             return str(error)
+        self._noted(self._answer(raw))
         return f"HTTP {raw.status}" if raw.status >= 500 else ""
 
     async def close(self) -> None:

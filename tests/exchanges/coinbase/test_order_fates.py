@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bus.ids import ClientOrderId
 from exchanges.coinbase.user_events import OrderNews
+from exchanges.venue import WatchesOrders
 from tests.exchanges.coinbase.desk import Desk, late
 from tests.exchanges.coinbase.exchange import Exchange, answers, until
 
@@ -318,9 +319,10 @@ async def test_an_immediate_order_is_asked_for_until_it_ends_though_no_stream_te
         exchange.fill("td-1", "0.4")
         exchange.end("td-1")
         await until(lambda: "cancelled" in desk.kinds)
-        asked = len(exchange.requests)
+        path = f"/orders/historical/{exchange.of('td-1')['order_id']}"
+        asked = len(exchange.calls("GET", path))
         await asyncio.sleep(0.05)
-        assert len(exchange.requests) == asked
+        assert len(exchange.calls("GET", path)) == asked
     assert list(desk.fills().values()) == [D("0.4")]
 
 
@@ -404,3 +406,17 @@ async def test_an_order_that_the_user_channel_told_of_is_not_absent_because_the_
         desk.venue.query(ClientOrderId("td-1"), "BTC/USD")
         await until(lambda: desk.kinds[-1] == "not_found")
         assert len(desk.posts) == 1
+
+
+async def test_an_order_of_a_lost_data_directory_is_found_soon_after_the_start_and_watched_until_it_ends(
+    exchange: Exchange,
+):
+    exchange.place(late("td-other"))
+    async with Desk(exchange, poll_every_s=0.02) as desk:
+        assert isinstance(desk.venue, WatchesOrders)
+        await desk.venue.start()
+        await until(lambda: "accepted" in desk.kinds)  # long before the fifteenth look
+        assert desk.venue.is_watching(ClientOrderId("td-other"))
+        exchange.end("td-other")
+        await until(lambda: desk.kinds[-1] == "cancelled")
+        assert not desk.venue.is_watching(ClientOrderId("td-other"))
