@@ -12,7 +12,6 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
-from typing import Final
 
 from bus import codec
 from bus.bus import Bus
@@ -25,7 +24,6 @@ from market.interval import SECOND_NS
 from tradingd import composition, restore, venue_access
 from tradingd.account_opening import AccountOpening
 from tradingd.account_return import AccountReturn
-from tradingd.account_watch import AccountWatch
 from tradingd.announcements import candles_note, farewell_of, invention_note, tell_standing, welcome
 from tradingd.api_opening import ApiOpening
 from tradingd.api_return import ApiReturn
@@ -44,11 +42,10 @@ from tradingd.early_reports import EarlyReports
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
 from tradingd.huge_pages import move_to_huge_pages
-from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_flusher import JournalFlusher
-from tradingd.journal_keeper import JournalKeeper
 from tradingd.journal_opening import open_journal
 from tradingd.kill_file_trial import until_it_can_be_made
+from tradingd.lasting_work import LastingWork
 from tradingd.lease import LeaseKeeper
 from tradingd.lease_choice import hold_account
 from tradingd.life import BEHIND, READY, STOPPING, WAITING, Life
@@ -61,7 +58,6 @@ from tradingd.partial_candles import PartialCandles
 from tradingd.path_dependence import PathDependence
 from tradingd.plugins.plugins import Plugins
 from tradingd.read_model import ReadModel
-from tradingd.ready_keeper import ReadyKeeper
 from tradingd.records import Records
 from tradingd.rehearsal import rehearse
 from tradingd.replay_run import ReplayRun
@@ -83,7 +79,6 @@ from tradingd.venue_wait import OutageAlert, VenueWait, open_matters
 from tradingd.warm_up import warm_up
 from tradingd.weight_keeper import keep_weights
 
-_VENUE_CLOCK_S: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -223,9 +218,11 @@ class Daemon:
         await self._open_account()
         await warm_up(self._runtime, self._feed, instruments, self.settings.candles)
         self._begin_council(instruments)
-        self._keep_account(instruments)
-        self._keep_time_and_files(plugins)
+        work = LastingWork(self.settings, self._tasks, self._runtime, self._venue)
+        work.look_after_account(instruments, self._account, self._account_return)
         if not self._is_replay:
+            work.look_after_rules(instruments, self._feed)
+            work.keep_time_and_files(self._driver, self._journal, self._checkpoints, plugins)
             start_store(self.settings, self._data_dir.path, self._conditions.store, stack)
         rehearse()
         collect_rarely()
@@ -246,36 +243,6 @@ class Daemon:
         urls = await access.urls()
         self._recording = await access.recording(urls)
         return urls
-
-    def _keep_account(self, instruments: Sequence[Instrument]) -> None:
-        """What looks after the account, and the venue's rules for it, from now on."""
-        if self.settings.mode == "live":
-            quote = self.settings.account.quote
-            watch = AccountWatch(self._runtime, self._venue, quote, instruments, self._account.change_funds)
-            self._tasks.spawn("account watch", watch.run())
-        if self._account_return is not None:
-            self._tasks.spawn("account return", self._account_return.run())
-        if not self._is_replay:
-            rules = InstrumentWatch(self._runtime, self._feed, self._venue, instruments)
-            own = self.settings.venues.get(self.settings.venue, VenueSettings())
-            self._tasks.spawn("instrument watch", rules.run(own.refresh_s))
-
-    def _keep_time_and_files(self, plugins: Plugins) -> None:
-        """A replay's time is its feed's, and its one file is held against another run's byte by byte."""
-        if self._is_replay:
-            return
-        self._tasks.spawn("timer", self._driver.run_timer())
-        if self._venue.is_simulated:
-            self._tasks.spawn("venue clock", self._driver.run_venue_clock(_VENUE_CLOCK_S))
-        else:  # a real one answers when it likes
-            self._tasks.spawn("ready orders", ReadyKeeper(self._runtime).run())
-        if self._checkpoints is not None:
-            self._tasks.spawn("checkpoints", self._checkpoints.run())
-        self._tasks.spawn("alpha states", plugins.keep_states())
-        files = JournalKeeper(self._journal, self.settings.journal, self._checkpoints)
-        self._tasks.spawn("journal files", files.run())
-        if self._driver.partial_candles is not None:
-            self._tasks.spawn("partial candles", self._driver.partial_candles.run())
 
     def _watch_over_positions(self, instruments: Sequence[Instrument]) -> None:
         """Prices, and the engine's seconds: nothing that protects waits for what is started after it."""
