@@ -11,6 +11,7 @@ from market.money import ZERO
 
 MOST_WORKING: Final = 10_000
 """So many are remembered; of more the engine alone knows."""
+LATE_NS: Final = SECOND_NS // 10
 TOLD_OF_S: Final = 25.0
 """An order that the venue itself told of is not believed to be absent for so long: listings lag behind streams."""
 ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
@@ -19,7 +20,10 @@ ENDS: Final = frozenset({"rejected", "cancelled", "expired", "not_found"})
 
 @dataclass(slots=True)
 class WorkingOrder:
-    """`sent_ns`: when it was sent, or adopted; `told_ns`: when the venue last said that it has it, 0 = never."""
+    """`sent_ns`: when it was sent, or adopted; `told_ns`: when the venue last said that it has it, 0 = never.
+
+    `is_late`: it was sent, or sent again, some time after it was submitted, when the engine's patience began.
+    """
 
     symbol: str
     remaining: Decimal
@@ -27,6 +31,12 @@ class WorkingOrder:
     filled: Decimal = ZERO
     told_ns: int = 0
     trade_ids: set[TradeId] = field(default_factory=set)
+    is_late: bool = False
+
+    def send_late(self, now_ns: int) -> None:
+        """It is about to be sent, or sent again."""
+        self.is_late = self.is_late or now_ns - self.sent_ns > LATE_NS
+        self.sent_ns = now_ns
 
     def note(self, report: ExecutionReport, now_ns: int) -> None:
         """What is about to be told of it; a fill counts once."""

@@ -282,8 +282,7 @@ class BinanceVenue:
             if obstacle is not None:
                 self._tell(obstacle)
                 return
-            if client_order_id in self._working:
-                self._working[client_order_id].sent_ns = self._clock.now()
+            self._send_late(client_order_id)
         try:
             if posted is not None:
                 answer = await self._rest.answer_to(posted, "/api/v3/order")
@@ -292,6 +291,7 @@ class BinanceVenue:
             if answer.code == TIMESTAMP_REFUSED:
                 await self._rest.synchronise_clock()
             if answer.code == TIMESTAMP_REFUSED or self._rest.wants_form(answer):
+                self._send_late(client_order_id)
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
         except TransportError as error:
             self._tell(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error)))
@@ -334,8 +334,8 @@ class BinanceVenue:
                 "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, signed=True
             )
             if answer.code == NO_SUCH_ORDER:
-                if client_order_id in self._posting:
-                    raise VenueError(f"{self.name}: not there yet, and its request is still under way")
+                if client_order_id in self._posting or self._was_sent_late(client_order_id):
+                    raise VenueError(f"{self.name}: not there yet, and its request may still be under way")
                 if not is_cancelled and self._was_told_of(client_order_id):
                     raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
                 if not self._may_be_under_way(client_order_id):
@@ -374,6 +374,16 @@ class BinanceVenue:
         working = self._working.get(client_order_id)
         sent_ns = self._begun_ns if working is None else working.sent_ns
         return self._clock.now() - sent_ns < self._absence_s * SECOND_NS
+
+    def _send_late(self, client_order_id: ClientOrderId) -> None:
+        working = self._working.get(client_order_id)
+        if working is not None:
+            working.send_late(self._clock.now())
+
+    def _was_sent_late(self, client_order_id: ClientOrderId) -> bool:
+        """Whether it may still arrive when the engine, which counts from its submission, would believe its absence."""
+        working = self._working.get(client_order_id)
+        return working is not None and working.is_late and self._may_be_under_way(client_order_id)
 
     def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
         working = self._working.get(client_order_id)

@@ -27,7 +27,12 @@ from exchanges.retry_after import retry_after_s
 READ_ATTEMPTS: Final = 5
 TIMEOUT_S: Final = 10.0
 CONNECT_TIMEOUT_S: Final = 5.0
+POST_TIMEOUT_S: Final = 2.5
+"""An order that was not answered by then is asked for; whatever else is sent may take longer."""
 RECEIVE_WINDOW_MS: Final = 5_000
+POST_WINDOW_MS: Final = 4_000
+"""Of an order. The venue refuses an older one, and one whose stamp is more than a second ahead: five seconds after it
+was sent none is accepted any more, and then its absence is believed."""
 TIMESTAMP_REFUSED: Final = -1021
 LIMITS: Final = "/api/v3/exchangeInfo"
 """Where the venue says what it grants."""
@@ -83,7 +88,7 @@ class RestClient:
         self._first_pause_s = first_pause_s
         self._session: aiohttp.ClientSession | None = None
         try:
-            self._line = HttpLine(self.rest_url, timeout_s, min(CONNECT_TIMEOUT_S, timeout_s))
+            self._line = HttpLine(self.rest_url, min(timeout_s, POST_TIMEOUT_S), min(CONNECT_TIMEOUT_S, timeout_s))
         except ValueError as error:
             raise VenueError(f"rest_url {error}: write https://host in [venues] of config.toml.") from error
         self._address = _addresses.setdefault(self.rest_url, _Address(weight_burst))
@@ -147,7 +152,8 @@ class RestClient:
         """
         query = dict(parameters or {})
         headers = {"X-MBX-APIKEY": self._api_key} if self._api_key else {}
-        text = self.sign(query) if signed else _query(query)
+        window_ms = POST_WINDOW_MS if method == "POST" else RECEIVE_WINDOW_MS
+        text = self.sign(query, window_ms) if signed else _query(query)
         target = f"{path}?{text}" if text else path
         try:
             if method == "POST":
@@ -163,7 +169,7 @@ class RestClient:
 
         Raises `ValueError` before anything is sent. `answer_to` waits for the answer.
         """
-        target, headers, body = self._posted(path, self.sign(parameters))
+        target, headers, body = self._posted(path, self.sign(parameters, POST_WINDOW_MS))
         return self._line.send_now("POST", target, headers, body)
 
     def prepare_post(self, path: str, parameters: Mapping[str, str | int]) -> PreparedPost | None:
@@ -173,7 +179,7 @@ class RestClient:
         """
         if self._posts_form:
             return None
-        text = f"{_query(parameters)}&recvWindow={RECEIVE_WINDOW_MS}&timestamp="
+        text = f"{_query(parameters)}&recvWindow={POST_WINDOW_MS}&timestamp="
         before, behind = self._line.around("POST", f"{path}?{text}", {"X-MBX-APIKEY": self._api_key, **_NAME})
         return PreparedPost(self._line, self._signer, self.timestamp_ms, before, self._signer.begin(text), behind)
 
@@ -264,10 +270,10 @@ class RestClient:
             pause_s = retry_after_s(response.headers.get("Retry-After", ""), self._clock.now())
             return _to_answer(response.status, raw, pause_s)
 
-    def sign(self, parameters: Mapping[str, str | int]) -> str:
+    def sign(self, parameters: Mapping[str, str | int], window_ms: int = RECEIVE_WINDOW_MS) -> str:
         """The query with timestamp, window and HMAC-SHA256 signature ("Signed endpoint security")."""
         given = f"{_query(parameters)}&" if parameters else ""
-        text = f"{given}recvWindow={RECEIVE_WINDOW_MS}&timestamp={self.timestamp_ms()}"
+        text = f"{given}recvWindow={window_ms}&timestamp={self.timestamp_ms()}"
         return f"{text}&signature={self._signer.sign(text)}"
 
     def signature_parameters(self, parameters: Mapping[str, str | int]) -> dict[str, str | int]:
