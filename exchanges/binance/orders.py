@@ -34,6 +34,7 @@ from exchanges.binance.order_answers import (
     query_reports,
     submission_reports,
 )
+from exchanges.binance.order_count import CountedBudget
 from exchanges.binance.order_wishes import order_parameters
 from exchanges.binance.owed_fills import OwedFills
 from exchanges.binance.private_budget import PRIVATE_PER_S
@@ -135,7 +136,8 @@ class BinanceVenue:
         self._given_up = GivenUpOrders(self.cancel)
         self._owed = OwedFills()
         self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
-        self._leave = OrderLeave(self._account.budget, self._rest.banned_for_s, clock)
+        budget = CountedBudget(self._account.budget, self._rest.order_count)
+        self._leave = OrderLeave(lambda: budget, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
         self._questions = OrderQuestions(self._tasks, self._ask)

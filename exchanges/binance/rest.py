@@ -5,7 +5,7 @@ import contextlib
 import random
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
@@ -18,7 +18,14 @@ from exchanges import long_bans
 from exchanges.answers import Answer, NoAnswerError, TransportError, VenueError
 from exchanges.backoff import Backoff
 from exchanges.ban_wait import wait_out_ban
-from exchanges.binance.granted_weight import MINUTE_S, USED_WEIGHT, granted_a_minute, used_weight
+from exchanges.binance.granted_weight import (
+    MINUTE_S,
+    USED_WEIGHT,
+    granted_a_minute,
+    granted_orders,
+    used_weight,
+)
+from exchanges.binance.order_count import OrderCount
 from exchanges.binance.signing import PreparedPost, Signer
 from exchanges.binance.weight_budget import BURST, FOR_ORDERS, Reserve, WeightBudget
 from exchanges.http_line import HttpLine, LineAnswer, LineError, SentRequest
@@ -53,11 +60,19 @@ _PLAIN_QUERY: Final = re.compile(r"[A-Za-z0-9_.~=&-]+")
 class _Address:
     """What the clients of one address share. `silent_until`: when it wants to hear again, on the event loop's clock."""
 
-    __slots__ = ("__weakref__", "budget", "silent_until")
+    __slots__ = ("__weakref__", "budget", "orders", "silent_until")
 
     def __init__(self, weight_burst: float) -> None:
         self.silent_until = 0.0
         self.budget = WeightBudget(weight_burst)
+        self.orders = OrderCount()
+
+    def grant(self, exchange_info: Any) -> None:
+        """What the venue says that it grants."""
+        if (weight := granted_a_minute(exchange_info)) is not None:
+            self.budget.grant(weight)
+        if (orders := granted_orders(exchange_info)) is not None:
+            self.orders.grant(*orders)
 
 
 _addresses: Final[WeakValueDictionary[str, _Address]] = WeakValueDictionary()
@@ -102,6 +117,11 @@ class RestClient:
     def has_keys(self) -> bool:
         return bool(self._api_key and self._api_secret)
 
+    @property
+    def order_count(self) -> OrderCount:
+        """Of all new orders of this process at the address."""
+        return self._address.orders
+
     def banned_for_s(self) -> float:
         """Seconds for which the venue wants to hear nothing (429 or 418 with Retry-After)."""
         if not self._address.silent_until:
@@ -126,8 +146,8 @@ class RestClient:
             except TransportError as error:
                 problem = str(error)
             else:
-                if path == LIMITS and answer.is_ok and (granted := granted_a_minute(answer.body)) is not None:
-                    self._address.budget.grant(granted)
+                if path == LIMITS and answer.is_ok:
+                    self._address.grant(answer.body)
                 if answer.code == TIMESTAMP_REFUSED and attempt == 0:
                     await self.synchronise_clock()
                     continue

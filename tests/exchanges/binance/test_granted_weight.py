@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.binance.granted_weight import LEAST_A_MINUTE, granted_a_minute, used_weight
+from exchanges.binance.granted_weight import LEAST_A_MINUTE, granted_a_minute, granted_orders, used_weight
 
 
 def limit(kind: str, interval: str, number: Any, granted: Any) -> dict[str, Any]:
@@ -33,6 +33,17 @@ def test_the_smallest_limit_of_requests_counts(rows: object, expected: float | N
 def test_any_answer_can_be_read(body: object) -> None:
     granted = granted_a_minute(body)
     assert granted is None or granted >= LEAST_A_MINUTE
+    assert granted_orders(body) is None
+
+
+@pytest.mark.parametrize(("rows", "expected"), [
+    ([limit("ORDERS", "SECOND", 10, 100), limit("ORDERS", "DAY", 1, 200_000)], (100, 10.0)),
+    ([limit("ORDERS", "SECOND", 10, 50), limit("ORDERS", "MINUTE", 1, 200)], (200, 60.0)),
+    ([limit("ORDERS", "SECOND", 1, 10)], (10, 1.0)), ([limit("ORDERS", "DAY", 1, 200_000)], None),
+    ([limit("ORDERS", "SECOND", 10, 0), limit("REQUEST_WEIGHT", "MINUTE", 1, 6000)], None), (None, None),
+])
+def test_the_tightest_of_the_short_limits_of_orders_counts(rows: object, expected: tuple[int, float] | None) -> None:
+    assert granted_orders({"rateLimits": rows}) == expected
 
 
 @pytest.mark.parametrize(("text", "used"), [
