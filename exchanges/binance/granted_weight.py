@@ -7,6 +7,9 @@ USED_WEIGHT: Final = "X-MBX-USED-WEIGHT-1M"
 MINUTE_S: Final = 60.0
 LEAST_A_MINUTE: Final = 100.0
 """No venue grants less than a book snapshot and a list of pairs a minute: what says less says nonsense."""
+EARLY_S: Final = 20.0
+LATE_S: Final = 40.0
+"""Of a minute: by then a figure has grown, while early in the next one it is small again."""
 _COUNTED: Final = frozenset({"REQUEST_WEIGHT", "RAW_REQUESTS"})
 """A request weighs one at least, so a limit of bare requests is kept where one of their weight is."""
 LEAST_ORDERS: Final = 5
@@ -50,3 +53,26 @@ def _limits(body: Any) -> list[tuple[str, int, float]]:
 def used_weight(text: str) -> int | None:
     """What the header says; None where there is none, or it is no number."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+class MinuteFigure:
+    """Whether a figure that is told again and again begins anew with each minute, as the venue's does.
+
+    A server that speaks its protocol may count on for ever: that would be taken for others who use up everything.
+    """
+
+    __slots__ = ("_is_doubted", "_minute", "_passed_s", "_used")
+
+    def __init__(self) -> None:
+        self._minute = self._passed_s = self._used = 0.0
+        self._is_doubted = False
+
+    def is_sound(self, now_s: float, used: float) -> bool:
+        """Whether it may be believed until the minute is over: not when it is no less than late in the one before."""
+        minute, passed_s = divmod(now_s, MINUTE_S)
+        if minute != self._minute:
+            was_late = minute == self._minute + 1 and self._passed_s >= LATE_S
+            self._is_doubted = was_late and passed_s <= EARLY_S and used >= self._used
+            self._minute = minute
+        self._passed_s, self._used = passed_s, used
+        return not self._is_doubted

@@ -21,6 +21,7 @@ from exchanges.ban_wait import wait_out_ban
 from exchanges.binance.granted_weight import (
     MINUTE_S,
     USED_WEIGHT,
+    MinuteFigure,
     granted_a_minute,
     granted_orders,
     used_weight,
@@ -60,12 +61,13 @@ _PLAIN_QUERY: Final = re.compile(r"[A-Za-z0-9_.~=&-]+")
 class _Address:
     """What the clients of one address share. `silent_until`: when it wants to hear again, on the event loop's clock."""
 
-    __slots__ = ("__weakref__", "budget", "orders", "silent_until")
+    __slots__ = ("__weakref__", "budget", "figure", "orders", "silent_until")
 
     def __init__(self, weight_burst: float) -> None:
         self.silent_until = 0.0
         self.budget = WeightBudget(weight_burst)
         self.orders = OrderCount()
+        self.figure = MinuteFigure()
 
     def grant(self, exchange_info: Any) -> None:
         """What the venue says that it grants."""
@@ -271,8 +273,11 @@ class RestClient:
 
         Not at the beginning of a minute: it may be told of the one before, for an answer takes up to its time limit.
         """
-        passed_s = self.timestamp_ms() / 1_000 % MINUTE_S
-        if passed_s >= self._timeout_s and (used := used_weight(text)) is not None:
+        now_s = self.timestamp_ms() / 1_000
+        passed_s = now_s % MINUTE_S
+        if passed_s < self._timeout_s or (used := used_weight(text)) is None:
+            return
+        if self._address.figure.is_sound(now_s, used):
             self._address.budget.note_used(asyncio.get_running_loop().time(), used, MINUTE_S - passed_s)
 
     def _from_line(self, answer: LineAnswer) -> Answer:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchanges.binance.granted_weight import LEAST_A_MINUTE, granted_a_minute, granted_orders, used_weight
+from exchanges.binance.granted_weight import (
+    LEAST_A_MINUTE,
+    MinuteFigure,
+    granted_a_minute,
+    granted_orders,
+    used_weight,
+)
 
 
 def limit(kind: str, interval: str, number: Any, granted: Any) -> dict[str, Any]:
@@ -52,3 +58,18 @@ def test_the_tightest_of_the_short_limits_of_orders_counts(rows: object, expecte
 ])
 def test_the_used_weight_is_a_number_or_nothing(text: str, used: int | None) -> None:
     assert used_weight(text) == used
+
+
+@pytest.mark.parametrize(("told", "expected"), [
+    ([(50, 4_000), (72, 900), (110, 5_000), (133, 1_000)], [True] * 4),  # begins anew with each minute
+    ([(50, 4_000), (72, 4_100), (110, 4_200), (132, 4_300), (195, 10)], [True, False, False, False, True]),
+    ([(50, 10), (72, 10)], [True, False]),
+    ([(15, 100), (72, 400)], [True, True]),  # of early in the minute before
+    ([(50, 100), (110, 900)], [True, True]),  # it may have come together since
+    ([(50, 100), (192, 900)], [True, True]),  # of an earlier minute
+])
+def test_a_figure_that_does_not_begin_anew_with_the_minute_is_doubted(
+    told: list[tuple[float, int]], expected: list[bool]
+) -> None:
+    figure = MinuteFigure()
+    assert [figure.is_sound(28_719_354 * 60.0 + at, used) for at, used in told] == expected

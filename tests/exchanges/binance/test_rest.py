@@ -16,6 +16,7 @@ from exchanges import long_bans
 from exchanges.answers import NoAnswerError, TransportError, VenueError
 from exchanges.binance.market_client import MarketClient
 from exchanges.binance.rest import RestClient, _query
+from exchanges.binance.weight_budget import WeightBudget
 from exchanges.retry_after import retry_after_s
 from tests.exchanges.binance.desk import BTC
 from tests.exchanges.binance.loopback import Loopback
@@ -407,3 +408,16 @@ def test_what_two_processes_note_of_bans_is_kept_of_both(tmp_path: Path):
     one.note("http://c", 30.0, now)
     later.keep_in(tmp_path)
     assert [round(later.left_s(f"http://{name}", now)) for name in "abc"] == [60, 90, 30]
+
+
+async def test_a_server_that_counts_on_for_ever_keeps_nothing_waiting(loopback: Loopback):
+    clock = FeedClock(HALF_PAST_NS)
+    rest = client(loopback, clock=clock)
+    for second, used in ((20, "5000"), (42, "5001"), (60, "5002")):
+        rest._address.budget = WeightBudget()
+        clock.advance(HALF_PAST_NS + second * 1_000_000_000)
+        loopback.answer("GET", "/x", {}, headers={"X-MBX-USED-WEIGHT-1M": used})
+        await rest.read("/x")
+        waits = rest._address.budget.wait_s(asyncio.get_running_loop().time(), 900) > 0
+        assert waits == (second == 20)  # a first figure cannot be known to be none of a minute
+    await rest.close()
