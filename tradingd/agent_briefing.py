@@ -51,7 +51,7 @@ class AgentBriefing:
         """Orders that still work, round trips, what is held since when: before the candles, which are read by it."""
         for order in self._engine.orders.working():
             runner.deliver(self._make(HISTORY, orders.OrderInitialized(order.spec)))
-        for trip in list(self._read_model.results.round_trips)[-ROUND_TRIPS_REMEMBERED:]:
+        for trip in reversed(self._read_model.results.round_trips.newest(ROUND_TRIPS_REMEMBERED)):
             runner.deliver(self._make(HISTORY, trip))
         account = self._engine.look()
         if account.positions:

@@ -37,6 +37,7 @@ from tradingd import (
     alpha_fold,
     execution_quality,
     market_views,
+    packed_ring,
     read_model,
     read_model_council,
     read_model_orders,
@@ -61,7 +62,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     engine_state, order_table, commitments, order_ledger, order_watch, trailing, trailing_groups, trailing_wing,
     keyed_heap, grid_book, grid_state, drawdown, locks, trading_state,
     session, read_model, read_model_orders, read_model_results, read_model_council, read_model_risk, read_model_views,
-    alpha_fold, execution_quality, recent_events, tuning_fold, weight_fold, market_views,
+    alpha_fold, execution_quality, recent_events, tuning_fold, weight_fold, market_views, packed_ring,
 )
 TYPES: Final = Types(
     (

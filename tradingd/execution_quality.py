@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+import orjson
+
 from bus.messages.council import TradeProposed
 from bus.messages.header import Message
 from bus.messages.orders import (
@@ -31,10 +33,13 @@ from bus.messages.orders import (
     TrailingArmed,
 )
 from market.money import ZERO, to_text
+from tradingd.packed_ring import UNPACKED, packed, unpacked
 from tradingd.read_model_orders import fee_in_quote
 from tradingd.read_model_views import iso_or_none
 
-MAX_EXECUTIONS: Final = 5_000
+MAX_EXECUTIONS: Final = 2_000
+MAX_UNFILLED: Final = 100
+"""Of orders that ended without a fill: one may still be told."""
 MAX_REFUSALS: Final = 20_000
 MAX_PROPOSALS: Final = 2_000
 _QUOTE_PLACES: Final = 8
@@ -148,10 +153,15 @@ class QualityView:
 
 
 class QualityFold:
-    """Keeps the last 5,000 orders that were sent, those last that ended unfilled, and the last 20,000 refusals."""
+    """Keeps the last 2,000 orders, but for those that ended unfilled, and the last 20,000 refusals.
+
+    All but the newest are kept as text, of a fifth of their weight.
+    """
 
     def __init__(self, max_executions: int = MAX_EXECUTIONS, max_refusals: int = MAX_REFUSALS) -> None:
         self._by_id: OrderedDict[str, Execution] = OrderedDict()
+        self._past: OrderedDict[str, str] = OrderedDict()  # as `packed`, in JSON
+        self._unfilled: OrderedDict[str, Execution] = OrderedDict()
         self._max = max_executions
         self._refusals: deque[tuple[int, str, str, bool]] = deque(maxlen=max_refusals)  # ts, symbol, code, an order
         self._decided: OrderedDict[str, Decimal] = OrderedDict()
@@ -177,7 +187,7 @@ class QualityFold:
     def view(self, *, symbol: str = "", since_ns: int = 0, limit: int = 50) -> QualityView:
         """Filled orders sent since `since_ns` (UTC ns), of one symbol or of all ("")."""
         chosen = [
-            each for each in self._by_id.values()
+            each for each in (*map(_unpacked, self._past.values()), *self._by_id.values())
             if each.fills and each.last_fill_ns >= since_ns and (not symbol or each.symbol == symbol)
         ]
         refusals = [
@@ -220,37 +230,55 @@ class QualityFold:
     def _on_initialized(self, message: Message, body: OrderInitialized) -> None:
         order = body.order
         arrival = self._decided.pop(order.proposal_id, None) if order.proposal_id else None
-        self._by_id[order.client_order_id] = Execution(
+        self._keep(Execution(
             order.client_order_id, order.symbol, order.side, order.order_type, order.origin, order.proposal_id,
             message.header.ts, arrival,
-        )
-        if len(self._by_id) > self._max:
-            self._by_id.popitem(last=False)
+        ))
+
+    def _keep(self, execution: Execution) -> None:
+        """As the newest."""
+        self._by_id[execution.order_id] = execution
+        if len(self._by_id) > UNPACKED:
+            order_id, old = self._by_id.popitem(last=False)
+            self._past[order_id] = orjson.dumps(packed(old)).decode()
+        if len(self._by_id) + len(self._past) > self._max:
+            (self._past or self._by_id).popitem(last=False)
+
+    def _find(self, order_id: str) -> Execution | None:
+        """One that something new is told of: it is among the newest again."""
+        known = self._by_id.get(order_id) or self._unfilled.get(order_id)
+        if known is None and (past := self._past.pop(order_id, None)) is not None:
+            known = _unpacked(past)
+            self._keep(known)
+        return known
 
     def _on_armed(self, _: Message, body: TrailingArmed) -> None:
-        known = self._by_id.get(body.client_order_id)
+        known = self._find(body.client_order_id)
         if known is not None and known.arrival is None:
             known.arrival = body.best
 
     def _on_triggered(self, _: Message, body: OrderTriggered) -> None:
-        known = self._by_id.get(body.client_order_id)
+        known = self._find(body.client_order_id)
         if known is not None:
             known.trigger = body.trigger
 
     def _on_submitted(self, message: Message, body: OrderSubmitted) -> None:
-        known = self._by_id.get(body.client_order_id)
+        known = self._find(body.client_order_id)
         if known is None:
             return
         known.submitted_ns = message.header.ts
         known.sent = body.reference_price or None
         if known.arrival is None:
             known.arrival = known.sent
-        self._by_id.move_to_end(body.client_order_id)  # what was never sent is forgotten first
+        if body.client_order_id in self._by_id:
+            self._by_id.move_to_end(body.client_order_id)  # what was never sent is forgotten first
 
     def _on_filled(self, message: Message, body: OrderFilled) -> None:
-        known = self._by_id.get(body.client_order_id)
+        known = self._find(body.client_order_id)
         if known is None:
             return
+        if self._unfilled.pop(body.client_order_id, None) is not None:
+            self._keep(known)
         value = body.quantity * body.price
         known.first_fill_ns = known.first_fill_ns or message.header.ts
         known.last_fill_ns = message.header.ts
@@ -262,9 +290,13 @@ class QualityFold:
             known.maker_value += value
 
     def _on_ended(self, _: Message, body: OrderCancelled | OrderExpired | OrderRejected) -> None:
-        known = self._by_id.get(body.client_order_id)
-        if known is not None and not known.fills:
-            self._by_id.move_to_end(body.client_order_id, last=False)  # forgotten first: a fill may still be told
+        known = self._find(body.client_order_id)
+        if known is None or known.fills:
+            return
+        self._by_id.pop(body.client_order_id, None)
+        self._unfilled[body.client_order_id] = known
+        if len(self._unfilled) > min(MAX_UNFILLED, self._max):
+            self._unfilled.popitem(last=False)
 
     def _on_rejected(self, message: Message, body: OrderRejected) -> None:
         self._on_ended(message, body)
@@ -272,6 +304,10 @@ class QualityFold:
 
     def _on_denied(self, message: Message, body: OrderDenied) -> None:
         self._refusals.append((message.header.ts, body.symbol, body.code, body.order is not None))
+
+
+def _unpacked(text: str) -> Execution:
+    return unpacked(Execution, orjson.loads(text))
 
 
 def _newest(execution: Execution) -> tuple[int, str]:

@@ -11,15 +11,15 @@ from tradingd.read_model_orders import OrderFold, OrderRecord
 
 MOST_LISTED: Final = 5_000
 """So many orders at most are listed, the newest."""
-SLACK: Final = 2
-"""The orders that were made last are not quite those that ended last, which are kept."""
+SLACK: Final = 100
+"""So many more are kept: the orders that were made last are not quite those that ended last."""
 
 
 class OrderHistory:
     """The newest orders in outline, as the journal at `path` tells of them. It reads on where it stopped last time.
 
-    Costs nothing before it is asked; then about 3 KB of memory for each of twice as many orders as were ever wanted at
-    once. What the outline lacks (facts, steps and votes of an ended order) the journal has. One caller at a time.
+    Costs nothing before it is asked; then about 3 KB of memory for each order, of a hundred more than were ever wanted
+    at once. What the outline lacks (facts, steps and votes of an ended order) the journal has. One caller at a time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,7 +38,7 @@ class OrderHistory:
         Takes time in proportion to what was written since the last call, and to the journal at first and whenever more
         are wanted than ever before: call it from a thread. Raises `JournalError`.
         """
-        bound = min(wanted, MOST_LISTED) * SLACK
+        bound = min(wanted, MOST_LISTED) + SLACK
         if bound > self._bound:
             self._bound = bound
             self._begin()

@@ -21,10 +21,10 @@ from bus.messages.orders import SubmitOrder
 from market.ticks import Candle
 
 RECENT: Final = 500
-"""Candles; analyses, of which at most `RECENT_OF_SYMBOL` are one symbol's; verdicts without their proposal."""
+"""Candles and analyses, of each at most `RECENT_OF_SYMBOL` of one symbol; verdicts without their proposal."""
 
 RECENT_OF_SYMBOL: Final = 20
-"""An analysis weighs some ten kilobytes: with few symbols hundreds of them would be hours of memory growing."""
+"""An analysis weighs some ten kilobytes, a candle one: of few symbols hundreds would be hours of memory growing."""
 
 MOST_DECISIONS: Final = 1_000
 
@@ -70,6 +70,7 @@ class CouncilFold:
         self._analyses: OrderedDict[str, Message] = OrderedDict()
         self._analyses_of: dict[str, deque[str]] = {}  # ids by symbol, the newest last
         self._candles: OrderedDict[str, Message] = OrderedDict()
+        self._candles_of: dict[str, deque[str]] = {}  # ids by symbol, the newest last
         self._candle_by_key: dict[tuple[str, str, int], str] = {}
         self._early: OrderedDict[str, Message] = OrderedDict()
         self.decisions: deque[Message] = deque(maxlen=MOST_DECISIONS)
@@ -120,8 +121,16 @@ class CouncilFold:
         key = (body.symbol, body.interval, body.ts_open)
         self._candles[message.id] = message
         self._candle_by_key[key] = message.id
+        of_symbol = self._candles_of.setdefault(body.symbol, deque())
+        of_symbol.append(message.id)
+        if len(of_symbol) > RECENT_OF_SYMBOL:
+            self._forget_candle(of_symbol.popleft())
         if len(self._candles) > RECENT:
-            _, old = self._candles.popitem(last=False)
+            self._forget_candle(next(iter(self._candles)))
+
+    def _forget_candle(self, message_id: str) -> None:
+        old = self._candles.pop(message_id, None)
+        if old is not None:
             self._candle_by_key.pop((old.body.symbol, old.body.interval, old.body.ts_open), None)
 
     def _on_analysis(self, message: Message, body: AnalysisCompleted) -> None:

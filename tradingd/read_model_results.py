@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -11,6 +11,7 @@ from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged, PortfolioSnapshot, PositionChanged, PositionClosed, PositionOpened
 from bus.messages.orders import OrderFilled, Origin
 from market.money import ZERO, to_text
+from tradingd.packed_ring import PackedRing, packed, unpacked
 from tradingd.read_model_orders import PRICE_PLACES, OrderRecord
 from tradingd.read_model_views import (
     FillView,
@@ -37,6 +38,31 @@ class FillRecord:
     fill: OrderFilled
     origin: Origin
     lead_alpha: str
+
+
+class FillRing(PackedRing[FillRecord]):
+    """The last executions."""
+
+    __slots__ = ()
+
+    def pack(self, thing: FillRecord) -> list[Any]:
+        return [thing.ts, thing.origin, thing.lead_alpha, *packed(thing.fill)]
+
+    def unpack(self, values: list[Any]) -> FillRecord:
+        ts, origin, lead_alpha, *fill = values
+        return FillRecord(ts, unpacked(OrderFilled, fill), origin, lead_alpha)
+
+
+class RoundTripRing(PackedRing[PositionClosed]):
+    """The last round trips."""
+
+    __slots__ = ()
+
+    def pack(self, thing: PositionClosed) -> list[Any]:
+        return packed(thing)
+
+    def unpack(self, values: list[Any]) -> PositionClosed:
+        return unpacked(PositionClosed, values)
 
 
 @dataclass(slots=True)
@@ -77,8 +103,8 @@ class ResultsFold:
 
     def __init__(self, quote: str, max_fills: int, max_round_trips: int) -> None:
         self.quote = quote
-        self.fills: deque[FillRecord] = deque(maxlen=max_fills)
-        self.round_trips: deque[PositionClosed] = deque(maxlen=max_round_trips)
+        self.fills = FillRing(max_fills)
+        self.round_trips = RoundTripRing(max_round_trips)
         self.holdings: dict[str, Holding] = {}
         self.portfolio: PortfolioSnapshot | None = None
         self.fills_total = 0
@@ -225,8 +251,7 @@ class ResultsFold:
 
     def round_trip_views(self, limit: int) -> list[RoundTripView]:
         """Newest first."""
-        count = min(limit, len(self.round_trips))
-        return [round_trip_view(self.round_trips[-1 - index]) for index in range(count)]
+        return [round_trip_view(trip) for trip in self.round_trips.newest(limit)]
 
     def _sharpe(self) -> tuple[float | None, Literal["daily", "round_trips", "none"]]:
         """Mean over deviation of returns (Sharpe 1994, risk-free rate 0)."""

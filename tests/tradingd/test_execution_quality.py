@@ -16,6 +16,7 @@ from bus.messages.orders import Protection, TrailSpec
 from market.interval import SECOND_NS
 from tests.orders.trading import BTC, ETH, Bench
 from tradingd.execution_quality import QualityFold, QualityView
+from tradingd.packed_ring import UNPACKED
 
 D = Decimal
 TRAIL = TrailSpec("percent", D("0.02"))
@@ -192,6 +193,23 @@ def test_a_fill_that_is_told_after_the_end_is_measured_too(end: str) -> None:
     bench.fill("td-late", "1", "99")
     told = view(bench)
     assert (told.filled_orders, told.fills, told.value) == (1, 1, "99")
+
+
+def test_a_fill_of_an_order_that_many_newer_ones_have_pushed_aside_is_measured_with_the_earlier_ones() -> None:
+    bench = Bench(capital="10000000")
+    bench.trade("100")
+    bench.submit("td-slow", "buy", "limit", "2", price="99")
+    bench.accept("td-slow")
+    bench.fill("td-slow", "1", "99")
+    for number in range(UNPACKED + 5):
+        bench.submit(f"td-{number}", "buy", "market", "1")
+        bench.accept(f"td-{number}")
+        bench.fill(f"td-{number}", "1", "100")
+    bench.fill("td-slow", "1", "98")
+    told = view(bench, limit=500)
+    slow = next(each for each in told.orders if each.order_id == "td-slow")
+    assert (slow.fills, slow.filled, slow.average_price) == (2, "2", "98.5")
+    assert told.filled_orders == UNPACKED + 6
 
 
 @settings(max_examples=60, deadline=None)

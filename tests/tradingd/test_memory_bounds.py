@@ -6,6 +6,7 @@ from bus.ids import SessionId
 from bus.messages.council import AnalysisCompleted, Feature
 from bus.messages.header import Message, MessageMaker
 from bus.messages.system import AgentStarted
+from market.ticks import Candle
 from tradingd.read_model_council import RECENT, RECENT_OF_SYMBOL, CouncilFold
 from tradingd.recent_events import RecentEvents
 
@@ -30,6 +31,18 @@ def test_of_each_symbol_the_newest_analyses_are_kept() -> None:
     kept = [fold.analysis(message.id) is not None for message in busy]
     assert kept == [False] * 5 + [True] * RECENT_OF_SYMBOL
     assert fold.analysis(quiet[0].id) is not None
+
+
+def test_of_each_symbol_the_newest_candles_are_kept_and_the_others_are_not_found_any_more() -> None:
+    fold = CouncilFold(10)
+    for minute in range(RECENT_OF_SYMBOL + 5):
+        for symbol in ("BTC/USDT", "ETH/USDT"):
+            one = Decimal(1)
+            candle = Candle(symbol, "1m", minute, one, one, one, one, one, 1, minute + 60)
+            fold.handlers[Candle](MAKER.make(candle, 1), candle)
+    for symbol in ("BTC/USDT", "ETH/USDT"):
+        found = [fold.candle(symbol, "1m", minute) is not None for minute in range(RECENT_OF_SYMBOL + 5)]
+        assert found == [False] * 5 + [True] * RECENT_OF_SYMBOL
 
 
 def test_of_many_symbols_no_more_analyses_are_kept_than_of_a_few_busy_ones() -> None:

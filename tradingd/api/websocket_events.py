@@ -49,6 +49,9 @@ _AGENT_EVENTS: Final[dict[type, str]] = {
 }
 _ALERT_EVENTS: Final[dict[type, str]] = {system.AlertRaised: "alert", system.LimitBreached: "limit"}
 
+_LOOKED_THROUGH: Final = 50
+"""So many executions: the one that is told is among the newest."""
+
 _NO_EVENTS: Final = frozenset({"status"})
 """Sources whose portfolio snapshots are made because somebody asked, not because anything changed."""
 
@@ -95,7 +98,7 @@ def _order(message: Message, model: ReadModel) -> dict[str, Any]:
 
 def _trade(message: Message, model: ReadModel) -> object:
     fill: orders.OrderFilled = message.body
-    for record in reversed(model.results.fills):
+    for record in model.results.fills.newest(_LOOKED_THROUGH):
         if record.fill is fill or record.fill.trade_id == fill.trade_id:
             return fill_view(record)
     return plain(fill)
