@@ -151,7 +151,7 @@ def test_equal_content_under_another_id_is_a_mistake():
 def test_what_was_ordered_longer_ago_than_the_window_is_not_remembered_for_its_content(bench):
     for number in range(20):
         bench.trade("100")
-        assert sent(bench.submit(f"td-{number}", "buy", "market", "0.001"))
+        assert sent(bench.submit(f"td-{number}", "buy", "market", "0.1"))
         bench.second(6)
     assert len(bench.engine.desk.state.recent) == 1
 
