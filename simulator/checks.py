@@ -72,9 +72,9 @@ class Checks:
             return
         if any(world.had(name, "", _AWAKE_S) for name in HINDER_PROCESS):
             return
-        self._outcome.stale_s = max(self._outcome.stale_s, world.data_age_s)
-        if world.data_age_s > STALE_S:
-            world.violate(f"market data silent for {min(world.data_age_s, 1e6):.0f} s, and trading is ACTIVE")
+        self._outcome.stale_s = max(self._outcome.stale_s, world.stream.data_age_s)
+        if world.stream.data_age_s > STALE_S:
+            world.violate(f"market data silent for {min(world.stream.data_age_s, 1e6):.0f} s, and trading is ACTIVE")
 
     # ---- the end -----------------------------------------------------------------------------------
 

@@ -182,7 +182,7 @@ class Protection:
         """Armed exits whose price lies behind the market: how long each may, and what to say of it."""
         world, process, market = self._world, self._world.process, self._world.markets[symbol]
         late: dict[str, tuple[float, str]] = {}
-        if process is None or world.feed_is_down:
+        if process is None or world.stream.is_down:
             return late
         for order in process.engine.orders.working(symbol):
             if not order.is_exit or not order.is_armed:

@@ -50,9 +50,9 @@ class SentOrders:
     def _look_at_entry(self, order: OrderRequest) -> None:
         world, process = self._world, self._world.process
         name = order.client_order_id
-        if world.data_age_s > STALE_ENTRY_S:
+        if world.stream.data_age_s > STALE_ENTRY_S:
             self._outcome.stale_entries += 1
-            world.violate(f"{name}: an entry on stale data, {min(world.data_age_s, 1e6):.1f} s old")
+            world.violate(f"{name}: an entry on stale data, {min(world.stream.data_age_s, 1e6):.1f} s old")
         if process is None or not process.is_reconciled:
             world.violate(f"{name}: an entry before our books were compared with the exchange's")
         elif process.waits_for_a_person:

@@ -321,7 +321,7 @@ class Strikes:
             "gap": [market.trade_frame(now, skipped=7)],
             "crossed": [market.quote_frame(market.ask + 5, market.bid - 5)],
         }
-        is_heard = world.give(symbol, bad[fault.name])
+        is_heard = world.stream.give(symbol, bad[fault.name])
         if is_heard and fault.name == "bad_tick":
             world.triggers.note_far_print(symbol, market.bid * D("0.9"))
 

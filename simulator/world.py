@@ -1,14 +1,12 @@
 """One seed: a market, an exchange, people, faults, the lives of a daemon among them; then the accounts are settled."""
 
 import gc
-import math
 import os
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Collection
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal
@@ -20,10 +18,10 @@ from market.money import ZERO
 from simulator.checks import Checks
 from simulator.exchange import Exchange
 from simulator.faults import HINDER_PROCESS, Fault, draw_script, draw_wild_script, longest
-from simulator.frames import Frames
 from simulator.limits import Limits, rules_of, settings_of
 from simulator.link import Link
 from simulator.market import SeededMarket
+from simulator.market_stream import MarketStream
 from simulator.outcome import Outcome
 from simulator.people import Person
 from simulator.process import Died, PlannedDeath, Process
@@ -95,8 +93,6 @@ class World:
         self.process: Process | None = None
         self.journal_path = folder / "sim.journal"
         self._folder = f"{folder}{os.sep}"
-        self.feed_is_down = True
-        self._heard_ns: int | None = None
         self.kill_pressed: KillAction | Literal[""] = ""
         """What a person's kill switch asks for: pressed is what a living process has obeyed, until one released it."""
         self._doubtful_kill: KillAction | Literal[""] = ""
@@ -121,9 +117,8 @@ class World:
         self._begun: set[str] = set()
         """Names of faults that were ever with us: most are asked for by the second and never come."""
         self._held: list[Callable[[], Any]] = []
-        self._frames = Frames(self.has)
         self._deaths: list[PlannedDeath] = []
-        self._mute_since: float | None = None
+        self.stream = MarketStream(self)
         self.person = Person(self)
         self.wishes = Wishes(self)
         self.triggers = Triggers(self)
@@ -162,7 +157,7 @@ class World:
         for fault in self.script:
             self.schedule.after(fault.at, lambda fault=fault: self._strikes.strike(fault))  # type: ignore[misc]
         for number, symbol in enumerate(self.markets):
-            self.schedule.after(0.1 + number / 7, lambda symbol=symbol: self._market_step(symbol))  # type: ignore[misc]
+            self.schedule.after(0.1 + number / 7, lambda symbol=symbol: self.stream.step(symbol))  # type: ignore[misc]
         self.schedule.after(1, self._second)
         self.schedule.after(self.random.uniform(20, 40), self.person.act)
         for _ in range(2):
@@ -197,9 +192,7 @@ class World:
         self.outcome.recoveries_s.append(self.process.recovery_s)
         self.schedule.after(0.1, self._open_account)
         self.schedule.after(_HEARD_S, self._say_again)
-        self.feed_is_down = True
-        self._mute_since = self._heard_ns = None
-        self.schedule.after(1.0, self._feed_up)
+        self.stream.begin_anew()
 
     def _say_again(self) -> None:
         unheard, self._unheard = self._unheard, []
@@ -368,7 +361,7 @@ class World:
             self.in_process(action)
         process = self.process
         if held and process is not None and self.had("sleep", "", 1.0):
-            self._lose_feed(process, "the machine was asleep")
+            self.stream.lose(process, "the machine was asleep")
 
     def note_taken(self, symbol: str, quantity: Decimal) -> None:
         """A person has sold so much of what was ours; what came for it counts as paid in."""
@@ -379,56 +372,6 @@ class World:
         """What is ours of it, in truth."""
         base = self.exchange.instruments[symbol].base
         return self.exchange.balances.get(base, ZERO) - self.foreign.get(base, ZERO)
-
-    # ---- the market ------------------------------------------------------------------------------------
-
-    @property
-    def data_age_s(self) -> float:
-        """For so long the living process has heard nothing of the market; infinite when it never has."""
-        return math.inf if self._heard_ns is None else (self.schedule.now - self._heard_ns) / SECOND
-
-    def _hear(self, saying: Callable[[], None]) -> None:
-        """The market stream says something to the living process: now, or when its loop comes to it."""
-
-        def heard() -> None:
-            self._heard_ns = self.schedule.now
-            saying()
-
-        self.in_process(heard)
-
-    def _market_step(self, symbol: str) -> None:
-        market = self.markets[symbol]
-        now = self.schedule.now
-        self.schedule.after(self.random.uniform(0.6, 1.4), lambda: self._market_step(symbol))
-        if self.has("quiet", symbol) or symbol in self.exchange.halted:
-            return
-        market.step()
-        self.exchange.move(symbol, market.bid, market.ask, now)
-        self.triggers.note_price(symbol, market.bid, market.ask)
-        self.link.pump()
-        step = self._frames.of(symbol, market, now)
-        if self.give(symbol, step.frames) and step.has_print:
-            self.triggers.note_print(symbol)
-
-    def give(self, _symbol: str, frames: list[bytes]) -> bool:
-        """Frames of the market stream, to whoever is connected to it; is anybody?"""
-        process = self.process
-        if process is None or self.feed_is_down or self.has("mute") or self.has("network_down") or self.has("sleep"):
-            return False
-        for raw in frames:
-            self._hear(partial(process.frame, raw))
-        return True
-
-    def _feed_up(self) -> None:
-        process = self.process
-        if process is None or not self.feed_is_down:
-            return
-        if self.is_hindered(("feed_down", "mute", "network_down", "sleep", "stall")):
-            self.schedule.after(1.0, self._feed_up)
-            return
-        self.feed_is_down = False
-        self._frames.forget()
-        self._hear(process.feed_up)
 
     # ---- each second -----------------------------------------------------------------------------------
 
@@ -444,7 +387,7 @@ class World:
                 self.schedule.after(0.5, self._look_at_account)  # not in step with the timer that sends
             if second % RULES_EVERY_S == 0 and not self.has("network_down"):
                 self.in_process(process.look_at_rules)
-            self._watch_feed(process)
+            self.stream.watch(process)
         self.link.pump()
         self.checks.observe()
 
@@ -452,27 +395,6 @@ class World:
         process = self.process
         if process is not None and process.is_reconciled and not self.is_held_up:
             self.in_process(process.look_at_account)
-
-    def _watch_feed(self, process: Process) -> None:
-        """The stream's own watchdog: five silent seconds end the connection."""
-        if self.feed_is_down:
-            return
-        if self.has("feed_down"):
-            self._lose_feed(process, "closed by the venue")
-        elif self.has("mute") or self.has("network_down"):
-            self._mute_since = self._mute_since or self.schedule.elapsed_s
-            if self.schedule.elapsed_s - self._mute_since >= 5:
-                self._lose_feed(process, "mute: no frame for 5 s")
-        else:
-            self._mute_since = None
-            if self.has("quiet") or self.exchange.halted:
-                self._hear(process.heartbeat)
-
-    def _lose_feed(self, process: Process, reason: str) -> None:
-        self.feed_is_down = True
-        self._mute_since = None
-        self.in_process(lambda: process.feed_down(reason))
-        self.schedule.after(1.0, self._feed_up)
 
     # ---- the record ------------------------------------------------------------------------------------
 
