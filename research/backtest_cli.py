@@ -1,51 +1,32 @@
-"""`tradelab backtest` and `tradelab sessions`."""
+"""`tradelab backtest`: one rule, or the council, over history."""
 
 import os
 import textwrap
 import time
-import tomllib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from research import cli_session, data_cli
-from research.cli_session import CliError, DataDirOption, JsonOption
-
-_KEYS: Final = frozenset(
-    {
-        "name",
-        "strategy",
-        "data",
-        "symbol",
-        "timeframe",
-        "venue",
-        "start",
-        "end",
-        "cash",
-        "stake",
-        "fee",
-        "spread",
-        "slippage",
-        "param",
-        "stamps",
-        "json",
-        "data_dir",
-    }
+from research import cli_session
+from research.backtest_options import (
+    HistoryVenueOption,
+    amount_of,
+    dataset_of,
+    options_of,
+    parameters_of,
+    range_of,
+    recorded_files,
 )
-HistoryVenueOption = Annotated[
-    str, typer.Option(help=f"Whose history, without --data; default: {data_cli.HISTORY_OF}.")
-]
+from research.cli_session import CliError, DataDirOption
+from research.sessions_cli import number, percent, session_store
+
 COUNCIL: Final = "council"
 """The name under which the product itself, agents and all, is run."""
-TICKS: Final = "ticks"
-"""In place of files: what the daemon recorded."""
 _SHIPPED: Final = Path(__file__).resolve().parent.parent / "config.toml"
-sessions = typer.Typer(no_args_is_help=True, help="Backtests that were run: list, show, compare.")
 
 
 def backtest(
@@ -98,9 +79,9 @@ def backtest(
         "spread": spread,
         "slippage": slippage,
         "name": name,
-        "param": _parameters(param or []),
+        "param": parameters_of(param or []),
     }
-    named = _of_file(config) if config is not None else {}
+    named = options_of(config) if config is not None else {}
     out = out if out is not None or "json" not in named else Path(str(named["json"]))
     data_dir = data_dir if data_dir is not None or "data_dir" not in named else Path(str(named["data_dir"]))
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
@@ -166,7 +147,7 @@ def _job(
     is_council = chosen["strategy"] == COUNCIL
     if not is_council:
         _try(make)  # a wrong name or parameter is told before anything is read
-    recorded = _recorded(chosen, data_dir)
+    recorded = recorded_files(chosen, data_dir)
     if not is_council:
         found = dataset_of(chosen, data_dir, recorded)
         return RuleJob(str(chosen["strategy"]), chosen["param"], found, cash, stake, costs)
@@ -174,7 +155,7 @@ def _job(
     if recorded:
         from research.backtest.ticks import TickRecording
 
-        recording = TickRecording(recorded, *_range(chosen))
+        recording = TickRecording(recorded, *range_of(chosen))
         return TickJob(recording, str(chosen["symbol"]), str(chosen["timeframe"]), cash, costs, settings)
     return CouncilJob(dataset_of(chosen, data_dir, recorded), cash, costs, settings)
 
@@ -280,24 +261,24 @@ def _tell(
         ("look-ahead", f"none: decisions repeated at {cuts} cuts"),
         (
             "trades",
-            f"{figures['trades']}, {_percent(figures['win_rate'])} won, "
-            f"profit factor {_number(figures['profit_factor'])}",
+            f"{figures['trades']}, {percent(figures['win_rate'])} won, "
+            f"profit factor {number(figures['profit_factor'])}",
         ),
         (
             "return",
-            f"{_percent(figures['total_return'])} (buy and hold {_percent(figures['buy_and_hold_return'])}), "
-            f"a year {_percent(figures['annual_return'])}",
+            f"{percent(figures['total_return'])} (buy and hold {percent(figures['buy_and_hold_return'])}), "
+            f"a year {percent(figures['annual_return'])}",
         ),
-        ("drawdown", f"{_percent(figures['max_drawdown'])}, {figures['max_drawdown_candles']} candles below a peak"),
+        ("drawdown", f"{percent(figures['max_drawdown'])}, {figures['max_drawdown_candles']} candles below a peak"),
         (
             "sharpe",
-            f"{_number(figures['sharpe'])}, sortino {_number(figures['sortino'])}, calmar {_number(figures['calmar'])}",
+            f"{number(figures['sharpe'])}, sortino {number(figures['sortino'])}, calmar {number(figures['calmar'])}",
         ),
         ("fees", f"{figures['fees']:,.2f}"),
         ("equity", f"{figures['final_equity']:,.2f}"),
     ]
     if figures.get("path_dependent") is not None:
-        share = _percent(figures["path_dependent"])
+        share = percent(figures["path_dependent"])
         advice = ": try shorter candles" if figures["path_dependent"] else ""
         rows.append(("path", f"{share} of exits rest on which extreme of a candle came first{advice}"))
     if result.open_quantity:
@@ -324,185 +305,3 @@ def _tell_section(section: Mapping[str, Any]) -> None:
     for line in section["lines"]:
         whole = line.replace(" %", "\xa0%")  # a number keeps its unit on its line
         typer.echo(textwrap.fill(whole, 110, initial_indent="  ", subsequent_indent="    ").replace("\xa0", " "))
-
-
-# ---- sessions --------------------------------------------------------------------------------------
-
-
-@sessions.command("list")
-def list_sessions(json_: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """All sessions, one line each."""
-    store = session_store(data_dir)
-    rows = [_row(name, store.read(name)) for name in store.names()]
-    if json_:
-        cli_session.print_json(rows)
-        return
-    for row in rows:
-        if row["status"] != "completed":
-            typer.echo(f"{row['name']:<40} {row['status']}")
-            continue
-        typer.echo(f"{row['name']:<40} {row['trades']:>6} trades  return {_percent(row['total_return']):>9}  "
-                   f"drawdown {_percent(row['max_drawdown']):>8}  sharpe {_number(row['sharpe'])}")
-    if not rows:
-        typer.echo("no sessions yet: tradelab backtest --help")
-
-
-@sessions.command()
-def show(name: str, json_: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """What was run, and every figure."""
-    document = _read(name, data_dir)
-    if json_:
-        cli_session.print_json(document)
-        return
-    for part in ("about", "stats"):
-        typer.echo(part)
-        for key, value in sorted(document[part].items()):
-            typer.echo(f"  {key:<24} {value if value is not None else '-'}")
-    typer.echo(f"trades {len(document['trades'])}, fingerprint {document['fingerprint']}")
-
-
-@sessions.command()
-def compare(names: list[str], json_: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """The main figures of several sessions side by side."""
-    documents = {name: _read(name, data_dir) for name in names}
-    keys = ("total_return", "annual_return", "sharpe", "sortino", "calmar", "max_drawdown", "trades", "win_rate",
-            "profit_factor", "fees")
-    if json_:
-        cli_session.print_json({key: {name: each["stats"][key] for name, each in documents.items()} for key in keys})
-        return
-    typer.echo(f"{'':<16}" + "".join(f"{name[-22:]:>24}" for name in names))
-    for key in keys:
-        typer.echo(f"{key:<16}" + "".join(f"{_number(each['stats'][key]):>24}" for each in documents.values()))
-
-
-def _row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
-    stats = document.get("stats", {})
-    return {
-        "name": name,
-        "status": document["status"],
-        **{key: stats.get(key) for key in ("trades", "total_return", "max_drawdown", "sharpe")},
-    }
-
-
-def _read(name: str, data_dir: Path | None) -> dict[str, Any]:
-    from research.backtest.session import SessionError
-
-    try:
-        return session_store(data_dir).read_completed(name)  # type: ignore[no-any-return]
-    except SessionError as error:
-        raise CliError(cli_session.NOT_FOUND, str(error)) from error
-
-
-def session_store(data_dir: Path | None) -> Any:
-    """Where sessions are kept: `lab/sessions` of the data directory."""
-    from research.backtest.session import SessionStore
-
-    return SessionStore(data_cli.open_store(data_dir, "binance").root.parent / "lab" / "sessions")
-
-
-# ---- options ---------------------------------------------------------------------------------------
-
-
-def _of_file(path: Path) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise CliError(cli_session.CONFIGURATION, f"{path}: {error.strerror}. Name an existing file.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise CliError(cli_session.CONFIGURATION, f"{path}: not TOML: {error}") from error
-    for key in document:
-        if key not in _KEYS:
-            known = ", ".join(sorted(_KEYS))
-            raise CliError(cli_session.CONFIGURATION, f"{path}: unknown key {key!r}; known are {known}")
-    return document
-
-
-def _parameters(given: list[str]) -> dict[str, str]:
-    made: dict[str, str] = {}
-    for text in given:
-        key, sign, value = text.partition("=")
-        if not sign or not key or not value:
-            raise CliError(cli_session.USAGE, f"--param {text!r}: write KEY=VALUE, such as fast=20")
-        made[key] = value
-    return made
-
-
-def amount_of(key: str, value: object) -> Decimal:
-    """An option that is an amount or a ratio; raises `CliError`."""
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        raise CliError(cli_session.USAGE, f"{key} is {value!r}; write a number") from None
-    highest = Decimal(10**12) if key == "cash" else Decimal(1)
-    if not amount.is_finite() or amount < 0 or amount > highest or (key in ("cash", "stake") and not amount):
-        raise CliError(cli_session.USAGE, f"{key} is {value}; write a number from 0 to {highest}")
-    return amount
-
-
-def _moment(key: str, text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise CliError(cli_session.USAGE, f"{key} is {text!r}; write it as 2024-01-31 or 2024-01-31T12:00") from None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return int(at.timestamp()) * 1_000_000_000
-
-
-def _range(chosen: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """UTC ns, the end not included; None where nothing is said."""
-    start, end = _moment("start", str(chosen.get("start", ""))), _moment("end", str(chosen.get("end", "")))
-    if start is not None and end is not None and start >= end:
-        raise CliError(
-            cli_session.USAGE, f"start {chosen['start']} is not before end {chosen['end']}: the end is not included"
-        )
-    return start, end
-
-
-def _recorded(chosen: Mapping[str, Any], data_dir: Path | None) -> list[Path]:
-    """The files of ticks that `data` names, if it names such; "ticks": the daemon's own tape."""
-    from research.backtest.tick_files import tick_files
-
-    given = chosen.get("data") or []
-    named = [str(each) for each in given] if isinstance(given, list | tuple) else [str(given)]
-    if named == [TICKS]:
-        return [cli_session.history_root(data_dir).parent / "tape"]
-    return tick_files([Path(each) for each in named])
-
-
-def dataset_of(chosen: Mapping[str, Any], data_dir: Path | None, recorded: list[Path]) -> Any:
-    """The candles that the options name, or the ticks of these files; raises `DataError` or `CliError`."""
-    from research.backtest.data import DataError, of_file, of_store, of_ticks
-
-    start, end = _range(chosen)
-    venue = str(chosen.get("venue", ""))
-    if venue and (recorded or chosen.get("data")):
-        raise CliError(
-            cli_session.USAGE, f"--venue {venue} names a history, and --data takes none: leave out one of them"
-        )
-    symbol, timeframe = str(chosen.get("symbol", "")), str(chosen.get("timeframe", ""))
-    if recorded:
-        return of_ticks(recorded, symbol, timeframe, start, end)
-    given = chosen.get("data") or []
-    named = [given] if isinstance(given, str) else list(given)
-    if len(named) > 1:
-        raise DataError("candles come from one file: import several first (tradelab data import), or name ticks")
-    if named:
-        stamps = str(chosen.get("stamps", "open"))
-        if stamps not in ("open", "close"):
-            raise CliError(cli_session.USAGE, f"stamps is {stamps!r}; write open or close")
-        return of_file(Path(str(named[0])), symbol, timeframe, start, end, stamps_are_closes=stamps == "close")
-    if not symbol or not timeframe:
-        raise CliError(
-            cli_session.USAGE, "no candles: write --data FILE, or --symbol and --timeframe of the history"
-        )
-    return of_store(data_cli.open_store(data_dir, venue or data_cli.HISTORY_OF), symbol, timeframe, start, end)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value * 100:,.2f} %"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.3f}"

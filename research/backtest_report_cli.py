@@ -7,6 +7,7 @@ import typer
 
 from research import cli_session
 from research.cli_session import CliError, DataDirOption
+from research.sessions_cli import session_store
 
 
 def report(
@@ -21,7 +22,6 @@ def report(
     """Write one self-contained HTML page of a session."""
     from research.backtest.report import page, trades_csv
     from research.backtest.session import SessionError, with_equity
-    from research.backtest_cli import session_store
 
     store = session_store(data_dir)
     try:

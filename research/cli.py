@@ -16,6 +16,7 @@ from research import (
     new_alpha_cli,
     parity_cli,
     select_cli,
+    sessions_cli,
     strategies_cli,
     tune_cli,
 )
@@ -50,7 +51,7 @@ data_cli.app.command("backfill")(backfill_cli.backfill)
 data_cli.app.command("maintain")(maintain_cli.maintain)
 app.add_typer(data_cli.app, name="data")
 app.command("backtest")(backtest_cli.backtest)
-app.add_typer(backtest_cli.sessions, name="sessions")
+app.add_typer(sessions_cli.sessions, name="sessions")
 app.command("strategies")(strategies_cli.strategies)
 app.command("report")(backtest_report_cli.report)
 app.command("parity")(parity_cli.parity)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from research import cli_session
-from research.backtest_cli import HistoryVenueOption
+from research.backtest_options import HistoryVenueOption, amount_of, dataset_of
 from research.cli_session import CliError, DataDirOption, JsonOption
 
 if TYPE_CHECKING:
@@ -43,13 +43,12 @@ def select(
     """
     from agents.strategies.candle_rule import RuleError
     from agents.strategies.selector import select as choose
-    from research import backtest_cli
     from research.backtest.data import DataError, DataOptionError
     from research.backtest.runner import Costs
     from research.selection.trial import candidate_of, regimes_of
 
     amounts = {
-        key: backtest_cli.amount_of(key, value)
+        key: amount_of(key, value)
         for key, value in (("cash", cash), ("fee", fee), ("spread", spread), ("slippage", slippage))
     }
     wanted = _wanted(strategy or [])
@@ -57,7 +56,7 @@ def select(
         "data": str(data or ""), "symbol": symbol, "timeframe": timeframe, "venue": venue, "start": start, "end": end,
     }
     try:
-        found = backtest_cli.dataset_of(series, data_dir, [])
+        found = dataset_of(series, data_dir, [])
     except DataError as error:
         code = cli_session.USAGE if isinstance(error, DataOptionError) else cli_session.NOT_FOUND
         raise CliError(code, str(error)) from error
