@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bus.messages.system import InstrumentChanged
-from tests.orders.test_disaster_stop import STOP, guarded, placed
+from tests.orders.guarded_position import STOP, guarded, placed
 from tests.orders.trading import BTC, WIDE, Bench, cancels, instrument, sent
 
 
