@@ -50,6 +50,9 @@ LONGEST_PAUSE_NS: Final = 15 * SECOND_NS
 RESTED_NS: Final = 5 * SECOND_NS
 """A stop that rested so long before the venue, or a person there, ended it was not refused."""
 
+TAKEN_BACK_PAUSE_NS: Final = 3 * SECOND_NS
+"""The longest pause after one that was taken and ended sooner: who cancels it again and again is no refusal."""
+
 _DUST_CODES: Final = frozenset({"POSITION_IS_DUST", "QUANTITY_TOO_SMALL", "BELOW_VENUE_MIN_NOTIONAL"})
 
 
@@ -222,11 +225,12 @@ class DisasterStops:
                 pause = 0
             if last.state == "CANCELLED" and last.ended_ns - last.submitted_ns >= RESTED_NS:
                 patience.vain, pause = -1, FIRST_PAUSE_NS
+            elif last.state == "CANCELLED":
+                pause = min(pause, TAKEN_BACK_PAUSE_NS)
             patience.vain, patience.refused_ns, patience.due_ns = patience.vain + 1, desk.now, desk.now + pause
             self._tell(
                 symbol, "critical", f"refused {last.reason}", f"{symbol}: no stop rests at the venue",
-                f"The venue ended {last.client_order_id}: {last.reason}. It is tried again; meanwhile only this "
-                "process watches the position, so do not stop it.",
+                f"The venue ended {last.client_order_id}: {last.reason}. It is tried again. {self._watcher(symbol)}",
             )
         return desk.now >= patience.due_ns or patience.refused_ns < desk.freed_ns
 
@@ -274,7 +278,7 @@ class DisasterStops:
         prices, last = stop_prices(desk, symbol), desk.markets[symbol].last
         if prices is None or last is None or prices.stop < last:
             return prices
-        if any(falling_trigger(desk, order) is not None for order in desk.state.orders.exits(symbol)):
+        if self._has_own_stop(symbol):
             return None
         lower = prices_below(desk, symbol, last)
         if lower is not None:
@@ -285,6 +289,10 @@ class DisasterStops:
             )
         return lower
 
+    def _has_own_stop(self, symbol: str) -> bool:
+        """Will an exit of ours fire in a fall?"""
+        return any(falling_trigger(self._desk, order) is not None for order in self._desk.state.orders.exits(symbol))
+
     # ---- words --------------------------------------------------------------------------------------
 
     def _tell_denied(self, symbol: str, quantity: Decimal, verdict: Denied) -> None:
@@ -294,8 +302,14 @@ class DisasterStops:
             return
         self._tell(
             symbol, "warning", verdict.code, f"{symbol}: no stop rests at the venue",
-            f"{verdict.message} Only this process watches the position.",
+            f"{verdict.message} {self._watcher(symbol)}",
         )
+
+    def _watcher(self, symbol: str) -> str:
+        """Who sells in a fall while no stop rests at the venue."""
+        if self._has_own_stop(symbol):
+            return "Only this process watches the position meanwhile: do not stop it."
+        return "Nothing watches the position meanwhile: give it a stop-loss, or close it by hand."
 
     def _tell(self, symbol: str, level: str, what: str, title: str, message: str) -> None:
         patience = self._patience.setdefault(symbol, _Patience())

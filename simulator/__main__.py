@@ -114,7 +114,7 @@ def _plain(value: Decimal) -> float:
 
 def _seeds(text: str) -> list[int]:
     first, _, last = text.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()) or int(last or first) < int(first):
+    if not first.isdecimal() or (last and not last.isdecimal()) or int(last or first) < int(first):
         raise ValueError(f"{text!r} is no range of seeds: write FROM-TO, such as 0-300")
     return list(range(int(first), int(last or first) + 1))
 

@@ -1,5 +1,7 @@
 """Promises about time: fates become known, books become right, a started process trades again."""
 
+from collections import deque
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from simulator.faults import HINDER_FEED, HINDER_ORDERS, HINDER_PROCESS
@@ -28,6 +30,7 @@ class Fates:
         self._open_since: dict[str, dict[str, float]] = {}
         self._wrong_since: dict[str, float] = {}
         self._told: set[str] = set()
+        self._truths: dict[str, deque[tuple[float, Decimal]]] = {}
 
     def observe(self) -> None:
         process = self._world.process
@@ -75,7 +78,12 @@ class Fates:
     def _look_at_books(self, process: Process, symbol: str) -> None:
         world = self._world
         ours, true = process.engine.ledger.quantity(symbol), world.held(symbol)
-        if ours == true or any(world.had(name, symbol, BOOKS_S + 10) for name in (*_HINDRANCES, *HINDER_FEED)):
+        truths, now = self._truths.setdefault(symbol, deque()), world.schedule.lived_s
+        truths.append((now, true))
+        while truths[0][0] < now - BOOKS_S:
+            truths.popleft()
+        is_followed = any(ours == each for _, each in truths)  # who sells each ten seconds is followed a little behind
+        if is_followed or any(world.had(name, symbol, BOOKS_S + 10) for name in (*_HINDRANCES, *HINDER_FEED)):
             self._wrong_since.pop(symbol, None)
             self._told.discard(symbol)
         else:

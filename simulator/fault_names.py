@@ -25,6 +25,7 @@ _NAMES: Final[dict[str, str]] = {
     "5xx_on_create 503_unknown http_error server_5xx bad_gateway gateway_timeout",
     "rate_limit": "f17 f18 429 418 http_418 http_429 ban banned ip_ban throttle throttled rate_limited "
     "too_many_requests "
+    "ban_418 ban_429 ban_with_retry_after rate_limit_exceeded rate_limit_hit "
     "429s retry_after ban_until ip_banned rate_limit_429 rate_limit_418",
     "bad_key": "f19 invalid_key key_refused auth_error auth_failure unauthorized http_401 401 403 bad_api_key "
     "key_revoked invalid_api_key "
@@ -37,6 +38,7 @@ _NAMES: Final[dict[str, str]] = {
     "maintenance": "f34 exchange_maintenance exchange_halt trading_halt exchange_halted venue_maintenance "
     "exchange_down venue_down cancel_only "
     "order_rejected reject rejects order_reject reject_order venue_reject maintenance_window venue_halt "
+    "maintenance_mode exchange_offline venue_offline under_maintenance "
     "market_halt",
     "trading_down": "f55 trading_api_down api_down order_api_down rest_down orders_down private_api_down "
     "market_data_up_trading_down",
@@ -116,7 +118,7 @@ _NAMES: Final[dict[str, str]] = {
     "sigint ctrl_c",
     "power_cut": "f41 power_loss power_failure torn_write torn_tail torn torn_journal power machine_crash reset "
     "journal_torn torn_journal_tail power_off "
-    "power_fail power_outage journal_truncated kill_before_fsync",
+    "power_fail reboot machine_reboot server_reboot host_reboot power_outage journal_truncated kill_before_fsync",
     "bit_flip": "journal_corruption bitflip corrupt_journal journal_bit_flip corruption flip "
     "bit_rot disk_corruption journal_corrupt",
     "fsync_error": "f42 fsync fsync_fail fsync_failure fsync_failed io_error eio disk_error write_error flush_error "
@@ -190,6 +192,7 @@ _BY_PLACE: Final[dict[tuple[str, str], str]] = {
 
 
 _ID: Final = re.compile(r"f_?0*([0-9]{1,3})")
+_SERVER_ERROR: Final = re.compile(r"(http_|error_)?5[0-9]{2}")
 _NO_ORDER: Final = frozenset({"before", "after", "on", "then"})
 _STEMS: Final = {
     stem: "drop" if stem in ("lost", "loss", "lose", "missing") else word
@@ -241,6 +244,8 @@ def _name_of(word: str) -> str:
     found = _ID.fullmatch(word)
     if found:
         return _NAME_BY_WORD.get(f"f{int(found[1]):02d}", "")
+    if _SERVER_ERROR.fullmatch(word):
+        return "http_5xx"
     return _NAME_BY_WORD.get(word) or _NAME_BY_LETTERS.get(_letters(word)) or _NAME_BY_BAG.get(_bag(word), "")
 
 
@@ -251,6 +256,8 @@ def fault_named(text: str, target: str = "") -> tuple[str, str]:
         word = _plain(text.lower())  # NaN
     agent = _agent_named(place)
     at = agent if agent == "risk" else "agent" if agent else place
+    if "/" in place and (name := _BY_PLACE.get((word, "symbol"), "")):
+        return name, target
     name = _BY_PLACE.get((word, PLACE_BY_WORD.get(at, at))) or _BY_PLACE.get((word, at)) or fault_at(word, at)
     if name:
         return name, agent

@@ -186,7 +186,7 @@ def _fault(path: Path, number: int, row: Any) -> Fault:
         if key not in row or (key == "for" and value is None):
             continue
         if type(value) not in (int, float) or not 0 <= value < 1e7:
-            raise FaultScriptError(f"{where}: {key} is {value!r}; write seconds from 0.")
+            raise FaultScriptError(f"{where}: {key} is {value!r}; write seconds from 0 to 10,000,000.")
     target = row.get("target")
     if target is not None and not isinstance(target, str):
         raise FaultScriptError(f"{where}: target is {target!r}; write a symbol, an agent or what the fault befalls.")

@@ -69,6 +69,8 @@ class Limits:
         self.was_day_lost = False
         """So much was lost that entries may be over for the day."""
         self._exempt_until = 0.0
+        self._flow: Decimal | None = None
+        self._base = ZERO
 
     def exempt_exposure(self, seconds: float) -> None:
         """Prices have just leapt, or an execution exceeded its order: what is held is no longer what was bought."""
@@ -109,8 +111,16 @@ class Limits:
         self._held_before = held
 
     def _look_at_loss(self, ours: Decimal) -> None:
-        """Against what was paid in: no seed lives over midnight."""
-        paid = self._world.true_flow - self._world.taken_worth
+        """Against what was paid in: no seed lives over midnight.
+
+        What comes or goes moves it in the proportion in which it moves what there is: a loss stays the share it was.
+        """
+        flow = self._world.true_flow - self._world.taken_worth
+        came = flow if self._flow is None else flow - self._flow
+        before = ours - came
+        is_share = self._flow is not None and before > ZERO < ours
+        self._base = self._base * ours / before if is_share else max(self._base + came, ZERO)
+        self._flow, paid = flow, self._base
         if paid - ours >= self.rules.daily_loss * _NEARLY * paid:
             self.was_day_lost = True
         if paid - ours <= self.rules.daily_loss * _LOST * paid:

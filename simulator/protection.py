@@ -86,6 +86,9 @@ class Protection:
                 lacks.pop(symbol, None)
             self._told -= {f"{symbol} bare", f"{symbol} unwatched"}
             return
+        if world.stops_taken.pop(symbol, None):  # each time there was one, and its successor has its own time
+            for lacks in (self._bare, self._unwatched):
+                lacks.pop(symbol, None)
         unwatched_s = self._lasts(self._unwatched, symbol)
         if unwatched_s > AT_EXCHANGE_S:
             what = f"{held} held, {resting} for sale at the exchange, for {unwatched_s:.0f} s"

@@ -283,6 +283,8 @@ class Strikes:
         for order in self._world.exchange.working(fault.target if "/" in fault.target else ""):
             if order.client_id.startswith(OURS):
                 self._world.exchange.cancel(order.client_id)
+                if order.side == "sell":
+                    self._world.stops_taken[order.symbol] = True
 
     def _change_rules(self, fault: Fault) -> None:
         """Coarser, and later fine again; what is held stays tradable."""

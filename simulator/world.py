@@ -105,6 +105,8 @@ class World:
         self.taken_ns: dict[str, int] = {}
         """When a person took coins of ours away."""
         self.taken_worth = ZERO
+        self.stops_taken: dict[str, bool] = {}
+        """Symbols whose sale at the exchange a person cancelled, until `Protection` has seen it."""
         self.foreign: dict[str, Decimal] = {}
         self.forbidden: set[str] = set()
         """Ids of orders that must never reach the exchange."""
@@ -393,7 +395,7 @@ class World:
 
     def _look_at_account(self) -> None:
         process = self.process
-        if process is not None and process.is_reconciled and not self.is_held_up:
+        if process is not None and not self.is_held_up:
             self.in_process(process.look_at_account)
 
     # ---- the record ------------------------------------------------------------------------------------

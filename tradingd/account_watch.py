@@ -1,7 +1,7 @@
 """Our books against the venue's balances while trading live: money that comes or goes, and what hands did there.
 
-A difference is believed when two looks in a row find the same one, while our books stood still and no order's fate was
-unknown: a fill that is on its way looks like a deposit for a moment. One whose report was lost looks like it for ever
+A difference is believed when two looks in a row find the same one, and no order of that symbol, for money no order at
+all, is on its way: its fill would look like a deposit for a moment. One whose report was lost looks like it for ever
 (F24): so at the first sight the venue is asked about every order that may be working. Quote currency then becomes a
 deposit or a withdrawal (T13). A surplus of a base asset is foreign, never ours: it is told once and never touched. A
 deficit means that what we hold was sold or moved by hand: the position shrinks to what is left (F32), for the venue
@@ -10,7 +10,8 @@ a page of balances contradicts itself, and a person must look. Two looks fit int
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -20,11 +21,13 @@ from exchanges.answers import VenueError
 from exchanges.venue import TellsBalances, Venue, WatchesOrders
 from market.instrument import Instrument
 from market.money import ZERO, to_text
-from tradingd.balance_hints import BalanceHints, holdings, is_any_on_its_way, orders_at_venue
+from tradingd.balance_hints import BalanceHints, holdings, is_on_its_way, orders_at_venue
 from tradingd.runtime import Runtime
 from tradingd.stranger_watch import StrangerWatch
 
 PAUSE_S: Final = 12.0
+MOST_MISSED: Final = 2
+"""Looks that may be missed between the two that find the same."""
 
 
 class AccountWatch:
@@ -40,7 +43,7 @@ class AccountWatch:
         self._steps = {each.base: each.quantity_step for each in instruments if each.quote == quote}
         self._symbols = {each.base: each.symbol for each in instruments if each.quote == quote}
         self._change_funds = change_funds
-        self._seen: dict[str, Decimal] = {}
+        self._seen: dict[str, _Sight] = {}
         self._told: dict[str, Decimal] = {}
         self._parts: list[asyncio.Task[None]] = []
 
@@ -67,36 +70,84 @@ class AccountWatch:
         try:
             theirs = await self._venue.balances()
         except VenueError:
-            self._seen = {}
+            self._seen = self._passed_over(self._seen)
             return
-        if ours != holdings(self._runtime) or is_any_on_its_way(self._runtime):
-            self._seen = {}
+        if ours != holdings(self._runtime):
+            self._seen = self._passed_over(self._seen)
             return
+        waiting = self._waiting()
         found = {
-            asset: difference for asset in sorted({self._quote, *self._steps})
+            asset: difference for asset in sorted({self._quote, *self._steps} - waiting)
             if abs(difference := theirs.get(asset, ZERO) - ours.get(asset, ZERO)) >= self._steps.get(asset, ZERO)
             and difference
         }
-        is_news = any(self._seen.get(asset) != difference for asset, difference in found.items())
-        if is_news:
+        if any(asset not in self._seen or self._seen[asset].difference != each for asset, each in found.items()):
             query_working(self._runtime, self._venue)
+        seen = self._passed_over(waiting)
         for asset, difference in found.items():
-            if not is_news:
-                self._believe(asset, difference, theirs.get(asset, ZERO))
-        self._seen = found
-        self._told = {asset: told for asset, told in self._told.items() if asset in found}
+            held = ours.get(asset, ZERO)
+            sure = self._sure(asset, difference, held)
+            is_booked = bool(sure) and self._believe(asset, sure, held + sure)
+            if not is_booked:
+                seen[asset] = _Sight(difference, held)
+            elif difference != sure:
+                seen[asset] = _Sight(difference - sure, held + sure)
+        self._seen = seen
+        self._told = {asset: told for asset, told in self._told.items() if asset in found or asset in waiting}
 
-    def _believe(self, asset: str, difference: Decimal, balance: Decimal) -> None:
+    def _waiting(self) -> set[str]:
+        """Assets whose balance may show the work of an order that has not told of it; money is everybody's."""
+        moving = {order.spec.symbol for order in orders_at_venue(self._runtime) if is_on_its_way(order)}
+        assets = {base for base, symbol in self._symbols.items() if symbol in moving}
+        if moving or self._runtime.health.is_raised("reconciliation"):
+            assets.add(self._quote)
+        return assets
+
+    def _passed_over(self, assets: Iterable[str]) -> dict[str, "_Sight"]:
+        """What was seen of these, for another look: but what is too old proves nothing of now."""
+        return {
+            asset: replace(self._seen[asset], missed=self._seen[asset].missed + 1)
+            for asset in assets if asset in self._seen and self._seen[asset].missed < MOST_MISSED
+        }
+
+    def _sure(self, asset: str, difference: Decimal, held: Decimal) -> Decimal:
+        """So much of it is believed: what the look before found, too.
+
+        Who sells a little every ten seconds leaves another difference at each look: while our own books stand still,
+        the smaller of two is there twice. A surplus of coins is only told, and not at each of its steps.
+        """
+        before = self._seen.get(asset)
+        if before is None:
+            return ZERO
+        if before.difference == difference:
+            return difference
+        has_stood = before.ours == held and before.difference * difference > ZERO
+        if not has_stood or (difference > ZERO and asset != self._quote):
+            return ZERO
+        return min(before.difference, difference, key=abs)
+
+    def _believe(self, asset: str, difference: Decimal, balance: Decimal) -> bool:
+        """Whether our books follow; `balance` is what they say then."""
         if asset == self._quote:
             word = "deposit" if difference > ZERO else "withdrawal"
             self._change_funds(FundsChanged(asset, difference, balance, f"{word} found at the venue"))
-            return
+            return True
         is_gone = difference < ZERO and self._runtime.engine.orders.selling(self._symbols[asset]) <= balance
         if self._told.get(asset) != difference or is_gone:
             self._told[asset] = difference
             self._runtime.record("daemon", _alert(asset, difference, balance if is_gone else None))
         if is_gone:
             self._change_funds(FundsChanged(asset, difference, balance, "sold or moved by hand"))
+        return is_gone
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """A difference as a look found it, and what our books said then; `missed` looks have not seen to it since."""
+
+    difference: Decimal
+    ours: Decimal
+    missed: int = 0
 
 
 def query_working(runtime: Runtime, venue: Venue) -> None:

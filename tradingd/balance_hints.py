@@ -92,7 +92,12 @@ def holdings(runtime: Runtime) -> dict[str, Decimal]:
 
 def is_any_on_its_way(runtime: Runtime) -> bool:
     """Whether what the venue's balances show may be the work of an order whose report is not here yet."""
-    return any(order.detail in ("sent", "unknown", "pending_cancel") for order in orders_at_venue(runtime))
+    return any(is_on_its_way(order) for order in orders_at_venue(runtime))
+
+
+def is_on_its_way(order: Order) -> bool:
+    """Whether the venue may have done something with it that it has not told yet."""
+    return order.detail in ("sent", "unknown", "pending_cancel")
 
 
 def orders_at_venue(runtime: Runtime, symbol: str = "") -> list[Order]:

@@ -182,7 +182,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "one look at the balances is enough for a deposit", "tradingd/account_watch.py",
-        "            if not is_news:\n", "            if True:\n",
+        "        if before is None:\n            return ZERO\n", "        if before is None:\n            return difference\n",
         ("tests/tradingd/test_account_watch.py",),
     ),
     # ---- orders ------------------------------------------------------------------------------------------------

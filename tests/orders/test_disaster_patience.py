@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bus.messages.system import InstrumentChanged
+from bus.messages.system import AlertRaised, InstrumentChanged
 from tests.orders.guarded_position import STOP, guarded, placed
-from tests.orders.trading import BTC, WIDE, Bench, cancels, instrument, sent
+from tests.orders.trading import BTC, WIDE, Bench, cancels, instrument, of_type, sent
 
 
 @pytest.fixture
@@ -56,6 +56,29 @@ def test_a_stop_that_people_take_back_again_and_again_is_there_again_within_thre
         assert waited <= 3
         stop = calls[0].approved.order.client_order_id
         bench.accept(stop)
+
+
+def test_a_stop_that_is_taken_back_before_it_has_rested_was_not_refused(bench):
+    stop = guarded(bench)
+    for _ in range(12):
+        bench.second()
+        calls = sent(bench.report(stop, "cancelled", reason="by hand"))
+        waited = 0
+        while not calls:
+            calls, waited = sent(bench.second()), waited + 1
+        assert waited <= 3
+        stop = calls[0].approved.order.client_order_id
+        bench.accept(stop)
+
+
+@pytest.mark.parametrize(("own", "word"), [(STOP, "Only this process watches"), (None, "Nothing watches")])
+def test_who_is_told_of_a_refused_stop_learns_whether_anything_watches_the_position(bench, own, word):
+    bench.hold("1", "100", protection=own)
+    (call,) = sent(bench.second())
+    effects = [*bench.report(call.approved.order.client_order_id, "rejected", reason="no such type"), *bench.second()]
+    (alert,) = of_type(effects, AlertRaised)
+    assert alert.title == "BTC/USDT: no stop rests at the venue"
+    assert word in alert.message
 
 
 def test_the_last_fill_of_an_entry_is_covered_at_once(bench):

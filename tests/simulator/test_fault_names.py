@@ -14,7 +14,9 @@ from simulator.faults import FAULTS, FaultScriptError, read_script
 
 @pytest.mark.parametrize(("word", "name"), [
     ("NaN", "nan"), ("F-14", "timeout_after_accept"), ("F1", "feed_down"), ("f_05", "duplicate_ticks"),
-    ("http503", "http_5xx"), ("http429", "rate_limit"), ("HTTP 418", "rate_limit"), ("killswitch", "kill_halt"),
+    ("http503", "http_5xx"), ("504", "http_5xx"), ("http_520", "http_5xx"), ("reboot", "power_cut"),
+    ("exchange offline", "maintenance"), ("ban with retry after", "rate_limit"),
+    ("http429", "rate_limit"), ("HTTP 418", "rate_limit"), ("killswitch", "kill_halt"),
     ("kill_switch_pressed", "kill_halt"), ("crashloop", "crash_loop"), ("ip_banned", "rate_limit"),
     ("clock_jump_forward", "clock_jump"), ("clock_jump_back", "clock_skew"), ("redis_restart", "bus_down"),
     ("disk_slow", "stall"), ("kill_during_cancel_replace", "kill_before_journal"), ("order_rejected", "maintenance"),
@@ -59,6 +61,11 @@ def test_a_word_means_what_its_place_has(word: str, place: str, name: str) -> No
 def test_a_word_that_its_place_does_not_have_is_refused_with_what_it_has(word: str, place: str) -> None:
     with pytest.raises(UnknownFaultError, match=f"no fault '{word}' befalls '{place}' here"):
         fault_named(word, place)
+
+
+def test_a_halt_of_a_symbol_is_its_market_s_and_a_halt_of_nothing_the_kill_switch_s() -> None:
+    assert fault_named("halt", "BTC/USDT") == ("halted", "BTC/USDT")
+    assert fault_named("halt") == ("kill_halt", "")
 
 
 def test_each_place_has_faults_that_there_are() -> None:

@@ -11,8 +11,9 @@ from bus.messages.ledger import FundsChanged, PositionClosed
 from bus.messages.orders import ExecutionReport
 from bus.messages.system import AlertRaised
 from exchanges.answers import VenueError
-from tests.tradingd.live_runtime import BTC, Scene
-from tradingd.account_watch import AccountWatch
+from tests.orders.trading import BTC, ETH
+from tests.tradingd.live_runtime import Scene
+from tradingd.account_watch import MOST_MISSED, AccountWatch
 from tradingd.message_journal import MessageJournal
 from tradingd.replay_check import check_replay
 
@@ -54,7 +55,7 @@ def account(scene: Scene) -> Account:
 @pytest.fixture
 def watch(scene: Scene, account: Account) -> AccountWatch:
     def change(fact: FundsChanged) -> None:
-        account.by_hand.pop(fact.asset)
+        account.by_hand[fact.asset] -= fact.delta
         scene.runtime.take(scene.runtime.record("daemon", fact))
 
     return AccountWatch(scene.runtime, account, "USDT", scene.instruments, change)  # type: ignore[arg-type]
@@ -87,12 +88,95 @@ async def test_money_that_went_is_a_withdrawal(scene: Scene, account: Account, w
     assert scene.runtime.engine.look().daily_drawdown == 0.0
 
 
-async def test_a_difference_that_passes_or_changes_is_not_believed(
+async def test_a_difference_that_passes_is_not_believed(
     scene: Scene, account: Account, watch: AccountWatch,
 ) -> None:
-    for amount in (500, 0, 500, 400, 0):
+    for amount in (500, 0, 500, -400, 0):
         account.by_hand["USDT"] = D(amount)
         await watch.look()
+    assert funds(scene) == []
+
+
+@pytest.mark.parametrize(
+    ("amounts", "believed"),
+    [
+        ((500, 400), [400]),
+        ((-100, -200, -300), [-100, -100]),
+        ((-100, -300, -300), [-100, -200]),
+        ((500, 400, 0), [400, -400]),
+    ],
+)
+async def test_of_a_difference_that_changes_at_each_look_what_was_there_twice_is_believed(
+    scene: Scene, account: Account, watch: AccountWatch, amounts: tuple[int, ...], believed: list[int],
+) -> None:
+    """`by_hand` is on top of our books: what they have followed is in them from then on."""
+    followed = 0
+    for amount in (*amounts, amounts[-1]):
+        account.by_hand["USDT"] = D(amount - followed)
+        await watch.look()
+        followed = sum(int(delta) for delta, _ in funds(scene))
+    assert [int(delta) for delta, _ in funds(scene)][: len(believed)] == believed
+    assert scene.runtime.engine.ledger.cash == 10_000 + amounts[-1]
+
+
+async def test_coins_sold_by_hand_piece_by_piece_are_followed_two_looks_behind(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    held(scene, "2")
+    quantities = []
+    for piece in range(1, 5):
+        account.by_hand["BTC"] = D("-0.1") * piece - (scene.runtime.engine.ledger.quantity(BTC) - 2)
+        await watch.look()
+        quantities.append(scene.runtime.engine.ledger.quantity(BTC))
+    assert quantities == [D(2), D("1.9"), D("1.8"), D("1.7")]
+
+
+async def test_an_unknown_order_of_one_symbol_does_not_keep_the_coins_of_another_from_being_followed(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    held(scene, "2")
+    scene.runtime.command(scene.order(ETH, quantity="2"), by="ann")  # sent, and without an answer from here on
+    account.by_hand |= {"BTC": D("-0.5"), "ETH": D("-0.5"), "USDT": D(-100)}
+    await watch.look()
+    await watch.look()
+    assert funds(scene) == [(D("-0.5"), "sold or moved by hand")]
+    assert scene.runtime.engine.ledger.quantity(BTC) == D("1.5")
+
+
+async def test_news_of_one_asset_does_not_keep_another_from_being_followed(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    held(scene, "2")
+    account.by_hand["BTC"] = D("-0.5")
+    await watch.look()
+    account.by_hand["USDT"] = D(500)
+    await watch.look()
+    assert funds(scene) == [(D("-0.5"), "sold or moved by hand")]
+
+
+async def test_a_look_that_is_missed_does_not_make_the_next_one_the_first(
+    scene: Scene, account: Account, watch: AccountWatch,
+) -> None:
+    held(scene, "2")
+    account.by_hand["BTC"] = D("-0.5")
+    await watch.look()
+    scene.runtime.command(scene.order(quantity="0.5"), by="ann")
+    await watch.look()
+    assert funds(scene) == []
+    scene.settle_venue()
+    scene.settle_venue()
+    await watch.look()
+    assert funds(scene) == [(D("-0.5"), "sold or moved by hand")]
+
+
+async def test_what_was_seen_long_ago_proves_nothing(scene: Scene, account: Account, watch: AccountWatch) -> None:
+    account.by_hand["USDT"] = D(500)
+    await watch.look()
+    account.is_down = True
+    for _ in range(MOST_MISSED + 1):
+        await watch.look()
+    account.is_down = False
+    await watch.look()
     assert funds(scene) == []
 
 
@@ -110,8 +194,8 @@ async def test_a_venue_that_does_not_answer_changes_nothing(
     scene: Scene, account: Account, watch: AccountWatch,
 ) -> None:
     account.by_hand["USDT"] = D(500)
-    await watch.look()
     account.is_down = True
+    await watch.look()
     await watch.look()
     account.is_down = False
     await watch.look()
