@@ -182,7 +182,8 @@ MUTANTS: Final = (
     ),
     Mutant(
         "one look at the balances is enough for a deposit", "tradingd/account_watch.py",
-        "        if before is None:\n            return ZERO\n", "        if before is None:\n            return difference\n",
+        "        if before is None:\n            return ZERO\n",
+        "        if before is None:\n            return difference\n",
         ("tests/tradingd/test_account_watch.py",),
     ),
     # ---- orders ------------------------------------------------------------------------------------------------
