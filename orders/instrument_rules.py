@@ -4,8 +4,11 @@ What rests at the venue is the venue's affair; it ends what it no longer allows,
 takes no entries (the gate's rule), and what is held stays managed: exits are tried as ever.
 """
 
+from decimal import Decimal
+
 from bus.messages.orders import OrderUpdated
 from bus.messages.system import InstrumentChanged
+from market.instrument import Instrument
 from market.money import ZERO
 from orders import protection
 from orders.admission import round_order
@@ -19,8 +22,9 @@ def on_changed(desk: Desk, change: InstrumentChanged) -> None:
     market = desk.markets.get(change.symbol)
     if market is None:
         return
-    was_trading = market.instrument.is_trading
-    desk.adopt(change.applied_to(market.instrument))
+    before = market.instrument
+    was_trading = before.is_trading
+    desk.adopt(change.applied_to(before))
     if was_trading and not change.is_trading:
         desk.alert(
             "critical", f"{change.symbol} is halted at the venue",
@@ -29,10 +33,19 @@ def on_changed(desk: Desk, change: InstrumentChanged) -> None:
         )
     elif change.is_trading and not was_trading:
         desk.alert("info", f"{change.symbol} trades again", "The venue takes orders for it: entries are possible.")
+    if change.is_trading and (not was_trading or _bounds(market.instrument) != _bounds(before)):
         desk.try_exits_at_once()  # what was refused meanwhile was refused for that
     fit_orders(desk, change.symbol)
     if change.symbol in desk.state.ledger.positions:
         protection.fit_to_position(desk, change.symbol)
+
+
+def _bounds(instrument: Instrument) -> tuple[Decimal, ...]:
+    """What an order is refused for."""
+    return (
+        instrument.price_tick, instrument.quantity_step, instrument.min_quantity, instrument.max_quantity,
+        instrument.min_notional,
+    )
 
 
 def fit_orders(desk: Desk, symbol: str) -> None:

@@ -30,7 +30,7 @@ from tradingd.balance_hints import is_any_on_its_way
 from tradingd.checkpoint import Recovery, note_scope
 from tradingd.checkpoint_parts import Scope
 from tradingd.feed_driver import FeedDriver
-from tradingd.instrument_watch import InstrumentWatch
+from tradingd.instrument_watch import LEAST_PAUSE_S, InstrumentWatch
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
 from tradingd.ready_keeper import SOON_S as READY_SOON_S
@@ -72,6 +72,7 @@ class Process:
         self.link = link
         self.orders = 0
         self.is_reconciled = False
+        self._rules_ns = 0
         self._seen = ZERO
         """A difference of money that was found once."""
         self._instruments = instruments
@@ -198,8 +199,13 @@ class Process:
     def look_at_account(self) -> None:
         run_now(self.watch.look())
 
-    def look_at_rules(self) -> None:
-        """The exchange's rules for our symbols, as they are now."""
+    def look_at_rules(self, *, is_due: bool) -> None:
+        """The exchange's rules for our symbols, as they are now: when it is time, and when a refusal spoke of them."""
+        now = self.schedule.now
+        if not is_due and not (self.rules_watch.is_doubted and now - self._rules_ns >= LEAST_PAUSE_S * SECOND):
+            return
+        self._rules_ns = now
+        self.rules_watch.begin_look()
         exchange = self.link.exchange
         self.rules_watch.take([
             replace(exchange.instruments[each.symbol], is_trading=each.symbol not in exchange.halted)

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final, Literal
@@ -387,8 +388,8 @@ class World:
                 self.in_process(self.link.poll)
             if second % LOOK_EVERY_S == 0:
                 self.schedule.after(0.5, self._look_at_account)  # not in step with the timer that sends
-            if second % RULES_EVERY_S == 0 and not self.has("network_down"):
-                self.in_process(process.look_at_rules)
+            if not self.has("network_down"):
+                self.in_process(partial(process.look_at_rules, is_due=second % RULES_EVERY_S == 0))
             self.stream.watch(process)
         self.link.pump()
         self.checks.observe()

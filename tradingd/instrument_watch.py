@@ -57,6 +57,15 @@ class InstrumentWatch:
         if type(body) is OrderRejected and speaks_of_rules(body.reason):
             self._is_doubted.set()
 
+    @property
+    def is_doubted(self) -> bool:
+        """Whether a refusal has spoken of the rules since `begin_look`."""
+        return self._is_doubted.is_set()
+
+    def begin_look(self) -> None:
+        """What is refused from here on may be news again."""
+        self._is_doubted.clear()
+
     async def run(self, pause_s: float) -> None:
         """For ever: look, and look again."""
         while True:
@@ -64,7 +73,7 @@ class InstrumentWatch:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s(pause_s) - LEAST_PAUSE_S):
                     await self._is_doubted.wait()
-            self._is_doubted.clear()
+            self.begin_look()
             self._halted_looks = self._halted_looks + 1 if self._halted else 0
             await self.look()
 

@@ -1,6 +1,7 @@
 """When a stop that the venue refused, or that somebody took back, rests again; and one that the price jumped over."""
 
 from dataclasses import replace
+from decimal import Decimal as D
 
 import pytest
 
@@ -43,6 +44,25 @@ def test_what_was_refused_in_a_halt_is_tried_at_once_when_it_is_over(bench):
     bench.say(change)
     calls = [*sent(bench.say(replace(change, is_trading=True))), *sent(bench.second())]
     assert [call.approved.order.wire_type for call in calls] == ["stop_limit"]
+
+
+def test_what_was_refused_by_old_rules_is_tried_at_once_when_the_new_ones_are_known(bench):
+    bench.hold("1", "100", protection=STOP)
+    for _ in range(40):
+        for call in sent(bench.second()):
+            bench.report(call.approved.order.client_order_id, "rejected", reason="-1013: Filter failure: PRICE_FILTER")
+    rules = instrument(BTC)
+    told = InstrumentChanged(
+        BTC, D("0.05"), rules.quantity_step, rules.min_quantity, rules.max_quantity, rules.min_notional,
+        rules.maker_fee, rules.taker_fee, is_trading=True, reason="price tick",
+    )
+    (call,) = sent([effect for _ in range(20) for effect in bench.second()])
+    bench.report(call.approved.order.client_order_id, "rejected", reason="-1013: Filter failure: PRICE_FILTER")
+    bench.now += 1_000_000  # within the second, before the refusal is seen to
+    (call,) = sent([*bench.say(told), *bench.second()])
+    assert call.approved.order.stop_price % D("0.05") == 0
+    bench.report(call.approved.order.client_order_id, "rejected", reason="-2010: no such coins")
+    assert sent([*bench.say(replace(told, taker_fee=D("0.002"))), *bench.second()]) == []
 
 
 def test_a_stop_that_people_take_back_again_and_again_is_there_again_within_three_seconds(bench):
