@@ -327,11 +327,8 @@ class Desk:
 
     def _duplicate_of(self, content: Content) -> str:
         """The id of an order with this content, born within the window."""
-        recent, window = self.state.recent, self.config.limits.duplicate_window_ns
-        while recent and self.now - recent[0][0] >= window:
-            recent.popleft()
-        for ts, seen, known_id in reversed(recent):
-            if self.now - ts >= window:
+        for ts, seen, known_id in reversed(self.state.recent):
+            if self.now - ts >= self.config.limits.duplicate_window_ns:
                 break
             if seen == content:
                 return known_id

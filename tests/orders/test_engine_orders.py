@@ -148,14 +148,6 @@ def test_equal_content_under_another_id_is_a_mistake():
     assert sent(bench.submit("td-3", "buy", "market", "1.5"))
 
 
-def test_what_was_ordered_longer_ago_than_the_window_is_not_remembered_for_its_content(bench):
-    for number in range(20):
-        bench.trade("100")
-        assert sent(bench.submit(f"td-{number}", "buy", "market", "0.1"))
-        bench.second(6)
-    assert len(bench.engine.desk.state.recent) == 1
-
-
 def test_stale_data_stops_entries(bench):
     bench.second(4)
     (denial,) = of_type(bench.submit("td-1", "buy", "market", "1"), OrderDenied)
