@@ -15,6 +15,14 @@ def bench() -> Bench:
     return Bench(WIDE, disaster_stop=True)
 
 
+def refused_for_long(bench, reason):
+    """A position whose every stop the venue refused, for forty seconds."""
+    bench.hold("1", "100", protection=STOP)
+    for _ in range(40):
+        for call in sent(bench.second()):
+            bench.report(call.approved.order.client_order_id, "rejected", reason=reason)
+
+
 def test_a_stop_jumped_over_where_nobody_trades_is_sold_when_the_sellers_ask_for_less(bench):
     stop = guarded(bench)
     for _ in range(5):
@@ -32,10 +40,7 @@ def test_a_wide_quote_around_the_last_price_is_no_jump(bench):
 
 
 def test_what_was_refused_in_a_halt_is_tried_at_once_when_it_is_over(bench):
-    bench.hold("1", "100", protection=STOP)
-    for _ in range(40):
-        for call in sent(bench.second()):
-            bench.report(call.approved.order.client_order_id, "rejected", reason="-2010: Market is closed.")
+    refused_for_long(bench, "-2010: Market is closed.")
     rules = instrument(BTC)
     change = InstrumentChanged(
         BTC, rules.price_tick, rules.quantity_step, rules.min_quantity, rules.max_quantity, rules.min_notional,
@@ -47,10 +52,7 @@ def test_what_was_refused_in_a_halt_is_tried_at_once_when_it_is_over(bench):
 
 
 def test_what_was_refused_by_old_rules_is_tried_at_once_when_the_new_ones_are_known(bench):
-    bench.hold("1", "100", protection=STOP)
-    for _ in range(40):
-        for call in sent(bench.second()):
-            bench.report(call.approved.order.client_order_id, "rejected", reason="-1013: Filter failure: PRICE_FILTER")
+    refused_for_long(bench, "-1013: Filter failure: PRICE_FILTER")
     rules = instrument(BTC)
     told = InstrumentChanged(
         BTC, D("0.05"), rules.quantity_step, rules.min_quantity, rules.max_quantity, rules.min_notional,
