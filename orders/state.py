@@ -55,11 +55,15 @@ from orders.grid_book import GridBook
 from orders.ledger import Booking, Ledger
 from orders.order_table import FireRecord, Order, OrderStateError, OrderTable
 from orders.watch import Watch
+from risk.limits import LONGEST_DUPLICATE_WINDOW_NS
 from risk.locks import LockBook, Trip
 from risk.trading_state import TradingStateVotes
 
 KEEP_TRADE_IDS: Final = 200_000
-KEEP_VERDICTS: Final = 10_000
+KEEP_VERDICTS: Final = 500
+"""What the risk officer allowed is kept for so many proposals, and for those whose orders still work."""
+
+MOST_VERDICTS: Final = 10_000
 KEEP_RECENT: Final = 10_000
 REBALANCE_TAG: Final = "rebalance"
 REBALANCE_TRIES: Final = 10
@@ -177,7 +181,14 @@ class EngineState:
         self.born += 1
         self._note_rebalancing(fact.order, 1)
         if fact.order.origin in ("council", "manual"):
-            self.recent.append((ts, content_of(fact.order), fact.order.client_order_id))
+            self._note_recent(ts, fact.order)
+
+    def _note_recent(self, ts: int, order: SubmitOrder) -> None:
+        """Older than the longest window of duplicates counts for nothing."""
+        recent = self.recent
+        recent.append((ts, content_of(order), order.client_order_id))
+        while recent[0][0] <= ts - LONGEST_DUPLICATE_WINDOW_NS:
+            recent.popleft()
 
     def _on_denied(self, fact: OrderDenied, ts: int) -> None:
         if fact.order is None:
@@ -373,8 +384,20 @@ class EngineState:
 
     def _on_verdict(self, fact: ProposalApproved, _ts: int) -> None:
         self.verdicts[fact.proposal_id] = replace(fact, checks=(), reason="")
-        while len(self.verdicts) > KEEP_VERDICTS:
-            del self.verdicts[next(iter(self.verdicts))]
+        self._forget_verdicts()
+
+    def _forget_verdicts(self) -> None:
+        """Two looks for each new one: that of an order that still works goes to the back."""
+        for _ in range(2):
+            if len(self.verdicts) <= KEEP_VERDICTS:
+                return
+            oldest = next(iter(self.verdicts))
+            verdict = self.verdicts.pop(oldest)
+            if len(self.verdicts) < MOST_VERDICTS and self._has_working_order(oldest):
+                self.verdicts[oldest] = verdict
+
+    def _has_working_order(self, proposal_id: ProposalId) -> bool:
+        return any(order.spec.proposal_id == proposal_id for order in self.orders.working())
 
     def _on_trading_state(self, fact: TradingStateChanged, _ts: int) -> None:
         self.votes.restore(fact.votes)

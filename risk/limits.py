@@ -24,6 +24,9 @@ _WINDOWS_NS: Final = ("duplicate_window_ns", "stale_after_ns")
 SECONDS_KEYS: Final = MappingProxyType(
     {"duplicate_window_s": "duplicate_window_ns", "stale_after_s": "stale_after_ns"}
 )
+LONGEST_DUPLICATE_WINDOW_NS: Final = 3600 * SECOND_NS
+"""Orders given longer ago are no longer known to the check of duplicates."""
+
 _LARGER_IS_STRICTER: Final = frozenset({"min_notional"})
 
 
@@ -81,6 +84,9 @@ class RiskLimits:
             _require_whole(name, getattr(self, name), lowest=1)
         for name in _WINDOWS_NS:
             _require_whole(name, getattr(self, name), lowest=0)
+        if self.duplicate_window_ns > LONGEST_DUPLICATE_WINDOW_NS:
+            seconds = self.duplicate_window_ns / SECOND_NS
+            raise ValueError(f"risk.duplicate_window_s: {seconds:g} is not a limit: write 3600 (an hour) or less")
 
 
 def _require_whole(name: str, value: object, lowest: int) -> None:

@@ -203,7 +203,7 @@ class RiskSettings(_Section):
     orders_per_minute: int | None = Field(default=None, ge=1)
     notional_per_minute: Decimal | None = Field(default=None, gt=0)
     runaway_loss: Decimal | None = Field(default=None, gt=0, le=1)
-    duplicate_window_s: Decimal | None = Field(default=None, ge=0)
+    duplicate_window_s: Decimal | None = Field(default=None, ge=0, le=3600)
     stale_after_s: Decimal | None = Field(default=None, gt=0)
     kill_loss: Decimal | None = Field(default=None, gt=0, le=1)
     sizing: Literal["confidence", "kelly", "volatility", "risk", "fixed"] = "confidence"

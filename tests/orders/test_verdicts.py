@@ -170,3 +170,42 @@ def test_old_verdicts_are_forgotten(bench: Bench) -> None:
         ))
     assert council(bench, "td-p0", proposal_id=ProposalId("p0")) == ["NO_VERDICT"]
     assert council(bench) == []
+
+
+def approve_many(bench: Bench, count: int) -> None:
+    for number in range(count):
+        bench.engine.restore(bench._commands.make(
+            ProposalApproved(ProposalId(f"more{number}"), BTC, D(1), None, (), "ok"), bench.now,
+        ))
+
+
+def test_a_verdict_is_kept_as_long_as_its_order_works(bench: Bench) -> None:
+    approve(bench)
+    approve(bench, "p2", ETH)
+    limit = {"order_type": "limit", "time_in_force": "GTC"}
+    assert council(bench, price=D(99), **limit) == []
+    ended = council(bench, "td-p2", symbol=ETH, proposal_id=ProposalId("p2"))
+    assert ended == []
+    bench.fill("td-p2", "1", "10")
+    approve_many(bench, 3 * KEEP_VERDICTS)
+    verdicts = bench.engine._desk.state.verdicts
+    assert ProposalId("p1") in verdicts
+    assert ProposalId("p2") not in verdicts
+    assert len(verdicts) == KEEP_VERDICTS
+    bench.fill("td-p1", "1", "99")
+    approve_many(bench, 1)
+    approve_many(bench, KEEP_VERDICTS)
+    assert ProposalId("p1") not in verdicts
+
+
+def test_contents_are_known_for_the_longest_window_of_duplicates(bench: Bench) -> None:
+    recent = bench.engine._desk.state.recent
+    before = len(recent)
+    for number in range(3):
+        assert bench.submit(f"td-{number}", "buy", "limit", "1", price=D(99), time_in_force="GTC", origin="manual")
+    assert len(recent) == before + 3
+    bench.second(3600)
+    bench.trade("100")
+    bench.submit("td-last", "buy", "limit", "1", price=D(99), time_in_force="GTC", origin="manual")
+    assert [each[2] for each in recent] == ["td-last"]
+    assert list(bench.restarted().engine._desk.state.recent) == list(recent)

@@ -98,6 +98,7 @@ def test_every_limit_can_be_written_under_its_own_name() -> None:
     ("moderate", "", {"max_positions": D("2.5")}, "risk.max_positions"),
     ("moderate", "", {"max_positions": D("Infinity")}, "risk.max_positions"),
     ("moderate", "", {"stale_after_s": D(-1)}, "risk.stale_after_ns"),
+    ("moderate", "", {"duplicate_window_s": D("3600.1")}, "risk.duplicate_window_s: 3600.1 is not a limit: write 3600"),
 ])
 def test_what_cannot_be_a_limit_is_refused_by_name(
     tolerance: str, preset: str, overrides: dict[str, object], names: str,
