@@ -2,6 +2,7 @@
 events, and no entries until our books and the venue's were compared."""
 
 import asyncio
+from contextlib import suppress
 from decimal import Decimal
 from typing import Final
 
@@ -23,7 +24,7 @@ MOST_LOOKS: Final = 60
 """Money that never rests is somebody else's trading: what is found then is believed, and corrected as it changes."""
 
 PATIENCE_S: Final = 60
-"""After so long without the venue's word on our orders a person is told."""
+"""After so long without the venue's word on our orders a person is told; questions are waited for no longer."""
 
 _ANSWERS_S: Final = 0.1
 _NAMED: Final = 3
@@ -32,11 +33,15 @@ _NAMED: Final = 3
 class AccountOpening:
     """`quote` is the currency of the account, in which all money here is counted."""
 
-    def __init__(self, runtime: Runtime, venue: Venue, quote: str, *, look_again_s: float = LOOK_AGAIN_S) -> None:
+    def __init__(
+        self, runtime: Runtime, venue: Venue, quote: str, *, look_again_s: float = LOOK_AGAIN_S,
+        answers_within_s: float = PATIENCE_S,
+    ) -> None:
         self._runtime = runtime
         self._venue = venue
         self._quote = quote
         self._look_again_s = look_again_s
+        self._answers_within_s = answers_within_s
         self._comparing = asyncio.Lock()
 
     @property
@@ -123,9 +128,14 @@ class AccountOpening:
             await asyncio.sleep(self._look_again_s)
 
     async def _wait_for_questions(self) -> None:
-        """Until each is answered: a slow venue tells its balances twice before it has told of one order."""
-        while isinstance(self._venue, CountsQuestions) and self._venue.questions:  # noqa: ASYNC110 - a count has no event
-            await asyncio.sleep(_ANSWERS_S)
+        """Until each is answered: a slow venue tells its balances twice before it has told of one order.
+
+        Not for ever: while its stream is away working orders are asked about anew before the last answer is there.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._answers_within_s):
+                while isinstance(self._venue, CountsQuestions) and self._venue.questions:  # noqa: ASYNC110 - no event
+                    await asyncio.sleep(_ANSWERS_S)
 
     async def _ask_balances(self, *, keep_asking: bool) -> dict[str, Decimal]:
         """A venue that is away for a while must not end a daemon that watches over positions."""

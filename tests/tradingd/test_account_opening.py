@@ -42,7 +42,9 @@ def scene(tmp_path: Path) -> Scene:
 async def compared(scene: Scene, venue: Balances) -> list[tuple[Decimal, str]]:
     """What the comparison took for money that came or went."""
     already = len(scene.told(FundsChanged))
-    opening = AccountOpening(scene.runtime, venue, "USDT", look_again_s=0.0)  # type: ignore[arg-type]
+    opening = AccountOpening(
+        scene.runtime, venue, "USDT", look_again_s=0.0, answers_within_s=0.2,  # type: ignore[arg-type]
+    )
     opening.forbid_entries()
     await opening.compare()
     assert len(scene.told(ReconciliationCompleted)) == 1
@@ -107,6 +109,18 @@ async def test_a_difference_is_not_believed_before_a_slow_venue_has_answered_wha
     assert await compared(scene, venue) == []
     assert venue.looks == 2
     assert venue.asked == [order.client_order_id]
+
+
+async def test_questions_that_never_run_out_do_not_keep_entries_out_for_ever(scene: Scene) -> None:
+    class AskedAnew(Balances):
+        """Its stream is away and it answers slowly: before one answer is there the next question is put."""
+
+        questions = 1
+
+    venue = AskedAnew(scene, 500)
+    async with asyncio.timeout(5):
+        assert await compared(scene, venue) == [(D(500), "difference found at the venue")]
+    assert venue.looks == 2
 
 
 async def test_money_that_never_rests_does_not_keep_entries_out_for_ever(scene: Scene) -> None:
