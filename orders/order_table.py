@@ -240,11 +240,14 @@ class OrderTable:
     and `get` gives None.
     """
 
-    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_forgotten", "_is_needed", "_selling",
-                 "_successors", "_working", "commitments")
+    __slots__ = ("_at_venue", "_by_id", "_by_parent", "_ended", "_exits", "_forgotten", "_is_needed", "_on_forgotten",
+                 "_selling", "_successors", "_working", "commitments")
 
-    def __init__(self, is_needed: Callable[[Order], bool] | None = None) -> None:
+    def __init__(
+        self, is_needed: Callable[[Order], bool] | None = None, on_forgotten: Callable[[Order], None] | None = None,
+    ) -> None:
         self._is_needed = is_needed
+        self._on_forgotten = on_forgotten
         self._forgotten: dict[ClientOrderId, None] = {}
         self._by_id: dict[ClientOrderId, Order] = {}
         self._working: dict[ClientOrderId, Order] = {}
@@ -352,8 +355,11 @@ class OrderTable:
 
     def _forget(self, client_order_id: ClientOrderId) -> None:
         del self._ended[client_order_id]
+        order = self._by_id.pop(client_order_id)
+        if self._on_forgotten is not None:
+            self._on_forgotten(order)
         self._successors.pop(client_order_id, None)
-        parent_id = self._by_id.pop(client_order_id).spec.parent_id
+        parent_id = order.spec.parent_id
         self._forgotten[client_order_id] = None
         while len(self._forgotten) > KEEP_IDS:
             del self._forgotten[next(iter(self._forgotten))]

@@ -60,10 +60,9 @@ from risk.locks import LockBook, Trip
 from risk.trading_state import TradingStateVotes
 
 KEEP_TRADE_IDS: Final = 200_000
-KEEP_VERDICTS: Final = 500
-"""What the risk officer allowed is kept for so many proposals, and for those whose orders still work."""
+KEEP_VERDICTS: Final = 10_000
+"""What the risk officer allowed is kept until its order is forgotten; of proposals that became none, so many."""
 
-MOST_VERDICTS: Final = 10_000
 KEEP_RECENT: Final = 10_000
 REBALANCE_TAG: Final = "rebalance"
 REBALANCE_TRIES: Final = 10
@@ -93,7 +92,7 @@ class EngineState:
     def __init__(self, quote: str, instruments: dict[str, Instrument]) -> None:
         self._instruments = instruments
         self._symbols_by_base = {each.base: each.symbol for each in instruments.values() if each.quote == quote}
-        self.orders = OrderTable(self._is_in_position)
+        self.orders = OrderTable(self._is_in_position, self._on_forgotten)
         self.ledger = Ledger(quote)
         self.watch = Watch()
         self.votes = TradingStateVotes()
@@ -384,20 +383,18 @@ class EngineState:
 
     def _on_verdict(self, fact: ProposalApproved, _ts: int) -> None:
         self.verdicts[fact.proposal_id] = replace(fact, checks=(), reason="")
-        self._forget_verdicts()
+        while len(self.verdicts) > KEEP_VERDICTS:
+            del self.verdicts[next(iter(self.verdicts))]
 
-    def _forget_verdicts(self) -> None:
-        """Two looks for each new one: that of an order that still works goes to the back."""
-        for _ in range(2):
-            if len(self.verdicts) <= KEEP_VERDICTS:
-                return
-            oldest = next(iter(self.verdicts))
-            verdict = self.verdicts.pop(oldest)
-            if len(self.verdicts) < MOST_VERDICTS and self._has_working_order(oldest):
-                self.verdicts[oldest] = verdict
-
-    def _has_working_order(self, proposal_id: ProposalId) -> bool:
-        return any(order.spec.proposal_id == proposal_id for order in self.orders.working())
+    def _on_forgotten(self, order: Order) -> None:
+        """By the order's end and not by the verdict's coming: a verdict is on disk before the engine hears of it, and a
+        restart must fold to the same."""
+        proposal_id = order.spec.proposal_id
+        if proposal_id and not any(
+            later.is_working and later.spec.proposal_id == proposal_id
+            for later in self.orders.successors(order.client_order_id)
+        ):
+            self.verdicts.pop(proposal_id, None)
 
     def _on_trading_state(self, fact: TradingStateChanged, _ts: int) -> None:
         self.votes.restore(fact.votes)

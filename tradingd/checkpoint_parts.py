@@ -79,7 +79,7 @@ TYPES: Final = Types(
         (weight_fold.WeightFold, "_handlers"),
         (execution_quality.QualityFold, "_handlers"),
         (EngineState, "_instruments"), (EngineState, "_symbols_by_base"), (Watch, "_trails"),
-        (order_table.OrderTable, "_is_needed"),
+        (order_table.OrderTable, "_is_needed"), (order_table.OrderTable, "_on_forgotten"),
     ),
 )
 _FOLDING: Final = ("bus", "market", "risk", "orders", "tradingd")

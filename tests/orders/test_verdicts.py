@@ -8,8 +8,9 @@ import pytest
 from bus.codec import decode, encode
 from bus.ids import ClientOrderId, ProposalId
 from bus.messages.council import ProposalApproved
-from bus.messages.orders import ModifyOrder, OrderDenied, OrderInitialized, Protection, TrailSpec
+from bus.messages.orders import CancelOrder, ModifyOrder, OrderDenied, OrderInitialized, Protection, TrailSpec
 from market.interval import SECOND_NS
+from orders import order_table
 from orders.state import KEEP_VERDICTS
 from tests.orders.trading import BTC, ETH, WIDE, Bench, D, of_type, sent
 
@@ -172,30 +173,40 @@ def test_old_verdicts_are_forgotten(bench: Bench) -> None:
     assert council(bench) == []
 
 
-def approve_many(bench: Bench, count: int) -> None:
-    for number in range(count):
-        bench.engine.restore(bench._commands.make(
-            ProposalApproved(ProposalId(f"more{number}"), BTC, D(1), None, (), "ok"), bench.now,
-        ))
+def forget(bench: Bench) -> None:
+    """What has ended leaves the memory: no fill of it can be on its way any more, and others end after it."""
+    bench.second(601)
+    bench.trade("100")
+    bench.trade("10", ETH)
+    for _ in range(8):
+        bench.submit(f"td-no{bench.engine._desk.state.born + len(bench.journal)}", "buy", "limit", "2000", price=D(99))
 
 
-def test_a_verdict_is_kept_as_long_as_its_order_works(bench: Bench) -> None:
+def test_a_verdict_is_forgotten_with_its_order(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(order_table, "KEEP_ENDED", 3)
     approve(bench)
     approve(bench, "p2", ETH)
-    limit = {"order_type": "limit", "time_in_force": "GTC"}
-    assert council(bench, price=D(99), **limit) == []
-    ended = council(bench, "td-p2", symbol=ETH, proposal_id=ProposalId("p2"))
-    assert ended == []
-    bench.fill("td-p2", "1", "10")
-    approve_many(bench, 3 * KEEP_VERDICTS)
+    assert council(bench, price=D(99), order_type="limit", time_in_force="GTC") == []
+    assert council(bench, "td-p2", symbol=ETH, proposal_id=ProposalId("p2")) == []
+    bench.report("td-p2", "cancelled")
     verdicts = bench.engine._desk.state.verdicts
-    assert ProposalId("p1") in verdicts
-    assert ProposalId("p2") not in verdicts
-    assert len(verdicts) == KEEP_VERDICTS
-    bench.fill("td-p1", "1", "99")
-    approve_many(bench, 1)
-    approve_many(bench, KEEP_VERDICTS)
-    assert ProposalId("p1") not in verdicts
+    forget(bench)
+    assert list(verdicts) == [ProposalId("p1")], "its order works"
+    latest = ClientOrderId("td-p1")
+    for price in (98, 97):
+        bench.say(ModifyOrder(latest, price=D(price), reason="lower"))
+        bench.report(latest, "cancelled")
+        (successor,) = bench.engine.orders.working(BTC)
+        assert successor.spec.replaces == latest
+        latest = successor.client_order_id
+    forget(bench)
+    assert bench.engine.orders.get(ClientOrderId("td-p1")) is None
+    assert list(verdicts) == [ProposalId("p1")], "the one in its successor's place works"
+    assert bench.restarted().engine._desk.state.verdicts == verdicts
+    bench.say(CancelOrder(latest, "enough"))
+    bench.report(latest, "cancelled")
+    forget(bench)
+    assert list(verdicts) == []
 
 
 def test_contents_are_known_for_the_longest_window_of_duplicates(bench: Bench) -> None:
