@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
+from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged
+from bus.messages.orders import OrderFilled
 from bus.messages.system import AlertRaised
 from exchanges.answers import VenueError
-from exchanges.venue import TellsBalances, Venue, WatchesOrders
+from exchanges.venue import CountsQuestions, TellsBalances, Venue, WatchesOrders
 from market.instrument import Instrument
 from market.money import ZERO, to_text
 from tradingd.balance_hints import BalanceHints, holdings, is_on_its_way, orders_at_venue
@@ -28,6 +30,7 @@ from tradingd.stranger_watch import StrangerWatch
 PAUSE_S: Final = 12.0
 MOST_MISSED: Final = 2
 """Looks that may be missed between the two that find the same."""
+_FILLS_READ: Final = 500
 
 
 class AccountWatch:
@@ -46,6 +49,19 @@ class AccountWatch:
         self._seen: dict[str, _Sight] = {}
         self._told: dict[str, Decimal] = {}
         self._parts: list[asyncio.Task[None]] = []
+        self._pay_fees: set[str] = set()
+        """Coins that paid fees for orders of other symbols."""
+        for record in runtime.read_model.results.fills.newest(_FILLS_READ):
+            self._note_fee(record.fill)
+        runtime.listeners.append(self._hear)
+
+    def _hear(self, message: Message) -> None:
+        if type(message.body) is OrderFilled:
+            self._note_fee(message.body)
+
+    def _note_fee(self, fill: OrderFilled) -> None:
+        if fill.fee and fill.fee_asset in self._symbols and fill.fee_asset != fill.symbol.partition("/")[0]:
+            self._pay_fees.add(fill.fee_asset)
 
     async def run(self) -> None:
         """For ever: look, and look again; and where the venue tells of balances, follow its hints."""
@@ -96,12 +112,25 @@ class AccountWatch:
         self._told = {asset: told for asset, told in self._told.items() if asset in found or asset in waiting}
 
     def _waiting(self) -> set[str]:
-        """Assets whose balance may show the work of an order that has not told of it; money is everybody's."""
-        moving = {order.spec.symbol for order in orders_at_venue(self._runtime) if is_on_its_way(order)}
+        """Assets whose balance may show the work of an order that has not told of it; money is everybody's, and what
+        pays the fees. Answers are waited for as long as a look may be missed.
+        """
+        there = orders_at_venue(self._runtime)
+        moving = {order.spec.symbol for order in there if is_on_its_way(order)}
         assets = {base for base, symbol in self._symbols.items() if symbol in moving}
+        if moving:
+            assets |= self._pay_fees
         if moving or self._runtime.health.is_raised("reconciliation"):
             assets.add(self._quote)
+        if isinstance(self._venue, CountsQuestions) and self._venue.questions:
+            asked = {order.spec.symbol for order in there}
+            bases = {base for base, symbol in self._symbols.items() if symbol in asked}
+            assets |= {each for each in (*bases, self._quote) if self._is_patient(each)}
         return assets
+
+    def _is_patient(self, asset: str) -> bool:
+        seen = self._seen.get(asset)
+        return seen is not None and seen.missed < MOST_MISSED
 
     def _passed_over(self, assets: Iterable[str]) -> dict[str, "_Sight"]:
         """What was seen of these, for another look: but what is too old proves nothing of now."""
