@@ -303,9 +303,12 @@ class OrderFold:
         if parent is not None:
             parent.children.append(record.id)
         self.forgotten.pop(record.id, None)
+        self._make_room()
+        return record
+
+    def _make_room(self) -> None:
         while len(self.by_id) > self._max_orders and self._ended:
             self._forget(self._ended.popitem(last=False)[0])
-        return record
 
     def _forget(self, order_id: str) -> None:
         old = self.by_id.pop(order_id)
