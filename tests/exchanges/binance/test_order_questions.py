@@ -109,6 +109,23 @@ async def test_a_question_that_comes_while_another_is_answered_is_asked_too(loop
         assert desk.kinds == ["accepted", "accepted", "fill"]
 
 
+async def test_answers_that_come_slower_than_the_poll_are_answers_all_the_same(loopback: Loopback):
+    """Without a user stream working orders are asked for again and again: who waits for his answers gets them."""
+    async def slowly(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.1)
+        return web.json_response(order_body("NEW", "0"))
+
+    loopback.handlers[("GET", ORDER)] = slowly
+    loopback.answer("POST", ORDER, order_body("NEW", "0"))
+    async with Desk(loopback, poll_every_s=0.01) as desk:
+        assert await desk.submitted() == ["accepted"]
+        desk.venue.begin()
+        await until(lambda: loopback.calls("GET", ORDER))
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        assert desk.venue.questions == 1
+        await until(lambda: desk.venue.questions == 0)
+
+
 async def test_a_cancel_does_not_wait_behind_heavy_questions(loopback: Loopback):
     loopback.answer("DELETE", ORDER, order_body("CANCELED", "0"))
     async with Desk(loopback) as desk:
