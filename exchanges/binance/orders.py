@@ -41,6 +41,7 @@ from exchanges.binance.private_budget import PRIVATE_PER_S
 from exchanges.binance.rest import TIMESTAMP_REFUSED, RestClient
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
+from exchanges.binance.weight_budget import FOR_FATES
 from exchanges.given_up_orders import GivenUpOrders
 from exchanges.http_line import SentRequest
 from exchanges.order_leave import OrderLeave
@@ -333,7 +334,8 @@ class BinanceVenue:
         try:
             await self._account.budget().take(is_urgent=False)
             answer = await self._rest.read(
-                "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, signed=True
+                "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, reserve=FOR_FATES,
+                signed=True,
             )
             if answer.code == NO_SUCH_ORDER:
                 if client_order_id in self._posting or self._was_sent_late(client_order_id):

@@ -126,6 +126,19 @@ async def test_answers_that_come_slower_than_the_poll_are_answers_all_the_same(l
         await until(lambda: desk.venue.questions == 0)
 
 
+async def test_what_became_of_an_order_is_asked_while_others_have_used_more_than_their_share(loopback: Loopback):
+    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
+    async with Desk(loopback) as desk:
+        budget = desk.venue._rest._address.budget
+        budget.note_used(asyncio.get_running_loop().time(), 5_000, 30.0)
+        heavy = asyncio.create_task(desk.venue.open_orders())
+        await asyncio.sleep(0)
+        assert await queried(desk) == ["accepted", "fill"]
+        assert loopback.calls("GET", "/api/v3/openOrders") == []
+        heavy.cancel()
+
+
 async def test_a_cancel_does_not_wait_behind_heavy_questions(loopback: Loopback):
     loopback.answer("DELETE", ORDER, order_body("CANCELED", "0"))
     async with Desk(loopback) as desk:
