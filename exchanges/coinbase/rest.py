@@ -113,7 +113,7 @@ class CoinbaseRest:
         Returns the venue's answer, good or a refusal; raises `VenueError` when there is none.
         """
         backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
-        problem = ""
+        problem, is_clock_asked = "", False
         for attempt in range(READ_ATTEMPTS):
             await self._take_leave(path, budget)
             try:
@@ -121,8 +121,11 @@ class CoinbaseRest:
             except TransportError as error:
                 problem = str(error)
             else:
-                if answer.status == 401 and attempt == 0 and await self.was_clock_wrong():
-                    continue
+                if answer.status == 401 and not is_clock_asked:
+                    is_clock_asked = True
+                    if await self.was_clock_wrong():
+                        problem = "HTTP 401: our clock was wrong"
+                        continue
                 answer = await self._in_accepted_form(answer, method, path, parameters, budget)
                 if answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400):
                     return answer
