@@ -267,6 +267,7 @@ class RestClient:
 
     async def probe(self) -> str:
         """Why requests are not answered; "" when they are, or are not wanted for a while (429, 418)."""
+        self._heed_kept_ban()
         if self.banned_for_s() > 0:
             return ""
         try:

@@ -192,6 +192,7 @@ class CoinbaseRest:
         now = asyncio.get_running_loop().time
         async with self._turns.setdefault(budget, asyncio.Lock()):
             while True:
+                self._heed_kept_ban()
                 await wait_out_ban(self.banned_for_s, f"{self.rest_url}/api/v3/{path}", "one daemon per account")
                 if self._second.take_now(budget, now()):
                     return
@@ -240,7 +241,7 @@ class CoinbaseRest:
         return answer
 
     def _heed_kept_ban(self) -> None:
-        """A long one that an earlier process was told of."""
+        """A long one that an earlier process was told of, or another client of the account."""
         if (left_s := long_bans.of_this_process.left_s(self._account, self._clock.now())) > 0:
             self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + left_s)
 
@@ -270,6 +271,7 @@ class CoinbaseRest:
 
     async def probe(self) -> str:
         """Why requests are not answered; "" when they are, or are not wanted for a while (429)."""
+        self._heed_kept_ban()
         if self.banned_for_s() > 0:
             return ""
         try:

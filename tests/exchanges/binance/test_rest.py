@@ -399,6 +399,17 @@ async def test_a_ban_that_another_process_was_told_of_is_obeyed_while_we_run(loo
     await rest.close()
 
 
+async def test_a_probe_is_not_sent_into_a_ban_that_another_process_was_told_of(loopback: Loopback, kept: Path):
+    rest = client(loopback)
+    beside = long_bans.LongBans()
+    beside.keep_in(kept)
+    beside.note(rest.rest_url, 120.0, LiveClock().now())
+    assert await rest.probe() == ""
+    assert rest.banned_for_s() > 100  # nor is an order from now on
+    assert loopback.requests == []
+    await rest.close()
+
+
 def test_what_two_processes_note_of_bans_is_kept_of_both(tmp_path: Path):
     now, one, other, later = LiveClock().now(), *(long_bans.LongBans() for _ in range(3))
     for each in (one, other):
