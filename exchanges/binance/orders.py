@@ -292,8 +292,10 @@ class BinanceVenue:
             else:
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
             if answer.code == TIMESTAMP_REFUSED:
-                await self._rest.synchronise_clock()
-            if answer.code == TIMESTAMP_REFUSED or self._rest.wants_form(answer):
+                is_wanted_again = not await self._rest.clock_trouble()
+            else:
+                is_wanted_again = self._rest.wants_form(answer)
+            if is_wanted_again:
                 self._send_late(client_order_id)
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
         except TransportError as error:

@@ -158,13 +158,11 @@ class RestClient:
                 if answer.status in (418, 429):
                     continue  # the ban's own length is waited out above
                 if is_clock_doubted:
-                    try:
-                        await self.synchronise_clock()
-                    except TransportError as error:
-                        problem = str(error)
-                    else:
+                    trouble = await self.clock_trouble()
+                    if not trouble:
                         is_clock_set = True
                         continue
+                    problem = trouble
             if attempt + 1 < READ_ATTEMPTS:
                 await asyncio.sleep(backoff.next_s())
         raise NoAnswerError(
@@ -336,6 +334,14 @@ class RestClient:
         if type(server_ms) is not int:
             raise TransportError(f"GET /api/v3/time: HTTP {answer.status} without serverTime")
         self.clock_offset_ns = server_ms * 1_000_000 - (before + after) // 2
+
+    async def clock_trouble(self) -> str:
+        """Why the clock cannot be set; "" when it was."""
+        try:
+            await self.synchronise_clock()
+        except TransportError as error:
+            return str(error)
+        return ""
 
     async def close(self) -> None:
         """Close the connections; the client may be used again after."""
