@@ -6,6 +6,8 @@ data directory learn of each other's.
 
 import contextlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +23,16 @@ FILE: Final = "bans.json"
 
 
 class LongBans:
-    """Until when addresses want to hear nothing (UTC ns), in a file of a folder once `keep_in` named one."""
+    """Until when addresses want to hear nothing (UTC ns), in a file of a folder once `keep_in` named one.
 
-    def __init__(self) -> None:
+    `monotonic`, which nobody sets, says how long a ban lasts that is known: the machine's clock may be set meanwhile.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._path: Path | None = None
         self._until_ns: dict[str, int] = {}
+        self._ends: dict[str, tuple[int, float]] = {}  # of those that were looked at: UTC ns, and the other clock's s
         self._read_of = (0, 0)  # the file's time of change and inode when it was read last
 
     def keep_in(self, folder: Path | None) -> None:
@@ -34,12 +41,12 @@ class LongBans:
         A file that cannot be read holds none.
         """
         self._path = None if folder is None else folder / FILE
-        self._until_ns, self._read_of = {}, (0, 0)
+        self._until_ns, self._ends, self._read_of = {}, {}, (0, 0)
 
     def left_s(self, address: str, now_ns: int) -> float:
         """Seconds for which nothing may be asked there, as far as any process knew; 0 for none."""
         self._read()
-        left_s = (self._until_ns.get(address, 0) - now_ns) / SECOND_NS
+        left_s = self._end_s(address, now_ns) - self._monotonic()
         return left_s if 0 < left_s <= LONGEST_S else 0.0
 
     def note(self, address: str, pause_s: float, now_ns: int) -> None:
@@ -52,10 +59,18 @@ class LongBans:
         if until_ns <= sound.get(address, 0):
             return
         self._until_ns = sound | {address: until_ns}
+        self._end_s(address, now_ns)
         temporary = self._path.with_suffix(f".{os.getpid()}.new")
         with contextlib.suppress(OSError):
             temporary.write_bytes(orjson.dumps(self._until_ns))
             os.replace(temporary, self._path)
+
+    def _end_s(self, address: str, now_ns: int) -> float:
+        """When it ends on the clock that nobody sets, as that was worked out when this end was first looked at."""
+        until_ns = self._until_ns.get(address, 0)
+        if (known := self._ends.get(address)) is None or known[0] != until_ns:
+            known = self._ends[address] = until_ns, self._monotonic() + (until_ns - now_ns) / SECOND_NS
+        return known[1]
 
     def _read(self) -> None:
         """What the file says since another process changed it; what was known before stays known."""

@@ -10,6 +10,7 @@ from exchanges.answers import Answer, VenueError
 from exchanges.binance.order_answers import KEY_CODES, OrderStatus
 from exchanges.binance.private_budget import PrivateBudget
 from exchanges.binance.rest import TIMESTAMP_REFUSED, RestClient
+from exchanges.binance.weight_budget import FOR_FATES
 from exchanges.venue import OpenOrder
 from market.money import MoneyError, parse_decimal
 
@@ -77,7 +78,8 @@ class BinanceAccount:
         wish: dict[str, str | int] = {"symbol": wire, "orderId": status.venue_order_id, "limit": TRADES_A_PAGE}
         for _ in range(MOST_TRADE_PAGES):
             await self.budget().take(is_urgent=False)
-            body = self.good(await self._rest.read("/api/v3/myTrades", wish, weight=5, signed=True), "myTrades")
+            answer = await self._rest.read("/api/v3/myTrades", wish, weight=5, reserve=FOR_FATES, signed=True)
+            body = self.good(answer, "myTrades")
             rows = body if isinstance(body, list) else []
             if len(rows) < TRADES_A_PAGE:
                 return found + rows

@@ -41,6 +41,7 @@ from exchanges.binance.private_budget import PRIVATE_PER_S
 from exchanges.binance.rest import TIMESTAMP_REFUSED, RestClient
 from exchanges.binance.signing import PreparedPost
 from exchanges.binance.user_stream import UserStream
+from exchanges.binance.weight_budget import FOR_FATES
 from exchanges.given_up_orders import GivenUpOrders
 from exchanges.http_line import SentRequest
 from exchanges.order_leave import OrderLeave
@@ -291,8 +292,10 @@ class BinanceVenue:
             else:
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
             if answer.code == TIMESTAMP_REFUSED:
-                await self._rest.synchronise_clock()
-            if answer.code == TIMESTAMP_REFUSED or self._rest.wants_form(answer):
+                is_wanted_again = not await self._rest.clock_trouble()
+            else:
+                is_wanted_again = self._rest.wants_form(answer)
+            if is_wanted_again:
                 self._send_late(client_order_id)
                 answer = await self._rest.once("POST", "/api/v3/order", parameters, signed=True)
         except TransportError as error:
@@ -333,7 +336,8 @@ class BinanceVenue:
         try:
             await self._account.budget().take(is_urgent=False)
             answer = await self._rest.read(
-                "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, signed=True
+                "/api/v3/order", {"symbol": wire, "origClientOrderId": client_order_id}, weight=4, reserve=FOR_FATES,
+                signed=True,
             )
             if answer.code == NO_SUCH_ORDER:
                 if client_order_id in self._posting or self._was_sent_late(client_order_id):
@@ -434,7 +438,7 @@ class BinanceVenue:
 
     def _query_working(self) -> None:
         for client_order_id in sorted(self._working.keys() - self._posting):
-            self.query(client_order_id, self._working[client_order_id].symbol)
+            self._questions.put(client_order_id, self._working[client_order_id].symbol, is_routine=True)
 
     async def _poll(self) -> None:
         while True:

@@ -140,7 +140,7 @@ class RestClient:
         Returns the venue's answer, good or a refusal with its code; raises `VenueError` when there is none.
         """
         backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
-        problem = ""
+        problem, is_clock_set = "", False
         for attempt in range(READ_ATTEMPTS):
             await self._take_leave(path, weight, reserve)
             try:
@@ -150,14 +150,19 @@ class RestClient:
             else:
                 if path == LIMITS and answer.is_ok:
                     self._address.grant(answer.body)
-                if answer.code == TIMESTAMP_REFUSED and attempt == 0:
-                    await self.synchronise_clock()
-                    continue
-                if answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400):
+                is_clock_doubted = answer.code == TIMESTAMP_REFUSED and not is_clock_set
+                is_answer = answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400)
+                if is_answer and not is_clock_doubted:
                     return answer
                 problem = f"HTTP {answer.status} {answer.message}".strip()
                 if answer.status in (418, 429):
                     continue  # the ban's own length is waited out above
+                if is_clock_doubted:
+                    trouble = await self.clock_trouble()
+                    if not trouble:
+                        is_clock_set = True
+                        continue
+                    problem = trouble
             if attempt + 1 < READ_ATTEMPTS:
                 await asyncio.sleep(backoff.next_s())
         raise NoAnswerError(
@@ -260,6 +265,7 @@ class RestClient:
 
     async def probe(self) -> str:
         """Why requests are not answered; "" when they are, or are not wanted for a while (429, 418)."""
+        self._heed_kept_ban()
         if self.banned_for_s() > 0:
             return ""
         try:
@@ -328,6 +334,14 @@ class RestClient:
         if type(server_ms) is not int:
             raise TransportError(f"GET /api/v3/time: HTTP {answer.status} without serverTime")
         self.clock_offset_ns = server_ms * 1_000_000 - (before + after) // 2
+
+    async def clock_trouble(self) -> str:
+        """Why the clock cannot be set; "" when it was."""
+        try:
+            await self.synchronise_clock()
+        except TransportError as error:
+            return str(error)
+        return ""
 
     async def close(self) -> None:
         """Close the connections; the client may be used again after."""

@@ -470,7 +470,7 @@ class CoinbaseVenue:
 
     def _query_working(self) -> None:
         for client_order_id in sorted(self._working.keys() - self._posting):
-            self.query(client_order_id, self._working[client_order_id].symbol)
+            self._questions.put(client_order_id, self._working[client_order_id].symbol, is_routine=True)
 
     async def _poll(self) -> None:
         rounds = 0

@@ -113,7 +113,7 @@ class CoinbaseRest:
         Returns the venue's answer, good or a refusal; raises `VenueError` when there is none.
         """
         backoff = Backoff(self._jitter, self._first_pause_s, 8.0)
-        problem = ""
+        problem, is_clock_asked = "", False
         for attempt in range(READ_ATTEMPTS):
             await self._take_leave(path, budget)
             try:
@@ -121,8 +121,11 @@ class CoinbaseRest:
             except TransportError as error:
                 problem = str(error)
             else:
-                if answer.status == 401 and attempt == 0 and await self.was_clock_wrong():
-                    continue
+                if answer.status == 401 and not is_clock_asked:
+                    is_clock_asked = True
+                    if await self.was_clock_wrong():
+                        problem = "HTTP 401: our clock was wrong"
+                        continue
                 answer = await self._in_accepted_form(answer, method, path, parameters, budget)
                 if answer.status not in _RETRIED_STATUS and (answer.is_ok or answer.status >= 400):
                     return answer
@@ -189,6 +192,7 @@ class CoinbaseRest:
         now = asyncio.get_running_loop().time
         async with self._turns.setdefault(budget, asyncio.Lock()):
             while True:
+                self._heed_kept_ban()
                 await wait_out_ban(self.banned_for_s, f"{self.rest_url}/api/v3/{path}", "one daemon per account")
                 if self._second.take_now(budget, now()):
                     return
@@ -237,7 +241,7 @@ class CoinbaseRest:
         return answer
 
     def _heed_kept_ban(self) -> None:
-        """A long one that an earlier process was told of."""
+        """A long one that an earlier process was told of, or another client of the account."""
         if (left_s := long_bans.of_this_process.left_s(self._account, self._clock.now())) > 0:
             self._banned_until = max(self._banned_until, asyncio.get_running_loop().time() + left_s)
 
@@ -267,6 +271,7 @@ class CoinbaseRest:
 
     async def probe(self) -> str:
         """Why requests are not answered; "" when they are, or are not wanted for a while (429)."""
+        self._heed_kept_ban()
         if self.banned_for_s() > 0:
             return ""
         try:

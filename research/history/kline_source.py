@@ -56,8 +56,10 @@ class KlineSource:
                 raise VenueError(f"{self._name}: {error}. Check the network and --rest-url.") from error
         if not self._knows_limits:
             # The client reads what is granted there; one that says nothing of it grants the usual.
-            await self._rest.read(LIMITS, {"symbol": wire_symbol(symbol)}, weight=_LIMITS_WEIGHT, reserve=FOR_HISTORY)
-            self._knows_limits = True
+            told = await self._rest.read(
+                LIMITS, {"symbol": wire_symbol(symbol)}, weight=_LIMITS_WEIGHT, reserve=FOR_HISTORY
+            )
+            self._knows_limits = told.code != _INVALID_SYMBOL  # then the next symbol's answer tells
         answer = await self._rest.read(
             "/api/v3/klines",
             {"symbol": wire_symbol(symbol), "interval": interval, "startTime": -(-start_ns // 1_000_000),

@@ -34,6 +34,35 @@ async def test_a_question_that_comes_while_an_answer_is_on_its_way_is_put_once_m
     assert asked == [ONE, TWO, ONE]
 
 
+async def test_an_answer_to_who_asked_is_not_kept_open_by_those_who_ask_on_and_on():
+    """A poll that comes sooner than the answers come has a question under way for ever."""
+    asked: list[str] = []
+    gates: list[asyncio.Event] = []
+
+    async def ask(client_order_id: ClientOrderId, _: str) -> None:
+        asked.append(client_order_id)
+        gates.append(asyncio.Event())
+        await gates[-1].wait()
+
+    questions = OrderQuestions(OrderTasks("x", LiveClock(), print, print), ask)
+    questions.put(ONE, "BTC/USD", is_routine=True)
+    await until(lambda: len(asked) == 1)
+    assert len(questions) == 0
+    questions.put(ONE, "BTC/USD")
+    questions.put(ONE, "BTC/USD", is_routine=True)
+    gates[0].set()  # older than what was asked
+    await until(lambda: len(asked) == 2)
+    assert len(questions) == 1
+    questions.put(ONE, "BTC/USD", is_routine=True)
+    gates[1].set()
+    await until(lambda: len(asked) == 3)
+    assert len(questions) == 0
+    assert ONE in questions
+    gates[2].set()
+    await until(lambda: ONE not in questions)
+    assert asked == [ONE] * 3
+
+
 async def test_a_defect_ends_one_question_and_the_order_may_be_asked_about_again():
     reports: list[ExecutionReport] = []
     problems: list[str] = []

@@ -67,6 +67,8 @@ class LoopbackVenue:
         return reply(rows, headers=self.headers)
 
     async def exchange_info(self, request: web.Request) -> web.Response:
+        if request.query.get("symbol", "BTCUSDT") != "BTCUSDT":
+            return reply({"code": -1121, "msg": "Invalid symbol."}, 400)
         return reply({"rateLimits": self.limits, "symbols": []})
 
     async def time(self, request: web.Request) -> web.Response:

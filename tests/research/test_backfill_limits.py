@@ -8,6 +8,7 @@ import pytest
 
 from bus.clock import LiveClock
 from exchanges import long_bans
+from exchanges.answers import VenueError
 from research.backfill_cli import BackfillJob, run_job
 from research.history.kline_source import KlineSource
 from store.candles import CandleStore
@@ -44,6 +45,16 @@ async def test_it_follows_what_the_venue_grants_and_waits_while_others_have_used
         assert not more.done()
         assert len(venue.asked) == 1
         more.cancel()
+
+
+async def test_a_symbol_that_is_not_listed_does_not_keep_it_from_learning_what_is_granted() -> None:
+    venue = LoopbackVenue(limits=[A_MINUTE])
+    async with venue.running(), KlineSource("loopback", venue.url, LiveClock(), lambda: 0.5) as source:
+        with pytest.raises(VenueError, match="does not know"):
+            await source.candles("NONE/USDT", "1m", BEGIN, 10)
+        await source.candles("BTC/USDT", "1m", BEGIN, 10)
+        budget, now = source._rest._address.budget, asyncio.get_running_loop().time()
+        assert budget.wait_s(now, 200) > 0.0  # of 1,000 at once it would be there
 
 
 async def test_it_leaves_most_of_what_may_go_at_once_to_a_daemon() -> None:

@@ -260,3 +260,16 @@ async def test_an_order_of_a_lost_data_directory_is_found_soon_after_the_start_a
         loopback.answer("GET", ORDER, order_body("CANCELED", "0"))
         await until(lambda: desk.kinds[-1] == "cancelled")
         assert not desk.venue.is_watching(ClientOrderId("td-1"))
+
+
+async def test_a_clock_that_cannot_be_set_for_a_while_does_not_end_the_sweep(loopback: Loopback):
+    ready(loopback)
+    async with Desk(loopback, sweep_every_s=0.02, poll_every_s=60) as desk:
+        await desk.venue.start()
+        loopback.answer("GET", "/api/v3/openOrders", {"code": -1021, "msg": "Timestamp"}, status=400)
+        loopback.answer("GET", "/api/v3/time", {}, status=503)
+        await until(lambda: len(loopback.calls("GET", "/api/v3/time")) > 1)
+        loopback.answer("GET", "/api/v3/openOrders", [order_body("NEW", "0")])
+        loopback.answer("GET", ORDER, order_body("NEW", "0"))
+        await until(lambda: desk.kinds == ["accepted"])
+    assert desk.problems == []

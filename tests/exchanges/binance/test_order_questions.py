@@ -109,6 +109,36 @@ async def test_a_question_that_comes_while_another_is_answered_is_asked_too(loop
         assert desk.kinds == ["accepted", "accepted", "fill"]
 
 
+async def test_answers_that_come_slower_than_the_poll_are_answers_all_the_same(loopback: Loopback):
+    """Without a user stream working orders are asked for again and again: who waits for his answers gets them."""
+    async def slowly(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.1)
+        return web.json_response(order_body("NEW", "0"))
+
+    loopback.handlers[("GET", ORDER)] = slowly
+    loopback.answer("POST", ORDER, order_body("NEW", "0"))
+    async with Desk(loopback, poll_every_s=0.01) as desk:
+        assert await desk.submitted() == ["accepted"]
+        desk.venue.begin()
+        await until(lambda: loopback.calls("GET", ORDER))
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        assert desk.venue.questions == 1
+        await until(lambda: desk.venue.questions == 0)
+
+
+async def test_what_became_of_an_order_is_asked_while_others_have_used_more_than_their_share(loopback: Loopback):
+    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
+    async with Desk(loopback) as desk:
+        budget = desk.venue._rest._address.budget
+        budget.note_used(asyncio.get_running_loop().time(), 5_000, 30.0)
+        heavy = asyncio.create_task(desk.venue.open_orders())
+        await asyncio.sleep(0)
+        assert await queried(desk) == ["accepted", "fill"]
+        assert loopback.calls("GET", "/api/v3/openOrders") == []
+        heavy.cancel()
+
+
 async def test_a_cancel_does_not_wait_behind_heavy_questions(loopback: Loopback):
     loopback.answer("DELETE", ORDER, order_body("CANCELED", "0"))
     async with Desk(loopback) as desk:

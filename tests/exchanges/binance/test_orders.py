@@ -153,6 +153,18 @@ async def test_a_wrong_clock_is_set_and_the_order_sent_once_more(loopback: Loopb
         assert (desk.problems, desk.refusals) == ([], [])
 
 
+async def test_an_order_that_is_refused_for_its_stamp_is_rejected_also_where_the_clock_cannot_be_set(
+    loopback: Loopback
+):
+    loopback.answer("POST", ORDER, {"code": -1021, "msg": "Timestamp"}, status=400)
+    loopback.answer("GET", "/api/v3/time", {}, status=503)
+    async with Desk(loopback) as desk:
+        assert await desk.submitted() == ["rejected"]
+        assert "refuses our clock" in desk.refusals[0]
+        assert len(desk.posts) == 1
+
+
+
 async def test_a_clock_that_cannot_be_set_is_told(loopback: Loopback):
     loopback.answer("POST", ORDER, {"code": -1021, "msg": "Timestamp"}, status=400)
     loopback.answer("GET", "/api/v3/time", {"serverTime": T0})

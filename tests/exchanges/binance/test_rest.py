@@ -399,6 +399,17 @@ async def test_a_ban_that_another_process_was_told_of_is_obeyed_while_we_run(loo
     await rest.close()
 
 
+async def test_a_probe_is_not_sent_into_a_ban_that_another_process_was_told_of(loopback: Loopback, kept: Path):
+    rest = client(loopback)
+    beside = long_bans.LongBans()
+    beside.keep_in(kept)
+    beside.note(rest.rest_url, 120.0, LiveClock().now())
+    assert await rest.probe() == ""
+    assert rest.banned_for_s() > 100  # nor is an order from now on
+    assert loopback.requests == []
+    await rest.close()
+
+
 def test_what_two_processes_note_of_bans_is_kept_of_both(tmp_path: Path):
     now, one, other, later = LiveClock().now(), *(long_bans.LongBans() for _ in range(3))
     for each in (one, other):
@@ -420,4 +431,51 @@ async def test_a_server_that_counts_on_for_ever_keeps_nothing_waiting(loopback: 
         await rest.read("/x")
         waits = rest._address.budget.wait_s(asyncio.get_running_loop().time(), 900) > 0
         assert waits == (second == 20)  # a first figure cannot be known to be none of a minute
+    await rest.close()
+
+
+REFUSED_STAMP = {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
+
+
+def judges_stamps(server: Loopback, path: str, *first: int) -> None:
+    """Statuses first, then what a venue says whose clock is nine seconds ahead of `NOW_NS`."""
+    left = list(first)
+
+    async def handler(request: web.Request) -> web.Response:
+        if left:
+            return web.Response(status=left.pop(0))
+        is_late = NOW_NS // 1_000_000 + 9_000 - int(request.query["timestamp"]) > int(request.query["recvWindow"])
+        return web.json_response(REFUSED_STAMP if is_late else {"fine": True}, status=400 if is_late else 200)
+
+    server.handlers[("GET", path)] = handler
+
+
+async def test_a_clock_that_cannot_be_set_at_once_is_set_at_the_next_attempt(loopback: Loopback):
+    left = [503]
+
+    async def tells(_: web.Request) -> web.Response:
+        status = left.pop() if left else 200
+        return web.json_response({"serverTime": NOW_NS // 1_000_000 + 9_000}, status=status)
+
+    judges_stamps(loopback, "/x")
+    loopback.handlers[("GET", "/api/v3/time")] = tells
+    rest = client(loopback, clock=FeedClock(NOW_NS), api_key="k", api_secret="s")
+    assert (await rest.read("/x", signed=True)).is_ok
+    await rest.close()
+
+
+async def test_a_clock_that_can_never_be_set_is_a_trouble_of_the_moment(loopback: Loopback):
+    judges_stamps(loopback, "/x")
+    loopback.answer("GET", "/api/v3/time", {}, status=503)
+    rest = client(loopback, clock=FeedClock(NOW_NS), api_key="k", api_secret="s")
+    with pytest.raises(NoAnswerError, match=r"after 5 attempts, last: GET /api/v3/time: HTTP 503"):
+        await rest.read("/x", signed=True)
+    await rest.close()
+
+
+async def test_a_clock_that_is_found_wrong_after_another_trouble_is_set_too(loopback: Loopback):
+    judges_stamps(loopback, "/x", 503)
+    loopback.answer("GET", "/api/v3/time", {"serverTime": NOW_NS // 1_000_000 + 9_000})
+    rest = client(loopback, clock=FeedClock(NOW_NS), api_key="k", api_secret="s")
+    assert (await rest.read("/x", signed=True)).is_ok
     await rest.close()

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from exchanges.binance.weight_budget import (
     FOR_BOOKS,
+    FOR_FATES,
     FOR_HISTORY,
     FOR_MISSED_TRADES,
     FOR_ORDERS,
@@ -92,6 +93,31 @@ def test_what_others_of_the_machine_have_used_is_not_there():
     assert budget.wait_s(30.0, 56) == pytest.approx(1.0)
     budget.note_used(30.0, 1_200, left_s=30.0)
     assert budget.wait_s(30.0, 1) > 30.0  # nothing more in this minute
+
+
+def test_what_became_of_an_order_is_asked_while_others_have_left_anything_of_the_minute():
+    budget = WeightBudget()
+    budget.note_used(30.0, 5_000, left_s=30.0)  # 1,600 more than is due by now, and 800 are left
+    assert budget.wait_s(30.0, 4) > 20.0
+    left = 0
+    while budget.take_now(30.0, 20, FOR_FATES):
+        left += 20
+    assert left == 800
+    assert budget.wait_s(30.0, 4, FOR_FATES) > 20.0
+    budget.note_used(31.0, 5_100, left_s=29.0)  # an answer that was on its way meanwhile
+    assert budget.wait_s(31.0, 4, FOR_FATES) > 20.0
+
+
+def test_what_was_left_of_a_minute_is_not_left_of_the_next_one():
+    budget = WeightBudget()
+    budget.note_used(30.0, 5_000, left_s=30.0)
+    budget.spend(1_000)
+    for now in (59.9, 60.1):
+        assert budget.wait_s(now, 4, FOR_FATES) == budget.wait_s(now, 4) > 0.0
+    budget.note_used(75.0, 3_000, left_s=45.0)
+    assert budget.wait_s(75.0, 4) > budget.wait_s(75.0, 4, FOR_FATES) == 0.0
+    budget.grant(1_200)  # it grants less than we thought
+    assert budget.wait_s(75.0, 4, FOR_FATES) == budget.wait_s(75.0, 4) > 0.0
 
 
 def test_what_we_have_used_ourselves_costs_nothing_when_the_venue_tells_it():

@@ -9,8 +9,10 @@ from bus.clock import LiveClock
 from exchanges import long_bans
 from exchanges.answers import NoAnswerError
 from exchanges.binance.rest import RestClient
+from exchanges.coinbase.keys import read_keys
+from exchanges.coinbase.market_client import MarketClient
 from tests.exchanges.coinbase.desk import Desk
-from tests.exchanges.coinbase.exchange import Exchange, answers
+from tests.exchanges.coinbase.exchange import KEY_NAME, PEM, Exchange, answers
 
 BAN = answers({"error": "rate limit exceeded"}, 429, {"Retry-After": "120"})
 
@@ -40,6 +42,27 @@ async def test_the_order_client_of_the_next_process_asks_nothing_before_a_long_b
         await after.heard("rejected")
         assert "not sent" in after.reports[0].reason
     assert len(exchange.requests) == asked
+
+
+@pytest.mark.usefixtures("kept")
+async def test_what_the_question_for_the_accounts_fees_was_told_is_obeyed_by_its_orders(exchange: Exchange) -> None:
+    exchange.fail("GET", "/transaction_summary", BAN)
+    market = MarketClient("coinbase", exchange.rest_url, LiveClock(), lambda: 0.5, read_keys("x", KEY_NAME, PEM))
+    async with Desk(exchange) as desk:
+        with pytest.raises(NoAnswerError):
+            await market.instruments()
+        asked = len(exchange.requests)
+        with pytest.raises(NoAnswerError):
+            await desk.venue.balances()
+        desk.submit()
+        await desk.heard("rejected")
+        assert "not sent" in desk.reports[0].reason
+    async with Desk(exchange) as desk:
+        desk.venue._rest._banned_until = 0.0
+        assert await desk.venue._rest.probe() == ""
+        assert desk.venue.silent_for_s() > 100
+        assert len(exchange.requests) == asked
+    await market.close()
 
 
 @pytest.mark.usefixtures("kept")

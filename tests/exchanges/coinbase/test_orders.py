@@ -145,6 +145,15 @@ async def test_a_wrong_clock_is_set_and_the_order_sent_once_more(exchange: Excha
     assert exchange.bad_tokens == 1
 
 
+async def test_a_clock_that_is_found_wrong_after_another_trouble_is_set_too(exchange: Exchange):
+    exchange.clock_ahead_s = 600
+    exchange.fail("GET", "/accounts", answers("Service Unavailable", 503))
+    async with Desk(exchange) as desk:
+        assert await desk.venue.balances() == {"USD": D(1000)}
+        assert desk.refusals == []
+    assert exchange.bad_tokens == 1
+
+
 async def test_refused_keys_are_told(exchange: Exchange):
     exchange.fail("POST", "/orders", answers("Unauthorized", 401))
     async with Desk(exchange) as desk:
