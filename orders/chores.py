@@ -8,6 +8,7 @@ from bus.messages.orders import ExecutionReport
 from bus.messages.system import BY_RULE, LimitBreached
 from market.candles import ASKED_FOR_FROM_NS
 from market.interval import SECOND_NS, interval_ns
+from market.money import to_text
 from market.ticks import Candle
 from orders import exits, grid_planner, placing, runaway
 from orders.cancelling import ESCALATE, expire, request_cancel
@@ -32,6 +33,9 @@ CONFIRM_NS: Final = 30 * SECOND_NS
 MOST_CONFIRMED: Final = 5
 """So many of them within a second: the venue counts requests."""
 
+FATE_TOLD_NS: Final = 60 * SECOND_NS
+"""A person is told of an order whose fate the venue does not tell for so long."""
+
 LIMIT_EXIT_NS: Final = 5 * SECOND_NS
 """A fired exit that went out as a limit is taken back after this, and goes at market (F30)."""
 
@@ -44,6 +48,8 @@ class Chores:
         self._ask_again: dict[ClientOrderId, tuple[int, int]] = {}
         self._confirm_at: dict[ClientOrderId, int] = {}
         self._confirmed = 0
+        self._unknown_since: dict[ClientOrderId, int | None] = {}
+        """None once a person was told."""
         self._last_snapshot_ns = 0
         self._breached: set[str] = set()
         self._drawdowns = DrawdownActions(desk)
@@ -121,6 +127,7 @@ class Chores:
                 self._press_venue(order)
         self._ask_again = {each: due for each, due in self._ask_again.items() if each in alive}
         self._confirm_at = {each: due for each, due in self._confirm_at.items() if each in alive}
+        self._unknown_since = {each: since for each, since in self._unknown_since.items() if each in alive}
         desk.not_before = {each: due for each, due in desk.not_before.items() if each in alive}
         desk.missed = {each: due for each, due in desk.missed.items() if each in alive}
         desk.blocked = {each: tries for each, tries in desk.blocked.items() if each in alive}
@@ -148,8 +155,11 @@ class Chores:
         )
         if not (is_silent or order.detail in ("unknown", "pending_cancel")):
             self._ask_again.pop(order.client_order_id, None)
+            self._unknown_since.pop(order.client_order_id, None)
             self._confirm(order)
             return
+        if order.detail == "unknown":
+            self._note_unknown(order)
         first = order.history[-1].ts + QUERY_FIRST_NS if order.detail == "pending_cancel" else desk.now
         due, pause = self._ask_again.get(order.client_order_id, (first, QUERY_FIRST_NS))
         if desk.now < due:
@@ -158,6 +168,19 @@ class Chores:
         if order.detail == "pending_cancel":
             desk.ask_cancel(order)
         desk.ask_venue(order)
+
+    def _note_unknown(self, order: Order) -> None:
+        desk, client_order_id = self._desk, order.client_order_id
+        since = self._unknown_since.setdefault(client_order_id, desk.now)
+        if since is None or desk.now - since < FATE_TOLD_NS:
+            return
+        self._unknown_since[client_order_id] = None
+        desk.alert(
+            "critical", f"{order.spec.symbol}: what became of an order is not known",
+            f"{client_order_id}, to {order.spec.side} {to_text(order.total)}, has had no answer for "
+            f"{(desk.now - since) // SECOND_NS} s. The venue is asked again and again, and nothing more is bought of "
+            "the symbol. Look at the exchange.",
+        )
 
     def _confirm(self, order: Order) -> None:
         """Is what we believe of a resting order still true?"""

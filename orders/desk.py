@@ -316,7 +316,7 @@ class Desk:
             stake.open_positions, stake.asset, stake.total,
             losses.daily_drawdown, losses.weekly_drawdown, losses.max_drawdown, losses.daily_loss, losses.runaway_loss,
             within_second, within_minute, minutes_money, is_killed and state.is_latched_by_rule_alone,
-            "" if content is None else self._duplicate_of(content), state.orders.has_unknown(symbol, own_id),
+            "" if content is None else self._duplicate_of(content), state.orders.has_unknown(symbol, own_id, now),
             symbol in state.halted_symbols,
             state.approved_quantity(ProposalId(request.proposal_id), symbol, request.side)
             if request.proposal_id else None,

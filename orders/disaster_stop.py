@@ -2,9 +2,10 @@
 
 `DisasterStops.keep` runs once a second, and first of all after a restart, and compares what rests with what should: as
 much as is held and no other exit at the venue may sell, at the price `orders.disaster_prices` says. Where they differ
-the old stop is cancelled, and only when the venue has said that it is over the new one is placed, in the same step: the
-two never live together, and the position is bare for no longer than that takes. The engine's own exits do the same
-before they sell (`orders.exits`), and a fill of the stop meanwhile wins.
+the old stop is cancelled, and only when the venue has said that it is over the new one is placed, in the same step: no
+two are for the same coins, and the position is bare for no longer than that takes. Where the venue does not say it soon
+(F26), what the old stop does not cover gets one of its own beside it, and so it goes on until one covers all. The
+engine's own exits do the same before they sell (`orders.exits`), and a fill of the stop meanwhile wins.
 
 Nothing about the stops is kept outside the order table: they are orders like others, journalled and asked for
 after a restart. What is remembered here is about patience only: when to try again, what a person was told.
@@ -12,10 +13,11 @@ after a restart. What is remembered here is about patience only: when to try aga
 Under HALTED nothing is placed or replaced; what rests stays. The kill switch takes stops back for flatten only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from bus.ids import ClientOrderId
 from bus.messages.orders import ExecutionReport, OrderInitialized, SubmitOrder
 from market.interval import SECOND_NS
 from market.money import ONE, ZERO, to_text
@@ -50,6 +52,12 @@ LONGEST_PAUSE_NS: Final = 15 * SECOND_NS
 RESTED_NS: Final = 5 * SECOND_NS
 """A stop that rested so long before the venue, or a person there, ended it was not refused."""
 
+UNANSWERED_NS: Final = 2 * SECOND_NS
+"""A stop whose cancel has had no answer for so long covers what it covers; the rest gets another one."""
+
+MOST_BESIDE: Final = 4
+"""Stops of one position; venues grant few."""
+
 TAKEN_BACK_PAUSE_NS: Final = 3 * SECOND_NS
 """The longest pause after one that was taken and ended sooner: who cancels it again and again is no refusal."""
 
@@ -64,7 +72,10 @@ class _Patience:
     vain: int = 0
     refused_ns: int = 0
     due_ns: int = 0
-    passed_since_ns: int = 0
+    passed_since_ns: dict[str, int] = field(default_factory=dict)
+    """By stop, when the market first reached its price."""
+    is_divided: bool = False
+    """Several stops share the position, because the venue owed an answer."""
     told: str = ""
 
 
@@ -94,18 +105,41 @@ class DisasterStops:
         if ended is None or not ended.is_disaster_stop or ended.is_working:
             return
         symbol = ended.spec.symbol
-        if not any(order.is_disaster_stop and order.is_at_venue for order in orders.exits(symbol)):
-            self._keep_one(symbol, [])
+        others = [order for order in orders.exits(symbol) if order.is_disaster_stop and order.is_at_venue]
+        if not others or (symbol in self._patience and self._patience[symbol].is_divided):
+            self._keep_one(symbol, others)
 
     def _keep_one(self, symbol: str, stops: list[Order]) -> None:
         desk = self._desk
         wanted = self._wanted_quantity(symbol, stops)
-        if stops:
+        patience = self._patience.setdefault(symbol, _Patience())
+        if not stops:
+            patience.is_divided = False
+            if wanted > ZERO and self._may_place(symbol):
+                self._place(symbol, wanted)
+            return
+        bare = wanted - sum((stop.remaining for stop in stops), ZERO)
+        if bare < ZERO:
             for extra in stops[1:]:
                 request_cancel(desk, extra, "one stop is enough")
             self._tend(stops[0], wanted)
-        elif wanted > ZERO and self._may_place(symbol):
-            self._place(symbol, wanted)
+            return
+        is_bare = bare > GROWTH_RATIO * (wanted - bare)
+        if any(self._is_unanswered(stop) for stop in stops):
+            patience.is_divided = True
+        elif len(stops) == 1 and not is_bare:
+            patience.is_divided = False
+        if is_bare and patience.is_divided:
+            if len(stops) >= MOST_BESIDE:
+                self._tell_crowded(symbol, wanted - bare, wanted)
+            elif self._may_place(symbol):
+                self._place(symbol, bare)
+            bare = ZERO
+        for stop in stops:
+            self._tend(stop, stop.remaining + (bare if stop is stops[0] else ZERO))
+
+    def _is_unanswered(self, stop: Order) -> bool:
+        return stop.detail == "pending_cancel" and self._desk.now - stop.history[-1].ts >= UNANSWERED_NS
 
     def _wanted_quantity(self, symbol: str, stops: list[Order]) -> Decimal:
         """What is held and no other exit at the venue may sell; at most what the venue takes in one order."""
@@ -187,9 +221,9 @@ class DisasterStops:
         """Triggered: the venue sells by itself. What it has not sold in time goes at market."""
         desk = self._desk
         patience = self._patience.setdefault(stop.spec.symbol, _Patience())
-        if patience.placed != stop.client_order_id or not patience.passed_since_ns:
-            patience.placed, patience.passed_since_ns = stop.client_order_id, desk.now
-        elif desk.now - patience.passed_since_ns >= JUMPED_NS and stop.detail == "accepted":
+        patience.placed = stop.client_order_id
+        since = patience.passed_since_ns.setdefault(stop.client_order_id, desk.now)
+        if desk.now - since >= JUMPED_NS and stop.detail == "accepted":
             request_cancel(desk, stop, ESCALATE)
 
     # ---- a new one ----------------------------------------------------------------------------------
@@ -266,7 +300,11 @@ class DisasterStops:
             return
         desk.send(order, approved)
         patience = self._patience.setdefault(spec.symbol, _Patience())
-        patience.placed, patience.passed_since_ns = spec.client_order_id, 0
+        patience.placed = spec.client_order_id
+        patience.passed_since_ns = {
+            stop: since for stop, since in patience.passed_since_ns.items()
+            if (known := desk.state.orders.get(ClientOrderId(stop))) is not None and known.is_working
+        }
 
     def _prices_now(self, symbol: str) -> StopPrices | None:
         """By the rule, or a little below the market where that has fallen through it and nothing here will sell.
@@ -303,6 +341,13 @@ class DisasterStops:
         self._tell(
             symbol, "warning", verdict.code, f"{symbol}: no stop rests at the venue",
             f"{verdict.message} {self._watcher(symbol)}",
+        )
+
+    def _tell_crowded(self, symbol: str, covered: Decimal, wanted: Decimal) -> None:
+        self._tell(
+            symbol, "critical", f"crowded {to_text(covered)}", f"{symbol}: the stops at the venue cover a part",
+            f"{MOST_BESIDE} of them cover {to_text(covered)} of {to_text(wanted)}, and the venue does not answer their "
+            f"cancels, so that one for all could be placed. {self._watcher(symbol)} Look at the exchange.",
         )
 
     def _watcher(self, symbol: str) -> str:

@@ -66,6 +66,9 @@ ARRIVES_WITHIN_NS: Final = 86_400 * SECOND_NS
 FILLS_WITHIN_NS: Final = 600 * SECOND_NS
 """So long after the end of an order that was sent a fill of it may still be on its way (F25), and must be booked."""
 
+CANCEL_ANSWERED_NS: Final = 5 * SECOND_NS
+"""By then the venue has answered the cancel of a stop, or nothing more is bought of its symbol (F26)."""
+
 KEEP_IDS: Final = 200_000
 """Ids of forgotten orders that are remembered, so that the same id does nothing twice: weeks of them."""
 
@@ -174,6 +177,13 @@ class Order:
     def is_disaster_stop(self) -> bool:
         """Rests at the venue and is watched there, also while this process is not running."""
         return self.wire_type == "stop_limit"
+
+    def is_stuck_stop(self, now: int) -> bool:
+        """Does the venue owe the answer to a disaster stop's cancel for long?"""
+        return (
+            self.wire_type == "stop_limit" and self.detail == "pending_cancel"
+            and now - self.history[-1].ts >= CANCEL_ANSWERED_NS
+        )
 
     @property
     def named_price(self) -> Decimal | None:
@@ -400,10 +410,11 @@ class OrderTable:
         """Orders of the symbol that may be working at the venue."""
         return tuple(self._at_venue.get(symbol, {}).values())
 
-    def has_unknown(self, symbol: str, apart_from: ClientOrderId) -> bool:
-        """Was an order of the symbol sent of which nobody knows what became of it?"""
+    def has_unknown(self, symbol: str, apart_from: ClientOrderId, now: int) -> bool:
+        """Was an order of the symbol sent of which nobody knows what became of it? Or is a stop's cancel without an
+        answer for so long that what is bought more could not be protected?"""
         for client_order_id, order in self._at_venue.get(symbol, _NONE).items():
-            if client_order_id != apart_from and order.is_unknown:
+            if client_order_id != apart_from and (order.is_unknown or order.is_stuck_stop(now)):
                 return True
         return False
 

@@ -1,10 +1,12 @@
 """Is what is held protected against a fall, wholly and in truth? And do exits fire when their price is there?"""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from market.money import ZERO
+from orders.disaster_stop import MOST_BESIDE
 from orders.order_table import Order
 from simulator.faults import HINDER_FEED, HINDER_ORDERS, HINDER_PROCESS
 from simulator.process import Process
@@ -31,6 +33,8 @@ GRACE_S: Final = 45.0
 _COVERED: Final = D("0.95")
 """A stop may be so much smaller than the position: it is not moved for each partial fill."""
 _HINDRANCES: Final = (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS)
+_HARMLESS: Final = frozenset({"cancel_lost", "clock_skew"})
+"""New orders arrive all the same: what is held can be covered."""
 
 
 @dataclass(slots=True)
@@ -81,7 +85,7 @@ class Protection:
         held = world.held(symbol)
         is_dust = held < instrument.min_quantity or held * world.markets[symbol].bid < instrument.min_notional * 2
         resting = sum((each.remaining for each in world.exchange.working(symbol) if each.side == "sell"), ZERO)
-        if is_dust or resting >= held * _COVERED or self._is_excused(symbol):
+        if is_dust or resting >= held * _COVERED or self._is_excused(symbol, _HARMLESS):
             for lacks in (self._bare, self._unwatched):
                 lacks.pop(symbol, None)
             self._told -= {f"{symbol} bare", f"{symbol} unwatched"}
@@ -141,7 +145,7 @@ class Protection:
                 families[family] = max(families.get(family, ZERO), order.remaining)
         return on_the_way + sum(families.values(), ZERO)
 
-    def _is_excused(self, symbol: str) -> bool:
+    def _is_excused(self, symbol: str, harmless: Collection[str] = ()) -> bool:
         """While orders cannot get through, or nobody knows the price, nothing new can be put in place."""
         world = self._world
         if world.kill_pressed in ("halt", "cancel"):
@@ -153,7 +157,13 @@ class Protection:
         lost_ns = world.link.lost_ns.get(symbol)
         if lost_ns is not None and self._is_within(TRUTH_S, lost_ns):
             return True  # nobody was told of the purchase: the comparison with the account finds it (F24)
-        return any(world.had(name, symbol, GRACE_S) for name in _HINDRANCES)
+        if world.had("cancel_lost", symbol, GRACE_S) and self._is_crowded(symbol):
+            return True  # no more stops fit beside those that cannot be taken back (F26)
+        return any(world.had(name, symbol, GRACE_S) for name in _HINDRANCES if name not in harmless)
+
+    def _is_crowded(self, symbol: str) -> bool:
+        working = self._world.exchange.working(symbol)
+        return sum(each.kind == "stop_limit" for each in working) >= MOST_BESIDE
 
     def _is_within(self, seconds: float, ts: int) -> bool:
         schedule = self._world.schedule

@@ -322,6 +322,22 @@ def test_questions_about_an_unknown_order_slow_down_to_every_thirty_seconds(benc
     assert set(pauses[4:]) == {30}
 
 
+def test_a_person_is_told_once_of_an_order_whose_fate_is_unknown_for_a_minute(bench):
+    bench.submit("td-1", "buy", "market", "1")
+    bench.report("td-1", "unknown")
+    for second in range(200):
+        bench.second()
+        if second % 10 == 9:
+            bench.report("td-1", "unknown")
+        told = [alert for alert in of_type(bench.journal, AlertRaised) if "what became of an order" in alert.title]
+        assert len(told) == (second >= 60)
+    assert told[0].level == "critical"
+    bench.accept("td-1")
+    bench.report("td-1", "unknown")
+    bench.second(30)
+    assert len([each for each in of_type(bench.journal, AlertRaised) if "what became" in each.title]) == 1
+
+
 def test_not_found_is_believed_only_after_a_grace(bench):
     bench.submit("td-1", "buy", "market", "1")
     bench.report("td-1", "unknown")
