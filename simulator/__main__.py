@@ -95,6 +95,8 @@ def particulars(outcomes: list[Outcome]) -> dict[str, object]:
         "fewest_orders": min((outcome.orders for outcome in outcomes), default=0),
         "made_ready": sum(outcome.made_ready for outcome in outcomes),
         "fills": sum(outcome.fills for outcome in outcomes),
+        "faults": sum(outcome.faults for outcome in outcomes),
+        "faults_in_vain": sum(outcome.faults_in_vain for outcome in outcomes),
         "deaths": sum(outcome.deaths for outcome in outcomes),
         "stale_entries": sum(outcome.stale_entries for outcome in outcomes),
         "undetected_stale_s_max": round(max((outcome.stale_s for outcome in outcomes), default=0.0), 3),

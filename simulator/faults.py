@@ -4,6 +4,7 @@ Each kind has a name of its own; `simulator.fault_names` knows what else people 
 product's list of faults (F01 and so on).
 """
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from simulator.fault_names import UnknownFaultError, UnknownTargetError, fault_named, target_named
+from simulator.fault_names import UnknownFaultError, UnknownTargetError, faults_named, target_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +153,14 @@ def read_script(path: Path, seconds: float = MOST_S) -> list[Fault]:
         rows = rows["faults"]
     if not isinstance(rows, list):
         raise FaultScriptError(f"{path}: this is no list. {_SHAPE}")
-    script = [_fault(path, number, row) for number, row in enumerate(rows, 1)]
-    for number, fault in enumerate(script, 1):
+    entries = [_faults(path, number, row) for number, row in enumerate(rows, 1)]
+    for number, (fault, *_) in enumerate(entries, 1):
         if fault.at >= longest(seconds) - 1:
             raise FaultScriptError(
                 f"{path}: entry {number}: at is {fault.at:g}; a seed lives {longest(seconds):g} s at most. Write an "
                 "earlier moment, or a longer --seconds."
             )
-    return sorted(script, key=lambda fault: fault.at)
+    return sorted(itertools.chain.from_iterable(entries), key=lambda fault: fault.at)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -172,7 +173,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _fault(path: Path, number: int, row: Any) -> Fault:
+def _faults(path: Path, number: int, row: Any) -> list[Fault]:
+    """One, or the two that its name means."""
     where = f"{path}: entry {number}"
     if not isinstance(row, dict):
         raise FaultScriptError(f"{where}: {row!r} is no object. {_SHAPE}")
@@ -193,13 +195,18 @@ def _fault(path: Path, number: int, row: Any) -> Fault:
     if type(row["fault"]) not in (str, int):
         raise FaultScriptError(f"{where}: fault is {row['fault']!r}; write one name, such as \"kill\".")
     try:
-        name, rest = fault_named(str(row["fault"]), target or "")
-        aimed = target_named(rest)
+        named = [(name, target_named(rest)) for name, rest in faults_named(str(row["fault"]), target or "")]
     except (UnknownFaultError, UnknownTargetError) as error:
         raise FaultScriptError(f"{where}: {error}") from error
-    is_given = row.get("for") is not None
-    lasts = float(row["for"]) if is_given else DEFAULT_S if KIND_BY_NAME[name].lasts else 0.0
-    return Fault(float(row["at"]), name, aimed, lasts)
+    at, given_s = float(row["at"]), row.get("for")
+    return [Fault(at, name, aimed, _lasts(name, given_s, is_alone=len(named) == 1)) for name, aimed in named]
+
+
+def _lasts(name: str, given_s: float | None, *, is_alone: bool) -> float:
+    is_lasting = KIND_BY_NAME[name].lasts
+    if given_s is None:
+        return DEFAULT_S if is_lasting else 0.0
+    return float(given_s) if is_lasting or is_alone else 0.0
 
 
 _WEIGHTS: Final[dict[str, int]] = {

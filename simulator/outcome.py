@@ -15,6 +15,9 @@ class Outcome:
     made_ready: int = 0
     """Orders that had been made ready and left ahead of the engine's own step."""
     fills: int = 0
+    faults: int = 0
+    faults_in_vain: int = 0
+    """Of these such as befell nobody: no process lived, nothing was held, no moment of the kind came."""
     early_answers: int = 0
     deaths: int = 0
     duplicates: int = 0

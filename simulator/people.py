@@ -31,7 +31,7 @@ class Person:
     def act(self) -> None:
         """One wish, and the next one later."""
         world = self._world
-        if world.schedule.elapsed_s > world.seconds - _LAST_S:
+        if world.schedule.elapsed_s > world.seconds - _LAST_S and not world.goes_on():
             return
         world.schedule.after(self._random.uniform(20, 80), self.act)
         process = world.process

@@ -75,10 +75,15 @@ class Strikes:
     def strike(self, fault: Fault) -> None:
         world = self._world
         world.note(f"*** {fault.name} {fault.target} for {fault.lasts:g} s")
+        world.outcome.faults += 1
         if world.process is None and fault.name in _OF_A_PROCESS:
-            world.note(f"no process lives: {fault.name} befalls nobody")
+            world.note_in_vain(f"no process lives: {fault.name} befalls nobody")
         if KIND_BY_NAME[fault.name].lasts:
             is_aimed = fault.name in _BY_SYMBOL and "/" in fault.target
+            if not fault.lasts:
+                world.note_in_vain(f"{fault.name} goes on for 0 s: it befalls nobody")
+            elif "/" in fault.target and not is_aimed:
+                world.note(f"{fault.name} befalls no symbol alone: everything has it")
             world.begin(fault.name, fault.target if is_aimed else "", fault.lasts)
         elif fault.name in _DEATHS:
             world.plan_death(fault.name.removeprefix("kill_"), _PLANNED_S, fault.lasts)
@@ -111,6 +116,7 @@ class Strikes:
         """In the middle of what was promised; a person restores it (`for` seconds later, 20 when not said)."""
         world = self._world
         if world.is_damaged:
+            world.note_in_vain("the journal is damaged already")
             return
         world.die("kill -9, and a bit of its journal flips")
         whole = world.journal_path.read_bytes()
@@ -119,6 +125,7 @@ class Strikes:
         world.journal_path.write_bytes(data)
         if examine(world.journal_path).is_whole:  # it was in the last append: a torn tail, as after a power cut
             world.journal_path.write_bytes(whole)
+            world.note("the bit was in the last append: the same as a torn tail")
             return
         world.is_damaged = True
 
@@ -234,7 +241,9 @@ class Strikes:
 
     def _move_money(self, amount: Decimal) -> None:
         world = self._world
-        if world.exchange.free_cash() + amount > ZERO:
+        if world.exchange.free_cash() + amount <= ZERO:
+            world.note_in_vain(f"{-amount} cannot be withdrawn: {world.exchange.free_cash()} are free")
+        else:
             world.exchange.balances["USDT"] += amount
             world.true_flow += amount
             world.limits.exempt_exposure(FOLLOWED_S)  # the limits are shares of what our books take the account for
@@ -244,7 +253,7 @@ class Strikes:
         world, symbol = self._world, _symbol(fault) or "ETH/USDT"
         taken_ns = world.taken_ns.get(symbol)
         if taken_ns is not None and world.schedule.now - taken_ns < FOLLOWED_S * SECOND:
-            world.note("not bought by hand: coins have no names, and those that were taken have not been missed yet")
+            world.note_in_vain("not bought by hand: coins have no names, and those taken have not been missed yet")
             return
         base = world.exchange.instruments[symbol].base
         before, cash = world.exchange.balances.get(base, ZERO), world.exchange.balances["USDT"]
@@ -262,6 +271,7 @@ class Strikes:
         foreign, cash = world.foreign.get(instrument.base, ZERO), exchange.balances["USDT"]
         quantity = foreign or instrument.round_quantity(world.held(symbol) / 2)
         if quantity <= ZERO:
+            world.note_in_vain(f"not sold by hand: no {instrument.base} is there")
             return
         if not foreign:
             for order in exchange.working(symbol):
@@ -271,7 +281,7 @@ class Strikes:
             f"hand-s{world.schedule.now}", symbol, "sell", "market", quantity, None, None, world.schedule.now,
         )
         if made is None:
-            world.note(f"not sold by hand: {refusal}")
+            world.note_in_vain(f"not sold by hand: {refusal}")
         elif foreign:
             world.foreign[instrument.base] = foreign - made.filled
         else:
@@ -280,11 +290,14 @@ class Strikes:
         world.true_flow += exchange.balances["USDT"] - cash
 
     def _cancel_by_hand(self, fault: Fault) -> None:
-        for order in self._world.exchange.working(fault.target if "/" in fault.target else ""):
-            if order.client_id.startswith(OURS):
-                self._world.exchange.cancel(order.client_id)
-                if order.side == "sell":
-                    self._world.stops_taken[order.symbol] = True
+        world = self._world
+        ours = [each for each in world.exchange.working(_symbol(fault)) if each.client_id.startswith(OURS)]
+        if not ours:
+            world.note_in_vain("not cancelled by hand: no order of ours is there")
+        for order in ours:
+            world.exchange.cancel(order.client_id)
+            if order.side == "sell":
+                world.stops_taken[order.symbol] = True
 
     def _change_rules(self, fault: Fault) -> None:
         """Coarser, and later fine again; what is held stays tradable."""

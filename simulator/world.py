@@ -50,6 +50,8 @@ _MOST_RESTART_S: Final = 20.0
 """Between starts that fail one after the other."""
 _LAST_WORDS: Final = 100
 """Questions and answers that are awaited at the end: orders that follow each other without end are a violation."""
+_FEWEST_ORDERS: Final = 20
+_MOST_ADDED_S: Final = 1800.0
 LOOK_EVERY_S: Final = 12
 RULES_EVERY_S: Final = 60
 """So often the daemon asks for the exchange's rules; until then it does not know that they have changed."""
@@ -68,6 +70,7 @@ class World:
         instruments = [_instrument("BTC/USDT", "0.01", "0.0001"), _instrument("ETH/USDT", "0.01", "0.001")]
         self.instruments = instruments
         is_given = script is not None
+        self._may_add_s = 0.0 if is_given or is_wild or seconds < 3600 else _MOST_ADDED_S
         if script is None:
             symbols = [each.symbol for each in instruments]
             script = draw_wild_script(self.random, seconds, symbols) if is_wild else draw_script(self.random, seconds)
@@ -148,6 +151,14 @@ class World:
         if self.process is not None:
             self.process.die(keeps_unsynced=True, torn=0)
         return self.outcome
+
+    def goes_on(self) -> bool:
+        """A minute more of a drawn life in which fewer than twenty orders have left: half an hour of them at most."""
+        if self._may_add_s <= 0 or self.outcome.orders >= _FEWEST_ORDERS:
+            return False
+        self._may_add_s -= 60
+        self.seconds += 60
+        return True
 
     @property
     def _end_ns(self) -> int:
@@ -294,7 +305,7 @@ class World:
         def over() -> None:
             if plan in self._deaths:
                 self._deaths.remove(plan)
-                self.note(f"nobody died: no moment {moment} came")
+                self.note_in_vain(f"nobody died: no moment {moment} came")
 
         self.schedule.after(seconds, over)
 
@@ -406,6 +417,11 @@ class World:
         line = f"VIOLATION {text}"
         self.note(line)
         self.outcome.violations.append(f"{self.schedule.elapsed_s:.1f} s: {text}")
+
+    def note_in_vain(self, text: str) -> None:
+        """A fault that befell nobody, and why."""
+        self.outcome.faults_in_vain += 1
+        self.note(text)
 
     def note(self, text: str) -> None:
         """For the trace; the folder of this life is no part of it, so that two of one seed are alike."""

@@ -20,9 +20,12 @@ from simulator.faults import FAULTS, FaultScriptError, read_script
     ("kill_switch_pressed", "kill_halt"), ("crashloop", "crash_loop"), ("ip_banned", "rate_limit"),
     ("clock_jump_forward", "clock_jump"), ("clock_jump_back", "clock_skew"), ("redis_restart", "bus_down"),
     ("disk_slow", "stall"), ("kill_during_cancel_replace", "kill_before_journal"), ("order_rejected", "maintenance"),
-    ("partial_fill_disconnect", "partial"), ("lost_response", "timeout_after_accept"), ("sell_by_hand", "sold_by_hand"),
+    ("lost_response", "timeout_after_accept"), ("sell_by_hand", "sold_by_hand"),
     ("two_instances", "second_daemon"), ("agent_stall", "agent_dies"), ("feed_stall", "mute"),
     ("stream_cut", "stream_down"), ("symbol_delist", "halted"), ("sigint", "stop"), ("dropped_fills", "fill_lost"),
+    ("14", "timeout_after_accept"), ("F9 bad tick", "bad_tick"), ("kill -9 after send", "kill_after_send"),
+    ("kill_9_after_ack_before_journal", "kill_on_report"), ("5mb frame", "malformed"), ("minimum changes", "new_rules"),
+    ("half_dead_ipv6", "network_down"), ("sigterm with orders open", "stop"), ("delisting", "halted"),
     ("duplicatedFill", "fill_duplicate"), ("full_disk", "disk_full"), ("ratelimit", "rate_limit"),
 ])
 def test_a_fault_is_known_by_its_letters_its_words_and_its_id(word: str, name: str) -> None:
@@ -30,9 +33,9 @@ def test_a_fault_is_known_by_its_letters_its_words_and_its_id(word: str, name: s
 
 
 @pytest.mark.parametrize(("word", "told"), [
-    ("kill_during_kill", "kill_halt and kill_idle at the same second"), ("memory_leak", "make soak"),
-    ("kill_during_reconcile", "kill_idle and kill_on_report"), ("F50", "No fault of this id"),
-    ("14", "No fault of this"),
+    ("memory_leak", "make soak"), ("F50", "No fault of this id"), ("99", "No fault of this id"),
+    ("F01,F15", "write an entry for each"), ("kill and crash", "write an entry for each"),
+    ("telegram_down", r"'telegram_down'\. Known"), ("airdrop", r"'airdrop'\. Known"),
 ])
 def test_what_there_is_not_is_refused_with_what_is_nearest(word: str, told: str) -> None:
     with pytest.raises(UnknownFaultError, match=told):
@@ -63,9 +66,43 @@ def test_a_word_that_its_place_does_not_have_is_refused_with_what_it_has(word: s
         fault_named(word, place)
 
 
-def test_a_halt_of_a_symbol_is_its_market_s_and_a_halt_of_nothing_the_kill_switch_s() -> None:
-    assert fault_named("halt", "BTC/USDT") == ("halted", "BTC/USDT")
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "BTCUSDT", "btc-usdt", "BTC"])
+def test_a_halt_of_a_symbol_is_its_market_s_and_a_halt_of_nothing_the_kill_switch_s(symbol: str) -> None:
+    name, rest = fault_named("halt", symbol)
+    assert (name, target_named(rest)) == ("halted", "BTC/USDT")
     assert fault_named("halt") == ("kill_halt", "")
+
+
+def test_two_faults_in_one_word_are_two(tmp_path: Path) -> None:
+    rows = [
+        {"at": 1, "fault": "partial_fill_then_disconnect", "for": 20}, {"at": 2, "fault": "kill -9 during reconcile"},
+    ]
+    path = tmp_path / "faults.json"
+    path.write_text(json.dumps(rows))
+    assert [(fault.at, fault.name, fault.lasts) for fault in read_script(path)] == [
+        (1, "partial", 20), (1, "stream_down", 20), (2, "kill_idle", 0), (2, "kill_on_report", 0),
+    ]
+    path.write_text('[{"at": 1, "fault": "F21", "target": "BTC"}]')
+    assert [(fault.name, fault.target, fault.lasts) for fault in read_script(path)] == [
+        ("partial", "BTC/USDT", 10), ("stream_down", "BTC/USDT", 10),
+    ]
+
+
+def test_the_summary_counts_faults_and_those_in_vain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        {"at": 10, "fault": "withdrawal"}, {"at": 11, "fault": "sold_by_hand"}, {"at": 14, "fault": "runaway"},
+        {"at": 12, "fault": "network_down", "for": 0}, {"at": 13, "fault": "kill_idle", "for": 5},
+        {"at": 15, "fault": "mute", "target": "BTC"},
+    ]
+    path = tmp_path / "faults.json"
+    path.write_text(json.dumps(rows))
+    assert main(["--seeds", "1", "--trace", "1", "--seconds", "60", "--faults", str(path)]) == 0
+    *trace, particulars, _ = capsys.readouterr().out.splitlines()
+    told = json.loads(particulars)
+    assert (told["faults"], told["faults_in_vain"]) == (6, 3)
+    for words in ("not sold by hand: no ETH is there", "network_down goes on for 0 s", "runaway befalls nobody",
+                  "mute befalls no symbol alone"):
+        assert any(words in line for line in trace), words
 
 
 def test_each_place_has_faults_that_there_are() -> None:
