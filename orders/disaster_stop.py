@@ -76,6 +76,8 @@ class _Patience:
     """By stop, when the market first reached its price."""
     is_divided: bool = False
     """Several stops share the position, because the venue owed an answer."""
+    crowded: Decimal = ZERO
+    """What so many stops cover that no more fit: a person was told."""
     told: str = ""
 
 
@@ -125,14 +127,17 @@ class DisasterStops:
             self._tend(stops[0], wanted)
             return
         is_bare = bare > GROWTH_RATIO * (wanted - bare)
-        if any(self._is_unanswered(stop) for stop in stops):
+        is_owed = any(self._is_unanswered(stop) for stop in stops)
+        if is_owed:
             patience.is_divided = True
         elif len(stops) == 1 and not is_bare:
             patience.is_divided = False
-        if is_bare and patience.is_divided:
-            if len(stops) >= MOST_BESIDE:
-                self._tell_crowded(symbol, wanted - bare, wanted)
-            elif self._may_place(symbol):
+        is_crowded = len(stops) >= MOST_BESIDE
+        if is_bare and is_crowded and is_owed:
+            self._tell_crowded(symbol, wanted - bare, wanted)
+            bare = ZERO
+        elif is_bare and not is_crowded and patience.is_divided:
+            if self._may_place(symbol):
                 self._place(symbol, bare)
             bare = ZERO
         for stop in stops:
@@ -344,8 +349,13 @@ class DisasterStops:
         )
 
     def _tell_crowded(self, symbol: str, covered: Decimal, wanted: Decimal) -> None:
-        self._tell(
-            symbol, "critical", f"crowded {to_text(covered)}", f"{symbol}: the stops at the venue cover a part",
+        """Once as long as they cover no other part."""
+        patience = self._patience.setdefault(symbol, _Patience())
+        if patience.crowded == covered:
+            return
+        patience.crowded = covered
+        self._desk.alert(
+            "critical", f"{symbol}: the stops at the venue cover a part",
             f"{MOST_BESIDE} of them cover {to_text(covered)} of {to_text(wanted)}, and the venue does not answer their "
             f"cancels, so that one for all could be placed. {self._watcher(symbol)} Look at the exchange.",
         )

@@ -286,7 +286,7 @@ class Link:
     def _tell(self, report: ExecutionReport) -> None:
         order = self.exchange.orders.get(report.client_order_id)
         if report.exec_type in ("rejected", "cancelled", "expired", "not_found") or (
-            order is not None and order.state == "filled"
+            order is not None and order.state == "filled" and report.trade_id == order.executions[-1].trade_id
         ):
             self._working.pop(report.client_order_id, None)
         self.sink(report)

@@ -162,8 +162,12 @@ class Protection:
         return any(world.had(name, symbol, GRACE_S) for name in _HINDRANCES if name not in harmless)
 
     def _is_crowded(self, symbol: str) -> bool:
-        working = self._world.exchange.working(symbol)
-        return sum(each.kind == "stop_limit" for each in working) >= MOST_BESIDE
+        """Or too little is bare to be sold by itself."""
+        world = self._world
+        stops = [each for each in world.exchange.working(symbol) if each.kind == "stop_limit"]
+        bare = world.held(symbol) - sum((each.remaining for each in stops), ZERO)
+        least = world.exchange.instruments[symbol].min_notional * 2
+        return len(stops) >= MOST_BESIDE or (bool(stops) and bare * world.markets[symbol].bid < least)
 
     def _is_within(self, seconds: float, ts: int) -> bool:
         schedule = self._world.schedule

@@ -115,8 +115,8 @@ class AccountWatch:
         """Assets whose balance may show the work of an order that has not told of it; money is everybody's, and what
         pays the fees. Answers are waited for as long as a look may be missed.
         """
-        there = orders_at_venue(self._runtime)
-        moving = {order.spec.symbol for order in there if is_on_its_way(order)}
+        there, now = orders_at_venue(self._runtime), self._runtime.clock.now()
+        moving = {order.spec.symbol for order in there if is_on_its_way(order, now)}
         assets = {base for base, symbol in self._symbols.items() if symbol in moving}
         if moving:
             assets |= self._pay_fees

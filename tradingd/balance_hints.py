@@ -12,11 +12,14 @@ from decimal import Decimal
 from typing import Final
 
 from exchanges.venue import AssetBalance, Venue
+from market.interval import SECOND_NS
 from market.money import ZERO
 from orders.order_table import Order
 from tradingd.runtime import Runtime
 
 SETTLE_S: Final = 1.0
+CANCEL_SETTLES_NS: Final = 10 * SECOND_NS
+"""Within this time what raced with a cancel is told."""
 MOST_QUESTIONS: Final = 20
 """So many orders of a symbol are asked for at one hint; the next comparison of the account asks for all."""
 RETRY_PAUSE_S: Final = 5.0
@@ -92,11 +95,17 @@ def holdings(runtime: Runtime) -> dict[str, Decimal]:
 
 def is_any_on_its_way(runtime: Runtime) -> bool:
     """Whether what the venue's balances show may be the work of an order whose report is not here yet."""
-    return any(is_on_its_way(order) for order in orders_at_venue(runtime))
+    now = runtime.clock.now()
+    return any(is_on_its_way(order, now) for order in orders_at_venue(runtime))
 
 
-def is_on_its_way(order: Order) -> bool:
-    """Whether the venue may have done something with it that it has not told yet."""
+def is_on_its_way(order: Order, now: int) -> bool:
+    """Whether the venue may have done something with it that it has not told yet.
+
+    A cancel without an answer is no reason to wait for ever: it moves no coins, and what it executed is asked for.
+    """
+    if order.detail == "pending_cancel" and not order.is_unknown:
+        return now - order.history[-1].ts < CANCEL_SETTLES_NS
     return order.detail in ("sent", "unknown", "pending_cancel")
 
 

@@ -109,17 +109,37 @@ def test_nothing_more_is_bought_while_the_cancel_of_a_stop_has_no_answer(bench: 
     assert of_type(bench.submit("td-fourth", "buy", "market", "1"), OrderDenied) == []
 
 
-def test_a_person_is_told_when_no_more_stops_fit(bench: Bench) -> None:
+def crowded(bench: Bench) -> None:
     guarded(bench)
     bench.submit("td-slow", "buy", "limit", "9", price="100")
     for _ in range(MOST_BESIDE + 2):
         seconds(bench, 4)
         bench.fill("td-slow", "1", "100")
     assert len(resting(bench)) == MOST_BESIDE
-    seconds(bench, 2)
+
+
+def test_a_person_is_told_once_when_no_more_stops_fit(bench: Bench) -> None:
+    crowded(bench)
+    seconds(bench, 100)
     told = [each for each in of_type(bench.journal, AlertRaised) if "cover a part" in each.title]
     assert [each.level for each in told] == ["critical"]
     assert f"{BTC}" in told[0].title
+
+
+def test_when_the_venue_answers_again_all_is_covered_in_time(bench: Bench) -> None:
+    crowded(bench)
+    for order in resting(bench):
+        if order.detail == "pending_cancel":
+            bench.report(order.client_order_id, "cancelled")
+    for _ in range(20):
+        bench.trade("100")
+        effects = [*bench.second()]
+        for call in sent(effects):
+            bench.accept(call.approved.order.client_order_id)
+        for cancel in cancels(effects):
+            for call in sent(bench.report(cancel.client_order_id, "cancelled")):
+                bench.accept(call.approved.order.client_order_id)
+    assert sum(shares(bench)) == D(MOST_BESIDE + 3)
 
 
 def test_a_restart_goes_on_with_both(bench: Bench) -> None:

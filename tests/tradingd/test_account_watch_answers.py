@@ -7,12 +7,13 @@ import pytest
 
 from bus.ids import ClientOrderId, TradeId
 from bus.messages.ledger import FundsChanged
-from bus.messages.orders import ExecutionReport
+from bus.messages.orders import CancelOrder, ExecutionReport
 from bus.messages.system import AlertRaised
 from tests.orders.trading import BTC, ETH
 from tests.tradingd.live_runtime import Scene
 from tests.tradingd.test_account_watch import Account, funds, held
 from tradingd.account_watch import MOST_MISSED, AccountWatch
+from tradingd.balance_hints import CANCEL_SETTLES_NS
 
 D = Decimal
 
@@ -96,3 +97,22 @@ async def test_a_fee_in_a_third_coin_of_an_order_on_its_way_is_not_missing(scene
     await watch.look()
     assert [alert.title for alert in scene.told(AlertRaised) if alert.title == "ETH is missing"] == []
     assert scene.runtime.engine.ledger.quantity(ETH) == before
+
+
+async def test_a_cancel_that_nobody_answers_does_not_keep_a_sale_by_hand_from_being_followed(scene: Scene) -> None:
+    held(scene, "2")
+    order = scene.order(quantity="1", side="sell", order_type="limit", price=D(104), reduce_only=True)
+    scene.runtime.command(order, by="ann")
+    scene.settle_venue()
+    scene.runtime.command(CancelOrder(order.client_order_id, "changed my mind"), by="ann")
+    assert [each.detail for each in scene.runtime.engine.orders.working()] == ["pending_cancel"]
+    account = Account(scene)
+    watch = watching(scene, account)
+    account.by_hand["BTC"] = D("-0.5")
+    await watch.look()
+    await watch.look()
+    assert scene.runtime.engine.ledger.quantity(BTC) == D(2), "what raced with the cancel may not be told yet"
+    scene.clock.advance(scene.clock.now() + CANCEL_SETTLES_NS)
+    await watch.look()
+    await watch.look()
+    assert scene.runtime.engine.ledger.quantity(BTC) == D("1.5")
