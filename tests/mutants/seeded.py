@@ -306,6 +306,16 @@ MUTANTS: Final = (
         '            return "more is held"\n', '            return ""\n',
         ("tests/orders/test_disaster_stop.py", "tests/orders/test_disaster_stop_property.py"),
     ),
+    Mutant(
+        "what is bought more waits for a cancel that nobody answers", "orders/disaster_stop.py",
+        "            patience.is_divided = True\n", "            patience.is_divided = False\n",
+        ("tests/orders/test_disaster_stop_divided.py",),
+    ),
+    Mutant(
+        "more is bought while the cancel of a stop has no answer", "orders/order_table.py",
+        "(order.is_unknown or order.is_stuck_stop(now))", "order.is_unknown",
+        ("tests/orders/test_disaster_stop_divided.py",),
+    ),
     # ---- restart and kill --------------------------------------------------------------------------------------
     Mutant(
         "the kill switch does not outlive a restart", "orders/engine.py",
