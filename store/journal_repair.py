@@ -6,15 +6,26 @@ state that ever was. Whatever is taken out of the journal stays in a folder besi
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from store.journal_check import Examination, JournalExamination, examine_journal
 from store.journal_files import JournalFile, segment_path
-from store.journal_format import READABLE, JournalError, Record, head_bytes
+from store.journal_format import (
+    BATCH_COUNTS,
+    BATCH_HEAD,
+    MARK,
+    READABLE,
+    RECORD_HEAD,
+    JournalError,
+    Record,
+    head_bytes,
+)
 from store.journal_pack import sync_folder, write_packed
 
 _MOST_ASIDE: Final = 1000
@@ -29,7 +40,11 @@ class Repair:
     original: Path
 
 
-def repair(path: Path) -> Repair | None:
+Closing = Callable[[Repair], Record]
+"""A last record for what was kept, which comes into the file together with it: never one without the other."""
+
+
+def repair(path: Path, closing: Closing | None = None) -> Repair | None:
     """Keep what comes before the first damage, set the originals aside; None when nothing is damaged.
 
     What is new is whole on disk before it takes an old one's name: a cut in between leaves a journal that is damaged
@@ -47,16 +62,24 @@ def repair(path: Path) -> Repair | None:
         return None
     if not found.kept_records:
         raise JournalError(f"{path}: there is no whole record in it. Restore a backup, or move it away to begin anew.")
-    aside = _free_name(path)
+    done = Repair(found.kept_records, found.records - found.kept_records, _free_name(path))
+    last = _batch_bytes(found.kept[-1].kept_last + 1, closing(done)) if closing is not None else b""
     try:
         with _locked(path):
-            _mend(path, found, aside)
+            _mend(path, found, done.original, last)
     except OSError as error:
         raise JournalError(f"{path}: cannot be repaired ({error}). Free disk space or mend the rights.") from error
-    return Repair(found.kept_records, found.records - found.kept_records, aside)
+    return done
 
 
-def _mend(path: Path, found: JournalExamination, aside: Path) -> None:
+def _batch_bytes(number: int, record: Record) -> bytes:
+    """A batch of one record, as `store.journal` appends it."""
+    name = record.kind.encode()
+    body = BATCH_COUNTS.pack(number, 1) + RECORD_HEAD.pack(record.ts, len(name), len(record.data)) + name + record.data
+    return BATCH_HEAD.pack(MARK, len(body), zlib.crc32(body)) + body
+
+
+def _mend(path: Path, found: JournalExamination, aside: Path, closing: bytes) -> None:
     last = found.kept[-1]
     if last.path == path:  # the damage is in the file that is written to
         os.link(path, aside)
@@ -64,7 +87,7 @@ def _mend(path: Path, found: JournalExamination, aside: Path) -> None:
         if double.exists() and double.samefile(path):  # its other name, of a rotation that was cut short
             double.unlink()
             sync_folder(double.parent)
-        _keep_beginning(last)
+        _put(path, chain(_beginning(last), (closing,)))
         return
     later = [each.path for each in found.files[len(found.kept) :] if each.path != path]
     aside.mkdir(mode=0o700)
@@ -72,13 +95,15 @@ def _mend(path: Path, found: JournalExamination, aside: Path) -> None:
         os.link(each, aside / each.name)
     sync_folder(aside)
     sync_folder(path.parent)
-    if not last.is_whole:
+    if not last.is_whole and last.kept_records:
         _keep_beginning(last)
+    elif not last.is_whole:
+        later.insert(0, last.path)  # empty, it would hide the next file to be closed, which gets its name
     for each in reversed(later):
         each.unlink()
     if later:
         sync_folder(later[0].parent)
-    _put(path, [head_bytes(last.kept_last + 1)])
+    _put(path, (head_bytes(last.kept_last + 1), closing))
 
 
 def _keep_beginning(found: Examination) -> None:

@@ -3,11 +3,12 @@
 import time
 from pathlib import Path
 
+from bus.codec import encode
 from bus.ids import SessionId
 from bus.messages.header import MessageMaker
 from bus.messages.system import BY_RULE, KillSwitchEngaged
+from store.journal_format import Record
 from store.journal_repair import Repair, repair
-from tradingd.message_journal import MessageJournal
 
 
 def repair_journal(path: Path) -> Repair | None:
@@ -16,18 +17,15 @@ def repair_journal(path: Path) -> Repair | None:
     The latch is a rule's: exits go on for what is known to be held, and nothing new begins until a person has compared
     the account with the venue.
     """
-    done = repair(path)
-    if done is None:
-        return None
+    return repair(path, _latch)
+
+
+def _latch(done: Repair) -> Record:
     now = time.time_ns()
-    maker = MessageMaker("repair", SessionId(f"repair-{now}"))
     reason = (
         f"the journal was damaged: {done.set_aside_records} records behind record {done.kept_records} are set aside in "
         f"{done.original.name}; compare positions and orders with the venue"
     )
-    journal = MessageJournal.open(path)
-    try:
-        journal.append([maker.make(KillSwitchEngaged("halt", reason, BY_RULE), now)], sync=True)
-    finally:
-        journal.close()
-    return done
+    maker = MessageMaker("repair", SessionId(f"repair-{now}"))
+    latch = maker.make(KillSwitchEngaged("halt", reason, BY_RULE), now)
+    return Record(0, now, type(latch.body).__name__, encode(latch))

@@ -390,6 +390,31 @@ def test_a_repair_keeps_what_comes_before_damage_in_a_closed_file(path: Path, is
     assert repair(path) is None
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_of_a_closed_file_that_is_damaged_from_its_first_record_on_nothing_stays_in_the_way(
+    path: Path, is_packed: bool,
+) -> None:
+    """Its name is that of the next file to be closed, which would be hidden behind it, and packed away."""
+    in_files(path, [["a"]], [["b"]], [["c"]]).close()
+    if is_packed:
+        pack(path, 2)
+    target = segments_of(path)[1].path
+    data = bytearray(target.read_bytes())
+    data[-3] ^= 1
+    target.write_bytes(data)
+    done = repair(path)
+    assert done is not None
+    assert (done.original / target.name).read_bytes() == bytes(data)
+    journal = Journal.open(path)
+    append(journal, "d")
+    assert journal.rotate()
+    append(journal, "e")
+    journal.close()
+    assert texts(path) == ["a", "d", "e"]
+    assert [each.first for each in segments_of(path)] == [1, 2]
+    assert examine_journal(path).is_whole
+
+
 def test_a_repair_keeps_what_comes_before_a_missing_file(path: Path) -> None:
     in_files(path, [["a"]], [["b"]], [["c"]], [["d"]]).close()
     segments_of(path)[1].path.unlink()

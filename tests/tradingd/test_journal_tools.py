@@ -1,6 +1,7 @@
 """`tradingd journal`, `replay`, `store`, `backup`, `restore`: what people type, on real files."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from bus.messages.header import Message
 from bus.messages.ledger import PortfolioSnapshot, PositionClosed
 from bus.messages.orders import OrderFilled
 from bus.messages.system import KillSwitchEngaged
+from store.journal_check import examine_journal
+from store.journal_files import segments_of
+from tests.store.test_journal_segments import dies_at
 from tests.tradingd.test_projection import alerts, traded, written  # noqa: F401 - a fixture
 from tradingd.cli import app
 from tradingd.data_dir import JOURNAL
@@ -149,6 +153,32 @@ def test_repair_keeps_the_beginning_and_engages_the_kill_switch(tmp_path: Path) 
     code, output = run("journal", "repair", "--yes", data_dir=tmp_path)
     assert code == 0
     assert "nothing to repair" in output
+
+
+@pytest.mark.parametrize("is_in_a_closed_file", [False, True])
+def test_a_repair_that_is_cut_off_at_any_step_leaves_damage_or_the_latch(
+    tmp_path: Path, is_in_a_closed_file: bool,
+) -> None:
+    """Mended without it, the journal would be traded on: a second repair finds nothing to do."""
+    path, step, has_died = tmp_path / "data" / JOURNAL, 0, True
+    while has_died:
+        step += 1
+        shutil.rmtree(path.parent, ignore_errors=True)
+        path.parent.mkdir()
+        damage(written(path, alerts(30)))
+        if is_in_a_closed_file:
+            path.unlink()
+            journal = MessageJournal.open(written(path, alerts(30)))
+            assert journal.rotate()
+            journal.append(alerts(3, 30), sync=True)
+            journal.close()
+            damage(segments_of(path)[0].path)
+        has_died = dies_at(step, lambda: repair_journal(path))
+        if examine_journal(path).is_whole:
+            journal = MessageJournal.open(path, read_only=True)
+            assert isinstance(list(journal.read())[-1].body, KillSwitchEngaged), step
+            journal.close()
+    assert step > 4
 
 
 # ---- store, backup -----------------------------------------------------------------------------------
