@@ -46,6 +46,11 @@ class JournalFollower:
         self.batch_position, self.position, self.number = begin, end, number
         return True
 
+    def before(self) -> list[Record]:
+        """Right behind `resume`: the batch that the place lies behind, which was taken by whoever stood there."""
+        batch = self._file.batch_at(self.batch_position)
+        return [record for record in batch.records() if record.number <= self.number] if batch is not None else []
+
     def take(self, limit: int) -> list[Record]:
         """The next whole batches, until at least `limit` records or the end; raises `JournalError` on damage."""
         records: list[Record] = []

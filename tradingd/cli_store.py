@@ -46,16 +46,15 @@ def rebuild(config: ConfigOption = None, data_dir: DataDirOption = None) -> None
     """Empty this account's tables and fill them from the journal. The daemon may run meanwhile."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from store.sql.projection_store import PlaceMovedError
+    from store.sql.database import StoreVersionError
 
     projection = _projection(config, data_dir)
     try:
-        try:
-            projection.rebuild()
-        except PlaceMovedError:
-            projection.catch_up()  # the daemon's own process goes on with it: both take turns
+        projection.rebuild()
     except SQLAlchemyError as error:
         raise _away(error) from error
+    except StoreVersionError as error:
+        raise CliError(exit_codes.FAILURE, str(error)) from error
     finally:
         projection.close()
     typer.echo(f"the store holds the journal up to record {projection.record}")

@@ -5,7 +5,7 @@ buffer: a database that is away for any time loses nothing, and how far the tabl
 transaction as the rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -66,7 +66,8 @@ class Projection:
         return self.catch_up()
 
     def resume(self) -> None:
-        """Go on where the tables stand; raises `ForeignStoreError`, SQLAlchemy's errors and `JournalError`.
+        """Go on where the tables stand; raises `ForeignStoreError`, `StoreVersionError`, SQLAlchemy's errors and
+        `JournalError`.
 
         Tables of this very journal that know more than it does (a restored backup; a disk that lied about what it had)
         are filled anew: the journal is the truth.
@@ -78,6 +79,7 @@ class Projection:
             return
         if self._is_of_this_journal(place):
             self._place = place
+            self._analyses = _analyses_in(self.journal, self._follower.before())
             return
         if not self._is_own and not (place.journal == self.journal.name and self._begins_as(place)):
             raise ForeignStoreError(
@@ -105,11 +107,16 @@ class Projection:
         self._place = self.store.begin(self.journal.name)
 
     def catch_up(self) -> int:
-        """Everything there is in the journal now; returns the records taken."""
+        """Everything there is in the journal now; returns the records taken. Another process may take turns with us."""
         taken = 0
-        while count := self.step():
+        while True:
+            try:
+                count = self.step()
+            except PlaceMovedError:
+                continue
+            if not count:
+                return taken
             taken += count
-        return taken
 
     def step(self) -> int:
         """One batch in one transaction; returns how many records, 0 when there is nothing new."""
@@ -143,7 +150,7 @@ class Projection:
     def run(self, wait: Wait, tell: Callable[[bool, str], None]) -> None:
         """Until `wait` says that it is time to end. `tell(is_up, why)` is called when the database comes or goes.
 
-        Raises `JournalError` and `ForeignStoreError`, which no waiting mends.
+        Raises `JournalError`, `ForeignStoreError` and `StoreVersionError`, which no waiting mends.
         """
         is_up: bool | None = None
         pause = _FIRST_PAUSE_S
@@ -172,6 +179,12 @@ class Projection:
         """Let go of journal and database."""
         self._follower.close()
         self._engine.dispose()
+
+
+def _analyses_in(journal: Path, records: Iterable[Record]) -> dict[str, AnalysisCompleted]:
+    """By the ids of their messages."""
+    found = (_message(journal, each) for each in records if each.kind == AnalysisCompleted.__name__)
+    return {message.id: message.body for message in found}
 
 
 def _message(journal: Path, record: Record) -> Message:

@@ -11,13 +11,14 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from store.journal_format import JournalError
-from store.sql.database import StoreUrlError
+from store.sql.database import StoreUrlError, StoreVersionError
+from store.sql.projection_store import PlaceMovedError
 from tradingd.projection import ForeignStoreError, Projection
 
 _NICENESS: Final = 10
 _LAST_WORDS_S: Final = 3.0
 CANNOT: Final = 3
-"""Exit code when no waiting and no restart helps: the URL, or a store that belongs to another journal."""
+"""Exit code when no waiting and no restart helps: the URL, or a store of another journal or version."""
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def main() -> int:
     try:
         projection.run(ended.wait, _tell)
         _take_last_words(projection)
-    except (ForeignStoreError, JournalError) as error:
+    except (ForeignStoreError, JournalError, StoreVersionError) as error:
         _tell(False, str(error))
         return CANNOT
     finally:
@@ -56,7 +57,7 @@ def _take_last_words(projection: Projection) -> None:
     try:
         while time.monotonic() < deadline and projection.step():
             pass
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, OSError, PlaceMovedError):
         return
 
 

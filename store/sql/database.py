@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -19,6 +20,10 @@ _BUSY_MS: Final = 10_000
 
 class StoreUrlError(ValueError):
     """No URL of a database this store can use; the text says what is wrong."""
+
+
+class StoreVersionError(RuntimeError):
+    """The tables are of a version this program does not know; the text says what to do."""
 
 
 def parse_url(text: str) -> URL:
@@ -57,11 +62,23 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def migrate(engine: Engine) -> None:
-    """Create what is missing, or bring it to this version; two at once wait for each other."""
+    """Create what is missing, or bring it to this version, all or nothing; two at once wait for each other.
+
+    Raises `StoreVersionError`, and SQLAlchemy's errors.
+    """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7263018)")
-        command.upgrade(_alembic(connection), "head")
+        else:  # Python's driver begins no transaction for a statement that makes a table
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            command.upgrade(_alembic(connection), "head")
+        except CommandError as error:
+            raise StoreVersionError(
+                f"{engine.url.render_as_string(hide_password=True)}: its tables are of another version of tradingd "
+                f"({error}). Use the version that made them, or name another database; a file of this data directory "
+                "may be moved away: it is filled again."
+            ) from error
 
 
 def _alembic(connection: Connection) -> Config:

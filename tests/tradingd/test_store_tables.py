@@ -1,0 +1,146 @@
+"""The SQL store: tables made at once or not at all, refused when of another version; rebuilds that are disturbed."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bus.messages.header import Message
+from store import journal_pack
+from store.sql.database import VERSION_TABLE, StoreVersionError, check_migrations, migrate, open_engine
+from store.sql.projection_store import Loader, Place, PlaceMovedError
+from store.sql.rows import Row
+from tests.tradingd.test_decisions import story
+from tests.tradingd.test_journal_tools import run
+from tests.tradingd.test_projection import (  # noqa: F401 - fixtures
+    alerts,
+    postgres,
+    projection_of,
+    traded,
+    url,
+    written,
+)
+from tradingd import projection as projection_module
+from tradingd.data_dir import JOURNAL
+from tradingd.exit_codes import FAILURE
+from tradingd.journal_packing import pack
+from tradingd.message_journal import MessageJournal
+
+_DIES = """
+import os
+import sys
+from sqlalchemy import event
+from store.sql.database import migrate, open_engine
+
+engine, made = open_engine(sys.argv[1]), []
+
+@event.listens_for(engine, "after_cursor_execute")
+def look(connection, cursor, statement, *others):
+    if statement.lstrip().upper().startswith(("CREATE", "ALTER", "INSERT", "UPDATE")):
+        made.append(statement)
+    if len(made) == int(sys.argv[2]):
+        os._exit(9)
+
+migrate(engine)
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 40])
+def test_a_death_at_any_statement_leaves_nothing_that_the_next_start_stumbles_over(tmp_path: Path, number: int) -> None:
+    """SQLite's transactions hold tables, too, but Python's driver begins none before a statement that makes one."""
+    address = f"sqlite:///{tmp_path / 's.sqlite'}"
+    assert subprocess.run([sys.executable, "-c", _DIES, address, str(number)], check=False).returncode == 9
+    engine = open_engine(address)
+    migrate(engine)
+    with engine.connect() as connection:
+        check_migrations(connection)
+    engine.dispose()
+
+
+def test_those_that_make_them_in_one_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    script = "import sys; from store.sql.database import migrate, open_engine; migrate(open_engine(sys.argv[1]))"
+    all_of_them = [
+        subprocess.Popen([sys.executable, "-c", script, f"sqlite:///{tmp_path / 's.sqlite'}"]) for _ in range(3)
+    ]
+    assert [each.wait(60) for each in all_of_them] == [0, 0, 0]
+
+
+def test_those_of_a_newer_version_are_refused_with_the_remedy(url: str) -> None:  # noqa: F811
+    engine = open_engine(url)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = 'r9999'"))
+    with pytest.raises(StoreVersionError, match=r"r9999.*Use the version that made them, or name another"):
+        migrate(engine)
+    engine.dispose()
+
+
+def test_on_the_command_line_they_are_refused_in_the_same_words(tmp_path: Path) -> None:
+    written(tmp_path / JOURNAL, alerts(3))
+    assert run("store", "rebuild", data_dir=tmp_path)[0] == 0
+    engine = open_engine(f"sqlite:///{tmp_path / 'trading.sqlite'}")
+    with engine.begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = 'r9999'"))
+    engine.dispose()
+    code, output = run("store", "rebuild", data_dir=tmp_path)
+    assert code == FAILURE
+    assert "trading.sqlite" in output
+    assert "Use the version that made them" in output
+    assert "Error:" not in output
+
+
+def test_a_rebuild_goes_on_however_often_the_daemon_s_own_process_comes_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traded: list[Message],  # noqa: F811
+) -> None:
+    path = written(tmp_path / "j.journal", traded)
+    address, alone = f"sqlite:///{tmp_path / 'store.sqlite'}", f"sqlite:///{tmp_path / 'alone.sqlite'}"
+    monkeypatch.setattr(projection_module, "BATCH", 20)
+    theirs, ours = projection_of(path, address), projection_of(path, address)
+    theirs.step()
+    write, turns = ours.store.write, iter(range(6))
+
+    def late(before: Place, after: Place, fold: Callable[[Loader], Iterable[Row]]) -> None:
+        if next(turns, 5) % 2 == 0:
+            with suppress(PlaceMovedError):
+                theirs.step()
+            theirs.step()
+        write(before, after, fold)
+
+    monkeypatch.setattr(ours.store, "write", late)
+    ours.rebuild()
+    anew = projection_of(path, alone)
+    anew.rebuild()
+    assert ours.record == anew.record == len(traded)
+    assert ours.store.contents() == anew.store.contents()
+    for each in (theirs, ours, anew):
+        each.close()
+
+
+def test_one_that_is_begun_anew_between_an_analysis_and_its_proposal_still_joins_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Packed, an append may be divided at any record."""
+    path = tmp_path / "j.journal"
+    journal = MessageJournal.open(path)
+    journal.append(story(), sync=False)
+    assert journal.rotate()
+    journal.append(alerts(1), sync=True)
+    journal.close()
+    monkeypatch.setattr(journal_pack, "_FRAME_BYTES", 1)
+    monkeypatch.setattr(projection_module, "BATCH", 1)
+    assert list(pack(path, time.time_ns() + 86_400 * 10**9, 1.0, 0))
+    found = []
+    for name, is_begun_anew in (("whole.sqlite", False), ("cut.sqlite", True)):
+        projection = projection_of(path, f"sqlite:///{tmp_path / name}")
+        while projection.step():
+            if is_begun_anew:
+                projection.close()
+                projection = projection_of(path, f"sqlite:///{tmp_path / name}")
+        found.append(projection.store.contents())
+        projection.close()
+    assert found[0] == found[1]
