@@ -6,11 +6,12 @@ projection of a store that was away for an hour equals one that is built anew.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import localcontext
 from typing import Any, Final, TypeVar
 
 from bus.messages import council, ledger, orders, system
 from bus.messages.header import Message
-from market.money import ONE, ZERO
+from market.money import EXACT, ONE, ZERO
 from market.ticks import Candle
 from store.sql import rows
 from store.sql.projection_store import Loader
@@ -93,7 +94,8 @@ class ProjectionFold:
         """One record of the journal; what no table is about changes nothing."""
         handler = _HANDLERS.get(type(message.body))
         if handler is not None:
-            handler(self, number, message, message.body)
+            with localcontext(EXACT):
+                handler(self, number, message, message.body)
 
     # ---- orders
 

@@ -5,16 +5,22 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from decimal import Decimal, localcontext
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
-from bus.messages.header import Message
+from bus.ids import ClientOrderId, SessionId, TradeId
+from bus.messages.header import Message, MessageMaker
+from bus.messages.orders import OrderFilled
+from market.money import EXACT
 from store import journal_pack
 from store.sql.database import VERSION_TABLE, StoreVersionError, check_migrations, migrate, open_engine
 from store.sql.projection_store import Loader, Place, PlaceMovedError
 from store.sql.rows import Row
+from store.sql.tables import ORDERS
+from tests.orders.trading import BTC
 from tests.tradingd.test_decisions import story
 from tests.tradingd.test_journal_tools import run
 from tests.tradingd.test_projection import (  # noqa: F401 - fixtures
@@ -144,3 +150,24 @@ def test_one_that_is_begun_anew_between_an_analysis_and_its_proposal_still_joins
         found.append(projection.store.contents())
         projection.close()
     assert found[0] == found[1]
+
+
+def test_sums_are_exact_to_the_last_digit_that_a_journal_may_hold(tmp_path: Path, url: str) -> None:  # noqa: F811
+    engine = MessageMaker("engine", SessionId("s1"))
+    amount, price, fee = Decimal("98765432.123456789012345678"), Decimal("54321.123456789012345678"), Decimal("1e-18")
+    fills = [
+        OrderFilled(
+            ClientOrderId("s1-m1"), BTC, "buy", TradeId(f"t{number}"), amount, price, fee, "USDT", amount * number,
+            False, False, True,
+        ) for number in (1, 2)
+    ]
+    path = written(tmp_path / "j.journal", [engine.make(each, 1) for each in fills])
+    projection = projection_of(path, url)
+    projection.rebuild()
+    projection.close()
+    reader = open_engine(url)
+    with reader.connect() as connection:
+        value, filled, fees = connection.execute(select(ORDERS.c.value, ORDERS.c.filled, ORDERS.c.fees)).one()
+    reader.dispose()
+    with localcontext(EXACT):
+        assert (value, filled, fees) == (2 * amount * price, 2 * amount, 2 * fee)
