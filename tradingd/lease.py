@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +19,18 @@ TTL_S: Final = 30.0
 """A daemon that is not heard of for so long has lost the account."""
 
 RENEW_S: Final = 10.0
+ALONE_AFTER_RENEWALS: Final = 2
+"""A server that was begun anew, or whose clock leapt, may give us what another daemon still counts on: by then that one
+has been told, or is in doubt, and opens nothing new."""
+
 PATIENCE_S: Final = TTL_S + 5.0
 """A restart waits so long for the lease of a holder that may be gone."""
 
 _ASK_AGAIN_S: Final = 1.0
+_NOT_RENEWED: Final = "the account's lease was not renewed in time (its server does not answer): no entries until it is"
+_NOT_ALONE_YET: Final = (
+    "the account's lease was taken just now: no entries until any other daemon that may have held it has noticed"
+)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_CHARACTERS: Final = 13
 _OF_THE_MACHINE: Final = "4026531836"
@@ -93,6 +102,21 @@ def _place() -> str:
     return f"{host}/{boot}" if namespace == _OF_THE_MACHINE else f"{host}/{boot}/{namespace}"
 
 
+def _seconds() -> float:
+    """For spans of time, those in which the machine slept included: `time.monotonic` leaves them out on Linux."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+async def _sleep(seconds: float) -> None:
+    """As `asyncio.sleep`, but a machine that slept meanwhile does not sleep the rest of it, too."""
+    due = _seconds() + seconds
+    while True:
+        left = due - _seconds()
+        await asyncio.sleep(min(max(left, 0.0), _ASK_AGAIN_S))
+        if left <= _ASK_AGAIN_S:
+            return
+
+
 class LeaseKeeper:
     """Takes the lease, keeps it, says when it is in doubt, and stops the process when it is lost.
 
@@ -110,9 +134,11 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._renew_s = renew_s
         self._known_until = 0.0
+        self._alone_at = 0.0
         self._patience_s = 0.0
         self._refused_since = 0.0
         self._keeping: asyncio.Task[None] | None = None
+        self._doubting: asyncio.TimerHandle | None = None
         self.token = 0
 
     async def begin(self, *, patience_s: float = 0.0) -> None:
@@ -134,7 +160,7 @@ class LeaseKeeper:
         """Keep it until cancelled."""
         pause_s = self._renew_s
         while True:
-            await asyncio.sleep(pause_s)
+            await _sleep(pause_s)
             try:
                 is_settled = await self._take_or_wait()
             except AccountTakenError as error:
@@ -144,7 +170,7 @@ class LeaseKeeper:
 
     async def verify(self) -> None:
         """After what kept the process from renewing it, and before an order leaves: raises `AccountTakenError`."""
-        if time.monotonic() < self._known_until - TTL_S + self._renew_s:
+        if _seconds() < self._known_until - TTL_S + self._renew_s:
             return  # it was renewed just now
         await self._until_settled()
 
@@ -160,7 +186,7 @@ class LeaseKeeper:
         try:
             await self._take()
         except AccountTakenError as error:
-            now = time.monotonic()
+            now = _seconds()
             self._refused_since = self._refused_since or now
             if self.token or now - self._refused_since >= self._patience_s:
                 raise
@@ -170,10 +196,12 @@ class LeaseKeeper:
         return True
 
     async def _take(self) -> None:
-        asked = time.monotonic()
+        asked = _seconds()
+        alone_at = self._alone_at if self.token else asked + ALONE_AFTER_RENEWALS * self._renew_s
         try:
             token, who = await self._lease.take(self._holder, TTL_S)
             if not token and not self.token and is_dead_here(who):
+                alone_at = asked
                 await self._lease.give_back(who)
                 token, who = await self._lease.take(self._holder, TTL_S)
         except OSError as error:
@@ -186,7 +214,15 @@ class LeaseKeeper:
             raise AccountTakenError.by(who)
         self.token = token
         self._known_until = asked + TTL_S
-        self._on_doubt("")
+        self._alone_at = alone_at
+        self._doubt_later(self._known_until - self._renew_s - _seconds())
+        self._on_doubt("" if asked >= alone_at else _NOT_ALONE_YET)
+
+    def _doubt_later(self, seconds: float) -> None:
+        """Unless it is renewed before: whoever is asked meanwhile may be long in saying that he is away."""
+        if self._doubting is not None:
+            self._doubting.cancel()
+        self._doubting = asyncio.get_running_loop().call_later(max(0.0, seconds), self._on_doubt, _NOT_RENEWED)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -197,6 +233,8 @@ class LeaseKeeper:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait((self._keeping,))
+        if self._doubting is not None:
+            self._doubting.cancel()
         try:
             if self.token:
                 await self._lease.give_back(self._holder)
