@@ -39,6 +39,7 @@ from tradingd.data_dir import DataDir
 from tradingd.disk_watch import DiskWatch
 from tradingd.each_second import EachSecond
 from tradingd.early_reports import EarlyReports
+from tradingd.elapsed import elapsed_s
 from tradingd.exit_codes import OK
 from tradingd.feed_driver import FeedDriver
 from tradingd.huge_pages import move_to_huge_pages
@@ -364,7 +365,7 @@ class Daemon:
             runtime, on_second=lambda: self._each_second.look(), on_end=self._on_replay_end,
             replay_clock=self._clock if isinstance(self._clock, FeedClock) else None,
             silence_is_normal=self._recording.has_candles, on_up=self._on_market_data,
-            for_ns=round((self._options.for_seconds or 0) * SECOND_NS), on_full=self._on_full,
+            for_ns=round((self._options.for_seconds or 0) * SECOND_NS), on_full=self._on_full, monotonic=elapsed_s,
         )
         if not self._is_replay:
             self._driver.partial_candles = PartialCandles(runtime, self._feed, instruments, self.settings.candles)

@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import os
 import socket
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
+
+from tradingd.elapsed import elapsed_s
 
 TTL_S: Final = 30.0
 """A daemon that is not heard of for so long has lost the account."""
@@ -102,16 +102,11 @@ def _place() -> str:
     return f"{host}/{boot}" if namespace == _OF_THE_MACHINE else f"{host}/{boot}/{namespace}"
 
 
-def _seconds() -> float:
-    """For spans of time, those in which the machine slept included: `time.monotonic` leaves them out on Linux."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
-
-
 async def _sleep(seconds: float) -> None:
     """As `asyncio.sleep`, but a machine that slept meanwhile does not sleep the rest of it, too."""
-    due = _seconds() + seconds
+    due = elapsed_s() + seconds
     while True:
-        left = due - _seconds()
+        left = due - elapsed_s()
         await asyncio.sleep(min(max(left, 0.0), _ASK_AGAIN_S))
         if left <= _ASK_AGAIN_S:
             return
@@ -170,7 +165,7 @@ class LeaseKeeper:
 
     async def verify(self) -> None:
         """After what kept the process from renewing it, and before an order leaves: raises `AccountTakenError`."""
-        if _seconds() < self._known_until - TTL_S + self._renew_s:
+        if elapsed_s() < self._known_until - TTL_S + self._renew_s:
             return  # it was renewed just now
         await self._until_settled()
 
@@ -186,7 +181,7 @@ class LeaseKeeper:
         try:
             await self._take()
         except AccountTakenError as error:
-            now = _seconds()
+            now = elapsed_s()
             self._refused_since = self._refused_since or now
             if self.token or now - self._refused_since >= self._patience_s:
                 raise
@@ -196,7 +191,7 @@ class LeaseKeeper:
         return True
 
     async def _take(self) -> None:
-        asked = _seconds()
+        asked = elapsed_s()
         alone_at = self._alone_at if self.token else asked + ALONE_AFTER_RENEWALS * self._renew_s
         try:
             token, who = await self._lease.take(self._holder, TTL_S)
@@ -215,7 +210,7 @@ class LeaseKeeper:
         self.token = token
         self._known_until = asked + TTL_S
         self._alone_at = alone_at
-        self._doubt_later(self._known_until - self._renew_s - _seconds())
+        self._doubt_later(self._known_until - self._renew_s - elapsed_s())
         self._on_doubt("" if asked >= alone_at else _NOT_ALONE_YET)
 
     def _doubt_later(self, seconds: float) -> None:

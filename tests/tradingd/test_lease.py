@@ -208,7 +208,7 @@ async def test_a_server_that_is_away_at_the_start_is_a_doubt_until_it_is_back() 
 
 async def test_a_short_absence_is_no_doubt_and_a_long_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(lease_module, "_seconds", lambda: now)
+    monkeypatch.setattr(lease_module, "elapsed_s", lambda: now)
     doubts: list[str] = []
     lease = Written((1, "me"), (1, "me"), OSError("gone"), OSError("gone"), (1, "me"))
     keeper = LeaseKeeper(lease, "me", doubts.append, lambda _: None, renew_s=10)
@@ -225,7 +225,7 @@ async def test_a_short_absence_is_no_doubt_and_a_long_one_is(monkeypatch: pytest
     assert doubts[-1] == ""
 
 
-async def test_a_server_that_hangs_is_a_doubt_before_the_lease_may_be_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_hangs_is_a_doubt_before_the_lease_is_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "TTL_S", 0.3)
     doubts: list[str] = []
 
@@ -278,7 +278,7 @@ async def test_a_machine_that_slept_asks_at_once_when_it_wakes(monkeypatch: pyte
     """Linux's monotonic clock sleeps with it."""
     slept = 0.0
     real = time.clock_gettime
-    monkeypatch.setattr(lease_module.time, "clock_gettime", lambda clock: real(clock) + slept)
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + slept)
     lost: list[BaseException] = []
     keeper = LeaseKeeper(Written((1, "me"), (0, "host b")), "me", lambda _: None, lost.append)
     await keeper.begin()
@@ -326,7 +326,7 @@ async def test_it_is_renewed_from_the_moment_it_is_held_until_it_is_given_back()
 
 async def test_before_the_first_order_it_is_asked_whether_it_is_still_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(lease_module, "_seconds", lambda: now)
+    monkeypatch.setattr(lease_module, "elapsed_s", lambda: now)
     lease = Written((1, "me"), (3, "me"))
     keeper = LeaseKeeper(lease, "me", lambda _: None, lambda _: None)
     await keeper.begin()
