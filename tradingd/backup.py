@@ -11,11 +11,13 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import tarfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -26,6 +28,7 @@ from bus.messages.system import BY_RULE, KillSwitchEngaged
 from store.journal_check import Examination, examine, examine_journal
 from store.journal_files import PACKED_SUFFIX, RAW_SUFFIX, segments_folder
 from store.journal_format import JournalError
+from store.journal_pack import sync_folder
 from tradingd.data_dir import UNFINISHED_RESTORE, DataDir, write_durably
 from tradingd.kill_file import KILL_NAMES
 from tradingd.message_journal import MessageJournal
@@ -34,7 +37,9 @@ from tradingd.version import VERSION
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-_NOT_TAKEN: Final = ("lock", "run.json", "starting.json", UNFINISHED_RESTORE)
+_NOT_TAKEN: Final = ("lock", "run.json", "starting.json", UNFINISHED_RESTORE, "checkpoints")
+_PASSING: Final = re.compile(r"\.(new|part|mended|lock|sqlite(-\w+)?|tgz|tar(\.(gz|xz|bz2|zst))?)\Z")
+"""Ends of names: half made, made anew from the journal, or a backup itself."""
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
 _LIVE: Final = "-live"
@@ -97,10 +102,12 @@ def back_up(data_dir: Path, target: Path, *, with_tape: bool = False) -> Manifes
         if read_back(temporary) != manifest:
             raise BackupError(f"{target}: what was read back is not what was written. Try another disk.")
         os.replace(temporary, target)
+        sync_folder(target.parent)
     except OSError as error:
         raise BackupError(f"{target}: cannot be written ({error}). Free disk space or name another folder.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return manifest
 
 
@@ -149,8 +156,7 @@ def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path
             continue  # what a restore set aside, or did not finish
         if any(".damaged-" in part for part in name.parts[:-1]):
             continue  # what a repair set aside, with the damage in it
-        is_passing = path.suffix in (".new", ".part", ".mended") or ".sqlite" in path.name or ".tar" in path.name
-        if name.name in _NOT_TAKEN or is_passing or path.suffix == ".lock" or "checkpoint" in path.name:
+        if name.parts[0] in _NOT_TAKEN or _PASSING.search(name.name):
             continue
         yield path
 
@@ -303,6 +309,8 @@ def restore(source: Path, data_dir: Path) -> Restored:
         for name in _live_journals(data_dir):
             if not (incoming / name).exists():
                 _latch(incoming / name, manifest)
+        for made in (incoming, *(path for path in incoming.rglob("*") if path.is_dir())):
+            sync_folder(made)
         # From here on a process that is killed would leave a folder without its accounts: no daemon starts on that.
         write_durably(data_dir / UNFINISHED_RESTORE, f"{source}\n")
         aside = _set_aside(data_dir, incoming)
@@ -310,9 +318,11 @@ def restore(source: Path, data_dir: Path) -> Restored:
             path.rename(data_dir / path.name)
         incoming.rmdir()
         _give_to_owner(data_dir)
-        _sync_folder(data_dir)
+        if aside is not None:
+            sync_folder(aside)
+        sync_folder(data_dir)
         (data_dir / UNFINISHED_RESTORE).unlink()
-        _sync_folder(data_dir)
+        sync_folder(data_dir)
     except OSError as error:
         raise BackupError(f"{data_dir}: cannot be restored to ({error}). Free disk space, mend rights.") from error
     finally:
@@ -369,11 +379,3 @@ def _remove(folder: Path) -> None:
         else:
             path.unlink()
     folder.rmdir()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

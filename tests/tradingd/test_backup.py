@@ -291,3 +291,83 @@ def test_a_backup_that_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_
     with pytest.raises(BackupError, match="more disk space than is free"):
         restore(bomb, tmp_path / "new")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["lock"]
+
+
+def test_a_persons_own_files_are_in_it_whatever_they_are_called(tmp_path: Path) -> None:
+    """Only what tradingd makes itself and can make again is left out."""
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    own = [
+        "alphas/checkpoint_breakout.py", "alphas/moving.target.py", "alphas/my.sqlite.py", "alphas/lock",
+        "notes.tar.md",
+    ]
+    passing = [
+        "checkpoints/journal-practice-paper/000000000000020.checkpoint", "trading.sqlite", "trading.sqlite-wal",
+        "earlier.tar.gz", "account.json.new", "journal-practice-paper.segments/packing.lock",
+    ]
+    for name in (*own, *passing):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    taken = {each.name for each in back_up(folder, tmp_path / "b.tar.gz").files}
+    assert set(own) <= taken
+    assert taken.isdisjoint(passing)
+
+
+def acts_on_folders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is done to names from here on, in order: what is flushed, and what is moved to which name."""
+    done: list[tuple[str, str]] = []
+    fsync, replace, rename = os.fsync, os.replace, Path.rename
+
+    def watched_fsync(descriptor: int) -> None:
+        done.append(("flush", os.readlink(f"/proc/self/fd/{descriptor}")))
+        fsync(descriptor)
+
+    def watched_replace(source: Path, target: Path) -> None:
+        done.append(("move", str(target)))
+        replace(source, target)
+
+    def watched_rename(source: Path, target: Path) -> Path:
+        done.append(("move", str(target)))
+        return rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    monkeypatch.setattr(Path, "rename", watched_rename)
+    return done
+
+
+def test_a_backup_has_its_name_through_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    target = tmp_path / "elsewhere" / "b.tar.gz"
+    target.parent.mkdir()
+    done = acts_on_folders(monkeypatch)
+    back_up(folder, target)
+    assert done[-2:] == [("move", str(target)), ("flush", str(target.parent))]
+
+
+def test_a_restore_leaves_every_name_on_disk_before_it_counts_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, journal = data_in(tmp_path / "data")
+    assert journal._journal.rotate()
+    journal.append(alerts(3, 20), sync=True)
+    journal.close()
+    source = tmp_path / "b.tar.gz"
+    back_up(folder, source)
+    done = acts_on_folders(monkeypatch)
+    aside = restore(source, folder).set_aside
+    moved = [number for number, (act, _) in enumerate(done) if act == "move"]
+    last_aside = max(number for number in moved if done[number][1].startswith(str(aside)))
+    flushed_behind = {name for act, name in done[last_aside:] if act == "flush"}
+    assert {str(aside), str(folder)} <= flushed_behind
+    made = {name for act, name in done if act == "flush"}
+    assert any(name.endswith("/journal-practice-paper.segments") for name in made)
+
+
+def test_a_target_below_a_file_is_told_in_words(tmp_path: Path) -> None:
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    (tmp_path / "file").touch()
+    with pytest.raises(BackupError, match=r"b\.tar\.gz: cannot be written .* name another folder"):
+        back_up(folder, tmp_path / "file" / "b.tar.gz")
