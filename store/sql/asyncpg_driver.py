@@ -13,6 +13,9 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.engine import URL
+
+from store.sql.postgres_url import asyncpg_url
 
 NAME: Final = "postgresql.asyncpg_waiting"
 _CONNECT_S: Final = 5.0
@@ -223,6 +226,10 @@ class WaitingDialect(PGDialect_asyncpg):
         from sqlalchemy.pool import QueuePool
 
         return QueuePool
+
+    def create_connect_args(self, url: URL) -> tuple[list[Any], dict[str, Any]]:
+        """As asyncpg reads it, and the account's lease with it: SQLAlchemy's own way knows few options of libpq."""
+        return [], {"dsn": asyncpg_url(url.set(drivername="postgresql").render_as_string(False))}
 
     def on_connect(self) -> None:
         """Nothing: what has to be set up is set up by `connect`."""

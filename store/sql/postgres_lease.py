@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]
 
+from store.sql.postgres_url import asyncpg_url
+
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS tradingd_lease (
     account text PRIMARY KEY, token bigint NOT NULL, holder text NOT NULL, until timestamptz NOT NULL
@@ -35,7 +37,7 @@ class PostgresLease:
     """Take it again to keep it. Judged by the server's own clock; the number survives the holder (fencing)."""
 
     def __init__(self, url: str, account: str) -> None:
-        self._url = url
+        self._url = asyncpg_url(url)
         self._account = account
 
     async def take(self, holder: str, ttl_s: float) -> tuple[int, str]:

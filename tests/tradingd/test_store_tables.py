@@ -1,5 +1,6 @@
 """The SQL store: tables made at once or not at all, refused when of another version; rebuilds that are disturbed."""
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -17,10 +18,13 @@ from bus.messages.orders import OrderFilled
 from market.money import EXACT
 from store import journal_pack
 from store.sql.database import VERSION_TABLE, StoreVersionError, check_migrations, migrate, open_engine
+from store.sql.postgres_lease import PostgresLease
+from store.sql.postgres_url import asyncpg_url
 from store.sql.projection_store import Loader, Place, PlaceMovedError
 from store.sql.rows import Row
 from store.sql.tables import ORDERS
 from tests.orders.trading import BTC
+from tests.postgres_server import PostgresServer
 from tests.tradingd.test_decisions import story
 from tests.tradingd.test_journal_tools import run
 from tests.tradingd.test_projection import (  # noqa: F401 - fixtures
@@ -171,3 +175,25 @@ def test_sums_are_exact_to_the_last_digit_that_a_journal_may_hold(tmp_path: Path
     reader.dispose()
     with localcontext(EXACT):
         assert (value, filled, fees) == (2 * amount * price, 2 * amount, 2 * fee)
+
+
+@pytest.mark.parametrize("driver", ["postgresql", "postgres", "postgresql+asyncpg"])
+@pytest.mark.parametrize("options", ["", "?sslmode=disable", "?ssl=prefer&application_name=our%20desk"])
+def test_store_and_lease_read_one_url_alike(postgres: PostgresServer, driver: str, options: str) -> None:  # noqa: F811
+    """An encrypted line can be asked for, and not for one of the two only."""
+    address = postgres.url.replace("postgresql", driver, 1) + options
+    assert asyncio.run(PostgresLease(address, f"{driver}{options}").take("me", 30))[0] == 1
+    engine = open_engine(address)
+    with engine.connect() as connection:
+        name = connection.execute(text("SHOW application_name")).scalar_one()
+    engine.dispose()
+    assert name == ("our desk" if "application_name" in options else "")
+
+
+@pytest.mark.parametrize(("given", "wanted"), [
+    ("postgresql+asyncpg://a:p%40ss@h:5432/b", "postgresql://a:p%40ss@h:5432/b"),
+    ("postgres://a@h/b?ssl=require", "postgresql://a@h/b?sslmode=require"),
+    ("postgresql://a@/b?host=%2Frun%2Fpostgresql", "postgresql://a@/b?host=%2Frun%2Fpostgresql"),
+])
+def test_of_a_url_only_the_spelling_changes(given: str, wanted: str) -> None:
+    assert asyncpg_url(given) == wanted
