@@ -70,12 +70,10 @@ class CandleWriter:
         try:
             if self._file < 0 or self._written >= self._file_bytes:
                 self._open(self._waiting[0].ts_init // 1_000_000_000)
-            written = os.write(self._file, data)
-            if written != len(data):
-                # The cut line's rest must not be glued to the next: lines given twice do no harm.
-                os.write(self._file, b"\n")
+            if os.write(self._file, data) != len(data):
                 raise OSError("the disk took only a part")
         except OSError as error:
+            self._let_go()  # what comes next must not be glued to a cut line; lines given twice do no harm
             self.problem = f"no candle can be written to {self._folder} ({error}): make room or check its rights"
             return
         self._written += len(data)

@@ -11,6 +11,7 @@ from market.ticks import Candle
 from research.history.incoming import absorb
 from store.candle_writer import CandleWriter, to_line
 from store.candles import CandleStore
+from tests.full_disk import no_file_beyond
 
 MINUTE = 60_000_000_000
 BEGIN = 1_714_521_600_000_000_000
@@ -119,3 +120,24 @@ def test_what_waits_is_bounded_and_the_oldest_go_first(tmp_path: Path, monkeypat
     writer.close()
     assert (writer.dropped, absorb(tmp_path).written.added) == (3, 2)
     assert CandleStore(tmp_path).load("BTC/USDT", "1m").ts_open[0] == BEGIN + 3 * MINUTE
+
+
+@pytest.mark.parametrize("room", [10, 60, 100])
+def test_a_line_that_a_full_disk_cut_spoils_none_that_comes_later(tmp_path: Path, room: int) -> None:
+    """Then there is no room for a line's end either."""
+    writer = CandleWriter(tmp_path, "practice")
+    writer.add(candle(0))
+    writer.flush()
+    writer.add(candle(1))
+    with no_file_beyond(files(tmp_path)[0].stat().st_size + room):
+        writer.add(candle(2))
+        writer.flush()
+        assert "no candle can be written" in writer.problem
+        writer.flush()
+    writer.flush()
+    assert writer.problem == ""
+    writer.close()
+    absorb(tmp_path)
+    assert [each.ts_open for each in CandleStore(tmp_path, "practice").iter_candles("BTC/USDT", "1m")] == [
+        BEGIN + minute * MINUTE for minute in range(3)
+    ]
