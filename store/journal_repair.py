@@ -156,10 +156,13 @@ def _put(target: Path, blocks: Iterable[bytes]) -> None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     with path.open("rb") as file:
+        refusal = JournalError(f"{path}: a daemon writes to it. Stop it first: `tradingd shutdown`.")
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise JournalError(f"{path}: a daemon writes to it. Stop it first: `tradingd shutdown`.") from error
+            raise refusal from error
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise refusal  # it has closed this file meanwhile and goes on in another
         yield
 
 

@@ -1,5 +1,6 @@
 """A journal in several files: read as one, whatever was closed or packed, and wherever a death came in between."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -442,3 +443,24 @@ def test_a_death_at_any_step_of_a_repair_leaves_what_another_repair_mends(path: 
         if not has_died:
             break
     assert step > 6
+
+
+def test_a_repair_that_meets_a_daemon_in_the_middle_of_a_rotation_leaves_it_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it opened is a closed file by then, and nobody's to lock."""
+    writer = in_files(path, [["a"], ["b" * 99], ["c" * 99]])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + b"?" + whole[101:])
+    lock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        assert writer.rotate()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(JournalError, match="a daemon writes to it"):
+        repair(path)
+    assert not list(path.parent.glob("*.damaged-*"))
+    writer.close()
