@@ -37,8 +37,10 @@ def _projection(config: Any, data_dir: Any) -> "Projection":
         raise CliError(exit_codes.CONFIGURATION, f"store.url: {error}.") from error
 
 
-def _away(error: Exception) -> CliError:
-    return CliError(exit_codes.NOT_REACHABLE, f"the store's database: {str(error).splitlines()[0]}")
+def _away(projection: "Projection", error: Exception) -> CliError:
+    told = projection.explain(error)
+    remedy = "" if "Move" in told else " Look whether it runs and lets us in, or name another one (store.url)"
+    return CliError(exit_codes.NOT_REACHABLE, f"the store's database {told}.{remedy}{'.' if remedy else ''}")
 
 
 @store_app.command("rebuild")
@@ -52,7 +54,7 @@ def rebuild(config: ConfigOption = None, data_dir: DataDirOption = None) -> None
     try:
         projection.rebuild()
     except SQLAlchemyError as error:
-        raise _away(error) from error
+        raise _away(projection, error) from error
     except StoreVersionError as error:
         raise CliError(exit_codes.FAILURE, str(error)) from error
     finally:
@@ -72,7 +74,7 @@ def status(config: ConfigOption = None, data_dir: DataDirOption = None, json: Js
         place = projection.store.place()
         counts = projection.store.counts() if place is not None else {}
     except SQLAlchemyError as error:
-        raise _away(error) from error
+        raise _away(projection, error) from error
     finally:
         projection.close()
     journal = Journal.open(projection.journal, read_only=True)

@@ -17,7 +17,7 @@ from bus.messages.council import AnalysisCompleted
 from bus.messages.header import Message
 from store.journal_follow import JournalFollower
 from store.journal_format import JournalError, Record
-from store.sql.database import migrate, open_engine
+from store.sql.database import migrate, name_of, open_engine
 from store.sql.projection_store import Loader, Place, PlaceMovedError, ProjectionStore
 from store.sql.rows import Row
 from tradingd.projection_fold import RELEVANT, ProjectionFold
@@ -28,6 +28,7 @@ BATCH: Final = 500
 _IDLE_S: Final = 0.5
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 15.0
+_SPOILT: Final = ("file is not a database", "is malformed", "disk image")
 
 Wait = Callable[[float], bool]
 """Sleeps so many seconds, or shorter when it is time to end: then it says True."""
@@ -163,7 +164,7 @@ class Projection:
                 self._place = None
                 if is_up is not False:
                     is_up = False
-                    tell(False, _first_line(error))
+                    tell(False, self.explain(error))
                 if wait(pause):
                     return
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
@@ -174,6 +175,12 @@ class Projection:
                 tell(True, "")
             if not count and wait(_IDLE_S):
                 return
+
+    def explain(self, error: Exception) -> str:
+        """Which database, what is wrong with it, and what to do where waiting does not mend it."""
+        told = f"{name_of(self._engine)}: {_first_line(getattr(error, 'orig', None) or error)}"
+        is_spoilt = self._engine.dialect.name == "sqlite" and any(each in told for each in _SPOILT)
+        return f"{told}. Move the file away: it is filled again from the journal" if is_spoilt else told
 
     def close(self) -> None:
         """Let go of journal and database."""

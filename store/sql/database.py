@@ -53,6 +53,11 @@ def open_engine(url: str) -> Engine:
     return create_engine(parsed, pool_size=1, max_overflow=1, pool_pre_ping=True)
 
 
+def name_of(engine: Engine) -> str:
+    """Its URL as a person writes it, without the password."""
+    return engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=True)
+
+
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     """Readers never block the writer; a cut of power may lose the last commits, which the journal gives again."""
     cursor = connection.cursor()
@@ -75,7 +80,7 @@ def migrate(engine: Engine) -> None:
             command.upgrade(_alembic(connection), "head")
         except CommandError as error:
             raise StoreVersionError(
-                f"{engine.url.render_as_string(hide_password=True)}: its tables are of another version of tradingd "
+                f"{name_of(engine)}: its tables are of another version of tradingd "
                 f"({error}). Use the version that made them, or name another database; a file of this data directory "
                 "may be moved away: it is filled again."
             ) from error

@@ -37,7 +37,7 @@ from tests.tradingd.test_projection import (  # noqa: F401 - fixtures
 )
 from tradingd import projection as projection_module
 from tradingd.data_dir import JOURNAL
-from tradingd.exit_codes import FAILURE
+from tradingd.exit_codes import FAILURE, NOT_REACHABLE
 from tradingd.journal_packing import pack
 from tradingd.message_journal import MessageJournal
 
@@ -197,3 +197,20 @@ def test_store_and_lease_read_one_url_alike(postgres: PostgresServer, driver: st
 ])
 def test_of_a_url_only_the_spelling_changes(given: str, wanted: str) -> None:
     assert asyncpg_url(given) == wanted
+
+
+def test_what_is_wrong_with_a_database_is_told_with_its_place_and_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written(tmp_path / JOURNAL, alerts(3))
+    (tmp_path / "trading.sqlite").write_bytes(b"no database at all, and long enough to be read as one" * 99)
+    for word in ("status", "rebuild"):
+        code, output = run("store", word, data_dir=tmp_path)
+        assert code == NOT_REACHABLE
+        assert "trading.sqlite: file is not a database. Move the file away: it is filled again" in output
+    monkeypatch.setenv("TRADINGD__STORE__URL", "postgresql://me:password@127.0.0.1:1/desk")
+    code, output = run("store", "status", data_dir=tmp_path)
+    assert code == NOT_REACHABLE
+    assert "postgresql://me:***@127.0.0.1:1/desk: ConnectionRefusedError" in output
+    assert "name another one (store.url)" in output
+    assert "password" not in output
