@@ -299,6 +299,9 @@ def restore(source: Path, data_dir: Path) -> Restored:
     locked = DataDir.open(data_dir, to_restore=True)
     incoming = data_dir / f"{_INCOMING}{time.time_ns()}"
     try:
+        for left in data_dir.glob(f"{_INCOMING}*"):
+            if left.name.removeprefix(_INCOMING).isdigit():
+                _remove(left)  # of a restore that was killed: the backup has it
         incoming.mkdir(mode=0o700)
         manifest = _unpack(source, incoming)
         for path in sorted(incoming.rglob("*.journal")):

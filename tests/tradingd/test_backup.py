@@ -371,3 +371,22 @@ def test_a_target_below_a_file_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BackupError, match=r"b\.tar\.gz: cannot be written .* name another folder"):
         back_up(folder, tmp_path / "file" / "b.tar.gz")
+
+
+def test_what_a_killed_restore_had_unpacked_is_not_kept_for_ever(tmp_path: Path) -> None:
+    """It holds credentials, and as much as the backup itself."""
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    source = tmp_path / "b.tar.gz"
+    back_up(folder, source)
+    script = (
+        "import os, sys; from pathlib import Path; from tradingd import backup; "
+        "backup.write_durably = lambda *a: os._exit(9); backup.restore(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, source, folder], check=False).returncode == 9
+    assert len(list(folder.glob("restore-*"))) == 1
+    (folder / "restore-plan").mkdir()  # a person's
+    aside = restore(source, folder).set_aside
+    assert aside is not None
+    assert [path.name for path in folder.rglob("restore-*")] == ["restore-plan"]
+    assert (aside / PAPER).exists()
