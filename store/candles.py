@@ -240,7 +240,10 @@ class CandleStore:
             raise CandlePartError(f"{path}: unreadable ({error}). Delete it: the next backfill asks again.") from error
 
     def mark_absent(self, symbol: str, interval: str, stretches: Sequence[tuple[int, int]]) -> None:
-        """Remember that the source has none there, so that nobody asks again; touching stretches become one."""
+        """Remember that the source has none there, so that nobody asks again; touching stretches become one.
+
+        Raises `CandlePartError`.
+        """
         folder = self._folder(symbol, interval)
         with self._locked(folder):
             merged: list[tuple[int, int]] = []
@@ -250,8 +253,15 @@ class CandleStore:
                 else:
                     merged.append((start, end))
             temporary = folder / f".{_ABSENT}.{os.getpid()}.new"
-            temporary.write_text(json.dumps(merged))
-            temporary.replace(folder / _ABSENT)
+            try:
+                with temporary.open("w", encoding="utf-8") as file:
+                    file.write(json.dumps(merged))
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(folder / _ABSENT)
+            except OSError as error:
+                temporary.unlink(missing_ok=True)
+                raise CandlePartError(f"{folder}: cannot be written ({error}). Check disk and rights.") from error
 
     def _read_parts(
         self, symbol: str, interval: str, start_ns: int | None, end_ns: int | None

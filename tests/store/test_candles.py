@@ -1,5 +1,6 @@
 """The candle store: merging, ranges, gaps, fingerprints, and files that are always whole."""
 
+import os
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
@@ -248,3 +249,27 @@ def test_anybody_can_read_the_files(tmp_path: Path) -> None:
             "hive_partitioning = true) GROUP BY ALL"
         ).fetchone()
     assert row == (BTC, "1m", "binance", 3, Decimal("101.5"))
+
+
+def test_what_a_source_has_not_is_on_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a power cut may leave an empty file there, over which every later backfill stumbles."""
+    done: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_fsync(descriptor: int) -> None:
+        done.append(f"flush {Path(os.readlink(f'/proc/self/fd/{descriptor}')).suffix}")
+        fsync(descriptor)
+
+    def watched_replace(source: Path, target: Path) -> Path:
+        done.append(f"name {target.name}")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    store = CandleStore(tmp_path)
+    store.mark_absent(BTC, "1m", [(0, MINUTE)])
+    assert done[0] == "flush .new"
+    assert done[1].startswith("name ")
+    assert store.absent(BTC, "1m") == [(0, MINUTE)]
