@@ -226,7 +226,7 @@ async def test_a_short_absence_is_no_doubt_and_a_long_one_is(monkeypatch: pytest
 
 
 async def test_a_server_that_hangs_is_a_doubt_before_the_lease_is_another_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "TTL_S", 0.3)
+    monkeypatch.setattr(lease_module, "TTL_S", 1.8)
     doubts: list[str] = []
 
     class Hanging(Written):
@@ -235,14 +235,14 @@ async def test_a_server_that_hangs_is_a_doubt_before_the_lease_is_another_s(monk
                 await asyncio.Event().wait()
             return await super().take(holder, ttl_s)
 
-    keeper = LeaseKeeper(Hanging((1, "me")), "me", doubts.append, lambda _: None, renew_s=0.1)
+    keeper = LeaseKeeper(Hanging((1, "me")), "me", doubts.append, lambda _: None, renew_s=0.6)
     began = time.monotonic()
     await keeper.begin()
     keeper.keep()
     while not doubts[-1].startswith("the account's lease was not renewed in time"):
         await asyncio.sleep(0.01)
         assert time.monotonic() - began < 5
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 1.8
     await keeper.end()
 
 
