@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from research.history.candle_spool import CandleSpool
 from research.history.judged_piece import Gathered, JudgedPiece, judged_piece, symbol_told, symbols_of
 from research.history.row_checks import Refusal, RowJudge, read_times
@@ -70,6 +72,9 @@ def import_file(store: CandleStore, path: Path, options: ImportOptions) -> Impor
         text = str(error) if str(path) in str(error) else f"{path}: {error}"
         return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text,
                             is_option_wrong=isinstance(error, OptionError))
+    except pa.ArrowException as error:  # lists or structures where numbers and texts belong
+        text = f"{path}: a column holds neither numbers nor texts ({error}). Write time and prices as plain columns."
+        return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text)
 
 
 def _import_rows(store: CandleStore, path: Path, options: ImportOptions) -> ImportReport:

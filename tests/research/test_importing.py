@@ -229,6 +229,42 @@ def test_symbols_are_written_our_way_and_shares_are_left_alone(text: str, symbol
     assert our_symbol(text) == symbol
 
 
+@pytest.mark.parametrize("field", ["timestamp", "symbol", "open"])
+def test_a_column_of_lists_fails_its_file_in_words(tmp_path: Path, field: str) -> None:
+    columns = {"timestamp": [MS], "symbol": ["BTCUSDT"], **{key: [1.5] for key in FIELDS[1:]}}
+    pq.write_table(pa.table({**columns, field: [[1]]}), tmp_path / "lists.parquet")
+    report = import_file(CandleStore(tmp_path / "history"), tmp_path / "lists.parquet", ImportOptions("", "1m"))
+    assert not report.is_whole
+    assert report.refused or "lists.parquet: a column holds neither numbers nor texts" in report.problem
+
+
+@pytest.mark.parametrize(("place", "value", "why"), [(6, 1, "password"), (8, 99, "compression")])
+def test_a_zip_that_cannot_be_unpacked_is_told_with_the_remedy(
+    tmp_path: Path, place: int, value: int, why: str
+) -> None:
+    path = tmp_path / "BTCUSDT-1m-2024-05.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("BTCUSDT-1m-2024-05.csv", VARIANTS["milliseconds"])
+    data = bytearray(path.read_bytes())
+    data[place] = data[data.rfind(b"PK\x01\x02") + place + 2] = value  # in both headers
+    _, report = run(tmp_path, path.name, bytes(data))
+    assert f"{path}: cannot be unpacked (" in report.problem
+    assert why in report.problem
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.string(), pa.decimal128(38, 18)])
+def test_prices_of_any_parquet_type_are_what_was_meant(tmp_path: Path, kind: pa.DataType) -> None:
+    wanted = ["37123.7", "0.1"]
+    told = {pa.string(): wanted, pa.decimal128(38, 18): [Decimal(each) for each in wanted]}
+    numbers = pa.array(told.get(kind) or [float(each) for each in wanted], kind)
+    times = pa.array([MS, MS + 60_000])
+    table = pa.table({"timestamp": times, **dict.fromkeys(("open", "high", "low", "close", "volume"), numbers)})
+    pq.write_table(table, tmp_path / "BTCUSDT-1m-2024-05.parquet")
+    store = CandleStore(tmp_path / "history")
+    import_file(store, tmp_path / "BTCUSDT-1m-2024-05.parquet", ImportOptions())
+    assert stored(store) == [(Decimal(each),) * 5 for each in wanted]
+
+
 def test_names_of_archives_and_exports_are_understood() -> None:
     assert archive_of("x/BTCUSDT-1m-2024-05.zip") == ("BTCUSDT", "1m", 2024, 5)
     assert archive_of("BTCUSDT-1m-2024-13.zip") is None
