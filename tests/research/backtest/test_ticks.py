@@ -196,6 +196,17 @@ def test_the_council_is_tried_on_the_range_of_ticks_that_was_asked_for(recording
     assert json.loads(report.read_text())["about"]["first_ts"] >= START_NS + 60 * SECOND_NS
 
 
+def test_a_recording_whose_first_half_makes_one_candle_is_tried_and_cut_all_the_same(
+    recording: Path, tmp_path: Path
+) -> None:
+    made = CliRunner().invoke(app, [
+        "backtest", "--strategy", "council", "--data", str(recording), "--symbol", "BTC/USDT", "--timeframe", "1m",
+        "--data-dir", str(tmp_path),
+    ])
+    assert made.exit_code == 0, made.output
+    assert "none: decisions repeated at 1 cuts" in made.stdout
+
+
 def test_ticks_and_candles_are_not_mixed(tmp_path: Path) -> None:
     file = trades_file(tmp_path, 10)
     (tmp_path / "candles.csv").write_text("symbol,date,open,high,low,close,volume\n")
