@@ -29,10 +29,22 @@ from store.exact_column import Float64Array, Int64Array, arrow_of
 Status = Literal["running", "completed", "failed", "died"]
 _marks: Final[dict[Path, IO[str]]] = {}
 """Of the sessions that run in this process; closed, and so unlocked, by whatever ends it."""
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_LONGEST: Final = 80
+_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{_LONGEST - 1}}}")
+_ODD: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _ROWS: Final = 20_000
 """Of the equity, turned into text at a time."""
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
+
+
+def session_name(rule: str, symbol: str, interval: str) -> str:
+    """A name made of what may hold any letters; of a rule's that is too long the beginning."""
+    series = f"{_plain(symbol)}-{interval}"
+    return f"{_plain(rule)[: _LONGEST - 1 - len(series)]}-{series}".lstrip("-")
+
+
+def _plain(text: str) -> str:
+    return _ODD.sub("-", text).strip("-_.")
 
 
 class SessionError(ValueError):

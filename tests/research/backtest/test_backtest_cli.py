@@ -83,6 +83,21 @@ def test_the_named_fields_are_in_the_output(place: Path) -> None:
     assert document["about"]["look_ahead_cuts"] >= 5
 
 
+@pytest.mark.parametrize(("file", "symbol", "name"), [
+    ("my rule.py", "BTC/USDT", "my-rule-BTCUSDT-1h"), ("правило.py", "BTC-PERP(FTX)", "BTC-PERP-FTX-1h"),
+    (f"{'long' * 30}.py", "BTC/USDT", f"{'long' * 17}l-BTCUSDT-1h"),
+])
+def test_any_name_of_a_rules_file_and_any_symbol_make_a_name_for_the_session(
+    place: Path, file: str, symbol: str, name: str
+) -> None:
+    (place / file).write_text(RULE)
+    strategy = f"{place / file}:Momentum"
+    words = ("--strategy", strategy, "--symbol", symbol, "--data", str(place / "walk.csv"), "--timeframe", "1h")
+    made = call(place, "backtest", *words)
+    assert made.exit_code == 0, made.output
+    assert f"tradelab report {name}\n" in made.stdout
+
+
 @pytest.mark.parametrize("strategy", ["bollinger_reversion", "momentum.py:Momentum"])
 def test_the_same_run_gives_the_same_bytes_whatever_the_hash_seed(place: Path, strategy: str) -> None:
     made = []
