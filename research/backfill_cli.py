@@ -112,6 +112,14 @@ def _time(option: str, text: str, default_ns: int) -> int:
     return made
 
 
+def empty_row(symbol: str, interval: str) -> Row:
+    """Of a symbol for which nothing was done yet."""
+    return {
+        "symbol": symbol, "interval": interval, "wanted": 0, "added": 0, "from_fallback": 0, "absent": 0,
+        "requests": 0, "months": [], "compared": 0, "differences": [], "problem": "",
+    }
+
+
 async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     """One row a symbol; a venue that fails is told in `problem`, and the next symbol has its turn."""
     from exchanges import long_bans
@@ -122,10 +130,7 @@ async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     sources: list[KlineSource] = []
     async with AsyncExitStack() as stack:
         for symbol in job.symbols:
-            row: Row = {
-                "symbol": symbol, "interval": job.interval, "wanted": 0, "added": 0, "from_fallback": 0, "absent": 0,
-                "requests": 0, "months": [], "compared": 0, "differences": [], "problem": "",
-            }
+            row = empty_row(symbol, job.interval)
             rows.append(row)
             try:
                 if job.source != "rest":
