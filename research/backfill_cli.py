@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -150,7 +151,7 @@ async def _open_sources(job: BackfillJob, stack: AsyncExitStack) -> "list[KlineS
 
     return [
         await stack.enter_async_context(KlineSource(name, url, LiveClock(), random.random))
-        for name, url in ((job.venue, job.rest_url), ("fallback", job.fallback_url)) if url
+        for name, url in ((job.venue, job.rest_url), (urlsplit(job.fallback_url).netloc, job.fallback_url)) if url
     ]
 
 

@@ -228,9 +228,9 @@ class CandleStore:
             flush_folder(folder)
         return removed
 
-    def absent(self, symbol: str, interval: str) -> list[tuple[int, int]]:
-        """Stretches [start, end) of which the source said that it has no candles."""
-        path = self._folder(symbol, interval) / _ABSENT
+    def absent(self, symbol: str, interval: str, source: str = "") -> list[tuple[int, int]]:
+        """Stretches [start, end) of which the source said that it has no candles; `source`: a second one, by name."""
+        path = self._folder(symbol, interval) / _absent_file(source)
         try:
             stretches: Any = json.loads(path.read_text())
             return sorted((int(start), int(end)) for start, end in stretches)
@@ -239,19 +239,22 @@ class CandleStore:
         except (OSError, ValueError, TypeError) as error:
             raise CandlePartError(f"{path}: unreadable ({error}). Delete it: the next backfill asks again.") from error
 
-    def mark_absent(self, symbol: str, interval: str, stretches: Sequence[tuple[int, int]]) -> None:
+    def mark_absent(
+        self, symbol: str, interval: str, stretches: Sequence[tuple[int, int]], source: str = ""
+    ) -> None:
         """Remember that the source has none there, so that nobody asks again; touching stretches become one."""
         folder = self._folder(symbol, interval)
         with self._locked(folder):
             merged: list[tuple[int, int]] = []
-            for start, end in sorted([*self.absent(symbol, interval), *stretches]):
+            for start, end in sorted([*self.absent(symbol, interval, source), *stretches]):
                 if merged and start <= merged[-1][1]:
                     merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
                 else:
                     merged.append((start, end))
-            temporary = folder / f".{_ABSENT}.{os.getpid()}.new"
+            name = _absent_file(source)
+            temporary = folder / f".{name}.{os.getpid()}.new"
             temporary.write_text(json.dumps(merged))
-            temporary.replace(folder / _ABSENT)
+            temporary.replace(folder / name)
 
     def _read_parts(
         self, symbol: str, interval: str, start_ns: int | None, end_ns: int | None
@@ -297,6 +300,10 @@ class CandleStore:
             yield
         finally:
             os.close(lock)
+
+
+def _absent_file(source: str) -> str:
+    return f"absent.{quote(source, safe='')}.json" if source else _ABSENT
 
 
 def venues_in(root: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """What is missing in the history, asked from a venue: 300 candles at a time, paced, to be gone on with after any end.
 
 What is missing is worked out from the store itself, so a backfill that was stopped or killed goes on where it was.
-Stretches of which the source says that nothing traded are remembered and not asked for again.
+Stretches of which a source says that nothing traded are remembered and not asked of it again.
 """
 
 import asyncio
@@ -79,28 +79,33 @@ class Backfill:
     async def run(self, start_ns: int, end_ns: int) -> BackfillReport:
         """Fill [start, end). What has arrived is stored however this ends (cancelled, or a source that fails)."""
         end_ns = min(end_ns, self._now_ns // self._step * self._step)
-        self.report.wanted = sum(count_opens(each, self._step) for each in self._missing(start_ns, end_ns))
-        for number, source in enumerate(self._sources):
+        names = ["", *(source.name for source in self._sources[1:])]
+        self.report.wanted = max(
+            sum(count_opens(each, self._step) for each in self._missing(start_ns, end_ns, name)) for name in names
+        )
+        for number, (source, name) in enumerate(zip(self._sources, names, strict=True)):
             before = self.report.written.added
-            is_last = number == len(self._sources) - 1
-            for stretch in self._missing(start_ns, end_ns):
-                await self._fill(source, *stretch, is_last=is_last)
+            noted = (name, "") if number == len(self._sources) - 1 else ()  # "": no source has it
+            for stretch in self._missing(start_ns, end_ns, name):
+                await self._fill(source, *stretch, noted)
             if number:
                 self.report.from_fallback += self.report.written.added - before
         self.report.absent = sum(count_opens(each, self._step) for each in self._unfilled(start_ns, end_ns))
         return self.report
 
-    def _missing(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+    def _missing(self, start_ns: int, end_ns: int, source: str) -> list[tuple[int, int]]:
+        """Without what the source has not: a second one is asked for what was noted before it was named."""
         return missing_stretches(
             self._store.open_times(self._symbol, self._interval), start_ns, end_ns, self._step,
-            self._store.absent(self._symbol, self._interval),
+            self._store.absent(self._symbol, self._interval, source),
         )
 
     def _unfilled(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         return missing_stretches(self._store.open_times(self._symbol, self._interval), start_ns, end_ns, self._step)
 
-    async def _fill(self, source: CandleSource, start_ns: int, end_ns: int, *, is_last: bool) -> None:
-        """One stretch, from `start_ns` on; what the source leaves out is absent there."""
+    async def _fill(self, source: CandleSource, start_ns: int, end_ns: int, noted: Sequence[str]) -> None:
+        """One stretch, from `start_ns` on; what the source leaves out is absent there, and `noted` under these names.
+        """
         cursor, waiting = start_ns, list[Candle]()
         absent: list[tuple[int, int]] = []
         try:
@@ -112,7 +117,7 @@ class Backfill:
                 found = await source.candles(self._symbol, self._interval, cursor, limit)
                 got = [candle for candle in found if cursor <= candle.ts_open < end_ns]
                 following = got[-1].ts_open + self._step if got and len(got) == len(found) else end_ns
-                if is_last:
+                if noted:
                     absent += _holes(got, cursor, following, self._step)
                 self._done += count_opens((cursor, following), self._step)
                 self._progress(min(self._done, self.report.wanted), self.report.wanted)
@@ -124,8 +129,8 @@ class Backfill:
             self._keep(waiting)
             settled = self._now_ns - _RECENT_CANDLES * self._step
             absent = [(first, min(last, settled)) for first, last in absent if first < settled]
-            if absent:
-                self._store.mark_absent(self._symbol, self._interval, absent)
+            for name in dict.fromkeys(noted) if absent else ():
+                self._store.mark_absent(self._symbol, self._interval, absent, name)
 
     def _keep(self, waiting: list[Candle]) -> None:
         if waiting:

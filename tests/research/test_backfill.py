@@ -27,15 +27,15 @@ def at(minute: int) -> int:
     return BEGIN + minute * MINUTE
 
 
-def source(venue: LoopbackVenue) -> KlineSource:
-    return KlineSource("loopback", venue.url, LiveClock(), lambda: 0.5)
+def source(venue: LoopbackVenue, name: str = "loopback") -> KlineSource:
+    return KlineSource(name, venue.url, LiveClock(), lambda: 0.5)
 
 
 async def run(
     store: CandleStore, *venues: LoopbackVenue, start: int = 0, end: int = 1000,
     told: list[tuple[int, int]] | None = None,
 ) -> BackfillReport:
-    sources = [source(venue) for venue in venues]
+    sources = [source(venue, name) for venue, name in zip(venues, ("loopback", "second"), strict=False)]
     progress = (lambda done, of: told.append((done, of))) if told is not None else (lambda done, of: None)
     try:
         made = Backfill(
@@ -149,6 +149,22 @@ async def test_a_second_source_gives_what_the_first_lacks(tmp_path: Path) -> Non
     assert close[50:60].tolist() == [105.0] * 10
     assert close[:50].tolist() == [100.0] * 50
     assert store.absent(BTC, "1m") == [(at(70), at(71))]
+
+
+async def test_a_second_source_is_asked_for_what_the_first_was_known_to_lack_and_once(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    holes = {BEGIN_MS + minute * 60_000 for minute in (*range(50, 60), 70)}
+    async with LoopbackVenue(absent=holes).running() as first, LoopbackVenue(
+        absent={BEGIN_MS + 70 * 60_000}
+    ).running() as second:
+        await run(store, first, end=100)
+        assert [gap.is_confirmed for gap in store.coverage(BTC, "1m").gaps] == [True, True]
+        first.asked.clear()
+        report = await run(store, first, second, end=100)
+        assert (report.wanted, report.written.added, report.from_fallback, report.absent) == (11, 10, 10, 1)
+        assert (len(first.asked), len(second.asked)) == (0, 2)
+        assert (await run(store, first, second, end=100)).requests == 0
+    assert [gap.is_confirmed for gap in store.coverage(BTC, "1m").gaps] == [True]
 
 
 async def test_two_sources_are_reconciled_field_by_field(tmp_path: Path) -> None:
