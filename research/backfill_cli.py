@@ -172,6 +172,8 @@ async def _from_venues(
             report = await fill(job.interval)
         except IntervalNotOfferedError:
             report = await _from_hours(store, job, symbol, fill)
+    for trouble in report.troubles:
+        note(f"{symbol}: {trouble} The second venue gave what was missing.")
     row["wanted"], row["requests"], row["absent"] = report.wanted, report.requests, report.absent
     row["from_fallback"] = report.from_fallback
     row["added"] += report.written.added

@@ -11,8 +11,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from exchanges.answers import VenueError
 from market.interval import interval_ns
 from market.ticks import Candle
+from research.history.kline_source import IntervalNotOfferedError
 from store.candle_columns import NUMBERS, CandleColumns
 from store.candles import CandleStore, WriteResult
 from store.exact_column import Int64Array
@@ -49,13 +51,17 @@ class Difference:
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a backfill did. `absent`: candles that no source has. `from_fallback`: stored from the second source."""
+    """What a backfill did. `absent`: candles that no source has. `from_fallback`: stored from the second source.
+
+    `troubles`: of a first source that failed while a second one gave everything.
+    """
 
     wanted: int = 0
     requests: int = 0
     written: WriteResult = field(default_factory=WriteResult)
     from_fallback: int = 0
     absent: int = 0
+    troubles: list[str] = field(default_factory=list)
 
 
 class Backfill:
@@ -77,19 +83,34 @@ class Backfill:
         self.report = BackfillReport()
 
     async def run(self, start_ns: int, end_ns: int) -> BackfillReport:
-        """Fill [start, end). What has arrived is stored however this ends (cancelled, or a source that fails)."""
+        """Fill [start, end). What has arrived is stored however this ends (cancelled, or a source that fails).
+
+        Raises the `VenueError` of a source that fails, unless the ones behind it have all that it owes.
+        """
         end_ns = min(end_ns, self._now_ns // self._step * self._step)
         names = ["", *(source.name for source in self._sources[1:])]
         self.report.wanted = max(
             sum(count_opens(each, self._step) for each in self._missing(start_ns, end_ns, name)) for name in names
         )
+        trouble: VenueError | None = None
         for number, (source, name) in enumerate(zip(self._sources, names, strict=True)):
             before = self.report.written.added
-            noted = (name, "") if number == len(self._sources) - 1 else ()  # "": no source has it
-            for stretch in self._missing(start_ns, end_ns, name):
-                await self._fill(source, *stretch, noted)
+            is_last = number == len(self._sources) - 1
+            noted = () if not is_last else (name,) if trouble else (name, "")  # "": no source has it
+            try:
+                for stretch in self._missing(start_ns, end_ns, name):
+                    await self._fill(source, *stretch, noted)
+            except IntervalNotOfferedError:
+                raise
+            except VenueError as error:
+                if is_last:
+                    raise trouble or error from error
+                trouble = error
+                self.report.troubles.append(str(error))
             if number:
                 self.report.from_fallback += self.report.written.added - before
+        if trouble is not None and self._missing(start_ns, end_ns, ""):
+            raise trouble
         self.report.absent = sum(count_opens(each, self._step) for each in self._unfilled(start_ns, end_ns))
         return self.report
 

@@ -167,6 +167,22 @@ async def test_a_second_source_is_asked_for_what_the_first_was_known_to_lack_and
     assert [gap.is_confirmed for gap in store.coverage(BTC, "1m").gaps] == [True]
 
 
+async def test_a_second_source_gives_all_of_it_while_the_first_is_away(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    async with LoopbackVenue(failures={"klines": [400]}).running() as first, LoopbackVenue().running() as second:
+        report = await run(store, first, second, end=100)
+        assert (report.written.added, report.from_fallback, report.absent) == (100, 100, 0)
+        assert "HTTP 400" in report.troubles[0]
+        first.failures = {"klines": [400]}
+        second.absent = {BEGIN_MS + 170 * 60_000}
+        with pytest.raises(VenueError, match="loopback: klines of BTC/USDT: HTTP 400"):  # it may have what is left
+            await run(store, first, second, end=200)
+        assert store.coverage(BTC, "1m").candles == 199
+        assert store.absent(BTC, "1m") == []
+        assert (await run(store, first, second, end=200)).written.added == 1
+    assert store.coverage(BTC, "1m").gaps == ()
+
+
 async def test_two_sources_are_reconciled_field_by_field(tmp_path: Path) -> None:
     store = CandleStore(tmp_path)
     async with LoopbackVenue().running() as first, LoopbackVenue(absent={BEGIN_MS}, price=100.5).running() as second:
