@@ -114,6 +114,8 @@ class CouncilTicks:
             try:
                 with rare_collection():
                     begin(product, self.settings.account.quote, self._cash)
+                    if self._recording.is_part:
+                        runtime.hear_whole_from(self._recording.first_ns)
                     self._play(runtime, progress, until_ns)
             finally:
                 plugins.end()
@@ -151,7 +153,7 @@ class CouncilTicks:
 
     def _hear(self, message: Message) -> None:
         candle = message.body
-        if type(candle) is not Candle or candle.interval != self.settings.candles.decision:
+        if type(candle) is not Candle or candle.is_warmup or candle.interval != self.settings.candles.decision:
             return
         if candle.symbol != self.symbol:
             self._fold.alphas.on_close(candle.symbol, float(candle.close))

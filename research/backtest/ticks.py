@@ -72,6 +72,11 @@ class TickRecording:
         return self._end_ns - 1
 
     @property
+    def is_part(self) -> bool:
+        """Was something recorded before the range? Then its first candle may lack trades."""
+        return self._start_ns > self._session.facts.first_ns
+
+    @property
     def has_candles(self) -> bool:
         """Were its ticks made of candles?"""
         return self._session.facts.has_candles

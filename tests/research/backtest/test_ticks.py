@@ -113,6 +113,22 @@ def test_a_rule_gets_the_candles_that_the_ticks_make(recording: Path) -> None:
     assert len(half.bars) < len(data.bars)
 
 
+def test_nothing_is_decided_on_a_candle_that_began_before_the_range(recording: Path, settings: Settings) -> None:
+    inside = START_NS + 33 * SECOND_NS
+    whole, part = (of_ticks([recording], "BTC/USDT", "5s", begin, None).bars for begin in (None, inside))
+    assert int(part.ts[0]) == START_NS + 35 * SECOND_NS
+    assert part.columns.equals(whole.columns.take(whole.ts >= inside))
+    for interval, second in (("5s", 35), ("1m", 60)):
+        ticks = TickRecording([recording], inside)
+        council = CouncilTicks(ticks, "BTC/USDT", CASH, costs_of(settings), settings, interval)
+        if interval == "5s":
+            council.run()
+        else:
+            council.decisions(ticks.last_ns)
+            assert len(council._candles) == 1
+        assert council._candles[0].ts_open == START_NS + second * SECOND_NS
+
+
 def test_a_symbol_that_is_not_there_is_named_with_those_that_are(recording: Path, settings: Settings) -> None:
     with pytest.raises(DataError, match=r"holds no XRP/USDT: there are BTC/USDT, ETH/USDT"):
         CouncilTicks(TickRecording([recording]), "XRP/USDT", CASH, Costs(), settings)
