@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from research.history.column_names import is_heading, match_columns, names_without_heading
+from research.history.column_names import is_heading, is_number, match_columns, names_without_heading
 from research.history.source_piece import MakePiece, SourceError, SourcePiece
 from store.exact_column import BoolArray, arrow_of, numbers_of
 
@@ -124,9 +124,15 @@ def _heading(path: Path, data: bytes) -> tuple[int, list[str], str]:
                 return number + 1, _unique(cells), delimiter
             names = names_without_heading(cells)
             if names is not None:
-                return number, list(names), delimiter
+                before = (at for at, each in enumerate(head[:number]) if _is_row(each.split(delimiter), len(cells)))
+                return next(before, number), list(names), delimiter
     shown = head[0][:80] if head else "nothing"
     raise SourceError(f"{path}: no heading with time, open, high, low and close (it begins {shown!r}). Write {_SHAPE}.")
+
+
+def _is_row(cells: Sequence[str], count: int) -> bool:
+    """May a line above the first good row be a bad one, to be refused and told? A heading has no numbers."""
+    return len(cells) == count and any(is_number(cell) for cell in cells)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

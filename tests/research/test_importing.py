@@ -158,6 +158,18 @@ def test_a_bad_row_is_refused_by_line_and_field_and_the_rest_is_imported(tmp_pat
     assert store.coverage(BTC, "1m").candles == 2
 
 
+@pytest.mark.parametrize("above", ["", "Zeit,Anfang,Hoch,Tief,Ende,Menge\n", "https://www.cryptodatadownload.com\n"])
+def test_a_bad_first_row_of_a_file_without_a_heading_is_told_like_any_other(tmp_path: Path, above: str) -> None:
+    rows = [f"{MS + minute * 60_000},100,101,99,100,{'x' if minute < 2 else 1}" for minute in range(5)]
+    text = above + "\n".join([*rows, f"{MS - 60_000},100,101,99,100,x"])
+    _, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", text)
+    first = 2 if above else 1
+    assert [(each.where, each.field) for each in report.refusals] == [
+        (f"line {line}", "volume") for line in (first, first + 1, first + 5)
+    ]
+    assert (report.rows, report.written.added) == (6, 3)
+
+
 def test_a_line_of_too_few_fields_is_refused_by_its_number(tmp_path: Path) -> None:
     lines = [f"{row[0]},{prices(row)}" for row in ROWS]
     _, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", csv("ts,open,high,low,close,volume", [
