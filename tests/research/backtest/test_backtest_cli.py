@@ -201,6 +201,17 @@ def test_start_and_end_choose_a_stretch(place: Path) -> None:
     assert document["equity"][0][0] == 1_704_844_800 * 10**9
 
 
+def test_a_session_that_is_damaged_hides_no_other(place: Path) -> None:
+    assert backtest(place, "--strategy", "sma_cross", "--name", "whole").exit_code == 0
+    (place / "data" / "lab" / "sessions" / "torn.json").write_text('{"status": "comp')
+    answer = call(place, "sessions", "list")
+    assert answer.exit_code == 0, answer.output
+    assert re.search("^torn +damaged$", answer.stdout, re.M)
+    assert re.search("^whole +[0-9]+ trades", answer.stdout, re.M)
+    assert "torn.json: damaged" in answer.stderr
+    (place / "data" / "lab" / "sessions" / "torn.json").unlink()
+
+
 def test_sessions_side_by_side(place: Path) -> None:
     backtest(place, "--strategy", "sma_cross", "--name", "one")
     backtest(place, "--strategy", "bollinger_reversion", "--name", "two")
