@@ -157,6 +157,17 @@ def test_the_history_of_another_venue_by_option_or_config(place: Path) -> None:
         assert json.loads(call(place, "sessions", "show", name, "--json").output)["about"]["venue"] == "coinbase"
 
 
+def test_a_folder_of_the_users_that_is_called_like_ours_is_not_ours(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "research").mkdir()
+    (tmp_path / "research" / "__init__.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    answer = backtest(place, "--strategy", f"{place / 'momentum.py'}:Momentum", "--name", "beside")
+    assert answer.exit_code == 0, answer.output
+    assert "none: decisions repeated at" in answer.stdout
+
+
 def test_a_rule_that_looks_ahead_fails_the_run_and_the_session_says_so(place: Path) -> None:
     answer = backtest(
         place, "--strategy", f"{place}/peeking.py:Peeking", "--name", "peeking", "--json", str(place / "no.json")
