@@ -1,5 +1,6 @@
 """A CSV cut at its line ends into pieces, which are parsed apart: by several threads, and never all in memory."""
 
+import codecs
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -114,6 +115,8 @@ def _whole(column: Any) -> Any:
 
 def _heading(path: Path, data: bytes) -> tuple[int, list[str], str]:
     """Lines before the data, column names, delimiter; of the first bytes."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(f"{path}: its text is UTF-16. Save it as UTF-8.")
     head = data.decode("utf-8-sig", "replace").splitlines()[:_HEAD_LINES]
     for number, line in enumerate(head):
         for delimiter in (",", ";", "\t"):

@@ -179,6 +179,18 @@ def test_a_line_of_too_few_fields_is_refused_by_its_number(tmp_path: Path) -> No
     assert (report.rows, report.refused, report.written.added) == (4, 2, 2)
 
 
+def test_a_file_in_which_no_time_can_be_read_says_so_and_not_that_an_option_is_missing(tmp_path: Path) -> None:
+    text = "date,time,open,high,low,close,volume\n" + "".join(f"2024-05-01,0{at}:00,1,1,1,1,1\n" for at in range(9))
+    _, report = run(tmp_path, "btc.csv", text, symbol=BTC)
+    assert "btc.csv: no row of it has a time: line 2, ts '00:00': " in report.problem
+    assert "write an ISO date (UTC)" in report.problem
+
+
+def test_text_of_two_bytes_a_letter_is_told(tmp_path: Path) -> None:
+    _, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", VARIANTS["milliseconds"].encode("utf-16"))
+    assert report.problem.endswith("BTCUSDT-1m-2024-05.csv: its text is UTF-16. Save it as UTF-8.")
+
+
 def test_strictly_nothing_of_a_file_with_a_bad_row_is_imported(tmp_path: Path) -> None:
     text = VARIANTS["milliseconds"] + f"{MS},abc,1,1,1,1\n"
     store, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", text, is_strict=True)
