@@ -179,6 +179,14 @@ def test_help_needs_neither_arrow_nor_duckdb() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_query_reads_a_history_whose_folder_looks_like_a_pattern(tmp_path: Path) -> None:
+    place = tmp_path / "data [2024]*"
+    place.mkdir()
+    (place / "BTCUSDT-1m-2024-05.csv").write_text(CSV)
+    tradelab(place, "import", str(place / "BTCUSDT-1m-2024-05.csv"))
+    assert answer(place, "query", "SELECT count(*) AS n FROM candles") == [{"n": 28}]
+
+
 @pytest.mark.parametrize(("name", "told"), [
     ("TRADINGD_DATA_DIR", "Write TRADINGD__DATA_DIR, or unset it."),
     ("TRADINGD__DATADIR", "unknown key. Is it 'data_dir'?"),
