@@ -127,7 +127,7 @@ class Backfill:
     async def _fill(self, source: CandleSource, start_ns: int, end_ns: int, noted: Sequence[str]) -> None:
         """One stretch, from `start_ns` on; what the source leaves out is absent there, and `noted` under these names.
         """
-        cursor, waiting = start_ns, list[Candle]()
+        cursor, waiting, newest_ns = start_ns, list[Candle](), 0
         absent: list[tuple[int, int]] = []
         try:
             while cursor < end_ns:
@@ -136,6 +136,7 @@ class Backfill:
                 self.report.requests += 1
                 limit = min(CHUNK, (end_ns - cursor) // self._step)
                 found = await source.candles(self._symbol, self._interval, cursor, limit)
+                newest_ns = found[-1].ts_open if found else newest_ns
                 got = [candle for candle in found if cursor <= candle.ts_open < end_ns]
                 following = got[-1].ts_open + self._step if got and len(got) == len(found) else end_ns
                 if noted:
@@ -148,10 +149,19 @@ class Backfill:
                     self._keep(waiting)
         finally:
             self._keep(waiting)
-            settled = self._now_ns - _RECENT_CANDLES * self._step
-            absent = [(first, min(last, settled)) for first, last in absent if first < settled]
-            for name in dict.fromkeys(noted) if absent else ():
-                self._store.mark_absent(self._symbol, self._interval, absent, name)
+            if absent:
+                self._note_absent(absent, newest_ns, noted)
+
+    def _note_absent(self, absent: Sequence[tuple[int, int]], newest_ns: int, noted: Sequence[str]) -> None:
+        """But what may still come: the last few before now, and all behind the newest candle that is known.
+
+        A clock of ours that is ahead proves nothing.
+        """
+        newest_ns = max(newest_ns, *self._store.open_times(self._symbol, self._interval)[-1:].tolist(), 0)
+        settled = min(self._now_ns - _RECENT_CANDLES * self._step, newest_ns)
+        kept = [(first, min(last, settled)) for first, last in absent if first < settled]
+        for name in dict.fromkeys(noted) if kept else ():
+            self._store.mark_absent(self._symbol, self._interval, kept, name)
 
     def _keep(self, waiting: list[Candle]) -> None:
         if waiting:

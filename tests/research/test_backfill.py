@@ -91,6 +91,16 @@ async def test_what_may_still_come_is_not_noted_as_absent(tmp_path: Path) -> Non
     assert store.absent(BTC, "1m") == []
 
 
+async def test_a_clock_that_is_ahead_makes_nothing_absent(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    async with LoopbackVenue(now_ms=BEGIN_MS + 100 * 60_000, absent={BEGIN_MS + 50 * 60_000}).running() as venue:
+        async with source(venue) as klines:
+            await Backfill(store, [klines], BTC, "1m", at(1440), pause_s=0.0).run(at(0), at(1440))
+        assert store.absent(BTC, "1m") == [(at(50), at(51))]
+        venue.now_ms = BEGIN_MS + 2000 * 60_000
+        assert (await run(store, venue, end=1440)).absent == 1
+
+
 async def test_a_backfill_that_fails_keeps_what_came_and_goes_on_there(tmp_path: Path) -> None:
     store = CandleStore(tmp_path)
     async with LoopbackVenue().running() as venue:
