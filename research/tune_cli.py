@@ -100,9 +100,9 @@ def _bars(data_dir: Path | None, venue: str, symbols: list[str], timeframe: str,
         steps = sorted((step for name, step in series if name == symbol and timeframe in ("", step)), key=interval_ns)
         if not steps:
             continue
-        columns = store.read(symbol, steps[0])
-        if len(columns) >= count // 2:
-            found.append(Bars(symbol, steps[0], columns.take(slice(max(0, len(columns) - count), len(columns)))))
+        times = store.open_times(symbol, steps[0])
+        if len(times) >= count // 2:  # of years of minutes only so many are read
+            found.append(Bars(symbol, steps[0], store.read(symbol, steps[0], int(times[-count:][0]))))
     if not found:
         raise CliError(
             cli_session.NOT_FOUND,

@@ -5,12 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from agents.strategies.selector import select
 from bus.messages.council import Regime
-from research import cli_session
+from research import cli_session, tune_cli
 from research.backtest.runner import Costs
 from research.cli import app
 from research.selection.trial import candidate_of, neighbours_of, parameters_of, regimes_of
@@ -154,3 +155,17 @@ def test_a_strategy_that_lost_every_trade_has_won_nothing_for_what_it_lost() -> 
     assert made.sharpe > 0.0  # by what is still held at the end
     assert made.profit_factor == 0.0
     assert not select([made]).chosen
+
+
+def test_of_years_of_history_the_tuner_holds_what_it_replays(tmp_path: Path) -> None:
+    hours = walk(30_000, 3)
+    store = CandleStore(tmp_path / "history", "binance")
+    store.write("BTC/USDT", "1h", hours.columns)
+    (bars,) = tune_cli._bars(tmp_path, "binance", ["BTC/USDT", "ETH/USDT"], "", 500)
+    assert bars.columns.equals(hours.columns.take(slice(29_500, 30_000)))
+    held = bars.columns.close.values
+    while isinstance(held.base, np.ndarray):
+        held = held.base
+    assert len(held) < 10_000  # one file of the history at most
+    (few,) = tune_cli._bars(tmp_path, "binance", ["BTC/USDT"], "1h", 60_000)
+    assert len(few) == 30_000
