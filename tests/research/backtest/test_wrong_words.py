@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,23 @@ def test_a_run_whose_process_was_killed_is_shown_as_died_and_one_that_lives_as_r
 
 
 # ---- the council without a config ---------------------------------------------------------------------
+
+
+def test_two_runs_of_one_name_that_end_at_once_leave_one_whole_session(tmp_path: Path) -> None:
+    store, bars = SessionStore(tmp_path), walk(50, 1)
+
+    class Interrupted(type(bars.columns)):  # type: ignore[misc]
+        """While the first run writes its candles the second one ends."""
+
+        def take(self, chosen: Any) -> Any:
+            store.complete("same", {"run": "second"}, bars, [2.0] * 50)
+            return super().take(chosen)
+
+    columns = Interrupted(*(getattr(bars.columns, name) for name in bars.columns.__slots__))
+    store.complete("same", {"run": "first"}, replace(bars, columns=columns), [1.0] * 50)
+    assert store.read("same")["run"] == "first"  # the last to end
+    assert store.curve("same").equity.tolist() == [1.0] * 50
+    assert [path.name for path in tmp_path.iterdir() if ".new" in path.name] == []
 
 
 def test_the_council_hears_its_models_without_a_config_here(
