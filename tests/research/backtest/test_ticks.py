@@ -1,5 +1,6 @@
 """The council over recorded ticks: the orders that the daemon gives in a replay of the same recording."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -127,6 +128,13 @@ def test_nothing_is_decided_on_a_candle_that_began_before_the_range(recording: P
             council.decisions(ticks.last_ns)
             assert len(council._candles) == 1
         assert council._candles[0].ts_open == START_NS + second * SECOND_NS
+
+
+def test_a_range_has_a_fingerprint_of_its_own(recording: Path) -> None:
+    ranges = ((None, None), (START_NS, None), (START_NS + SECOND_NS, None), (None, START_NS + SECOND_NS))
+    whole, also, later, cut = (TickRecording([recording], *each).fingerprint() for each in ranges)
+    assert whole == also == hashlib.sha256(recording.read_bytes()).hexdigest()
+    assert len({whole, later, cut}) == 3
 
 
 def test_a_symbol_that_is_not_there_is_named_with_those_that_are(recording: Path, settings: Settings) -> None:
