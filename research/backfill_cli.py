@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import typer
 
@@ -112,6 +113,14 @@ def _time(option: str, text: str, default_ns: int) -> int:
     return made
 
 
+def empty_row(symbol: str, interval: str) -> Row:
+    """Of a symbol for which nothing was done yet."""
+    return {
+        "symbol": symbol, "interval": interval, "wanted": 0, "added": 0, "from_fallback": 0, "absent": 0,
+        "requests": 0, "months": [], "compared": 0, "differences": [], "problem": "",
+    }
+
+
 async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     """One row a symbol; a venue that fails is told in `problem`, and the next symbol has its turn."""
     from exchanges import long_bans
@@ -122,10 +131,7 @@ async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     sources: list[KlineSource] = []
     async with AsyncExitStack() as stack:
         for symbol in job.symbols:
-            row: Row = {
-                "symbol": symbol, "interval": job.interval, "wanted": 0, "added": 0, "from_fallback": 0, "absent": 0,
-                "requests": 0, "months": [], "compared": 0, "differences": [], "problem": "",
-            }
+            row = empty_row(symbol, job.interval)
             rows.append(row)
             try:
                 if job.source != "rest":
@@ -145,7 +151,7 @@ async def _open_sources(job: BackfillJob, stack: AsyncExitStack) -> "list[KlineS
 
     return [
         await stack.enter_async_context(KlineSource(name, url, LiveClock(), random.random))
-        for name, url in ((job.venue, job.rest_url), ("fallback", job.fallback_url)) if url
+        for name, url in ((job.venue, job.rest_url), (urlsplit(job.fallback_url).netloc, job.fallback_url)) if url
     ]
 
 
@@ -166,6 +172,8 @@ async def _from_venues(
             report = await fill(job.interval)
         except IntervalNotOfferedError:
             report = await _from_hours(store, job, symbol, fill)
+    for trouble in report.troubles:
+        note(f"{symbol}: {trouble} The second venue gave what was missing.")
     row["wanted"], row["requests"], row["absent"] = report.wanted, report.requests, report.absent
     row["from_fallback"] = report.from_fallback
     row["added"] += report.written.added

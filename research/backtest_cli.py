@@ -96,7 +96,7 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
     from research.backtest.room import give_back_freed
     from research.backtest.rules import RuleError, make_rule
     from research.backtest.runner import Costs
-    from research.backtest.session import SessionError
+    from research.backtest.session import SessionError, session_name
 
     if not chosen["strategy"]:
         raise CliError(cli_session.USAGE, "no strategy: write --strategy sma_cross, or name one in the config")
@@ -110,7 +110,7 @@ def _run(chosen: Mapping[str, Any], out: Path | None, data_dir: Path | None) -> 
     try:
         job = _job(chosen, make, amounts["cash"], amounts["stake"], costs, data_dir)
         symbol = job.symbol.replace("/", "").replace(":", "-")
-        title = str(chosen["name"]) or f"{Path(str(chosen['strategy'])).stem}-{symbol}-{job.interval}"
+        title = str(chosen["name"]) or session_name(Path(str(chosen["strategy"])).stem, symbol, job.interval)
         about = {
             "strategy": str(chosen["strategy"]),
             "param": dict(chosen["param"]),

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -36,6 +36,7 @@ _KEYS: Final = frozenset(
 HistoryVenueOption = Annotated[
     str, typer.Option(help=f"Whose history, without --data; default: {data_cli.HISTORY_OF}.")
 ]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TICKS: Final = "ticks"
 """In place of files: what the daemon recorded."""
 
@@ -52,6 +53,8 @@ def options_of(path: Path) -> dict[str, Any]:
         if key not in _KEYS:
             known = ", ".join(sorted(_KEYS))
             raise CliError(cli_session.CONFIGURATION, f"{path}: unknown key {key!r}; known are {known}")
+    if not isinstance(document.get("param", {}), dict):
+        raise CliError(cli_session.CONFIGURATION, f"{path}: param is no table; write [param] and below it fast = 20")
     return document
 
 
@@ -86,7 +89,7 @@ def _moment(key: str, text: str) -> int | None:
     except ValueError:
         raise CliError(cli_session.USAGE, f"{key} is {text!r}; write it as 2024-01-31 or 2024-01-31T12:00") from None
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return int(at.timestamp()) * 1_000_000_000
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 def range_of(chosen: Mapping[str, Any]) -> tuple[int | None, int | None]:

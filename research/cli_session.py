@@ -17,6 +17,8 @@ NOT_REACHABLE: Final = 4
 NOT_FOUND: Final = 7
 INTERRUPTED: Final = 130
 
+_HEEDED: Final = frozenset({"TRADINGD_CONFIG", "TRADINGD__DATA_DIR"})
+
 MEANINGS: Final[dict[int, str]] = {
     OK: "done",
     FAILURE: "something failed; the sentence on stderr says what",
@@ -61,24 +63,45 @@ def print_json(answer: object) -> None:
 
 def settings_table() -> tuple[Path, dict[str, Any]]:
     """The settings file (TRADINGD_CONFIG, or ./config.toml) as plain tables; empty when there is none."""
-    path = Path(os.environ.get("TRADINGD_CONFIG") or "config.toml")
+    named = os.environ.get("TRADINGD_CONFIG")
+    path = Path(named or "config.toml")
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if named:
+            text = f"TRADINGD_CONFIG: there is no file {path}. Name one, or unset it."
+            raise CliError(CONFIGURATION, text) from error
         return path, {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise CliError(CONFIGURATION, f"{path}: cannot be read ({error}). Mend it.") from error
 
 
 def history_root(data_dir: Path | None) -> Path:
-    """`<data directory>/history`: --data-dir, else TRADINGD__DATA_DIR, else data_dir of config.toml, else ./data."""
+    """`<data directory>/history`: --data-dir, else TRADINGD__DATA_DIR, else data_dir of config.toml, else ./data.
+
+    Raises `CliError` for a variable that was meant to say so and does not.
+    """
+    _check_environment()
     if data_dir is not None:
         return data_dir / "history"
     named = os.environ.get("TRADINGD__DATA_DIR")
     if named:
         return Path(named) / "history"
     path, table = settings_table()
-    return path.parent / str(table.get("data_dir", "data")) / "history"
+    return path.resolve().parent / str(table.get("data_dir", "data")) / "history"
+
+
+def _check_environment() -> None:
+    """A misspelt variable is told as the daemon tells it, whatever setting it was meant for."""
+    if all(name in _HEEDED or not name.startswith("TRADINGD_") for name in os.environ):
+        return
+    from tradingd.settings_errors import ConfigError  # 0.1 s, for who has more of them
+    from tradingd.settings_loading import check_variables
+
+    try:
+        check_variables(dict(os.environ))
+    except ConfigError as error:
+        raise CliError(CONFIGURATION, str(error)) from error
 
 
 def rest_url(venue: str) -> str:

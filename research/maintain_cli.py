@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from research.backfill_cli import BackfillJob, run_job, show_rows
+from research.backfill_cli import BackfillJob, empty_row, run_job, show_rows
 from research.cli_session import (
     FAILURE,
     USAGE,
@@ -80,10 +81,10 @@ def _again(once: Callable[[], bool], pause_s: float, sleep: Callable[[float], No
     while True:
         try:
             is_well = once()
-        except CliError as error:
+        except Exception as error:  # a full disk, a file in the way: the next round may fare better
             if not pause_s:
                 raise
-            note(error.text)
+            note(str(error) or type(error).__name__)
             is_well = False
         if not pause_s:
             if not is_well:
@@ -95,21 +96,37 @@ def _again(once: Callable[[], bool], pause_s: float, sleep: Callable[[float], No
 def _round(
     store: "CandleStore", address: str, fallback: str, pause_s: float, days: int, compact_after: int,
 ) -> list[Row]:
+    """A series that cannot be read or written is told, and the next one has its turn."""
+    from store.candle_parts import CandlePartError
+    from store.candles import CandleStoreError
+
+    now_ns, rows = time.time_ns(), list[Row]()
+    for symbol, interval in chosen(store, "", ""):
+        row: Row = {
+            "symbol": symbol, "interval": interval, "backfill": empty_row(symbol, interval), "compacted": 0,
+            "findings": 0,
+        }
+        rows.append(row)
+        job = BackfillJob(
+            (symbol,), interval, now_ns - days * _DAY_NS, now_ns, "rest", store.venue, address, fallback, "", pause_s,
+            reconciles=False,
+        )
+        try:
+            _look_after(store, job, compact_after, row)
+        except (CandlePartError, CandleStoreError) as error:
+            row["backfill"]["problem"] = str(error)
+            note(f"{symbol} {interval}: {error}")
+    return rows
+
+
+def _look_after(store: "CandleStore", job: BackfillJob, compact_after: int, row: Row) -> None:
     from market.interval import interval_ns
     from research.history import compaction
     from research.history.audit import audit
 
-    now_ns, rows = time.time_ns(), list[Row]()
-    for symbol, interval in chosen(store, "", ""):
-        first = max(now_ns - days * _DAY_NS, int(store.open_times(symbol, interval)[0]))
-        begin = first // interval_ns(interval) * interval_ns(interval)
-        job = BackfillJob(
-            (symbol,), interval, begin, now_ns, "rest", store.venue, address, fallback, "", pause_s, reconciles=False
-        )
-        (told,) = asyncio.run(run_job(store, job))
-        row: Row = {"symbol": symbol, "interval": interval, "backfill": told, "compacted": 0}
-        row["findings"] = len(audit(store, symbol, interval).findings)
-        if compact_after and (symbol, interval) in compaction.compactable(store, symbol):
-            row["compacted"] = compaction.compact(store, symbol, interval, now_ns, compact_after).removed
-        rows.append(row)
-    return rows
+    (symbol,), length = job.symbols, interval_ns(job.interval)
+    first = max(job.start_ns, int(store.open_times(symbol, job.interval)[0]))
+    (row["backfill"],) = asyncio.run(run_job(store, replace(job, start_ns=first // length * length)))
+    row["findings"] = len(audit(store, symbol, job.interval).findings)
+    if compact_after and (symbol, job.interval) in compaction.compactable(store, symbol):
+        row["compacted"] = compaction.compact(store, symbol, job.interval, job.end_ns, compact_after).removed

@@ -16,7 +16,7 @@ sessions = typer.Typer(no_args_is_help=True, help="Backtests that were run: list
 def list_sessions(json_: JsonOption = False, data_dir: DataDirOption = None) -> None:
     """All sessions, one line each."""
     store = session_store(data_dir)
-    rows = [_row(name, store.read(name)) for name in store.names()]
+    rows = [_row(name, _read_or_damaged(store, name)) for name in store.names()]
     if json_:
         cli_session.print_json(rows)
         return
@@ -65,6 +65,17 @@ def _row(name: str, document: Mapping[str, Any]) -> dict[str, Any]:
         "status": document["status"],
         **{key: stats.get(key) for key in ("trades", "total_return", "max_drawdown", "sharpe")},
     }
+
+
+def _read_or_damaged(store: Any, name: str) -> Mapping[str, Any]:
+    """One file that cannot be read hides no other session."""
+    from research.backtest.session import SessionError
+
+    try:
+        return store.read(name)  # type: ignore[no-any-return]
+    except SessionError as error:
+        cli_session.note(str(error))
+        return {"status": "damaged"}
 
 
 def _read(name: str, data_dir: Path | None) -> dict[str, Any]:

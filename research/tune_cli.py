@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def tune(
     candles: Annotated[int, typer.Option(min=100, max=10_000, help="So many of the newest, of each symbol.")] = 500,
-    timeframe: Annotated[str, typer.Option(help="Such as 1h; default: the shortest there is.")] = "",
+    timeframe: Annotated[str, typer.Option(help="Such as 1h; default: that of decisions, else the shortest.")] = "",
     symbols: Annotated[str, typer.Option(help="Separated by commas; default: of config.toml.")] = "",
     venue: Annotated[str, typer.Option(help="Whose history; default: of config.toml.")] = "",
     sets: Annotated[str, typer.Option(help="JSON list of sets; default: the configured one and ten variations.")] = "",
@@ -34,7 +34,7 @@ def tune(
     settings = _settings(data_dir)
     wanted = [name.strip() for name in symbols.split(",") if name.strip()] or list(settings.symbols)
     chosen = _sets(sets, settings)
-    bars = _bars(data_dir, venue or settings.venue, wanted[:MOST_SYMBOLS], timeframe, candles)
+    bars = _bars(data_dir, venue or settings.venue, wanted[:MOST_SYMBOLS], timeframe, candles, settings)
     with watched("tuning", len(chosen)) as progress:
         judged = judge(chosen, bars, settings, progress or (lambda done: None))
     names = ", ".join(each.symbol for each in bars)
@@ -89,7 +89,11 @@ def _sets(text: str, settings: "Settings") -> "tuple[Parameters, ...]":
     return found
 
 
-def _bars(data_dir: Path | None, venue: str, symbols: list[str], timeframe: str, count: int) -> "list[Bars]":
+def _bars(
+    data_dir: Path | None, venue: str, symbols: list[str], timeframe: str, count: int, settings: "Settings",
+) -> "list[Bars]":
+    """Of each symbol; without `timeframe` those that the council decides on, else the nearest there is: the shortest.
+    """
     from market.interval import interval_ns
     from research.backtest.bars import Bars
 
@@ -97,12 +101,15 @@ def _bars(data_dir: Path | None, venue: str, symbols: list[str], timeframe: str,
     series = store.series()
     found = []
     for symbol in symbols:
-        steps = sorted((step for name, step in series if name == symbol and timeframe in ("", step)), key=interval_ns)
+        steps = sorted(
+            (step for name, step in series if name == symbol and timeframe in ("", step)),
+            key=lambda step: (step != settings.candles.decision, interval_ns(step)),
+        )
         if not steps:
             continue
-        columns = store.read(symbol, steps[0])
-        if len(columns) >= count // 2:
-            found.append(Bars(symbol, steps[0], columns.take(slice(max(0, len(columns) - count), len(columns)))))
+        times = store.open_times(symbol, steps[0])
+        if len(times) >= count // 2:  # of years of minutes only so many are read
+            found.append(Bars(symbol, steps[0], store.read(symbol, steps[0], int(times[-count:][0]))))
     if not found:
         raise CliError(
             cli_session.NOT_FOUND,

@@ -228,9 +228,9 @@ class CandleStore:
             flush_folder(folder)
         return removed
 
-    def absent(self, symbol: str, interval: str) -> list[tuple[int, int]]:
-        """Stretches [start, end) of which the source said that it has no candles."""
-        path = self._folder(symbol, interval) / _ABSENT
+    def absent(self, symbol: str, interval: str, source: str = "") -> list[tuple[int, int]]:
+        """Stretches [start, end) of which the source said that it has no candles; `source`: a second one, by name."""
+        path = self._folder(symbol, interval) / _absent_file(source)
         try:
             stretches: Any = json.loads(path.read_text())
             return sorted((int(start), int(end)) for start, end in stretches)
@@ -239,7 +239,9 @@ class CandleStore:
         except (OSError, ValueError, TypeError) as error:
             raise CandlePartError(f"{path}: unreadable ({error}). Delete it: the next backfill asks again.") from error
 
-    def mark_absent(self, symbol: str, interval: str, stretches: Sequence[tuple[int, int]]) -> None:
+    def mark_absent(
+        self, symbol: str, interval: str, stretches: Sequence[tuple[int, int]], source: str = ""
+    ) -> None:
         """Remember that the source has none there, so that nobody asks again; touching stretches become one.
 
         Raises `CandlePartError`.
@@ -247,18 +249,19 @@ class CandleStore:
         folder = self._folder(symbol, interval)
         with self._locked(folder):
             merged: list[tuple[int, int]] = []
-            for start, end in sorted([*self.absent(symbol, interval), *stretches]):
+            for start, end in sorted([*self.absent(symbol, interval, source), *stretches]):
                 if merged and start <= merged[-1][1]:
                     merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
                 else:
                     merged.append((start, end))
-            temporary = folder / f".{_ABSENT}.{os.getpid()}.new"
+            name = _absent_file(source)
+            temporary = folder / f".{name}.{os.getpid()}.new"
             try:
                 with temporary.open("w", encoding="utf-8") as file:
                     file.write(json.dumps(merged))
                     file.flush()
                     os.fsync(file.fileno())
-                temporary.replace(folder / _ABSENT)
+                temporary.replace(folder / name)
             except OSError as error:
                 temporary.unlink(missing_ok=True)
                 raise CandlePartError(f"{folder}: cannot be written ({error}). Check disk and rights.") from error
@@ -307,6 +310,10 @@ class CandleStore:
             yield
         finally:
             os.close(lock)
+
+
+def _absent_file(source: str) -> str:
+    return f"absent.{quote(source, safe='')}.json" if source else _ABSENT
 
 
 def venues_in(root: Path) -> list[str]:

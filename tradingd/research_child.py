@@ -8,11 +8,17 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 """prctl(2): the signal we get when our parent is gone; it survives exec."""
 _LOWEST: Final = 19
+_ROOT: Final = str(Path(__file__).resolve().parents[1])
+_START: Final = (
+    f"import sys; {_ROOT!r} in sys.path or sys.path.insert(0, {_ROOT!r}); sys.argv[0] = 'tradelab'; "
+    "from research.cli import main; main()"
+)
 
 
 def main() -> None:
@@ -23,7 +29,8 @@ def main() -> None:
     if os.getppid() != parent:
         sys.exit("the daemon is gone")
     os.setpriority(os.PRIO_PROCESS, 0, _LOWEST)
-    os.execv(sys.executable, [sys.executable, "-m", "research", *sys.argv[2:]])  # noqa: S606 - no shell: what is meant
+    # -P: a folder "research" of the user's, where the daemon was started, is not the laboratory.
+    os.execv(sys.executable, [sys.executable, "-P", "-c", _START, *sys.argv[2:]])  # noqa: S606 - no shell: as is meant
 
 
 if __name__ == "__main__":

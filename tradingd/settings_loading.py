@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
+from pydantic_core import InitErrorDetails
 
 from tradingd.secret_sources import SecretSourceError, overlay_secrets, refuse_secrets_in_file
 from tradingd.settings import LOOPBACK, Settings, VenueSettings
@@ -63,6 +64,22 @@ def load_settings(
     settings.note_sources(sources)
     _check_across(settings, environ)
     return settings.model_copy(update={"data_dir": _absolute(settings.data_dir, path, data, from_env, overrides)})
+
+
+def check_variables(environ: dict[str, str]) -> None:
+    """Raises `ConfigError` for a variable that was meant for a setting and sets none; values are not looked at."""
+    told: dict[str, Any] = {}
+    variables = _overlay_environment(told, environ)
+    try:
+        Settings.model_validate(told)
+    except ValidationError as error:
+        unknown = [
+            InitErrorDetails(type=each["type"], loc=each["loc"], input=each["input"]) for each in error.errors()
+            if each["type"] == "extra_forbidden"
+        ]
+        if unknown:
+            unheard = ValidationError.from_exception_data("Settings", unknown)
+            raise ConfigError(explain(unheard, Settings, sources_of(Path(), "", variables, None))) from error
 
 
 def _read_file(config: Path | None, environ: dict[str, str]) -> tuple[Path, str]:

@@ -84,6 +84,22 @@ class CouncilTicks:
         self, progress: Callable[[int], None] | None = None, journal: Path | None = None, until_ns: int | None = None,
     ) -> CouncilResult:
         """All frames, or those before `until_ns`. `journal`: where every fact is written; default: nowhere."""
+        self._trade(progress, journal, until_ns)
+        ledger = self._runtime.engine.ledger
+        if self._candles:
+            self._fold.result.equity[-1] = float(ledger.cash) + self._held()  # the last one stands for the very end
+        result = self._fold.finish(self.bars, float(self._cash))
+        if not self._recording.has_candles:
+            result.path_dependent = None  # the path is the recording's
+        result.open_quantity, result.cash, result.fees = ledger.quantity(self.symbol), ledger.cash, ledger.fees
+        return result
+
+    def decisions(self, until_ns: int) -> list[Decision]:
+        """As `run`, for who asks for nothing else: it may make fewer than two candles."""
+        self._trade(None, None, until_ns)
+        return self._fold.result.decisions
+
+    def _trade(self, progress: Callable[[int], None] | None, journal: Path | None, until_ns: int | None) -> None:
         with tempfile.TemporaryDirectory(prefix="tradelab-") as folder:
             plugins = Plugins(self.settings, self._clock, waits=True)
             plugins.launch()
@@ -98,18 +114,12 @@ class CouncilTicks:
             try:
                 with rare_collection():
                     begin(product, self.settings.account.quote, self._cash)
+                    if self._recording.is_part:
+                        runtime.hear_whole_from(self._recording.first_ns)
                     self._play(runtime, progress, until_ns)
             finally:
                 plugins.end()
                 runtime.journal.close()
-        ledger = runtime.engine.ledger
-        if self._candles:
-            self._fold.result.equity[-1] = float(ledger.cash) + self._held()  # the last one stands for the very end
-        result = self._fold.finish(self.bars, float(self._cash))
-        if not self._recording.has_candles:
-            result.path_dependent = None  # the path is the recording's
-        result.open_quantity, result.cash, result.fees = ledger.quantity(self.symbol), ledger.cash, ledger.fees
-        return result
 
     def _play(self, runtime: Runtime, progress: Callable[[int], None] | None, until_ns: int | None) -> None:
         limits = composition.make_limits(self.settings)
@@ -143,7 +153,7 @@ class CouncilTicks:
 
     def _hear(self, message: Message) -> None:
         candle = message.body
-        if type(candle) is not Candle or candle.interval != self.settings.candles.decision:
+        if type(candle) is not Candle or candle.is_warmup or candle.interval != self.settings.candles.decision:
             return
         if candle.symbol != self.symbol:
             self._fold.alphas.on_close(candle.symbol, float(candle.close))
@@ -179,7 +189,7 @@ def check(
 ) -> int:
     """Look-ahead (F73): orders of the first half, made again without the rest. Raises `LookAheadError`."""
     cut = recording.first_ns + (recording.last_ns - recording.first_ns) // 2
-    again = CouncilTicks(recording, symbol, cash, costs, settings, interval).run(until_ns=cut).decisions
+    again = CouncilTicks(recording, symbol, cash, costs, settings, interval).decisions(cut)
     before = [each for each in decisions if each[0] < cut]
     if [each for each in again if each[0] < cut] != before:
         raise LookAheadError("with the recording cut in the middle the council gave other orders")

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -27,6 +28,11 @@ from store.candle_columns import CandleColumns
 from store.exact_column import ExactColumn
 
 _PRICES: Final = ("open", "high", "low", "close", "volume")
+_ROOT: Final = str(Path(__file__).resolve().parents[2])
+_START: Final = (
+    f"import sys; {_ROOT!r} in sys.path or sys.path.insert(0, {_ROOT!r}); "
+    "from research.backtest.cut_process import main; main()"
+)
 _LENGTH: Final = struct.Struct("<Q")
 
 
@@ -42,8 +48,9 @@ class CutProcess:
         }
 
     def __enter__(self) -> "CutProcess":
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "research.backtest.cut_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        # -P: a folder "research" of the user's, where the command was typed, is not ours.
+        self._process = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-P", "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         return self
 
@@ -113,6 +120,3 @@ def main() -> None:
     os.dup2(2, 1)
     _serve(sys.stdin.buffer, os.fdopen(answers[0], "wb"))
 
-
-if __name__ == "__main__":
-    main()

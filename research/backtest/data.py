@@ -111,10 +111,12 @@ def of_ticks(paths: Sequence[Path], symbol: str, interval: str, start_ns: int | 
         known = ", ".join(each.symbol for each in recording.instruments)
         raise DataError(f"the recording holds {known}: choose one with --symbol")
     builder = CandleBuilder(names[0], [interval])
+    builder.whole_from = recording.first_ns
     candles: list[Candle] = []
     for _, item in recording.items():
         if type(item) is TradeTick and item.symbol == names[0]:
-            candles += builder.on_trade(item.price, item.quantity, item.ts_event, item.ts_init, item.aggressor)
+            made = builder.on_trade(item.price, item.quantity, item.ts_event, item.ts_init, item.aggressor)
+            candles += [each for each in made if not each.is_warmup]  # of which only a part was recorded, as live
     if len(candles) < 2:
         raise DataError(f"the recording makes {len(candles)} candles of {interval}, 2 are wanted: shorten --timeframe")
     columns = CandleColumns.of_candles(candles)

@@ -18,6 +18,8 @@ DECISIONS: Final = 12
 """Cuts behind decisions."""
 NEAR: Final = 20_000
 """They lie within the first so many candles, where making the decisions again costs little."""
+LATE: Final = 4
+"""Cuts behind decisions at least: of a rule that waits for long, they lie behind its first ones."""
 PARTS: Final = 3
 """Cuts at 1/3 and 2/3 of all candles: together they cost as much as the run."""
 
@@ -48,7 +50,8 @@ def cut_points(size: int, decisions: list[Decision]) -> list[int]:
     """How many candles each cut keeps, ascending."""
     near = [index for index, _, _ in decisions if index < NEAR]
     chosen = near[:: max(1, len(near) // DECISIONS)][:DECISIONS]
-    points = {index + 1 for index in chosen}
+    late = [index for index, _, _ in decisions if index >= NEAR][: max(0, LATE - len(chosen))]
+    points = {index + 1 for index in (*chosen, *late)}
     # Between two decisions: a rule that learned of its next one early shows there.
     points |= {(left + right) // 2 + 1 for left, right in list(pairwise(chosen))[:4]}
     points |= {size * part // PARTS for part in range(1, PARTS)}

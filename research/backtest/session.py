@@ -9,10 +9,11 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -29,10 +30,23 @@ from store.exact_column import Float64Array, Int64Array, arrow_of
 Status = Literal["running", "completed", "failed", "died"]
 _marks: Final[dict[Path, IO[str]]] = {}
 """Of the sessions that run in this process; closed, and so unlocked, by whatever ends it."""
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
+_LONGEST: Final = 80
+_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{_LONGEST - 1}}}")
+_ODD: Final = re.compile(r"[^A-Za-z0-9_.-]+")
+_numbers: Final = count()
 _ROWS: Final = 20_000
 """Of the equity, turned into text at a time."""
 _COLUMNS: Final = ("open", "high", "low", "close", "volume")
+
+
+def session_name(rule: str, symbol: str, interval: str) -> str:
+    """A name made of what may hold any letters; of a rule's that is too long the beginning."""
+    series = f"{_plain(symbol)}-{interval}"
+    return f"{_plain(rule)[: _LONGEST - 1 - len(series)]}-{series}".lstrip("-")
+
+
+def _plain(text: str) -> str:
+    return _ODD.sub("-", text).strip("-_.")
 
 
 class SessionError(ValueError):
@@ -91,10 +105,10 @@ class SessionStore:
         return False
 
     def complete(self, name: str, document: Mapping[str, Any], bars: Bars, equity: Sequence[float]) -> Path:
-        """A session of the same name is replaced; each file is whole or not there."""
+        """A session of the same name is replaced; each file is whole or not there, and both are of one run."""
         self.root.mkdir(parents=True, exist_ok=True)
         path = self._path(name, ".parquet")
-        temporary = path.with_suffix(".new")
+        temporary = _beside(path)
         curve = np.asarray(equity, np.float64)
         kinds = pa.schema([("ts", pa.int64()), *((name, pa.float64()) for name in (*_COLUMNS, "equity"))])
         with pq.ParquetWriter(temporary, kinds, compression="zstd", use_dictionary=False) as writer:
@@ -103,10 +117,18 @@ class SessionStore:
                 part = bars.columns.take(rows)
                 arrays = [part.ts_ns, *(getattr(part, name).floats() for name in _COLUMNS), curve[rows]]
                 writer.write_table(pa.Table.from_arrays([arrow_of(each) for each in arrays], schema=kinds))
-        os.replace(temporary, path)
-        made = self._put(name, {"status": "completed", **document})
+        with self._alone():
+            os.replace(temporary, path)
+            made = self._put(name, {"status": "completed", **document})
         self._unmark(name)
         return made
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of all processes: the same name may end twice at once."""
+        with (self.root / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def read(self, name: str) -> dict[str, Any]:
         """Whatever its status; raises `SessionError`."""
@@ -145,7 +167,7 @@ class SessionStore:
     def _put(self, name: str, document: Mapping[str, Any]) -> Path:
         path = self._path(name)
         self.root.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".json.new")
+        temporary = _beside(path)
         temporary.write_text(to_json(document))
         os.replace(temporary, path)
         return path
@@ -154,6 +176,11 @@ class SessionStore:
         if not _NAME.fullmatch(name):
             raise SessionError(f"{name!r} is no name for a session: letters, digits, _ . and - only")
         return self.root / f"{name}{suffix}"
+
+
+def _beside(path: Path) -> Path:
+    """A name that nobody else writes to."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{next(_numbers)}.new")
 
 
 def to_json(document: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ def statistics(
         "downside_deviation": downside(returns) * math.sqrt(per_year),
         "max_drawdown": depth,
         "max_drawdown_candles": length,
-        "max_drawdown_days": length / per_year * 365 if per_year else None,
+        "max_drawdown_days": days_below_peak(np.concatenate(([start_cash], curve)), times),
         "calmar": annual / depth if annual is not None and depth else None,
         "var_95": value_at_risk(returns),
         "cvar_95": expected_shortfall(returns),
@@ -105,15 +105,29 @@ def drawdown(curve: Floats) -> tuple[float, int]:
     return depth, max(longest, 0)
 
 
+def days_below_peak(curve: Floats, ts: NDArray[np.int64]) -> float | None:
+    """Longest time between a peak and the candle that regains it, or the end; None for fewer than two candles.
+
+    `curve` begins with what was there before the first candle. A gap counts: what was below a peak before it and is
+    behind it was so all the time. Of candles without gaps it is their number times their length.
+    """
+    if len(ts) < 2:
+        return None
+    step = int(np.diff(ts).min())
+    moments = np.concatenate((ts[:1] - step, ts, ts[-1:] + step))
+    at_peak = np.flatnonzero(curve >= np.maximum.accumulate(curve))
+    return float(np.diff(moments[np.append(at_peak, len(curve))]).max() - step) / DAY_NS
+
+
 def value_at_risk(returns: Floats) -> float:
     """The loss that 5 % of periods exceed: historical VaR 95, linear between neighbours (RiskMetrics, 1996)."""
-    return float(-np.quantile(returns, 0.05))
+    return float(0.0 - np.quantile(returns, 0.05))  # a run without a trade has 0, not -0
 
 
 def expected_shortfall(returns: Floats) -> float:
     """Mean loss of the worst 5 % of periods (CVaR 95, R. Rockafellar and S. Uryasev, 2000)."""
     threshold = np.quantile(returns, 0.05)
-    return float(-returns[returns <= threshold].mean())
+    return float(0.0 - returns[returns <= threshold].mean())
 
 
 def beta(returns: Floats, market: Floats) -> float | None:

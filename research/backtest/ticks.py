@@ -72,6 +72,11 @@ class TickRecording:
         return self._end_ns - 1
 
     @property
+    def is_part(self) -> bool:
+        """Was something recorded before the range? Then its first candle may lack trades."""
+        return self._start_ns > self._session.facts.first_ns
+
+    @property
     def has_candles(self) -> bool:
         """Were its ticks made of candles?"""
         return self._session.facts.has_candles
@@ -80,8 +85,11 @@ class TickRecording:
         return self._session.facts.frames
 
     def fingerprint(self) -> str:
-        """SHA-256 of the files' bytes, in order."""
+        """SHA-256 of the files' bytes, in order; of a part of them another one for each range."""
         made = hashlib.sha256()
+        facts = self._session.facts
+        if (self._start_ns, self._end_ns) != (facts.first_ns, facts.last_ns + 1):
+            made.update(f"{self._start_ns} {self._end_ns} ".encode())
         for path in self._files:
             with path.open("rb") as stream:
                 while block := stream.read(1 << 20):

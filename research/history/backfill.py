@@ -1,7 +1,7 @@
 """What is missing in the history, asked from a venue: 300 candles at a time, paced, to be gone on with after any end.
 
 What is missing is worked out from the store itself, so a backfill that was stopped or killed goes on where it was.
-Stretches of which the source says that nothing traded are remembered and not asked for again.
+Stretches of which a source says that nothing traded are remembered and not asked of it again.
 """
 
 import asyncio
@@ -11,8 +11,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from exchanges.answers import VenueError
 from market.interval import interval_ns
 from market.ticks import Candle
+from research.history.kline_source import IntervalNotOfferedError
 from store.candle_columns import NUMBERS, CandleColumns
 from store.candles import CandleStore, WriteResult
 from store.exact_column import Int64Array
@@ -49,13 +51,17 @@ class Difference:
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a backfill did. `absent`: candles that no source has. `from_fallback`: stored from the second source."""
+    """What a backfill did. `absent`: candles that no source has. `from_fallback`: stored from the second source.
+
+    `troubles`: of a first source that failed while a second one gave everything.
+    """
 
     wanted: int = 0
     requests: int = 0
     written: WriteResult = field(default_factory=WriteResult)
     from_fallback: int = 0
     absent: int = 0
+    troubles: list[str] = field(default_factory=list)
 
 
 class Backfill:
@@ -77,31 +83,51 @@ class Backfill:
         self.report = BackfillReport()
 
     async def run(self, start_ns: int, end_ns: int) -> BackfillReport:
-        """Fill [start, end). What has arrived is stored however this ends (cancelled, or a source that fails)."""
+        """Fill [start, end). What has arrived is stored however this ends (cancelled, or a source that fails).
+
+        Raises the `VenueError` of a source that fails, unless the ones behind it have all that it owes.
+        """
         end_ns = min(end_ns, self._now_ns // self._step * self._step)
-        self.report.wanted = sum(count_opens(each, self._step) for each in self._missing(start_ns, end_ns))
-        for number, source in enumerate(self._sources):
+        names = ["", *(source.name for source in self._sources[1:])]
+        self.report.wanted = max(
+            sum(count_opens(each, self._step) for each in self._missing(start_ns, end_ns, name)) for name in names
+        )
+        trouble: VenueError | None = None
+        for number, (source, name) in enumerate(zip(self._sources, names, strict=True)):
             before = self.report.written.added
             is_last = number == len(self._sources) - 1
-            for stretch in self._missing(start_ns, end_ns):
-                await self._fill(source, *stretch, is_last=is_last)
+            noted = () if not is_last else (name,) if trouble else (name, "")  # "": no source has it
+            try:
+                for stretch in self._missing(start_ns, end_ns, name):
+                    await self._fill(source, *stretch, noted)
+            except IntervalNotOfferedError:
+                raise
+            except VenueError as error:
+                if is_last:
+                    raise trouble or error from error
+                trouble = error
+                self.report.troubles.append(str(error))
             if number:
                 self.report.from_fallback += self.report.written.added - before
+        if trouble is not None and self._missing(start_ns, end_ns, ""):
+            raise trouble
         self.report.absent = sum(count_opens(each, self._step) for each in self._unfilled(start_ns, end_ns))
         return self.report
 
-    def _missing(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+    def _missing(self, start_ns: int, end_ns: int, source: str) -> list[tuple[int, int]]:
+        """Without what the source has not: a second one is asked for what was noted before it was named."""
         return missing_stretches(
             self._store.open_times(self._symbol, self._interval), start_ns, end_ns, self._step,
-            self._store.absent(self._symbol, self._interval),
+            self._store.absent(self._symbol, self._interval, source),
         )
 
     def _unfilled(self, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
         return missing_stretches(self._store.open_times(self._symbol, self._interval), start_ns, end_ns, self._step)
 
-    async def _fill(self, source: CandleSource, start_ns: int, end_ns: int, *, is_last: bool) -> None:
-        """One stretch, from `start_ns` on; what the source leaves out is absent there."""
-        cursor, waiting = start_ns, list[Candle]()
+    async def _fill(self, source: CandleSource, start_ns: int, end_ns: int, noted: Sequence[str]) -> None:
+        """One stretch, from `start_ns` on; what the source leaves out is absent there, and `noted` under these names.
+        """
+        cursor, waiting, newest_ns = start_ns, list[Candle](), 0
         absent: list[tuple[int, int]] = []
         try:
             while cursor < end_ns:
@@ -110,9 +136,10 @@ class Backfill:
                 self.report.requests += 1
                 limit = min(CHUNK, (end_ns - cursor) // self._step)
                 found = await source.candles(self._symbol, self._interval, cursor, limit)
+                newest_ns = found[-1].ts_open if found else newest_ns
                 got = [candle for candle in found if cursor <= candle.ts_open < end_ns]
                 following = got[-1].ts_open + self._step if got and len(got) == len(found) else end_ns
-                if is_last:
+                if noted:
                     absent += _holes(got, cursor, following, self._step)
                 self._done += count_opens((cursor, following), self._step)
                 self._progress(min(self._done, self.report.wanted), self.report.wanted)
@@ -122,10 +149,19 @@ class Backfill:
                     self._keep(waiting)
         finally:
             self._keep(waiting)
-            settled = self._now_ns - _RECENT_CANDLES * self._step
-            absent = [(first, min(last, settled)) for first, last in absent if first < settled]
             if absent:
-                self._store.mark_absent(self._symbol, self._interval, absent)
+                self._note_absent(absent, newest_ns, noted)
+
+    def _note_absent(self, absent: Sequence[tuple[int, int]], newest_ns: int, noted: Sequence[str]) -> None:
+        """But what may still come: the last few before now, and all behind the newest candle that is known.
+
+        A clock of ours that is ahead proves nothing.
+        """
+        newest_ns = max(newest_ns, *self._store.open_times(self._symbol, self._interval)[-1:].tolist(), 0)
+        settled = min(self._now_ns - _RECENT_CANDLES * self._step, newest_ns)
+        kept = [(first, min(last, settled)) for first, last in absent if first < settled]
+        for name in dict.fromkeys(noted) if kept else ():
+            self._store.mark_absent(self._symbol, self._interval, kept, name)
 
     def _keep(self, waiting: list[Candle]) -> None:
         if waiting:

@@ -52,14 +52,15 @@ def is_heading(names: Sequence[str]) -> bool:
 
 def names_without_heading(cells: Sequence[str]) -> tuple[str, ...] | None:
     """Names for a table that begins with data: Binance's klines, [time, o, h, l, c, v], or with the symbol first."""
-    if len(cells) == len(_SEVEN) and not _is_number(cells[0]) and all(map(_is_number, cells[2:])):
+    if len(cells) == len(_SEVEN) and not is_number(cells[0]) and all(map(is_number, cells[2:])):
         return _SEVEN
-    if 6 <= len(cells) <= len(KLINE) and all(map(_is_number, cells[1:6])):
+    if 6 <= len(cells) <= len(KLINE) and all(map(is_number, cells[1:6])):
         return KLINE[: len(cells)]
     return None
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Does a cell hold one, as Python reads it?"""
     try:
         float(text)
     except ValueError:

@@ -1,5 +1,6 @@
 """A CSV cut at its line ends into pieces, which are parsed apart: by several threads, and never all in memory."""
 
+import codecs
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from research.history.column_names import is_heading, match_columns, names_without_heading
+from research.history.column_names import is_heading, is_number, match_columns, names_without_heading
 from research.history.source_piece import MakePiece, SourceError, SourcePiece
 from store.exact_column import BoolArray, arrow_of, numbers_of
 
@@ -114,6 +115,8 @@ def _whole(column: Any) -> Any:
 
 def _heading(path: Path, data: bytes) -> tuple[int, list[str], str]:
     """Lines before the data, column names, delimiter; of the first bytes."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(f"{path}: its text is UTF-16. Save it as UTF-8.")
     head = data.decode("utf-8-sig", "replace").splitlines()[:_HEAD_LINES]
     for number, line in enumerate(head):
         for delimiter in (",", ";", "\t"):
@@ -124,9 +127,15 @@ def _heading(path: Path, data: bytes) -> tuple[int, list[str], str]:
                 return number + 1, _unique(cells), delimiter
             names = names_without_heading(cells)
             if names is not None:
-                return number, list(names), delimiter
+                before = (at for at, each in enumerate(head[:number]) if _is_row(each.split(delimiter), len(cells)))
+                return next(before, number), list(names), delimiter
     shown = head[0][:80] if head else "nothing"
     raise SourceError(f"{path}: no heading with time, open, high, low and close (it begins {shown!r}). Write {_SHAPE}.")
+
+
+def _is_row(cells: Sequence[str], count: int) -> bool:
+    """May a line above the first good row be a bad one, to be refused and told? A heading has no numbers."""
+    return len(cells) == count and any(is_number(cell) for cell in cells)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from research.history.candle_spool import CandleSpool
 from research.history.judged_piece import Gathered, JudgedPiece, judged_piece, symbol_told, symbols_of
 from research.history.row_checks import Refusal, RowJudge, read_times
@@ -70,6 +72,9 @@ def import_file(store: CandleStore, path: Path, options: ImportOptions) -> Impor
         text = str(error) if str(path) in str(error) else f"{path}: {error}"
         return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text,
                             is_option_wrong=isinstance(error, OptionError))
+    except pa.ArrowException as error:  # lists or structures where numbers and texts belong
+        text = f"{path}: a column holds neither numbers nor texts ({error}). Write time and prices as plain columns."
+        return ImportReport(path, (), options.interval, 0, 0, 0, WriteResult(), problem=text)
 
 
 def _import_rows(store: CandleStore, path: Path, options: ImportOptions) -> ImportReport:
@@ -78,7 +83,8 @@ def _import_rows(store: CandleStore, path: Path, options: ImportOptions) -> Impo
     before, judge = _first_rows(path, pieces)
     told = symbol_told(path, judge.source, options.symbol, options.otherwise)
     stamps = read_times(judge)
-    interval = options.interval or interval_in(str(path)) or _usual_interval(path, judge, stamps)
+    above = sum(each.source.span for each in before)
+    interval = options.interval or interval_in(str(path)) or _usual_interval(path, judge, stamps, above)
     if interval not in INTERVALS:
         raise SourceError(f"{path}: {interval} candles are not kept. Known: {', '.join(INTERVALS)}.")
     are_closes = options.stamps_are_closes
@@ -143,8 +149,12 @@ def _some_ahead(judged: Callable[[MakePiece], JudgedPiece], pieces: Iterator[Mak
                 each.cancel()
 
 
-def _usual_interval(path: Path, judge: RowJudge, stamps: Int64Array) -> str:
-    """Of the first symbol; raises `SourceError`."""
+def _usual_interval(path: Path, judge: RowJudge, stamps: Int64Array, above: int) -> str:
+    """Of the first symbol; raises `SourceError`. `above`: lines of the file before the piece."""
+    if judge.is_bad.all():
+        line, *told = next((each for each in judge.told() if each[1] == "ts"), judge.told()[0])
+        found = Refusal(f"{judge.source.row_word} {above + line}", *told)
+        raise SourceError(f"{path}: no row of it has a time: {found.sentence()}.")
     symbols = symbols_of(judge.source)
     is_mine = ~judge.is_bad if symbols is None else ~judge.is_bad & (symbols.codes == symbols.codes[0])
     return usual_interval(path, stamps[is_mine])

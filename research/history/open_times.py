@@ -14,14 +14,16 @@ _FORMATS: Final = (
 )
 _LATEST_NS: Final = 4_102_444_800_000_000_000  # 2100-01-01
 _NO_TIME: Final = -1
+_SHORTEST: Final = 8
+_UNITS: Final = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
 def open_times(column: Any) -> tuple[Int64Array, BoolArray]:
     """UTC ns of each row, and which rows are no time (they become -1). A time without a zone is UTC."""
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        zone = getattr(column.type, "tz", None)
-        times = filled(column.cast(pa.timestamp("ns", zone)).cast(pa.int64()), _NO_TIME)
-        return _judged(np.asarray(numbers_of(times), np.int64))
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if pa.types.is_timestamp(column.type):
+        return _judged(_in_ns(column, column.type.unit))
     if pa.types.is_integer(column.type):
         whole = numbers_of(filled(column.cast(pa.int64(), safe=False), _NO_TIME))
         return _judged(_of_numbers(whole))
@@ -32,20 +34,37 @@ def open_times(column: Any) -> tuple[Int64Array, BoolArray]:
 
 
 def parse_time(text: str) -> int | None:
-    """UTC ns of one time as a person writes it (2024-01-31, 2024-01-31T12:00, an epoch), or None."""
-    made = _of_text(text.strip())
+    """UTC ns of one time as a person writes it (2024-01-31, 2024-01-31T12:00, an epoch), or None.
+
+    A number that is too short for an epoch of this century is none: 2024 is a year, and no second of 1970.
+    """
+    told = text.strip()
+    if told.isdecimal() and len(told) < _SHORTEST:
+        return None
+    made = _of_text(told)
     return made if 0 < made < _LATEST_NS else None
+
+
+def _in_ns(timestamps: Any, unit: str) -> Int64Array:
+    """Not by Arrow's cast, which refuses the whole column for one time that int64 nanoseconds do not know."""
+    whole = np.asarray(numbers_of(filled(timestamps.cast(pa.int64()), _NO_TIME)), np.int64)
+    return _times(whole, np.int64(_UNITS[unit]))
+
+
+def _times(numbers: Int64Array, units: Any) -> Int64Array:
+    """numbers * units; no time where the product lies outside of what is known, and may not fit."""
+    is_known = (numbers > 0) & (numbers < _LATEST_NS // units)
+    return np.asarray(np.where(is_known, numbers, 0) * units, np.int64)
 
 
 def _of_texts(texts: Any) -> tuple[Int64Array, BoolArray]:
     try:
-        return _judged(_of_numbers(numbers_of(texts.cast(pa.int64()))))
+        return _judged(_of_numbers(numbers_of(filled(texts.cast(pa.int64()), _NO_TIME))))
     except pa.ArrowInvalid:
         pass
     for kind in (pa.timestamp("ms"), pa.timestamp("ms", "UTC")):
         try:
-            times = numbers_of(texts.cast(kind).cast(pa.int64()))
-            return _judged(np.asarray(times, np.int64) * 1_000_000)
+            return _judged(_in_ns(texts.cast(kind), "ms"))
         except (pa.ArrowInvalid, ValueError):
             continue
     known: dict[str | None, int] = {}
@@ -59,10 +78,10 @@ def _of_numbers(numbers: Int64Array) -> Int64Array:
         [numbers < 100_000_000_000, numbers < 100_000_000_000_000, numbers < 100_000_000_000_000_000],
         [1_000_000_000, 1_000_000, 1_000], 1,
     )
-    times = np.asarray(numbers * units, np.int64)
+    times = _times(numbers, units)
     dates = np.flatnonzero((numbers >= 19_700_101) & (numbers <= 20_991_231))
     for index in dates:
-        times[index] = _of_text(str(numbers[index]))
+        times[index] = _of_date(str(numbers[index]))
     return times
 
 
@@ -78,10 +97,11 @@ def _remembered(text: str | None, known: dict[str | None, int]) -> int:
 
 
 def _of_text(text: str) -> int:
+    moment: datetime | None = None
     try:
-        moment = datetime.fromisoformat(text)
+        if not text.isdecimal():  # to Python 1610010120000 is a moment of the year 1610
+            moment = datetime.fromisoformat(text)
     except ValueError:
-        moment = None
         for pattern in _FORMATS:
             try:
                 moment = datetime.strptime(text, pattern).replace(tzinfo=UTC)
@@ -96,6 +116,13 @@ def _of_text(text: str) -> int:
     except InvalidOperation:
         return _NO_TIME
     return int(_of_numbers(np.array([whole], np.int64))[0]) if 0 < whole < 2**62 else _NO_TIME
+
+
+def _of_date(digits: str) -> int:
+    try:
+        return _ns(datetime.strptime(digits, "%Y%m%d").replace(tzinfo=UTC))
+    except ValueError:
+        return _NO_TIME
 
 
 def _ns(moment: datetime) -> int:

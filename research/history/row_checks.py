@@ -101,6 +101,9 @@ def _numbers(column: Any) -> tuple[ExactColumn, BoolArray]:
     exact = (kinds.is_string, kinds.is_large_string, kinds.is_decimal, kinds.is_integer)
     if any(is_kind(column.type) for is_kind in exact):
         return ExactColumn.of_texts(column.cast(pa.string()))
+    if kinds.is_float32(column.type) or kinds.is_float16(column.type):
+        # The shortest number that reads back as it is: as float64 100.1 would be 100.0999984741211.
+        return ExactColumn.of_texts(column.cast(pa.float32()).cast(pa.string()))
     if not kinds.is_floating(column.type):
         return ExactColumn(np.zeros(len(column), np.int64), 0), np.ones(len(column), np.bool_)
     values = np.asarray(numbers_of(filled(column.cast(pa.float64()), np.nan)), np.float64)

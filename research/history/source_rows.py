@@ -75,7 +75,7 @@ def _opened(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 raise SourceError(f"{path}: holds {len(inside)} files, expected one. Unpack it and import the files.")
             if inside[0].file_size > _MOST_BYTES:
                 raise SourceError(f"{path}: unpacks to {inside[0].file_size} bytes: too large for candles.")
-            with archive.open(inside[0]) as stream:
+            with _unpacked(path, archive, inside[0]) as stream:
                 yield inside[0].filename.lower(), stream
     elif name.endswith(".gz"):
         with gzip.open(path) as stream:
@@ -83,6 +83,13 @@ def _opened(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     else:
         with path.open("rb") as stream:
             yield name, stream
+
+
+def _unpacked(path: Path, archive: zipfile.ZipFile, inside: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        return archive.open(inside)
+    except RuntimeError as error:  # a password, or a way of packing that Python does not know
+        raise SourceError(f"{path}: cannot be unpacked ({error}). Unpack it and import the file.") from error
 
 
 # ---- JSON --------------------------------------------------------------------------------------------

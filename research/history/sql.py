@@ -1,5 +1,6 @@
 """SQL over the whole history, for a person's own questions."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ def run_query(root: Path, sql: str) -> tuple[list[str], Sequence[tuple[Any, ...]
     """Column names and rows. The view `candles` has venue, symbol, interval, ts (UTC), open ... volume, trades."""
     import duckdb
 
-    pattern = f"{root}/venue=*/symbol=*/interval=*/*.parquet"
+    plain = re.sub(r"([*?\[])", r"[\1]", str(root))  # only what follows is a pattern
+    pattern = f"{plain}/venue=*/symbol=*/interval=*/*.parquet"
     if not any(root.glob("venue=*/symbol=*/interval=*/*.parquet")):
         raise QueryError(f"no candles in {root} yet: `tradelab data import` or `backfill` brings some.")
     with duckdb.connect() as connection:

@@ -27,15 +27,15 @@ def at(minute: int) -> int:
     return BEGIN + minute * MINUTE
 
 
-def source(venue: LoopbackVenue) -> KlineSource:
-    return KlineSource("loopback", venue.url, LiveClock(), lambda: 0.5)
+def source(venue: LoopbackVenue, name: str = "loopback") -> KlineSource:
+    return KlineSource(name, venue.url, LiveClock(), lambda: 0.5)
 
 
 async def run(
     store: CandleStore, *venues: LoopbackVenue, start: int = 0, end: int = 1000,
     told: list[tuple[int, int]] | None = None,
 ) -> BackfillReport:
-    sources = [source(venue) for venue in venues]
+    sources = [source(venue, name) for venue, name in zip(venues, ("loopback", "second"), strict=False)]
     progress = (lambda done, of: told.append((done, of))) if told is not None else (lambda done, of: None)
     try:
         made = Backfill(
@@ -89,6 +89,16 @@ async def test_what_may_still_come_is_not_noted_as_absent(tmp_path: Path) -> Non
         report = await run(store, venue, end=1000)
         assert (report.wanted, report.written.added) == (100, 95)
     assert store.absent(BTC, "1m") == []
+
+
+async def test_a_clock_that_is_ahead_makes_nothing_absent(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    async with LoopbackVenue(now_ms=BEGIN_MS + 100 * 60_000, absent={BEGIN_MS + 50 * 60_000}).running() as venue:
+        async with source(venue) as klines:
+            await Backfill(store, [klines], BTC, "1m", at(1440), pause_s=0.0).run(at(0), at(1440))
+        assert store.absent(BTC, "1m") == [(at(50), at(51))]
+        venue.now_ms = BEGIN_MS + 2000 * 60_000
+        assert (await run(store, venue, end=1440)).absent == 1
 
 
 async def test_a_backfill_that_fails_keeps_what_came_and_goes_on_there(tmp_path: Path) -> None:
@@ -149,6 +159,38 @@ async def test_a_second_source_gives_what_the_first_lacks(tmp_path: Path) -> Non
     assert close[50:60].tolist() == [105.0] * 10
     assert close[:50].tolist() == [100.0] * 50
     assert store.absent(BTC, "1m") == [(at(70), at(71))]
+
+
+async def test_a_second_source_is_asked_for_what_the_first_was_known_to_lack_and_once(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    holes = {BEGIN_MS + minute * 60_000 for minute in (*range(50, 60), 70)}
+    async with LoopbackVenue(absent=holes).running() as first, LoopbackVenue(
+        absent={BEGIN_MS + 70 * 60_000}
+    ).running() as second:
+        await run(store, first, end=100)
+        assert [gap.is_confirmed for gap in store.coverage(BTC, "1m").gaps] == [True, True]
+        first.asked.clear()
+        report = await run(store, first, second, end=100)
+        assert (report.wanted, report.written.added, report.from_fallback, report.absent) == (11, 10, 10, 1)
+        assert (len(first.asked), len(second.asked)) == (0, 2)
+        assert (await run(store, first, second, end=100)).requests == 0
+    assert [gap.is_confirmed for gap in store.coverage(BTC, "1m").gaps] == [True]
+
+
+async def test_a_second_source_gives_all_of_it_while_the_first_is_away(tmp_path: Path) -> None:
+    store = CandleStore(tmp_path)
+    async with LoopbackVenue(failures={"klines": [400]}).running() as first, LoopbackVenue().running() as second:
+        report = await run(store, first, second, end=100)
+        assert (report.written.added, report.from_fallback, report.absent) == (100, 100, 0)
+        assert "HTTP 400" in report.troubles[0]
+        first.failures = {"klines": [400]}
+        second.absent = {BEGIN_MS + 170 * 60_000}
+        with pytest.raises(VenueError, match="loopback: klines of BTC/USDT: HTTP 400"):  # it may have what is left
+            await run(store, first, second, end=200)
+        assert store.coverage(BTC, "1m").candles == 199
+        assert store.absent(BTC, "1m") == []
+        assert (await run(store, first, second, end=200)).written.added == 1
+    assert store.coverage(BTC, "1m").gaps == ()
 
 
 async def test_two_sources_are_reconciled_field_by_field(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from exchanges.practice.config import PracticeConfig
 from research.cli import app
+from research.cli_session import history_root
 from store.candle_writer import CandleWriter
 from store.candles import CandleStore
 from tests.exchanges.practice.running import running
@@ -176,3 +177,53 @@ def test_help_needs_neither_arrow_nor_duckdb() -> None:
         "assert not {'pyarrow', 'duckdb', 'numpy', 'aiohttp'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_query_reads_a_history_whose_folder_looks_like_a_pattern(tmp_path: Path) -> None:
+    place = tmp_path / "data [2024]*"
+    place.mkdir()
+    (place / "BTCUSDT-1m-2024-05.csv").write_text(CSV)
+    tradelab(place, "import", str(place / "BTCUSDT-1m-2024-05.csv"))
+    assert answer(place, "query", "SELECT count(*) AS n FROM candles") == [{"n": 28}]
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("TRADINGD_DATA_DIR", "Write TRADINGD__DATA_DIR, or unset it."),
+    ("TRADINGD__DATADIR", "unknown key. Is it 'data_dir'?"),
+    ("TRADINGD__VENUES__BINANCE__REST_ULR", "unknown key."),
+])
+@pytest.mark.parametrize("more", [(), ("--data-dir", "elsewhere")])
+def test_a_misspelt_variable_is_told_as_the_daemon_tells_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, told: str, more: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, str(tmp_path / "meant"))
+    result = CliRunner().invoke(app, ["data", "list", *more])
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert f"environment variable {name}: " in result.stderr
+    assert told in result.stderr
+
+
+def test_variables_of_other_settings_are_no_matter_of_the_history(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADINGD__MODE", "live")  # that it lacks a consent is for the daemon to say
+    monkeypatch.setenv("TRADINGD__API__PORT", "none")
+    monkeypatch.setenv("TRADINGD__VENUES__BINANCE__API_KEY", "key")
+    assert CliRunner().invoke(app, ["data", "list"]).exit_code == 0
+
+
+def test_the_settings_file_that_is_named_must_be_there_and_may_be_a_link(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("TRADINGD_CONFIG", "mine.toml")
+    result = CliRunner().invoke(app, ["data", "list"])
+    assert result.exit_code == 3
+    assert "there is no file mine.toml" in result.stderr
+    (tmp_path / "etc" / "mine.toml").write_text('data_dir = "data"\n')
+    Path("mine.toml").symlink_to(tmp_path / "etc" / "mine.toml")
+    assert history_root(None) == tmp_path / "etc" / "data" / "history"  # as the daemon reads it

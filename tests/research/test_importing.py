@@ -158,6 +158,18 @@ def test_a_bad_row_is_refused_by_line_and_field_and_the_rest_is_imported(tmp_pat
     assert store.coverage(BTC, "1m").candles == 2
 
 
+@pytest.mark.parametrize("above", ["", "Zeit,Anfang,Hoch,Tief,Ende,Menge\n", "https://www.cryptodatadownload.com\n"])
+def test_a_bad_first_row_of_a_file_without_a_heading_is_told_like_any_other(tmp_path: Path, above: str) -> None:
+    rows = [f"{MS + minute * 60_000},100,101,99,100,{'x' if minute < 2 else 1}" for minute in range(5)]
+    text = above + "\n".join([*rows, f"{MS - 60_000},100,101,99,100,x"])
+    _, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", text)
+    first = 2 if above else 1
+    assert [(each.where, each.field) for each in report.refusals] == [
+        (f"line {line}", "volume") for line in (first, first + 1, first + 5)
+    ]
+    assert (report.rows, report.written.added) == (6, 3)
+
+
 def test_a_line_of_too_few_fields_is_refused_by_its_number(tmp_path: Path) -> None:
     lines = [f"{row[0]},{prices(row)}" for row in ROWS]
     _, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", csv("ts,open,high,low,close,volume", [
@@ -165,6 +177,18 @@ def test_a_line_of_too_few_fields_is_refused_by_its_number(tmp_path: Path) -> No
     ]))
     assert [refusal.where for refusal in report.refusals] == ["line 3", "line 5"]
     assert (report.rows, report.refused, report.written.added) == (4, 2, 2)
+
+
+def test_a_file_in_which_no_time_can_be_read_says_so_and_not_that_an_option_is_missing(tmp_path: Path) -> None:
+    text = "date,time,open,high,low,close,volume\n" + "".join(f"2024-05-01,0{at}:00,1,1,1,1,1\n" for at in range(9))
+    _, report = run(tmp_path, "btc.csv", text, symbol=BTC)
+    assert "btc.csv: no row of it has a time: line 2, ts '00:00': " in report.problem
+    assert "write an ISO date (UTC)" in report.problem
+
+
+def test_text_of_two_bytes_a_letter_is_told(tmp_path: Path) -> None:
+    _, report = run(tmp_path, "BTCUSDT-1m-2024-05.csv", VARIANTS["milliseconds"].encode("utf-16"))
+    assert report.problem.endswith("BTCUSDT-1m-2024-05.csv: its text is UTF-16. Save it as UTF-8.")
 
 
 def test_strictly_nothing_of_a_file_with_a_bad_row_is_imported(tmp_path: Path) -> None:
@@ -227,6 +251,42 @@ def test_a_folder_is_searched_and_what_is_not_there_is_told(tmp_path: Path) -> N
 )
 def test_symbols_are_written_our_way_and_shares_are_left_alone(text: str, symbol: str) -> None:
     assert our_symbol(text) == symbol
+
+
+@pytest.mark.parametrize("field", ["timestamp", "symbol", "open"])
+def test_a_column_of_lists_fails_its_file_in_words(tmp_path: Path, field: str) -> None:
+    columns = {"timestamp": [MS], "symbol": ["BTCUSDT"], **{key: [1.5] for key in FIELDS[1:]}}
+    pq.write_table(pa.table({**columns, field: [[1]]}), tmp_path / "lists.parquet")
+    report = import_file(CandleStore(tmp_path / "history"), tmp_path / "lists.parquet", ImportOptions("", "1m"))
+    assert not report.is_whole
+    assert report.refused or "lists.parquet: a column holds neither numbers nor texts" in report.problem
+
+
+@pytest.mark.parametrize(("place", "value", "why"), [(6, 1, "password"), (8, 99, "compression")])
+def test_a_zip_that_cannot_be_unpacked_is_told_with_the_remedy(
+    tmp_path: Path, place: int, value: int, why: str
+) -> None:
+    path = tmp_path / "BTCUSDT-1m-2024-05.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("BTCUSDT-1m-2024-05.csv", VARIANTS["milliseconds"])
+    data = bytearray(path.read_bytes())
+    data[place] = data[data.rfind(b"PK\x01\x02") + place + 2] = value  # in both headers
+    _, report = run(tmp_path, path.name, bytes(data))
+    assert f"{path}: cannot be unpacked (" in report.problem
+    assert why in report.problem
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64(), pa.string(), pa.decimal128(38, 18)])
+def test_prices_of_any_parquet_type_are_what_was_meant(tmp_path: Path, kind: pa.DataType) -> None:
+    wanted = ["37123.7", "0.1"]
+    told = {pa.string(): wanted, pa.decimal128(38, 18): [Decimal(each) for each in wanted]}
+    numbers = pa.array(told.get(kind) or [float(each) for each in wanted], kind)
+    times = pa.array([MS, MS + 60_000])
+    table = pa.table({"timestamp": times, **dict.fromkeys(("open", "high", "low", "close", "volume"), numbers)})
+    pq.write_table(table, tmp_path / "BTCUSDT-1m-2024-05.parquet")
+    store = CandleStore(tmp_path / "history")
+    import_file(store, tmp_path / "BTCUSDT-1m-2024-05.parquet", ImportOptions())
+    assert stored(store) == [(Decimal(each),) * 5 for each in wanted]
 
 
 def test_names_of_archives_and_exports_are_understood() -> None:

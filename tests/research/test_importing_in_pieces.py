@@ -129,6 +129,28 @@ def test_candles_of_another_length_are_seen_across_the_pieces(small_pieces: None
     assert "write --timeframe 1m" in report.problem
 
 
+@pytest.mark.parametrize(("minutes", "interval"), [(30, "15m"), (120, "1h"), (7 * 1440, "1d")])
+def test_candles_of_a_length_that_is_not_kept_are_no_shorter_ones_with_gaps(
+    small_pieces: None, tmp_path: Path, minutes: int, interval: str
+) -> None:
+    path = tmp_path / "some.csv"
+    path.write_text("\n".join([HEADING, *(row(number * minutes) for number in range(100))]))
+    report = import_file(CandleStore(tmp_path / "history"), path, ImportOptions(BTC, interval))
+    assert f"holds a row every {minutes * 60} s" in report.problem
+    assert "candles of 1m, 5m, 15m, 1h, 4h, 6h, 1d can be read" in report.problem
+
+
+def test_a_length_that_is_not_kept_is_told_without_an_option_too(tmp_path: Path) -> None:
+    (tmp_path / "some.csv").write_text("\n".join([HEADING, *(row(number * 3) for number in range(100))]))
+    report = import_file(CandleStore(tmp_path / "history"), tmp_path / "some.csv", ImportOptions(BTC))
+    assert "holds a row every 180 s: candles of 1m, 5m, " in report.problem
+
+
+def test_candles_of_a_quiet_market_may_lie_apart(small_pieces: None, tmp_path: Path) -> None:
+    minutes = [minute + (minute == 150) for minute in range(0, 300, 3)]
+    assert imported(tmp_path, [row(minute) for minute in minutes], interval="1m").written.added == 100
+
+
 def test_parquet_comes_in_pieces_too(whole: str, small_pieces: None, tmp_path: Path) -> None:
     cells = [row(number).split(",") for number in range(100)]
     columns = {name: [float(each[at]) for each in cells] for at, name in enumerate(HEADING.split(","))}
@@ -146,7 +168,7 @@ def test_ten_times_the_rows_take_no_more_memory(monkeypatch: pytest.MonkeyPatch,
     peaks = []
     for count in (6_000, 60_000):
         path = tmp_path / f"BTCUSDT-1m-{count}.csv"
-        path.write_text("\n".join([HEADING, *(row(number * 30) for number in range(count))]))
+        path.write_text("\n".join([HEADING, *(row(number * 30 + number % 2) for number in range(count))]))
         tracemalloc.start()
         report = import_file(CandleStore(tmp_path / str(count)), path, ImportOptions(BTC, "1m"))
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from research import maintain_cli
 from research.cli import app
 from research.cli_session import CliError
+from store.candle_parts import CandlePartError
 from store.candles import CandleStore
 from tests.research.loopback_venue import LoopbackVenue, kline
 
@@ -18,10 +19,10 @@ MINUTE_MS = 60_000
 DAY_MS = 1440 * MINUTE_MS
 
 
-def history(folder: Path, first_ms: int, minutes: range) -> None:
-    """Some minutes of BTC/USDT in the history, by the import that people use."""
+def history(folder: Path, first_ms: int, minutes: range, pair: str = "BTCUSDT") -> None:
+    """Some minutes of a pair in the history, by the import that people use."""
     rows = [",".join(map(str, kline(first_ms + minute * MINUTE_MS))) for minute in minutes]
-    file = folder / "BTCUSDT-1m-2024-05.csv"
+    file = folder / f"{pair}-1m-2024-05.csv"
     file.write_text("\n".join(rows) + "\n")
     done = CliRunner().invoke(app, ["data", "import", str(file), "--data-dir", str(folder)])
     assert done.exit_code == 0, done.output
@@ -71,6 +72,37 @@ async def test_a_venue_that_is_away_fails_the_round_and_loses_nothing(tmp_path: 
         code, _ = await maintained(venue, tmp_path)
     assert code == 1
     assert len(CandleStore(tmp_path / "history").read("BTC/USDT", "1m")) == 10
+
+
+async def test_a_series_whose_file_is_damaged_fails_alone(tmp_path: Path, today_ms: int) -> None:
+    first = today_ms - DAY_MS
+    history(tmp_path, first, range(200))
+    history(tmp_path, first, range(200), "ADAUSDT")
+    for path in (tmp_path / "history").glob("venue=*/symbol=ADA*/*/*.parquet"):
+        path.write_bytes(b"not Parquet")
+    async with LoopbackVenue(now_ms=first + 400 * MINUTE_MS).running() as venue:
+        code, told = await maintained(venue, tmp_path, "--json")
+    damaged, whole = json.loads(told)
+    assert (code, damaged["symbol"], whole["backfill"]["problem"]) == (1, "ADA/USDT", "")
+    assert ".parquet" in damaged["backfill"]["problem"]
+    assert len(CandleStore(tmp_path / "history").read("BTC/USDT", "1m")) >= 400
+
+
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), CandlePartError("x.parquet: damaged")])
+def test_with_every_whatever_ends_a_round_is_told_and_the_next_one_comes(
+    capsys: pytest.CaptureFixture[str], trouble: Exception
+) -> None:
+    def once() -> bool:
+        raise trouble
+
+    def sleep(pause_s: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        maintain_cli._again(once, 60.0, sleep)
+    assert str(trouble) in capsys.readouterr().err
+    with pytest.raises(type(trouble)):
+        maintain_cli._again(once, 0.0, sleep)
 
 
 def test_with_every_a_round_that_fails_is_told_and_the_next_one_comes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,11 @@ def test_one_moment_in_many_writings(text: str) -> None:
     assert (times.tolist(), is_bad.any()) == ([NS, NS], False)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "05/01/2024", "-1714521600", "2024-13-01", "1e400", "nan", "0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "05/01/2024", "-1714521600", "2024-13-01", "1e400", "nan", "0", "20241301", "20230229",
+     "20240101120000"],
+)
 def test_what_is_no_time_is_marked(text: str) -> None:
     assert parse_time(text) is None
     times, is_bad = open_times(pa.array([text, "2024-05-01"]))
@@ -53,3 +57,28 @@ def test_iso_texts_numbers_and_timestamps_agree(made: list[datetime]) -> None:
 def test_a_timestamp_of_another_zone_is_the_same_moment() -> None:
     tokyo = pa.array([NS // 10**6], pa.timestamp("ms", "Asia/Tokyo"))
     assert open_times(tokyo)[0].tolist() == [NS]
+
+
+def test_an_epoch_stays_one_beside_what_is_no_time() -> None:
+    """Python reads 1610010120000 as 01:20 on the twelfth of some month of 1610."""
+    epochs = [1_610_010_000_000 + minute * 60_000 for minute in range(30)]
+    times, is_bad = open_times(pa.array([*map(str, epochs), "soon"]))
+    assert times.tolist() == [*(each * 10**6 for each in epochs), -1]
+    assert is_bad.sum() == 1
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("s"), pa.timestamp("ms", "UTC"), pa.timestamp("us"), pa.date32()])
+def test_a_moment_beyond_nanoseconds_is_no_time_and_the_others_stay(kind: pa.DataType) -> None:
+    column = pa.array(["9999-12-31", None, "2024-05-01", "0001-01-01"]).cast(pa.timestamp("us"))
+    times, is_bad = open_times(column.cast(kind))
+    assert (times.tolist(), is_bad.tolist()) == ([-1, -1, NS, -1], [True, True, False, True])
+
+
+@pytest.mark.parametrize("number", [20241301, 20_000_000_000, 20240101120000, 2**63 + 5])
+def test_a_number_of_no_known_time_is_marked(number: int) -> None:
+    assert open_times(pa.array([number], pa.uint64()))[1].tolist() == [True]
+
+
+@pytest.mark.parametrize("text", ["2024", "202405", "1"])
+def test_a_year_is_no_second_of_1970(text: str) -> None:
+    assert parse_time(text) is None

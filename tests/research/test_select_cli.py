@@ -5,12 +5,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from agents.strategies.selector import select
 from bus.messages.council import Regime
-from research import cli_session
+from research import cli_session, tune_cli
 from research.backtest.runner import Costs
 from research.cli import app
 from research.selection.trial import candidate_of, neighbours_of, parameters_of, regimes_of
@@ -111,6 +112,17 @@ def test_tune_shows_what_each_variation_would_have_made(tmp_path: Path) -> None:
     assert lines[2].split()[0] == "current"
 
 
+def test_tune_replays_the_candles_that_the_council_decides_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = CandleStore(tmp_path / "history", "practice")
+    for interval in ("1m", "1h"):
+        store.write("BTC/USDT", interval, walk(130, 2, interval, step=8000).columns)
+    words = ("tune", "--candles", "100", "--symbols", "BTC/USDT", "--data-dir", str(tmp_path))
+    assert tradelab(*words).stdout.startswith("100 candles of 1m: ")  # decisions each second: nothing is nearer
+    monkeypatch.setenv("TRADINGD__CANDLES__INTERVALS", "1s,1m,1h")
+    monkeypatch.setenv("TRADINGD__CANDLES__DECISION", "1h")
+    assert tradelab(*words).stdout.startswith("100 candles of 1h: ")
+
+
 def test_tune_without_history_says_where_it_comes_from(tmp_path: Path) -> None:
     made = tradelab("tune", "--data-dir", str(tmp_path))
     assert made.exit_code == 7
@@ -154,3 +166,17 @@ def test_a_strategy_that_lost_every_trade_has_won_nothing_for_what_it_lost() -> 
     assert made.sharpe > 0.0  # by what is still held at the end
     assert made.profit_factor == 0.0
     assert not select([made]).chosen
+
+
+def test_of_years_of_history_the_tuner_holds_what_it_replays(tmp_path: Path) -> None:
+    hours = walk(30_000, 3)
+    store = CandleStore(tmp_path / "history", "binance")
+    store.write("BTC/USDT", "1h", hours.columns)
+    (bars,) = tune_cli._bars(tmp_path, "binance", ["BTC/USDT", "ETH/USDT"], "", 500, Settings())
+    assert bars.columns.equals(hours.columns.take(slice(29_500, 30_000)))
+    held = bars.columns.close.values
+    while isinstance(held.base, np.ndarray):
+        held = held.base
+    assert len(held) < 10_000  # one file of the history at most
+    (few,) = tune_cli._bars(tmp_path, "binance", ["BTC/USDT"], "1h", 60_000, Settings())
+    assert len(few) == 30_000

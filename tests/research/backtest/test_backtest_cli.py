@@ -83,6 +83,21 @@ def test_the_named_fields_are_in_the_output(place: Path) -> None:
     assert document["about"]["look_ahead_cuts"] >= 5
 
 
+@pytest.mark.parametrize(("file", "symbol", "name"), [
+    ("my rule.py", "BTC/USDT", "my-rule-BTCUSDT-1h"), ("правило.py", "BTC-PERP(FTX)", "BTC-PERP-FTX-1h"),
+    (f"{'long' * 30}.py", "BTC/USDT", f"{'long' * 17}l-BTCUSDT-1h"),
+])
+def test_any_name_of_a_rules_file_and_any_symbol_make_a_name_for_the_session(
+    place: Path, file: str, symbol: str, name: str
+) -> None:
+    (place / file).write_text(RULE)
+    strategy = f"{place / file}:Momentum"
+    words = ("--strategy", strategy, "--symbol", symbol, "--data", str(place / "walk.csv"), "--timeframe", "1h")
+    made = call(place, "backtest", *words)
+    assert made.exit_code == 0, made.output
+    assert f"tradelab report {name}\n" in made.stdout
+
+
 @pytest.mark.parametrize("strategy", ["bollinger_reversion", "momentum.py:Momentum"])
 def test_the_same_run_gives_the_same_bytes_whatever_the_hash_seed(place: Path, strategy: str) -> None:
     made = []
@@ -142,6 +157,17 @@ def test_the_history_of_another_venue_by_option_or_config(place: Path) -> None:
         assert json.loads(call(place, "sessions", "show", name, "--json").output)["about"]["venue"] == "coinbase"
 
 
+def test_a_folder_of_the_users_that_is_called_like_ours_is_not_ours(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "research").mkdir()
+    (tmp_path / "research" / "__init__.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    answer = backtest(place, "--strategy", f"{place / 'momentum.py'}:Momentum", "--name", "beside")
+    assert answer.exit_code == 0, answer.output
+    assert "none: decisions repeated at" in answer.stdout
+
+
 def test_a_rule_that_looks_ahead_fails_the_run_and_the_session_says_so(place: Path) -> None:
     answer = backtest(
         place, "--strategy", f"{place}/peeking.py:Peeking", "--name", "peeking", "--json", str(place / "no.json")
@@ -184,6 +210,17 @@ def test_start_and_end_choose_a_stretch(place: Path) -> None:
     document = json.loads(out.read_text())
     assert len(document["equity"]) == 240
     assert document["equity"][0][0] == 1_704_844_800 * 10**9
+
+
+def test_a_session_that_is_damaged_hides_no_other(place: Path) -> None:
+    assert backtest(place, "--strategy", "sma_cross", "--name", "whole").exit_code == 0
+    (place / "data" / "lab" / "sessions" / "torn.json").write_text('{"status": "comp')
+    answer = call(place, "sessions", "list")
+    assert answer.exit_code == 0, answer.output
+    assert re.search("^torn +damaged$", answer.stdout, re.M)
+    assert re.search("^whole +[0-9]+ trades", answer.stdout, re.M)
+    assert "torn.json: damaged" in answer.stderr
+    (place / "data" / "lab" / "sessions" / "torn.json").unlink()
 
 
 def test_sessions_side_by_side(place: Path) -> None:

@@ -117,6 +117,19 @@ def test_a_rule_that_begins_to_look_ahead_late_is_found_at_the_late_cuts() -> No
         judged(Late)
 
 
+class WaitsForLong(TheNextClose):
+    """Once a day, and not before candle 20,500."""
+
+    def on_candle(self, context: CandleContext) -> None:
+        if context.index >= 20_500 and not context.index % 50:
+            super().on_candle(context)
+
+
+def test_a_rule_that_waits_for_long_is_cut_behind_its_first_decisions() -> None:
+    with pytest.raises(LookAheadError, match=r"decided to (buy|sell) .* at candle 20[5-9]"):
+        judged(WaitsForLong, walk(24_000, 5, "1m"))
+
+
 def test_a_rule_that_keeps_the_arrays_and_reads_on_is_refused() -> None:
     class Keeper:
         def prepare(self, candles: Candles) -> None:

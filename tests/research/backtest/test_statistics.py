@@ -91,6 +91,19 @@ class TestOfTheCurve:
         assert ours["max_drawdown_candles"] == longest
         assert ours["max_drawdown_days"] == pytest.approx(longest / 24)
 
+    @pytest.mark.parametrize(("equity", "days"), [
+        ((100, 110, 90, 90, 90, 111, 112), 100),  # from the second candle to the sixth, which lies behind the gap
+        ((100, 110, 90, 90, 90, 90, 90), 102), ((90, 90, 90, 90, 101, 101, 100), 100), ((100, 101, 102, 103) * 2, 100),
+    ])
+    def test_the_days_below_a_peak_are_those_of_the_calendar(self, equity: tuple[int, ...], days: int) -> None:
+        ts = BEGIN + np.array([0, 1, 2, 3, 100, 102, 103, 104][: len(equity)]) * DAY
+        found = statistics([float(each) for each in equity], ts, [1.0] * len(equity), [], 100.0)
+        assert found["max_drawdown_days"] == days
+
+    def test_a_run_without_a_trade_risks_nothing_and_not_minus_nothing(self) -> None:
+        found = statistics([100.0] * 5, BEGIN + np.arange(5) * DAY, [1.0, 2.0, 1.0, 2.0, 1.0], [], 100.0)
+        assert [str(found[name]) for name in ("var_95", "cvar_95", "downside_deviation", "max_drawdown")] == ["0.0"] * 4
+
     def test_value_at_risk_and_shortfall_by_sorting(self, ours: dict[str, Any], series: pd.Series) -> None:
         returns = series.pct_change().dropna()
         worst = returns.quantile(0.05)

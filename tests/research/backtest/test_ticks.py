@@ -1,5 +1,6 @@
 """The council over recorded ticks: the orders that the daemon gives in a replay of the same recording."""
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -113,6 +114,29 @@ def test_a_rule_gets_the_candles_that_the_ticks_make(recording: Path) -> None:
     assert len(half.bars) < len(data.bars)
 
 
+def test_nothing_is_decided_on_a_candle_that_began_before_the_range(recording: Path, settings: Settings) -> None:
+    inside = START_NS + 33 * SECOND_NS
+    whole, part = (of_ticks([recording], "BTC/USDT", "5s", begin, None).bars for begin in (None, inside))
+    assert int(part.ts[0]) == START_NS + 35 * SECOND_NS
+    assert part.columns.equals(whole.columns.take(whole.ts >= inside))
+    for interval, second in (("5s", 35), ("1m", 60)):
+        ticks = TickRecording([recording], inside)
+        council = CouncilTicks(ticks, "BTC/USDT", CASH, costs_of(settings), settings, interval)
+        if interval == "5s":
+            council.run()
+        else:
+            council.decisions(ticks.last_ns)
+            assert len(council._candles) == 1
+        assert council._candles[0].ts_open == START_NS + second * SECOND_NS
+
+
+def test_a_range_has_a_fingerprint_of_its_own(recording: Path) -> None:
+    ranges = ((None, None), (START_NS, None), (START_NS + SECOND_NS, None), (None, START_NS + SECOND_NS))
+    whole, also, later, cut = (TickRecording([recording], *each).fingerprint() for each in ranges)
+    assert whole == also == hashlib.sha256(recording.read_bytes()).hexdigest()
+    assert len({whole, later, cut}) == 3
+
+
 def test_a_symbol_that_is_not_there_is_named_with_those_that_are(recording: Path, settings: Settings) -> None:
     with pytest.raises(DataError, match=r"holds no XRP/USDT: there are BTC/USDT, ETH/USDT"):
         CouncilTicks(TickRecording([recording]), "XRP/USDT", CASH, Costs(), settings)
@@ -194,6 +218,17 @@ def test_the_council_is_tried_on_the_range_of_ticks_that_was_asked_for(recording
     ])
     assert made.exit_code == 0, made.output
     assert json.loads(report.read_text())["about"]["first_ts"] >= START_NS + 60 * SECOND_NS
+
+
+def test_a_recording_whose_first_half_makes_one_candle_is_tried_and_cut_all_the_same(
+    recording: Path, tmp_path: Path
+) -> None:
+    made = CliRunner().invoke(app, [
+        "backtest", "--strategy", "council", "--data", str(recording), "--symbol", "BTC/USDT", "--timeframe", "1m",
+        "--data-dir", str(tmp_path),
+    ])
+    assert made.exit_code == 0, made.output
+    assert "none: decisions repeated at 1 cuts" in made.stdout
 
 
 def test_ticks_and_candles_are_not_mixed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from research.backtest import patience as patience_module
 from research.backtest.runner import Backtest
 from research.backtest.session import SessionStore
+from research.backtest_options import range_of
 from research.cli import app
 from tests.research.backtest.candles import walk
 
@@ -76,6 +78,18 @@ def test_the_config_file_may_name_every_option(place: Path, tmp_path: Path) -> N
     assert answer.exit_code == 0, answer.output
     assert json.loads(out.read_text())["about"]["param"] == {"fast": 5}
     assert (tmp_path / "data" / "lab" / "sessions").is_dir()
+
+
+def test_parameters_in_a_config_file_are_a_table(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('strategy = "sma_cross"\nparam = ["fast=5"]\n')
+    ended = CliRunner().invoke(app, ["backtest", str(tmp_path / "run.toml"), "--data-dir", str(tmp_path)])
+    assert ended.exit_code == 3
+    assert "run.toml: param is no table; write [param]" in ended.stderr
+
+
+def test_a_range_of_ticks_may_begin_within_a_second() -> None:
+    told = {"start": "2024-08-09T00:00:00.250", "end": "2024-08-09T02:00:01.000001+02:00"}
+    assert range_of(told) == (1_723_161_600_250_000_000, 1_723_161_601_000_001_000)
 
 
 def test_a_quiet_minute_market_is_no_file_of_longer_candles(tmp_path: Path) -> None:
@@ -179,6 +193,23 @@ def test_a_run_whose_process_was_killed_is_shown_as_died_and_one_that_lives_as_r
 
 
 # ---- the council without a config ---------------------------------------------------------------------
+
+
+def test_two_runs_of_one_name_that_end_at_once_leave_one_whole_session(tmp_path: Path) -> None:
+    store, bars = SessionStore(tmp_path), walk(50, 1)
+
+    class Interrupted(type(bars.columns)):  # type: ignore[misc]
+        """While the first run writes its candles the second one ends."""
+
+        def take(self, chosen: Any) -> Any:
+            store.complete("same", {"run": "second"}, bars, [2.0] * 50)
+            return super().take(chosen)
+
+    columns = Interrupted(*(getattr(bars.columns, name) for name in bars.columns.__slots__))
+    store.complete("same", {"run": "first"}, replace(bars, columns=columns), [1.0] * 50)
+    assert store.read("same")["run"] == "first"  # the last to end
+    assert store.curve("same").equity.tolist() == [1.0] * 50
+    assert [path.name for path in tmp_path.iterdir() if ".new" in path.name] == []
 
 
 def test_the_council_hears_its_models_without_a_config_here(
