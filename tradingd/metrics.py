@@ -10,6 +10,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -33,6 +34,7 @@ from market.money import ZERO
 from risk.codes import DENIAL_CODES
 from tradingd.control import Control, DaemonStatus
 from tradingd.metric_catalogue import BY_NAME, CATALOGUE, Metric
+from tradingd.protected_quantity import protected_quantities
 
 if TYPE_CHECKING:
     from tradingd.alerts.alerts import Alerts
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OTHER: Final = "OTHER"
 _RESULTS: Final = (("buy", "opened"), ("sell", "win"), ("sell", "loss"), ("sell", "even"))
-_PROTECTING: Final = frozenset({"stop", "trailing"})
+_COVERED: Final = Decimal("0.95")
+"""Of a position: with less of it covered it counts as unprotected. Fees and rounding leave a little over."""
 
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, in the catalogue's order, and the number."""
@@ -127,15 +130,15 @@ class Metrics:
         self._unprotected_s += self._unprotected_now * elapsed_s
 
     def unprotected(self) -> tuple[str, ...]:
-        """Symbols held without a working stop or trailing sell, or whose exits a kill switch holds back."""
+        """Symbols of which stops and trailing sells cover too little, or whose exits a kill switch holds back."""
         model = self._control.read_model
-        guarded = {
-            record.spec.symbol for record in model.order_fold.working()
-            if record.spec.side == "sell" and record.spec.order_type in _PROTECTING
-        }
+        covered = protected_quantities(model.order_fold.working())
         kill = model.kill_view()
         frozen = set(kill.unprotected) if kill is not None else set()
-        return tuple(sorted(each for each in model.results.holdings if each not in guarded or each in frozen))
+        return tuple(sorted(
+            symbol for symbol, held in model.results.holdings.items()
+            if symbol in frozen or covered.get(symbol, ZERO) < _COVERED * held.quantity
+        ))
 
     # ---- when asked ---------------------------------------------------------------------------------
 
