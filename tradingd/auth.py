@@ -116,7 +116,9 @@ class LoginThrottle:
                 if len(tries) >= allowed:
                     raise TooManyTriesError(max(1, int(tries[0] + _WINDOW_S - now + 0.999)))
             for key, _ in keys:
-                self._recent(key, now).append(now)
+                self._tries.setdefault(key, deque()).append(now)
+            while len(self._tries) > _MAX_THROTTLED:
+                self._tries.popitem(last=False)
 
     def succeeded(self, address: str, user: str) -> None:
         """The password was right: this is the user's address from now on, and its count starts anew."""
@@ -131,12 +133,13 @@ class LoginThrottle:
         return (address if self._home.get(user) == address else "", user)
 
     def _recent(self, key: tuple[str, str], now: float) -> deque[float]:
-        tries = self._tries.setdefault(key, deque())
+        """Of the last minute. Asking makes no key: made-up names that are refused must not push real ones out."""
+        tries = self._tries.get(key)
+        if tries is None:
+            return deque()
         self._tries.move_to_end(key)
         while tries and tries[0] <= now - _WINDOW_S:
             tries.popleft()
-        if len(self._tries) > _MAX_THROTTLED:
-            self._tries.popitem(last=False)
         return tries
 
 

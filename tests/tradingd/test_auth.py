@@ -136,6 +136,21 @@ def test_a_login_at_home_gives_those_who_guess_elsewhere_no_further_tries() -> N
         throttle.check("10.0.0.9", "operator")
 
 
+def test_made_up_names_do_not_make_it_forget_how_often_somebody_was_tried() -> None:
+    throttle = LoginThrottle(Seconds())
+    for _ in range(5):
+        throttle.check("a", "operator")
+    refused = 0
+    for number in range(10_050):
+        try:
+            throttle.check("b", f"x{number}")
+        except TooManyTriesError:
+            refused += 1
+    assert refused == 10_020
+    with pytest.raises(TooManyTriesError):
+        throttle.check("a", "operator")
+
+
 def test_the_throttle_forgets_rather_than_grows() -> None:
     throttle = LoginThrottle(Seconds())
     for number in range(12_000):
