@@ -72,6 +72,13 @@ def explain_failure(error: Exception) -> CliError:
 
 
 def _remedy(error: Exception) -> str:
+    from tradingd.client import AnswerLostError
+
+    if isinstance(error, AnswerLostError):
+        return (
+            "What you asked for may have been done all the same: look with `tradingd status` and `tradingd orders "
+            "--all` before you ask again."
+        )
     if "starting" in str(error):
         return "Look again in a moment, or end it with Ctrl-C or SIGTERM."
     return "Start it with `tradingd run`, or name its --data-dir."

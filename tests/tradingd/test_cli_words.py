@@ -1,5 +1,7 @@
 """Small words of the command line: what is not there is said, and nothing is made on the way."""
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 
 from tests.tradingd.small_daemon import SmallDaemon, settings_in
 from tradingd import exit_codes
+from tradingd.auth import Auth
 from tradingd.cli import app
 from tradingd.data_dir import JOURNAL
 from tradingd.message_journal import MessageJournal
@@ -60,3 +63,27 @@ def test_an_order_without_a_name_is_asked_for(data_dir: Path) -> None:
     told = tradingd(data_dir, "cancel", "")
     assert told.exit_code == exit_codes.USAGE
     assert "name the order" in told.stderr
+
+
+def test_an_order_whose_answer_is_lost_is_not_said_to_have_reached_nobody(data_dir: Path) -> None:
+    """It may stand in the books: whoever is told to start the daemon and try again orders twice."""
+    Auth.open(data_dir)
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as beside:
+        port = server.getsockname()[1]
+
+        def hang_up() -> bytes:
+            line, _ = server.accept()
+            with line:
+                return line.recv(65_536)
+
+        asked = beside.submit(hang_up)
+        (data_dir / "run.json").write_text(f'{{"pid": 1, "url": "http://127.0.0.1:{port}", "started": 1}}')
+        told = tradingd(data_dir, "order", "buy", "BTC/USDT", "0.1")
+        assert asked.result(10).startswith(b"POST /api/orders")
+    assert told.exit_code == exit_codes.NOT_REACHABLE
+    assert f"http://127.0.0.1:{port} was asked and gave no answer" in told.stderr
+    assert "may have been done all the same: look with `tradingd status`" in told.stderr
+    assert "tradingd run" not in told.stderr
+    told = tradingd(data_dir, "order", "buy", "BTC/USDT", "0.1")  # now nobody listens there
+    assert "no daemon answers at" in told.stderr
+    assert "may have been done" not in told.stderr
