@@ -217,6 +217,17 @@ def test_any_act_with_the_same_key_is_done_once_and_answered_twice(api: Served, 
     assert (error.status, error.code) == (409, "IDEMPOTENCY_CONFLICT")
 
 
+def test_a_kill_counts_whatever_its_key_was_used_for_before(api: Served) -> None:
+    """An answer from before an unlock would say that trading is locked, and it is not."""
+    key, body = {"Idempotency-Key": "panic"}, {"action": "halt", "reason": "news"}
+    api.operator.post("/api/trading/kill", body, key)
+    api.operator.post("/api/trading/unlock", {"reason": "over", "confirm": "unlock"})
+    assert api.operator.post("/api/trading/kill", body, key)["state"] == "HALTED"
+    assert api.operator.get("/api/status")["state"] == "HALTED"
+    told = api.operator.post("/api/trading/kill", {"action": "flatten", "reason": "more news"}, key)
+    assert told["kill"]["action"] == "flatten"
+
+
 def test_a_deposit_is_booked_once_and_another_user_has_other_keys(api: Served, tmp_path: Path) -> None:
     key, body = {"Idempotency-Key": "k-1"}, {"amount": "5"}
     other = Client(api.url, mint_token(tmp_path, "bob", "operator"))
