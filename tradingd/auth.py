@@ -225,7 +225,7 @@ class Auth:
     def logout(self, token: str) -> None:
         """This token is void from now on, also after a restart; writes a file: call it in a thread.
 
-        Raises `TokenError`, and OSError when it cannot be written down.
+        Raises `TokenError`, and OSError when it cannot be written down: then it is void until a restart only.
         """
         claims = self._claims(token)
         self._revoked.add(claims["jti"], claims["exp"], self._clock())

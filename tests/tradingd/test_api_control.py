@@ -205,6 +205,13 @@ def test_a_token_is_void_after_its_logout_and_others_stay(api: Served, tmp_path:
     assert Client(api.url, mint_token(tmp_path)).get("/api/status")["pid"] == 4242
 
 
+def test_a_logout_that_cannot_be_written_down_says_how_long_it_holds(api: Served, tmp_path: Path) -> None:
+    (tmp_path / "revoked-tokens.json" / "in the way").mkdir(parents=True)
+    error = refusal(lambda: api.operator.post("/api/auth/logout"))
+    assert (error.status, "only until the daemon starts anew" in error.message) == (503, True)
+    assert refusal(lambda: api.operator.get("/api/status")).status == 401
+
+
 @pytest.mark.parametrize("path", ["positions/close-all", "trading/pause", "trading/stop"])
 def test_any_act_with_the_same_key_is_done_once_and_answered_twice(api: Served, path: str) -> None:
     key = {"Idempotency-Key": "k-9"}
