@@ -1,5 +1,6 @@
 """Weights, results, the glass, mode, settings, logout, idempotency and rate over a real socket."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,11 +11,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from bus.ids import ClientOrderId
-from bus.messages import council, ledger, orders
+from bus.messages import council, ledger, orders, system
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tests.tradingd.test_api import MARKET, Served, refusal
+from tradingd.api import routes_agents
 from tradingd.api.rate_limit import RateLimit
-from tradingd.auth import Auth, mint_token
+from tradingd.auth import Auth, Principal, mint_token
 from tradingd.client import Client
 from tradingd.redaction import redact
 from tradingd.settings import ApiSettings, VenueSettings
@@ -119,6 +121,29 @@ def test_events_are_given_again_after_the_last_one_that_is_known(api: Served) ->
     fills = api.viewer.get("/api/debug/events?kind=OrderFilled")
     assert [event["data"]["quantity"] for event in fills] == ["0.5"]
     assert len(api.viewer.get("/api/debug/events?limit=1")) == 1
+
+
+async def test_all_events_are_shown_a_few_at_a_time(tmp_path: Path) -> None:
+    """Two thousand at once kept the loop that also trades for forty milliseconds."""
+    daemon, viewer = SmallDaemon(settings_in(tmp_path)), Principal("ann", "viewer")
+    for number in range(2_500):
+        daemon.fact(system.AlertRaised("info", str(number), ""))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    answer = await routes_agents.events(daemon, viewer, limit=2_000)
+    others.cancel()
+    assert turns > 40
+    assert [each["data"]["title"] for each in json.loads(bytes(answer.body))] == [str(n) for n in range(500, 2_500)]
+    few = await routes_agents.events(daemon, viewer, limit=120)
+    assert [each["data"]["title"] for each in json.loads(bytes(few.body))] == [str(n) for n in range(500, 620)]
+
 
 
 # ---- results of alphas --------------------------------------------------------------------------------
