@@ -10,7 +10,6 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -29,12 +28,12 @@ from bus.messages.council import AlphaSignal, ProposalVetoed, TradeProposed
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed, PositionOpened
 from bus.messages.orders import OrderDenied, OrderFilled
-from bus.messages.system import TradingState
+from bus.messages.system import BY_RULE, TradingState
 from market.money import ZERO
 from risk.codes import DENIAL_CODES
 from tradingd.control import Control, DaemonStatus
 from tradingd.metric_catalogue import BY_NAME, CATALOGUE, Metric
-from tradingd.protected_quantity import protected_quantities
+from tradingd.protected_quantity import COVERED, protected_quantities
 
 if TYPE_CHECKING:
     from tradingd.alerts.alerts import Alerts
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OTHER: Final = "OTHER"
 _RESULTS: Final = (("buy", "opened"), ("sell", "win"), ("sell", "loss"), ("sell", "even"))
-_COVERED: Final = Decimal("0.95")
-"""Of a position: with less of it covered it counts as unprotected. Fees and rounding leave a little over."""
 
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, in the catalogue's order, and the number."""
@@ -130,14 +127,13 @@ class Metrics:
         self._unprotected_s += self._unprotected_now * elapsed_s
 
     def unprotected(self) -> tuple[str, ...]:
-        """Symbols of which stops and trailing sells cover too little, or whose exits a kill switch holds back."""
-        model = self._control.read_model
-        covered = protected_quantities(model.order_fold.working())
-        kill = model.kill_view()
-        frozen = set(kill.unprotected) if kill is not None else set()
+        """Symbols of which stops and trailing sells cover too little; those that a person's kill holds back do not."""
+        model, kill = self._control.read_model, self._control.read_model.kill
+        are_held_back = kill is not None and kill.action != "flatten" and kill.by != BY_RULE
+        covered = protected_quantities(model.order_fold.working(), are_held_back=are_held_back)
         return tuple(sorted(
             symbol for symbol, held in model.results.holdings.items()
-            if symbol in frozen or covered.get(symbol, ZERO) < _COVERED * held.quantity
+            if covered.get(symbol, ZERO) < COVERED * held.quantity
         ))
 
     # ---- when asked ---------------------------------------------------------------------------------

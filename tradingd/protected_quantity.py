@@ -7,6 +7,9 @@ from typing import Final
 from market.money import ZERO
 from tradingd.read_model_orders import OrderRecord
 
+COVERED: Final = Decimal("0.95")
+"""Of a position: with less of it covered it counts as unprotected. Fees and rounding leave a little over."""
+
 _PROTECTING: Final = frozenset({"stop", "trailing"})
 _AT_VENUE: Final = frozenset({"SUBMITTED", "PARTIAL"})
 _DISASTER: Final = "disaster"
@@ -14,8 +17,10 @@ _GRID: Final = "grid"
 _FLOOR: Final = "floor"
 
 
-def protected_quantities(working: Iterable[OrderRecord]) -> dict[str, Decimal]:
+def protected_quantities(working: Iterable[OrderRecord], *, are_held_back: bool = False) -> dict[str, Decimal]:
     """By symbol, in base; `working` are the orders that are not ended.
+
+    `are_held_back`: those that are watched here may not leave now, so only what rests at the venue covers anything.
 
     A stop and a trail around one entry sell the same coins, and so do a grid's floor and its levels: the larger counts.
     The disaster stop at the venue is for coins that are watched here as well: there, too, the larger of the two counts.
@@ -29,7 +34,7 @@ def protected_quantities(working: Iterable[OrderRecord]) -> dict[str, Decimal]:
         left = max(record.quantity - record.filled, ZERO)
         if record.state in _AT_VENUE:
             resting[spec.symbol] = resting.get(spec.symbol, ZERO) + left
-        if spec.tag == _DISASTER:
+        if spec.tag == _DISASTER or are_held_back:
             continue
         family, role = _family(record)
         roles = families.setdefault((spec.symbol, family), {})

@@ -234,6 +234,20 @@ def test_a_position_is_unprotected_as_long_as_more_than_a_little_of_it_is_covere
     assert Metrics(daemon).unprotected() == ((BTC,) if is_bare else ())
 
 
+@pytest.mark.parametrize(("action", "by", "at_venue", "is_bare"), [
+    ("halt", "ann", "0.5", True), ("cancel", "ann", "1", False), ("flatten", "ann", "0.5", False),
+    ("cancel", system.BY_RULE, "0.5", False),
+])
+def test_exits_that_a_kill_holds_back_protect_nothing(
+    daemon: SmallDaemon, action: Any, by: str, at_venue: str, is_bare: bool,
+) -> None:
+    daemon.fact(ledger.PositionOpened(BTC, D(1), D(100), ClientOrderId("e")))
+    for body in (exit_of("e-s", "1", parent="e", tag="stop"), *resting("d", at_venue)):
+        daemon.fact(body)
+    daemon.fact(system.KillSwitchEngaged(action, "x", by))
+    assert Metrics(daemon).unprotected() == ((BTC,) if is_bare else ())
+
+
 def test_what_a_stop_has_sold_covers_nothing_any_more(daemon: SmallDaemon) -> None:
     daemon.fact(ledger.PositionOpened(BTC, D(1), D(100), ClientOrderId("e")))
     for body in resting("d", "1"):
