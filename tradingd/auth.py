@@ -318,17 +318,20 @@ def write_credentials(path: Path, credentials: Credentials) -> None:
             json.dump(data, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        _give_to_owner(temporary)
+            _give_to_owner(file.fileno(), path.parent)
         temporary.replace(path)
     except OSError as error:
         raise CredentialsError(f"{path}: cannot be written ({error}). Make the folder writable.") from error
 
 
-def _give_to_owner(path: Path) -> None:
-    """Written by root for a service of another user: the file is for whoever owns the folder."""
-    folder = path.parent.stat()
+def _give_to_owner(descriptor: int, parent: Path) -> None:
+    """Written by root for a service of another user: the file is for whoever owns the folder.
+
+    The open one: under its name he may have put a link to a file of root's by now.
+    """
+    folder = parent.stat()
     if os.geteuid() == 0 and folder.st_uid != 0:
-        os.chown(path, folder.st_uid, folder.st_gid)
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
 
 
 def reset_password(data_dir: Path, user: str = OPERATOR, role: Role | None = None) -> str:

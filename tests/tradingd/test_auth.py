@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -269,3 +270,25 @@ def test_a_reset_mends_an_unsafe_file_and_keeps_the_other_users(tmp_path: Path) 
 def test_a_user_name_is_a_plain_word(name: str) -> None:
     with pytest.raises(CredentialsError):
         check_user_name(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_what_root_writes_for_a_service_gives_away_no_file_that_is_linked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The service's user may change the folder at any moment; the file of root's must stay root's."""
+    folder, of_root = tmp_path / "state", tmp_path / "shadow"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    of_root.write_text("root's")
+
+    def swap(descriptor: int) -> None:
+        (temporary,) = folder.glob(".*.new")
+        temporary.unlink()
+        temporary.symlink_to(of_root)
+
+    reset_password(folder)
+    assert (folder / "credentials.json").stat().st_uid == 65534
+    monkeypatch.setattr(os, "fsync", swap)
+    reset_password(folder)
+    assert of_root.stat().st_uid == 0
