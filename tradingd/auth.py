@@ -116,7 +116,9 @@ class LoginThrottle:
                 if len(tries) >= allowed:
                     raise TooManyTriesError(max(1, int(tries[0] + _WINDOW_S - now + 0.999)))
             for key, _ in keys:
-                self._recent(key, now).append(now)
+                self._tries.setdefault(key, deque()).append(now)
+            while len(self._tries) > _MAX_THROTTLED:
+                self._tries.popitem(last=False)
 
     def succeeded(self, address: str, user: str) -> None:
         """The password was right: this is the user's address from now on, and its count starts anew."""
@@ -131,12 +133,13 @@ class LoginThrottle:
         return (address if self._home.get(user) == address else "", user)
 
     def _recent(self, key: tuple[str, str], now: float) -> deque[float]:
-        tries = self._tries.setdefault(key, deque())
+        """Of the last minute. Asking makes no key: made-up names that are refused must not push real ones out."""
+        tries = self._tries.get(key)
+        if tries is None:
+            return deque()
         self._tries.move_to_end(key)
         while tries and tries[0] <= now - _WINDOW_S:
             tries.popleft()
-        if len(self._tries) > _MAX_THROTTLED:
-            self._tries.popitem(last=False)
         return tries
 
 
@@ -222,7 +225,7 @@ class Auth:
     def logout(self, token: str) -> None:
         """This token is void from now on, also after a restart; writes a file: call it in a thread.
 
-        Raises `TokenError`, and OSError when it cannot be written down.
+        Raises `TokenError`, and OSError when it cannot be written down: then it is void until a restart only.
         """
         claims = self._claims(token)
         self._revoked.add(claims["jti"], claims["exp"], self._clock())
@@ -315,17 +318,20 @@ def write_credentials(path: Path, credentials: Credentials) -> None:
             json.dump(data, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
-        _give_to_owner(temporary)
+            _give_to_owner(file.fileno(), path.parent)
         temporary.replace(path)
     except OSError as error:
         raise CredentialsError(f"{path}: cannot be written ({error}). Make the folder writable.") from error
 
 
-def _give_to_owner(path: Path) -> None:
-    """Written by root for a service of another user: the file is for whoever owns the folder."""
-    folder = path.parent.stat()
+def _give_to_owner(descriptor: int, parent: Path) -> None:
+    """Written by root for a service of another user: the file is for whoever owns the folder.
+
+    The open one: under its name he may have put a link to a file of root's by now.
+    """
+    folder = parent.stat()
     if os.geteuid() == 0 and folder.st_uid != 0:
-        os.chown(path, folder.st_uid, folder.st_gid)
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
 
 
 def reset_password(data_dir: Path, user: str = OPERATOR, role: Role | None = None) -> str:

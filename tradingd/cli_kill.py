@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 5.0
 """A daemon that does not answer within this is told by file instead."""
 _POLL_S: Final = 0.25
-_NOT_UNDERSTOOD: Final = 422
+_MOST_REASON: Final = 500
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the journal.")]
 WaitOption = Annotated[float, typer.Option(
@@ -47,24 +47,26 @@ def kill(
 ) -> None:
     """Lock trading: halt = nothing is sent, held stops and trails included; cancel = and entries end; flatten =
     and positions are closed. A daemon that cannot be told over its API is told by the file KILL."""
-    from tradingd.client import AnswerError
-
     if action not in ("halt", "cancel", "flatten"):
         raise CliError(exit_codes.USAGE, f"--action {action!r}: write halt, cancel or flatten.")
     confirm(f"Engage the kill switch ({action})? Only `tradingd unlock` releases it.", yes=yes)
-    folder = _data_dir_of(config, data_dir)
+    folder, reason = _data_dir_of(config, data_dir), _fitting(reason)
     try:
         client = replace(client_of(folder), timeout_s=_TIMEOUT_S)
         answer = _checked(client.post("/api/trading/kill", {"action": action, "reason": reason}), client)
-    except Exception as error:
-        # Whatever it was, credentials, another program on the port: the file needs none of it.
-        if isinstance(error, AnswerError) and error.status == _NOT_UNDERSTOOD:
-            raise
+    except Exception as error:  # whatever it was, credentials, another program on the port: the file needs none of it
         raise _told_by_file(folder, action, reason, error) from error
     latch = _wait_for_end(client, answer["kill"] or {"action": action, "by": "?", "reason": reason}, wait)
     if answer["kill"] is not None:
         answer["kill"] = latch
     _tell(answer, latch, as_json=json)
+
+
+def _fitting(reason: str) -> str:
+    """As the daemon takes it: no reason, however long and in however many lines, keeps a kill from being obeyed."""
+    from tradingd.plain_text import one_line
+
+    return one_line(" ".join(reason.split()))[:_MOST_REASON] or "no reason was given"
 
 
 def _data_dir_of(config: Path | None, data_dir: Path | None) -> Path:

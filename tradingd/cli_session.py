@@ -38,13 +38,15 @@ class CliError(Exception):
 
 def fail(code: int, text: str) -> NoReturn:
     """Say it on stderr and end."""
-    sys.stderr.write(f"tradingd: {text}\n")
+    note(text)
     raise typer.Exit(code)
 
 
 def note(text: str) -> None:
-    """Something to know, on stderr, so that stdout stays for the answer."""
-    sys.stderr.write(f"tradingd: {text}\n")
+    """Something to know, on stderr, so that stdout stays for the answer. What others said drives no terminal."""
+    from tradingd.plain_text import some_lines
+
+    sys.stderr.write(f"tradingd: {some_lines(text)}\n")
 
 
 def explain_failure(error: Exception) -> CliError:
@@ -72,6 +74,13 @@ def explain_failure(error: Exception) -> CliError:
 
 
 def _remedy(error: Exception) -> str:
+    from tradingd.client import AnswerLostError
+
+    if isinstance(error, AnswerLostError):
+        return (
+            "What you asked for may have been done all the same: look with `tradingd status` and `tradingd orders "
+            "--all` before you ask again."
+        )
     if "starting" in str(error):
         return "Look again in a moment, or end it with Ctrl-C or SIGTERM."
     return "Start it with `tradingd run`, or name its --data-dir."
@@ -109,9 +118,22 @@ def client_of(data_dir: Path) -> "Client":
     from tradingd.data_dir import read_run_info, whereabouts
 
     info = read_run_info(data_dir)
-    if info is None:
+    if info is None or _is_gone(info.pid, data_dir):
         raise NotReachableError(whereabouts(data_dir))
     return Client(info.url, mint_token(data_dir, hours=_TOKEN_HOURS))
+
+
+def _is_gone(pid: int, data_dir: Path) -> bool:
+    """Was the daemon killed that said where it listens? Whoever listens there now is not to be shown a token."""
+    from tradingd.data_dir import is_held
+
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return not is_held(data_dir)  # in another container it has another number
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def connect(config: Path | None, data_dir: Path | None) -> "Client":

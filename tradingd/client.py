@@ -15,6 +15,10 @@ class NotReachableError(RuntimeError):
     """No daemon answers at this URL."""
 
 
+class AnswerLostError(NotReachableError):
+    """It was asked and gave no answer: nobody knows whether what was asked for is done."""
+
+
 class AnswerError(RuntimeError):
     """The daemon said no: HTTP `status`, `code` for machines, `message` for people."""
 
@@ -51,7 +55,9 @@ class Client:
         return self.call("DELETE", path)
 
     def call(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Any:
-        """The parsed JSON answer; raises `AnswerError` for 4xx and 5xx, `NotReachableError` when nobody answers."""
+        """The parsed JSON answer; raises `AnswerError` for 4xx and 5xx, `NotReachableError` when nobody answers,
+        `AnswerLostError` when it was asked and nobody did.
+        """
         data = None if body is None else json.dumps(body).encode()
         sent = {"Accept": "application/json", **(headers or {})}
         if data is not None:
@@ -67,9 +73,10 @@ class Client:
         except urllib.error.HTTPError as error:
             with error:
                 raise _said_no(error) from error
+        except urllib.error.URLError as error:  # before the request was out
+            raise NotReachableError(f"no daemon answers at {self.url} ({error.reason})") from error
         except (OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise NotReachableError(f"no daemon answers at {self.url} ({reason})") from error
+            raise AnswerLostError(f"{self.url} was asked and gave no answer ({error})") from error
 
 
 def _parse(text: bytes, status: int) -> Any:

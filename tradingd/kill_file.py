@@ -42,13 +42,13 @@ def read_kill_file(path: Path) -> tuple[KillAction, str]:
 def _read(path: Path) -> tuple[KillAction, str, str]:
     """Action, reason, and why the file cannot be read: "" when it was, or is no file."""
     text = ""
-    if path.is_file():  # never wait for a pipe
-        try:
+    try:
+        if path.is_file():  # never wait for a pipe
             with path.open(errors="replace") as file:
                 text = redact(one_line(" ".join(file.read(_MOST_CHARACTERS).split())))
-        except OSError as error:
-            why = error.strerror or type(error).__name__
-            return "cancel", f"kill file found, which cannot be read ({why})", why
+    except OSError as error:  # a link into a closed folder fails already where it is looked at
+        why = error.strerror or type(error).__name__
+        return "cancel", f"kill file found, which cannot be read ({why})", why
     first, _, rest = text.partition(" ")
     word = first.strip(":,;.").lower()
     if word in get_args(KillAction):

@@ -1,6 +1,7 @@
 """How far the process is in its life: starting, waiting for data, ready, stopping; and why it ends."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 STARTING: Final = "starting"
@@ -22,6 +23,9 @@ class Life:
         self.is_to_start_again = False
         """Told to switch the mode: the process begins anew after the orderly end."""
 
+        self.on_end: Callable[[], None] = lambda: None
+        """Called once, when the end is asked for."""
+
     @property
     def is_up(self) -> bool:
         """Neither starting nor stopping."""
@@ -32,3 +36,4 @@ class Life:
         if not self.end_asked.is_set():
             self.end_reason = reason
             self.end_asked.set()
+            self.on_end()

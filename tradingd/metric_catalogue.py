@@ -46,7 +46,7 @@ CATALOGUE: Final = (
     Metric("tradingd_win_ratio", "gauge", "Share of round trips that won; absent before the first"),
     Metric("tradingd_sharpe_ratio", "gauge", "As in /api/performance; absent before there is one"),
     Metric("tradingd_positions", "gauge", "Open positions"),
-    Metric("tradingd_unprotected_positions", "gauge", "Open positions without a working stop or trailing exit"),
+    Metric("tradingd_unprotected_positions", "gauge", "Open positions that stops and trails cover by less than 95 %"),
     Metric("tradingd_unprotected_seconds_total", "counter", "Seconds of positions without protection, in sum"),
     Metric("tradingd_working_orders", "gauge", "Orders that are not ended"),
     Metric("tradingd_unknown_orders", "gauge", "Orders sent without an answer"),

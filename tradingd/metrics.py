@@ -28,11 +28,12 @@ from bus.messages.council import AlphaSignal, ProposalVetoed, TradeProposed
 from bus.messages.header import Message
 from bus.messages.ledger import PositionClosed, PositionOpened
 from bus.messages.orders import OrderDenied, OrderFilled
-from bus.messages.system import TradingState
+from bus.messages.system import BY_RULE, TradingState
 from market.money import ZERO
 from risk.codes import DENIAL_CODES
 from tradingd.control import Control, DaemonStatus
 from tradingd.metric_catalogue import BY_NAME, CATALOGUE, Metric
+from tradingd.protected_quantity import COVERED, protected_quantities
 
 if TYPE_CHECKING:
     from tradingd.alerts.alerts import Alerts
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 OTHER: Final = "OTHER"
 _RESULTS: Final = (("buy", "opened"), ("sell", "win"), ("sell", "loss"), ("sell", "even"))
-_PROTECTING: Final = frozenset({"stop", "trailing"})
 
 Sample = tuple[tuple[str, ...], float]
 """Values of the labels, in the catalogue's order, and the number."""
@@ -127,15 +127,14 @@ class Metrics:
         self._unprotected_s += self._unprotected_now * elapsed_s
 
     def unprotected(self) -> tuple[str, ...]:
-        """Symbols held without a working stop or trailing sell, or whose exits a kill switch holds back."""
-        model = self._control.read_model
-        guarded = {
-            record.spec.symbol for record in model.order_fold.working()
-            if record.spec.side == "sell" and record.spec.order_type in _PROTECTING
-        }
-        kill = model.kill_view()
-        frozen = set(kill.unprotected) if kill is not None else set()
-        return tuple(sorted(each for each in model.results.holdings if each not in guarded or each in frozen))
+        """Symbols of which stops and trailing sells cover too little; those that a person's kill holds back do not."""
+        model, kill = self._control.read_model, self._control.read_model.kill
+        are_held_back = kill is not None and kill.action != "flatten" and kill.by != BY_RULE
+        covered = protected_quantities(model.order_fold.working(), are_held_back=are_held_back)
+        return tuple(sorted(
+            symbol for symbol, held in model.results.holdings.items()
+            if covered.get(symbol, ZERO) < COVERED * held.quantity
+        ))
 
     # ---- when asked ---------------------------------------------------------------------------------
 

@@ -15,8 +15,10 @@ from tradingd.auth import CredentialsError
 from tradingd.daemon import Daemon
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
 from tradingd.doctor import PackageOriginError, check_package_origin
-from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE
+from tradingd.end_guard import END_WITHIN_S, EndGuard
+from tradingd.exit_codes import ALREADY_RUNNING, CONFIGURATION, FAILURE, OK
 from tradingd.lease import AccountTakenError
+from tradingd.life import Life
 from tradingd.logs import LogFiles, configure_logging
 from tradingd.practice_child import PracticeError
 from tradingd.redaction import redact
@@ -66,13 +68,26 @@ def run_daemon(settings: Settings, options: RunOptions) -> int:
     return code
 
 
-def _run_loop(daemon: Daemon) -> int:
+def _run_loop(daemon: Daemon, *, end_within_s: float = END_WITHIN_S) -> int:
+    """Until it has ended, and everything in its loop; bounded from when the end is asked for."""
+    guard = EndGuard(lambda: _code_of_cut_end(daemon.life), within_s=end_within_s)
+    daemon.life.on_end = guard.begin
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(daemon.run())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(daemon.run())
+        loop_factory = asyncio.new_event_loop
+    else:
+        loop_factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(daemon.run())
+    finally:
+        guard.over()
+
+
+def _code_of_cut_end(life: Life) -> int:
+    """A service manager starts again what failed, and what was to start again in another mode; nothing else."""
+    return FAILURE if life.failure is not None or life.is_to_start_again else OK
 
 
 def _fail(error: object, code: int) -> int:

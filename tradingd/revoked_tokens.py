@@ -22,7 +22,7 @@ class RevokedTokens:
         return token_id in self._expires_by_id
 
     def add(self, token_id: str, expires_s: float, now_s: float) -> None:
-        """Void from now on, also after a restart; raises OSError when it cannot be written down."""
+        """Void from now on, also after a restart; raises OSError when it cannot be written down: then until one."""
         with self._lock:
             kept = {known: until for known, until in self._expires_by_id.items() if until > now_s}
             kept[token_id] = expires_s

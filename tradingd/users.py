@@ -39,7 +39,7 @@ def add_user(data_dir: Path, name: str, role: Role) -> str:
         )
     password = new_password()
     users = known.users
-    if not users and name != OPERATOR and role != OPERATOR:
+    if not users and role != OPERATOR:
         raise CredentialsError("the first user must be an operator: add one with --role operator, or start the daemon.")
     user = UserRecord(name, role, hash_password(password), _new_epoch())
     write_credentials(path, Credentials((*users, user), known.secret))

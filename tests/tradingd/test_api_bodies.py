@@ -67,3 +67,29 @@ def test_a_chunked_body_over_the_limit_is_refused_with_and_without_a_key(api: Se
     assert (answer.status, json.load(answer)["code"]) == (413, "BODY_TOO_LARGE")
     link.close()
     assert api.daemon.commands == []
+
+
+@pytest.mark.parametrize("token", [{}, {"Authorization": "Bearer nobody's"}], ids=["none", "a false one"])
+def test_a_strangers_large_body_is_refused_before_it_is_read(
+    api: Served, monkeypatch: pytest.MonkeyPatch, token: dict[str, str],
+) -> None:
+    """Parsing one costs the loop that also trades up to fifteen milliseconds."""
+    parsed: list[int] = []
+    loads = json.loads
+    monkeypatch.setattr("tradingd.api.proper_json.json.loads", lambda text, **how: parsed.append(len(text)) or loads(
+        text, **how,
+    ))
+    body = b'{"closes": [' + b"1," * 30_000 + b"1]}"
+    for path, size in (("/api/grids", 60_000), ("/api/trading/kill", 60_000), ("/api/orders", 4_097)):
+        parts = urlsplit(api.url)
+        line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+        line.request("POST", path, body[:size], {"Content-Type": "application/json", **token})
+        answer = line.getresponse()
+        assert (answer.status, loads(answer.read())["code"]) == (401, "NOT_AUTHENTICATED")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        line.request("POST", path, iter([body[:size]]), {"Content-Type": "application/json", **token})
+        assert line.getresponse().status == 413  # a chunked one tells its size too late
+        line.close()
+    assert parsed == []
+    status, _, answer_body = api.raw("POST", "/api/grids", body)
+    assert (status, answer_body["code"]) == (422, "INVALID_REQUEST")

@@ -2,7 +2,10 @@
 
 import contextlib
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +15,7 @@ from bus.messages import orders
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tradingd.api.server import MAX_CONNECTIONS
 from tradingd.auth import Auth, mint_token
-from tradingd.client import Client
+from tradingd.client import AnswerError, Client
 
 LARGE = "/docs/assets/swagger-ui-bundle.js"
 """Over a megabyte, for everybody: more than the kernel takes off our hands at once."""
@@ -112,3 +115,38 @@ def test_one_connection_still_carries_one_request_after_the_other(url: str) -> N
             answer = b""
             while answer.count(b"HTTP/1.1 200") < 2:
                 answer += line.recv(65536)
+
+
+def test_those_who_ask_for_old_orders_search_one_after_the_other_and_keep_nobody_from_logging_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each search reads the whole journal for seconds, in one of few threads, beside the loop that trades."""
+    daemon, auth = SmallDaemon(settings_in(tmp_path)), Auth.open(tmp_path)
+    password = auth.take_new_password()
+    is_read, searching, most = threading.Event(), 0, 0
+
+    def past(_: str) -> None:
+        nonlocal searching, most
+        searching += 1
+        most = max(most, searching)
+        is_read.wait(20)
+        searching -= 1
+
+    monkeypatch.setattr(daemon.read_model, "is_past", lambda order_id: True)
+    monkeypatch.setattr(daemon.read_model, "past", past)
+    with served(daemon, auth) as url, ThreadPoolExecutor(40) as askers:
+        viewer = Client(url, mint_token(tmp_path, "viewer", "viewer"), timeout_s=30)
+        paths = [f"/api/orders/td-{number}{end}" for number in range(20) for end in ("", "/trace")]
+        asked = [askers.submit(viewer.get, path) for path in paths]
+        try:
+            while not searching:
+                time.sleep(0.01)
+            time.sleep(0.3)
+            told = Client(url, timeout_s=5).post("/api/auth/login", {"username": "operator", "password": password})
+        finally:
+            is_read.set()
+        assert told["token_type"] == "bearer"
+        assert most == 1
+        for each in asked:
+            with pytest.raises(AnswerError, match="there is no order"):
+                each.result(20)

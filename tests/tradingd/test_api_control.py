@@ -1,5 +1,6 @@
 """Weights, results, the glass, mode, settings, logout, idempotency and rate over a real socket."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,11 +11,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from bus.ids import ClientOrderId
-from bus.messages import council, ledger, orders
+from bus.messages import council, ledger, orders, system
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tests.tradingd.test_api import MARKET, Served, refusal
+from tradingd.api import routes_agents
 from tradingd.api.rate_limit import RateLimit
-from tradingd.auth import Auth, mint_token
+from tradingd.auth import Auth, Principal, mint_token
 from tradingd.client import Client
 from tradingd.redaction import redact
 from tradingd.settings import ApiSettings, VenueSettings
@@ -121,6 +123,29 @@ def test_events_are_given_again_after_the_last_one_that_is_known(api: Served) ->
     assert len(api.viewer.get("/api/debug/events?limit=1")) == 1
 
 
+async def test_all_events_are_shown_a_few_at_a_time(tmp_path: Path) -> None:
+    """Two thousand at once kept the loop that also trades for forty milliseconds."""
+    daemon, viewer = SmallDaemon(settings_in(tmp_path)), Principal("ann", "viewer")
+    for number in range(2_500):
+        daemon.fact(system.AlertRaised("info", str(number), ""))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(take_turns())
+    answer = await routes_agents.events(daemon, viewer, limit=2_000)
+    others.cancel()
+    assert turns > 40
+    assert [each["data"]["title"] for each in json.loads(bytes(answer.body))] == [str(n) for n in range(500, 2_500)]
+    few = await routes_agents.events(daemon, viewer, limit=120)
+    assert [each["data"]["title"] for each in json.loads(bytes(few.body))] == [str(n) for n in range(500, 620)]
+
+
+
 # ---- results of alphas --------------------------------------------------------------------------------
 
 
@@ -205,6 +230,13 @@ def test_a_token_is_void_after_its_logout_and_others_stay(api: Served, tmp_path:
     assert Client(api.url, mint_token(tmp_path)).get("/api/status")["pid"] == 4242
 
 
+def test_a_logout_that_cannot_be_written_down_says_how_long_it_holds(api: Served, tmp_path: Path) -> None:
+    (tmp_path / "revoked-tokens.json" / "in the way").mkdir(parents=True)
+    error = refusal(lambda: api.operator.post("/api/auth/logout"))
+    assert (error.status, "only until the daemon starts anew" in error.message) == (503, True)
+    assert refusal(lambda: api.operator.get("/api/status")).status == 401
+
+
 @pytest.mark.parametrize("path", ["positions/close-all", "trading/pause", "trading/stop"])
 def test_any_act_with_the_same_key_is_done_once_and_answered_twice(api: Served, path: str) -> None:
     key = {"Idempotency-Key": "k-9"}
@@ -215,6 +247,17 @@ def test_any_act_with_the_same_key_is_done_once_and_answered_twice(api: Served, 
     assert refusal(lambda: api.operator.delete("/api/trading/pause")).status == 405
     error = refusal(lambda: api.operator.post(f"/api/{path}", {"more": 1}, key))
     assert (error.status, error.code) == (409, "IDEMPOTENCY_CONFLICT")
+
+
+def test_a_kill_counts_whatever_its_key_was_used_for_before(api: Served) -> None:
+    """An answer from before an unlock would say that trading is locked, and it is not."""
+    key, body = {"Idempotency-Key": "panic"}, {"action": "halt", "reason": "news"}
+    api.operator.post("/api/trading/kill", body, key)
+    api.operator.post("/api/trading/unlock", {"reason": "over", "confirm": "unlock"})
+    assert api.operator.post("/api/trading/kill", body, key)["state"] == "HALTED"
+    assert api.operator.get("/api/status")["state"] == "HALTED"
+    told = api.operator.post("/api/trading/kill", {"action": "flatten", "reason": "more news"}, key)
+    assert told["kill"]["action"] == "flatten"
 
 
 def test_a_deposit_is_booked_once_and_another_user_has_other_keys(api: Served, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -136,6 +137,21 @@ def test_a_login_at_home_gives_those_who_guess_elsewhere_no_further_tries() -> N
         throttle.check("10.0.0.9", "operator")
 
 
+def test_made_up_names_do_not_make_it_forget_how_often_somebody_was_tried() -> None:
+    throttle = LoginThrottle(Seconds())
+    for _ in range(5):
+        throttle.check("a", "operator")
+    refused = 0
+    for number in range(10_050):
+        try:
+            throttle.check("b", f"x{number}")
+        except TooManyTriesError:
+            refused += 1
+    assert refused == 10_020
+    with pytest.raises(TooManyTriesError):
+        throttle.check("a", "operator")
+
+
 def test_the_throttle_forgets_rather_than_grows() -> None:
     throttle = LoginThrottle(Seconds())
     for number in range(12_000):
@@ -254,3 +270,25 @@ def test_a_reset_mends_an_unsafe_file_and_keeps_the_other_users(tmp_path: Path) 
 def test_a_user_name_is_a_plain_word(name: str) -> None:
     with pytest.raises(CredentialsError):
         check_user_name(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_what_root_writes_for_a_service_gives_away_no_file_that_is_linked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The service's user may change the folder at any moment; the file of root's must stay root's."""
+    folder, of_root = tmp_path / "state", tmp_path / "shadow"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    of_root.write_text("root's")
+
+    def swap(descriptor: int) -> None:
+        (temporary,) = folder.glob(".*.new")
+        temporary.unlink()
+        temporary.symlink_to(of_root)
+
+    reset_password(folder)
+    assert (folder / "credentials.json").stat().st_uid == 65534
+    monkeypatch.setattr(os, "fsync", swap)
+    reset_password(folder)
+    assert of_root.stat().st_uid == 0

@@ -74,12 +74,16 @@ def test_another_daemon_on_the_port_of_one_that_was_killed_does_not_stop_a_kill(
     assert daemon.commands == []
 
 
-@pytest.mark.parametrize("body", ["{}", "[]", "<html>"])
-def test_another_program_on_the_port_does_not_stop_a_kill(tmp_path: Path, body: str) -> None:
+REFUSAL = '{"code": "INVALID_REQUEST", "message": "action: unknown"}'
+"""Of a daemon of another version, say."""
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, "{}"), (200, "[]"), (200, "<html>"), (422, REFUSAL)])
+def test_another_program_on_the_port_does_not_stop_a_kill(tmp_path: Path, status: int, body: str) -> None:
     class Other(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
+            self.send_response(status)
             self.end_headers()
             self.wfile.write(body.encode())
 
@@ -145,10 +149,14 @@ def test_wrong_settings_and_a_folder_where_no_daemon_ever_ran_fail_in_words(tmp_
     assert not (tmp_path / "KILL").exists()
 
 
-def test_a_kill_that_is_not_understood_is_refused_and_leaves_nothing(daemon: SmallDaemon) -> None:
+@pytest.mark.parametrize(("reason", "noted"), [
+    ("x" * 2_000, "x" * 500), ("Traceback:\n\tboom\x1b[31m\n", "Traceback: boom?[31m"), ("", "no reason was given"),
+    (" \u2028 ", "no reason was given"), ("\u202eon", "?on"),
+])
+def test_no_reason_keeps_a_kill_from_being_obeyed(daemon: SmallDaemon, reason: str, noted: str) -> None:
     told = CliRunner().invoke(app, [
-        "kill", "--action", "halt", "--reason", "x" * 2_000, "--yes", "--data-dir", str(daemon.settings.data_dir),
+        "kill", "--action", "halt", "--reason", reason, "--yes", "--data-dir", str(daemon.settings.data_dir),
     ])
-    assert told.exit_code == exit_codes.USAGE
-    assert "reason" in told.stderr
+    assert told.exit_code == exit_codes.OK, told.stderr
+    assert daemon.commands == [orders.EngageKillSwitch("halt", noted, "operator")]
     assert not (daemon.settings.data_dir / "KILL").exists()

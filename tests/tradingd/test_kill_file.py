@@ -55,6 +55,20 @@ def test_a_folder_a_pipe_and_a_broken_link_count_and_nobody_waits_for_them(tmp_p
         assert KillFile(folder).look(None) == EngageKillSwitch("cancel", "kill file found", "file")
 
 
+@pytest.mark.parametrize("target", ["x" * 300, "closed/reason"])
+def test_a_link_that_cannot_be_followed_counts_and_fails_nothing(open_folder: Path, target: str) -> None:
+    (open_folder / "closed").mkdir(mode=0)
+    file = KillFile(open_folder)
+    file.path.symlink_to(target)
+    with as_another_user():
+        asked = file.look(None)
+        assert asked is not None
+        assert (asked.action, asked.by) == ("cancel", "file")
+        assert "which cannot be read" in asked.reason
+        assert file.unreadable
+        assert read_kill_file(file.path)[0] == "cancel"
+
+
 def test_a_file_that_is_being_written_is_looked_at_twice(tmp_path: Path) -> None:
     file = KillFile(tmp_path)
     file.path.touch()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from bus.ids import ClientOrderId, SessionId
+from bus.ids import ClientOrderId, SessionId, TradeId
 from bus.messages import council, ledger, orders, system
 from bus.messages.header import MessageMaker
 from risk.codes import DENIAL_CODES
@@ -190,6 +190,72 @@ def test_a_position_without_a_stop_is_unprotected_by_the_second(daemon: SmallDae
     found = values(metrics)
     assert found["tradingd_unprotected_seconds_total"] == 3.5
     assert found["tradingd_unprotected_positions"] == 0
+
+
+def exit_of(name: str, quantity: str, *, kind: Any = "stop", parent: str = "", tag: str = "") -> object:
+    trail = orders.TrailSpec("percent", D("0.02")) if kind == "trailing" else None
+    return orders.OrderInitialized(orders.SubmitOrder(
+        ClientOrderId(name), BTC, "sell", kind, D(quantity), "protective", parent_id=ClientOrderId(parent), tag=tag,
+        stop_price=D(90) if trail is None else None, trail=trail,
+    ))
+
+
+def resting(name: str, quantity: str) -> tuple[object, ...]:
+    """A disaster stop at the venue."""
+    order_id = ClientOrderId(name)
+    return exit_of(name, quantity, tag="disaster"), orders.OrderSubmitted(
+        order_id, BTC, "stop_limit", D(quantity), D(88), D(100),
+    )
+
+
+@pytest.mark.parametrize(("exits", "is_bare"), [
+    ([exit_of("a", "0.9")], True),
+    ([exit_of("a", "0.96")], False),
+    ([exit_of("a", "0.5"), exit_of("b", "0.46")], False),
+    # A stop and a trail around one entry sell the same coins.
+    ([exit_of("e-s", "0.5", parent="e", tag="stop"),
+      exit_of("e-x", "0.5", kind="trailing", parent="e", tag="trail")], True),
+    ([exit_of("e-s", "0.5", parent="e", tag="stop"), exit_of("f-s", "0.5", parent="f", tag="stop")], False),
+    # So do a grid's floor and its levels, and the disaster stop and the stops that are held here.
+    ([exit_of("1", "0.3", kind="trailing", parent="grid-g1-L1", tag="grid-g1-L1"),
+      exit_of("2", "0.3", kind="trailing", parent="grid-g1-L-2", tag="grid-g1-L-2"),
+      exit_of("3", "0.6", parent="grid-g1-floor", tag="grid-g1-floor")], True),
+    ([exit_of("e-s", "0.5", parent="e", tag="stop"), *resting("d", "0.5")], True),
+    ([exit_of("e-s", "0.5", parent="e", tag="stop"), *resting("d", "1")], False),
+    ([*resting("d1", "0.5"), *resting("d2", "0.5")], False),
+    ([exit_of("t", "1", kind="take_profit")], True),
+])
+def test_a_position_is_unprotected_as_long_as_more_than_a_little_of_it_is_covered_by_nothing(
+    daemon: SmallDaemon, exits: list[object], is_bare: bool,
+) -> None:
+    daemon.fact(ledger.PositionOpened(BTC, D(1), D(100), ClientOrderId("e")))
+    for body in exits:
+        daemon.fact(body)
+    assert Metrics(daemon).unprotected() == ((BTC,) if is_bare else ())
+
+
+@pytest.mark.parametrize(("action", "by", "at_venue", "is_bare"), [
+    ("halt", "ann", "0.5", True), ("cancel", "ann", "1", False), ("flatten", "ann", "0.5", False),
+    ("cancel", system.BY_RULE, "0.5", False),
+])
+def test_exits_that_a_kill_holds_back_protect_nothing(
+    daemon: SmallDaemon, action: Any, by: str, at_venue: str, is_bare: bool,
+) -> None:
+    daemon.fact(ledger.PositionOpened(BTC, D(1), D(100), ClientOrderId("e")))
+    for body in (exit_of("e-s", "1", parent="e", tag="stop"), *resting("d", at_venue)):
+        daemon.fact(body)
+    daemon.fact(system.KillSwitchEngaged(action, "x", by))
+    assert Metrics(daemon).unprotected() == ((BTC,) if is_bare else ())
+
+
+def test_what_a_stop_has_sold_covers_nothing_any_more(daemon: SmallDaemon) -> None:
+    daemon.fact(ledger.PositionOpened(BTC, D(1), D(100), ClientOrderId("e")))
+    for body in resting("d", "1"):
+        daemon.fact(body)
+    daemon.fact(orders.OrderFilled(
+        ClientOrderId("d"), BTC, "sell", TradeId("1"), D("0.5"), D(88), D(0), "USDT", D("0.5"), False, False, True,
+    ))
+    assert Metrics(daemon).unprotected() == (BTC,)  # more of it was bought meanwhile
 
 
 def test_the_kill_switch_and_the_state_are_numbers(daemon: SmallDaemon) -> None:

@@ -97,3 +97,9 @@ def test_a_damaged_list_of_given_back_tokens_is_an_empty_one(tmp_path: Path) -> 
     Auth.open(tmp_path)
     (tmp_path / "revoked-tokens.json").write_text("[1")
     assert Auth.open(tmp_path).principal(mint_token(tmp_path)).is_operator
+
+
+def test_the_first_user_is_an_operator_whatever_the_name(tmp_path: Path) -> None:
+    with pytest.raises(CredentialsError, match="must be an operator"):
+        add_user(tmp_path, "operator", "viewer")
+    add_user(tmp_path, "operator", "operator")

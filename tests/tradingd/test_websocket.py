@@ -17,10 +17,11 @@ from websockets.typing import Origin
 
 from bus.messages import orders, system
 from tests.tradingd.small_daemon import SmallDaemon, settings_in
+from tradingd.api import websocket_protocol
 from tradingd.api.app import create_app
 from tradingd.api.server import serve_api
 from tradingd.api.websocket_hub import MOST_WAITING
-from tradingd.auth import Auth, mint_token
+from tradingd.auth import Auth, mint_token, reset_password
 from tradingd.settings import ApiSettings
 
 MARKET = {"symbol": "BTC/USDT", "side": "buy", "type": "market", "quantity": "0.5"}
@@ -264,6 +265,21 @@ async def test_a_changed_price_is_told_and_an_unchanged_one_is_not(place: Place)
     assert (again["data"]["symbol"], again["data"]["last"]) == ("ETH/USDT", "6")
 
 
+async def test_a_price_that_cannot_be_told_ends_neither_the_others_nor_the_look_at_tokens(
+    place: Place, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket_protocol, "CHECK_TOKEN_EVERY_S", 1)
+    line = await place.listener("price")
+    place.daemon.touch = {"BTC/USDT": ()}  # type: ignore[dict-item]
+    await asyncio.sleep(0.4)
+    place.daemon.touch = {"BTC/USDT": (Decimal(1), Decimal(2), None)}
+    await line.until(symbol="BTC/USDT")
+    place.daemon.touch = {"BTC/USDT": ()}  # type: ignore[dict-item]
+    await asyncio.sleep(0.4)
+    reset_password(place.data_dir)
+    assert await line.close_code() == 1008
+
+
 async def test_only_what_was_asked_for_is_told_and_no_more_after_leaving(place: Place) -> None:
     line = await place.listener("alert", "status")
     place.daemon.fact(system.AgentFailed("ceo", "x"))
@@ -306,6 +322,18 @@ async def test_a_flood_of_facts_is_bounded_and_what_was_left_out_shows_as_a_gap(
     await line.until(seq=MOST_WAITING)
     place.daemon.fact(system.AlertRaised("info", "after", ""))
     assert (await line.until(title="after"))["seq"] == MOST_WAITING + 11
+
+
+async def test_a_fact_that_cannot_be_shown_is_left_out_and_the_next_ones_are_told(
+    place: Place, caplog: pytest.LogCaptureFixture,
+) -> None:
+    line = await place.listener("alert")
+    place.daemon.fact(system.AlertRaised("info", "before", ""))
+    place.daemon.fact(system.AlertRaised("info", "\ud800", "no text at all"))
+    place.daemon.fact(system.AlertRaised("info", "after", ""))
+    assert [(await line.next())["seq"], (await line.next())["seq"]] == [1, 3]
+    assert place.app.state.hub.left_out == 1
+    assert "AlertRaised cannot be shown" in caplog.text
 
 
 # ---- commands -----------------------------------------------------------------------------------------

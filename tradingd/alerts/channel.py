@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from orders.time_rules import Blackout
@@ -93,6 +94,8 @@ class Channel:
         self._sent_at: deque[float] = deque(maxlen=rules.per_minute)
         self._on_its_way: list[Alert] = []
         self._is_tried = False
+        self._interrupted: tuple[list[Alert], set[str]] = [], set()
+        """What made way for something critical, and which of its recipients have it."""
         self._owed: deque[_Owed] = deque()
         self._pay_at = 0.0
         self._pay_pause = _FIRST_PAY_S
@@ -195,6 +198,9 @@ class Channel:
         return []
 
     def _fitting(self, queue: deque[Alert]) -> list[Alert]:
+        begun, _ = self._interrupted
+        if begun and list(islice(queue, len(begun))) == begun:  # as it was, for some have it already
+            return [queue.popleft() for _ in begun]
         batch = [queue.popleft()]
         length = len(batch[0].line)
         while queue and len(batch) < _MAX_TOGETHER:
@@ -235,6 +241,9 @@ class Channel:
     async def _deliver(self, batch: list[Alert]) -> None:
         lines = [alert.line for alert in batch]
         letter = Letter(redact(f"{self._prefix} {batch[0].title}"), self._fitted(lines), batch[0].level)
+        begun, done = self._interrupted
+        if begun == batch:
+            letter.done, self._interrupted = done, ([], set())
         pause = self.rules.first_pause_s
         for attempt in range(_TRIES):
             failure = await self._try(letter)
@@ -247,6 +256,7 @@ class Channel:
                 break
             if letter.level != "critical" and self._waiting["critical"]:
                 self._waiting[letter.level].extendleft(reversed(batch))  # its turn comes behind them
+                self._interrupted = batch, letter.done
                 return
             await self._pause(min(max(pause, failure.retry_after_s), _LONGEST_PAUSE_S))
             pause *= 2

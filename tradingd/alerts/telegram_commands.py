@@ -113,8 +113,15 @@ async def _stop(control: Control, by: str) -> str:
     reason = f"stopped by {by}"
     await control.execute(VoteTradingState("operator", "REDUCING", reason), by=by)
     facts = await control.execute(CancelAllOrders("entries", reason=reason), by=by)
-    ended = {each.body.client_order_id for each in facts if isinstance(each.body, OrderCancelled | OrderPendingCancel)}
-    return f"{_state(control)}\ncancelled {len(ended)} entries"
+    asked = {each.body.client_order_id for each in facts if isinstance(each.body, OrderCancelled | OrderPendingCancel)}
+    awaited = {
+        record.id for record in control.read_model.order_fold.working()
+        if record.detail == "pending_cancel" and record.spec.side == "buy"
+    }
+    told = f"{_state(control)}\ncancelled {len(asked - awaited)} entries"
+    if awaited:
+        told += f"; the exchange was asked to cancel {len(awaited)} and has not confirmed it yet (/orders shows them)"
+    return told
 
 
 async def _kill(control: Control, rest: str, by: str) -> str:
@@ -124,7 +131,7 @@ async def _kill(control: Control, rest: str, by: str) -> str:
         return f"engaged already ({latch.action} by {latch.by})\n{_state(control)}"
     await control.execute(EngageKillSwitch(action, reason[:_MAX_REASON] or "over telegram", by), by=by)
     kill = control.read_model.kill_view()
-    told = f"KILL SWITCH engaged: {action}" if kill is not None else "the kill switch did not engage: look at /status"
+    told = "the kill switch did not engage: look at /status" if kill is None else f"KILL SWITCH engaged: {kill.action}"
     return f"{told}\n{_state(control)}" + (f"\n{kill.progress}" if kill is not None and kill.progress else "")
 
 

@@ -77,5 +77,5 @@ def create_app(control: Control, auth: Auth) -> FastAPI:
     docs.install(app)
     document.install(app, control)
     app.add_middleware(Idempotency, auth=auth)
-    app.add_middleware(Guard, names=app.state.names, rate=RateLimit(api.requests_per_second))
+    app.add_middleware(Guard, names=app.state.names, rate=RateLimit(api.requests_per_second), auth=auth)
     return app

@@ -4,7 +4,7 @@ A plain ASGI wrapper: no task and no queue per request, unlike Starlette's BaseH
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import orjson
@@ -13,10 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradingd.api.hosts import OwnNames, is_same_origin
 from tradingd.api.rate_limit import RateLimit
+from tradingd.auth import Auth, CredentialsError, TokenError
 
 MAX_BODY: Final = 64 * 1024
 MAX_BODY_BY_PATH: Final = {"/api/grids": 384 * 1024}
 """Where more is meant: a grid may be given a month of closes."""
+_SMALL_BODY: Final = 4 * 1024
+"""As much as a stranger may have read and parsed: a login fits into it many times over."""
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _UNLIMITED: Final = frozenset({"/api/trading/kill", "/api/health"})
 """Nobody who floods us may keep the kill switch from being pressed, or make us look dead."""
@@ -43,12 +46,13 @@ REFUSAL_HEADERS: Final = (*_HEADERS, (b"content-security-policy", _CSP.encode())
 
 
 class Guard:
-    """Wraps the app. `names` are those it answers to, `rate` how often somebody may ask."""
+    """Wraps the app. `names` are those it answers to, `rate` how often somebody may ask, `auth` whose tokens count."""
 
-    def __init__(self, app: ASGIApp, names: OwnNames, rate: RateLimit) -> None:
+    def __init__(self, app: ASGIApp, names: OwnNames, rate: RateLimit, auth: Auth) -> None:
         self._app = app
         self._names = names
         self._rate = rate
+        self._auth = auth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,6 +73,11 @@ class Guard:
             if wait_s:
                 sender.more = ((b"retry-after", str(int(wait_s) + 1).encode()),)
                 refusal = 429, "RATE_LIMITED", f"too many requests: wait {int(wait_s) + 1} s and ask more rarely"
+        if refusal is None and _may_be_large(headers) and not self._is_known(headers):
+            max_body = _SMALL_BODY
+            if int(headers.get(b"content-length", b"0")) > max_body:
+                sender.more = ((b"www-authenticate", b"Bearer"),)
+                refusal = 401, "NOT_AUTHENTICATED", "a token is needed before a body of this size is read: log in first"
         if refusal is not None:
             await sender.refuse(*refusal)
             return
@@ -79,6 +88,17 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - the last door: an answer for the client, a trace for the log
             _log.error("request failed: %s %s", scope["method"], scope["path"], exc_info=error)
             await sender.refuse(500, "INTERNAL", "the daemon failed on this request: its log has the details")
+
+    def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Does this token hold? Where that cannot be told, the app says why."""
+        bearer = headers.get(b"authorization", b"").decode("latin-1")
+        try:
+            self._auth.principal(bearer.partition(" ")[2].strip())
+        except TokenError:
+            return False
+        except CredentialsError:
+            return True
+        return True
 
     def _refusal(self, method: str, headers: dict[bytes, bytes], max_body: int) -> _Refusal | None:
         host = headers.get(b"host", b"").decode("latin-1")
@@ -109,6 +129,11 @@ _LOOKED_AT: Final = frozenset(
         b"transfer-encoding",
     }
 )
+
+
+def _may_be_large(headers: Mapping[bytes, bytes]) -> bool:
+    """Might the body cost the loop more than a moment? A chunked one does not say how large it is."""
+    return int(headers.get(b"content-length", b"0")) > _SMALL_BODY or b"transfer-encoding" in headers
 
 
 class _BodyTooLargeError(HTTPException):

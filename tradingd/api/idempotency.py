@@ -1,7 +1,8 @@
 """The same Idempotency-Key twice is one act: the second request gets the first one's answer.
 
-Orders need none of this: their key is part of the order's id, so they are recognised even after a restart. For all
-other acts the answers of the last `MOST_ANSWERS` keys are remembered in this process.
+Orders need none of this: their key is part of the order's id, so they are recognised even after a restart. Nor does the
+kill switch: pressed twice it is engaged once, and an answer from before an unlock would say that trading is locked. For
+all other acts the answers of the last `MOST_ANSWERS` keys are remembered in this process.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from tradingd.auth import Auth, CredentialsError, TokenError
 
 MOST_ANSWERS: Final = 1_000
 _ACTS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_OWN_WAY: Final = frozenset({("POST", "/api/orders"), ("POST", "/api/auth/login")})
+_OWN_WAY: Final = frozenset({("POST", "/api/orders"), ("POST", "/api/auth/login"), ("POST", "/api/trading/kill")})
 _NOT_KEPT: Final = frozenset({401, 403, 405, 413, 429})
 _BEARER: Final = b"bearer "
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from bus.messages.council import WeightChanged
 from tradingd.alpha_fold import AlphaResultView
 from tradingd.api.access import ControlOf, Operator, Viewer
-from tradingd.api.errors import ApiError, ErrorBody, json_response
+from tradingd.api.errors import ApiError, ErrorBody, json_response, sliced_response
 from tradingd.api.models import Responses
 from tradingd.api.models_agents import AlphaDebugView, AlphaState, WeightRequest, WeightView, weight_view
 from tradingd.api.routes_read import ERRORS, SymbolQuery, symbol_of
@@ -37,6 +37,7 @@ AgentName = Annotated[
     ),
 ]
 DecisionId = Annotated[str, Path(min_length=1, max_length=120, description="Of a decision or a proposal")]
+_EVENTS_AT_ONCE: Final = 50
 _ONE_SEARCH: Final = asyncio.Semaphore(1)
 """Through the journal at a time: it reads all of it."""
 Word = Annotated[str, Query(max_length=80)]
@@ -148,7 +149,16 @@ async def events(
     limit: Annotated[int, Query(ge=1, le=2_000)] = 200,
 ) -> Response:
     """The last events again, oldest first: ask with `after` = the last id you have for what came since."""
-    return json_response(control.read_model.events.replay(after=after, kind=kind, source=source, limit=limit))
+    found: dict[str, EventView] = {}
+    for done in range(0, limit, _EVENTS_AT_ONCE):  # a few at a time: the loop also trades
+        wanted = min(_EVENTS_AT_ONCE, limit - done)
+        part = control.read_model.events.replay(after=after, kind=kind, source=source, limit=wanted)
+        found.update((event.id, event) for event in part)
+        if len(part) < wanted:
+            break
+        after = part[-1].id
+        await asyncio.sleep(0)
+    return await sliced_response(list(found.values()), lambda event: event)
 
 
 def _weight_view(control: Control, alpha: str) -> WeightView:

@@ -61,7 +61,8 @@ async def logout(
     try:
         await asyncio.to_thread(auth.logout, held.credentials)
     except OSError as error:
-        raise ControlUnavailableError(f"the token stays good: it cannot be written down ({error})") from error
+        told = f"the token is void, but only until the daemon starts anew: it cannot be written down ({error})"
+        raise ControlUnavailableError(told) from error
     return json_response(LogoutAnswer(who.user, "the token is void"))
 
 

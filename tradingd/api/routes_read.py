@@ -13,6 +13,7 @@ from tradingd.api.models import HealthAnswer, Responses, Symbol
 from tradingd.control import Control
 from tradingd.council_view import MemberView, members
 from tradingd.execution_quality import QualityView
+from tradingd.order_archive import Archive
 from tradingd.order_history import MOST_LISTED
 from tradingd.read_model import ReadModel, order_view
 from tradingd.read_model_results import fill_view
@@ -111,7 +112,7 @@ async def order(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
 async def trace(control: ControlOf, _: Viewer, order_id: OrderId) -> Response:
     """Why this order exists and what came of it, from candle to fill, in order of time."""
     model = control.read_model
-    past = await asyncio.to_thread(model.past, order_id) if model.is_past(order_id) else None
+    past = await _past(model, order_id) if model.is_past(order_id) else None
     entries = model.past_trace(order_id, past)
     if entries is None:
         raise unknown_order(order_id)
@@ -152,9 +153,15 @@ async def order_or_past(model: ReadModel, order_id: str) -> OrderView | None:
     """As the read model knows it, or, when it has forgotten it, the journal; None when neither does."""
     view = model.order(order_id)
     if view is None and model.is_past(order_id):
-        past = await asyncio.to_thread(model.past, order_id)
+        past = await _past(model, order_id)
         view = None if past is None else order_view(past.orders.by_id[order_id])
     return view
+
+
+async def _past(model: ReadModel, order_id: str) -> Archive | None:
+    """One search at a time: it reads the whole journal, and threads are few, for logins too."""
+    async with model.past_lock:
+        return await asyncio.to_thread(model.past, order_id)
 
 
 def unknown_order(order_id: str) -> ApiError:

@@ -2,12 +2,13 @@
 
 `websockets` does the protocol (RFC 6455), we own the transport: broadcast frames are written to it as ready bytes,
 and its buffer tells at once who does not read. No task and no queue per client; commands alone run in a task, one
-after the other.
+after the other; a kill waits for none of them.
 """
 
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import orjson
@@ -33,6 +34,8 @@ PING_EVERY_S: Final = 20
 SILENT_FOR_S: Final = 60
 CHECK_TOKEN_EVERY_S: Final = 10
 MOST_COMMANDS: Final = 16
+KILL: Final = "kill"
+UNLOCK: Final = "unlock"
 MESSAGES_PER_SECOND: Final = 50
 _CLOSE_WITHIN_S: Final = 2.0
 _READ_AT_ONCE: Final = 1024
@@ -97,6 +100,9 @@ class WebsocketProtocol(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._commands: deque[Command] = deque()
         self._working: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._at_work: Command | None = None
+        self._kills: set[asyncio.Task[None]] = set()
         self._seconds = self._heard = 0
         self._allowance = float(MESSAGES_PER_SECOND * 2)
 
@@ -112,7 +118,7 @@ class WebsocketProtocol(asyncio.Protocol):
         self._connections.discard(self)
         self._stop_timer()
         self._stop_waiting()
-        self._commands.clear()
+        self._forget_commands()
         self._gate.hub.remove(self)
         self._transport = None
 
@@ -174,6 +180,7 @@ class WebsocketProtocol(asyncio.Protocol):
         response = self._conn.accept(request) if refused is None else self._refuse(*refused)
         self._conn.send_response(response)
         if response.status_code != 101:
+            self._is_closed = True
             self._end_soon()
             return
         self._host = request.headers.get("Host", "")
@@ -191,7 +198,8 @@ class WebsocketProtocol(asyncio.Protocol):
         self._answer_error(SayError("NOT_AUTHENTICATED", told, is_final=True), None)
 
     def _on_frame(self, frame: Frame) -> None:
-        if self._conn.state is not State.OPEN:
+        # What stands before a goodbye of the other side still counts, and nothing behind our own.
+        if self._is_closed or self._conn.state is State.CONNECTING:
             return
         self._allowance -= 1  # pings, too: each one is answered
         if self._allowance < 0:
@@ -246,11 +254,7 @@ class WebsocketProtocol(asyncio.Protocol):
         elif said.op == "ping":
             self._answer({"op": "ping", "id": said.id, "ok": True})
         elif said.command is not None:
-            if len(self._commands) >= MOST_COMMANDS:
-                raise SayError("TOO_MANY_COMMANDS", f"{MOST_COMMANDS} commands wait already: await their answers")
-            self._commands.append(said.command)
-            if self._working is None:
-                self._working = self._loop.create_task(self._work(), name="websocket commands")
+            self._take_command(said.command)
         else:
             hub.settle()
             new = said.channels - self.channels if said.op == "subscribe" else frozenset()
@@ -272,22 +276,52 @@ class WebsocketProtocol(asyncio.Protocol):
             raise SayError("NOT_AUTHENTICATED", "this is another user's token: open a connection of its own")
         self._token = token
 
+    def _take_command(self, command: Command) -> None:
+        """Each waits for those before it, but not a kill: what it might wait for can take seconds.
+
+        After an unlock that is not done yet it is given once more in its turn, for it was the last word.
+        """
+        if command.name == KILL:
+            task = self._loop.create_task(self._carry_out(command), name="websocket kill")
+            self._kills.add(task)
+            task.add_done_callback(self._kills.discard)
+            before = [each.name for each in (self._at_work, *self._commands) if each is not None]
+            if UNLOCK not in before:
+                return
+            command = replace(command, key="", is_repeated=True)
+        elif len(self._commands) >= MOST_COMMANDS:
+            raise SayError("TOO_MANY_COMMANDS", f"{MOST_COMMANDS} commands wait already: await their answers")
+        self._commands.append(command)
+        if self._working is None:
+            self._working = self._loop.create_task(self._work(), name="websocket commands")
+
+    def _forget_commands(self) -> None:
+        """Nobody is there to be answered. A kill that is still to be repeated stays."""
+        kept = [each for each in self._commands if each.is_repeated]
+        self._commands.clear()
+        self._commands.extend(kept)
+
     async def _work(self) -> None:
         """Commands one after the other, in the order they came."""
         try:
-            while self._commands and self._transport is not None:
-                command = self._commands.popleft()
-                status, data = await dispatch(
-                    self._gate.app, command.name, command.args, token=self._token, key=command.key, host=self._host,
-                    address=self._address,
-                )
-                ok = status < 400
-                self._answer({
-                    "op": "command", "id": command.id, "command": command.name, "ok": ok, "status": status,
-                    "data": data if ok else None, "error": None if ok else data,
-                })
+            while self._commands:
+                self._at_work = self._commands.popleft()
+                await self._carry_out(self._at_work)
         finally:
-            self._working = None
+            self._working = self._at_work = None
+
+    async def _carry_out(self, command: Command) -> None:
+        status, data = await dispatch(
+            self._gate.app, command.name, command.args, token=self._token, key=command.key, host=self._host,
+            address=self._address,
+        )
+        if command.is_repeated:
+            return
+        ok = status < 400
+        self._answer({
+            "op": "command", "id": command.id, "command": command.name, "ok": ok, "status": status,
+            "data": data if ok else None, "error": None if ok else data,
+        })
 
     def _check_token(self) -> None:
         try:
@@ -308,6 +342,7 @@ class WebsocketProtocol(asyncio.Protocol):
             self._close(_POLICY_VIOLATION, error.code)
 
     def _close(self, code: int, reason: str) -> None:
+        self._is_closed = True
         if self._conn.state is State.OPEN:
             self._conn.send_close(code, reason)
             self._write_out()

@@ -25,12 +25,13 @@ class SayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A request to carry out; `id` comes back with the answer."""
+    """A request to carry out; `id` comes back with the answer. `is_repeated`: it was answered already."""
 
     id: str | int | None
     name: str
     args: Mapping[str, Any]
     key: str
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

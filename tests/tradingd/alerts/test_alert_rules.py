@@ -100,6 +100,19 @@ def test_a_problem_is_told_after_some_seconds_and_again_when_it_is_over() -> Non
     assert (over.level, over.text) == ("info", "market data of x is cut off (it lasted 65 s)")
 
 
+def test_a_problem_whose_number_changes_is_told_once() -> None:
+    watch = ProblemWatch()
+    told = []
+    for second in range(5, 65):
+        told += watch.look([Problem(f"the event loop was {1 + second / 10:.1f} s late", 0)], second * SECOND)
+    told += watch.look([], 65 * SECOND)
+    assert [alert.text for alert in told] == [
+        "the event loop was 1.5 s late", "the event loop was 1.5 s late (it lasted 65 s)",
+    ]
+    both = [Problem("entries on 1INCH/USDT are halted", 0), Problem("entries on 2INCH/USDT are halted", 0)]
+    assert len(watch.look(both, 70 * SECOND)) == 2
+
+
 def test_a_digest_is_due_once_a_day_and_not_at_the_start() -> None:
     eight = 8 * 3600
     clock = DigestClock(eight, 9 * 3600 * SECOND)

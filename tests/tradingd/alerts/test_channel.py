@@ -9,7 +9,7 @@ import pytest
 
 from orders.time_rules import parse_blackout
 from tests.tradingd.alerts.loopback import until
-from tradingd.alerts.alert import Alert, DeliveryError, Letter
+from tradingd.alerts.alert import Alert, DeliveryError, Letter, send_to_each
 from tradingd.alerts.channel import Channel, ChannelRules
 from tradingd.redaction import redact
 from tradingd.settings_alerts import Level
@@ -293,6 +293,37 @@ async def test_something_critical_does_not_wait_until_what_fails_is_given_up() -
         scene.put("KILL", "critical")
         texts = await scene.service.heard(2)
     assert texts == ["[me]\nCRITICAL: KILL", "[me]\na\nb"]
+
+
+class TwoPeople(Service):
+    """Ann hears everything, Bob nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard_by_ann: list[str] = []
+
+    async def send(self, letter: Letter) -> None:
+        await send_to_each(letter, ("ann", "bob"), lambda name: self._tell(name, letter.text))
+
+    async def _tell(self, name: str, text: str) -> None:
+        if name == "bob":
+            raise DeliveryError("busy")
+        self.heard_by_ann.append(text)
+
+
+async def test_who_has_it_does_not_get_it_again_because_something_critical_went_first() -> None:
+    scene = Scene(first_pause_s=0.05)
+    scene.service = scene.channel.service = people = TwoPeople()
+    scene.put("a")
+    async with scene.running():
+        await until(lambda: bool(scene.problems))
+        for number in range(3):
+            scene.put(f"KILL {number}", "critical")
+            scene.put(f"b{number}")
+            await until(lambda: f"[me]\nCRITICAL: KILL {number}" in people.heard_by_ann)  # noqa: B023
+        await until(lambda: any("b2" in text for text in people.heard_by_ann))
+    told = [line for text in people.heard_by_ann for line in text.split("\n")[1:]]
+    assert [told.count(each) for each in ("a", "b0", "b1", "b2")] == [1, 1, 1, 1]
 
 
 async def test_more_than_allowed_in_a_minute_waits_but_not_the_critical() -> None:

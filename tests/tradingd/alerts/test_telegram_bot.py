@@ -1,8 +1,9 @@
 """Conversations with the bot over a loopback Bot API: who is heard, what is asked twice, and what never waits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.ids import ClientOrderId
+from bus.messages import orders, system
 from bus.messages.orders import CancelAllOrders, EngageKillSwitch, ReleaseKillSwitch
 from bus.messages.system import VoteTradingState
 from tests.tradingd.alerts.loopback import CHAT, TOKEN, USER, Telegram, http_server, until
@@ -288,6 +291,39 @@ async def test_the_kill_of_a_batch_comes_first(scene: Scene) -> None:
         assert isinstance(scene.daemon.commands[0], EngageKillSwitch)
         await scene.bot.take(batch)  # the same updates again are not new
     assert len(scene.daemon.commands) == 2
+
+
+class AtVenue(SmallDaemon):
+    """As the engine: an entry at the venue ends when the venue says so, and a latch never becomes milder."""
+
+    def _obey(self, body: object) -> Iterator[object]:
+        kill = self.read_model.kill
+        if isinstance(body, orders.CancelAllOrders):
+            for record in self.read_model.order_fold.working():
+                yield orders.OrderPendingCancel(ClientOrderId(record.id), record.spec.symbol, body.reason)
+        elif isinstance(body, orders.EngageKillSwitch) and kill is not None:
+            yield system.KillSwitchEngaged(max(body.action, kill.action, key=("halt", "cancel").index), "x", body.by)
+        else:
+            yield from super()._obey(body)
+
+
+async def test_a_stop_says_what_the_venue_has_not_confirmed(scene: Scene, tmp_path: Path) -> None:
+    scene.daemon = AtVenue(settings_in(tmp_path))
+    for number in range(2):
+        limit = orders.SubmitOrder(
+            ClientOrderId(f"a{number}"), "BTC/USDT", "buy", "limit", Decimal("0.1"), "manual", price=Decimal(90),
+        )
+        await scene.daemon.execute(limit, by="me")
+    async with scene.running():
+        told = await scene.ask(code_in(await scene.ask("/stop")))
+    assert "cancelled 0 entries; the exchange was asked to cancel 2 and has not confirmed it yet" in told
+
+
+async def test_a_kill_after_a_rules_says_what_holds(scene: Scene, tmp_path: Path) -> None:
+    scene.daemon = AtVenue(settings_in(tmp_path))
+    scene.daemon.fact(system.KillSwitchEngaged("cancel", "loss", system.BY_RULE))
+    async with scene.running():
+        assert "KILL SWITCH engaged: cancel" in await scene.ask("/kill halt")
 
 
 async def test_an_engaged_switch_is_not_made_milder(scene: Scene) -> None:
