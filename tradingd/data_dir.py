@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ _OLD_REPLAYS: Final = 5
 _LOCK: Final = "lock"
 _RUN: Final = "run.json"
 _STARTING: Final = "starting.json"
+_LOOK_S: Final = 0.5
 UNFINISHED_RESTORE: Final = "restore.unfinished"
 """Lies there while a restore takes things away and puts others in their place."""
 _log = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ class DataDir:
                 f"data_dir {path} cannot be used ({error.strerror}). Name a folder you may write to with --data-dir."
             ) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
         except OSError as error:
             os.close(lock)
             info = read_run_info(path)
@@ -137,6 +139,20 @@ class DataDir:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _take(lock: int) -> None:
+    """Raises OSError when another daemon has it; who only looks (`is_held`) lets go of it at once."""
+    until = time.monotonic() + _LOOK_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def write_durably(path: Path, text: str, *, readable_by_all: bool = False) -> None:

@@ -1,14 +1,16 @@
 """How far the engaged kill switch has come: what is not yet cancelled, not yet sold, and what nothing protects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from bus.messages.orders import KillAction
 from bus.messages.system import BY_RULE, KillSwitchEngaged
+from market.money import ZERO
+from tradingd.protected_quantity import COVERED, protected_quantities
 from tradingd.read_model_orders import OrderRecord
+from tradingd.read_model_results import Holding
 
-_AT_VENUE: Final = frozenset({"SUBMITTED", "PARTIAL"})
 _TOO_SMALL: Final = frozenset({"POSITION_IS_DUST", "QUANTITY_TOO_SMALL", "BELOW_VENUE_MIN_NOTIONAL"})
 _MOST_NAMED: Final = 20
 
@@ -47,18 +49,20 @@ class KillProgress:
 
 
 def kill_progress(
-    kill: KillSwitchEngaged, engaged_ns: int, records: Iterable[OrderRecord], held: Iterable[str],
+    kill: KillSwitchEngaged, engaged_ns: int, records: Iterable[OrderRecord], held: Mapping[str, Holding],
 ) -> KillProgress:
-    """Of the latch `kill`; `records` are all orders known, oldest first, `held` the symbols with a position."""
+    """Of the latch `kill`; `records` are all orders known, oldest first, `held` the positions by symbol."""
     known = list(records)
     working = [record for record in known if record.is_working]
     open_orders = tuple(record.id for record in working if _must_end(record, kill.action))
     symbols = sorted(held)
     too_small = _too_small(known, engaged_ns, symbols) if kill.action == "flatten" else ()
     unsold = tuple(symbol for symbol in symbols if symbol not in too_small) if kill.action == "flatten" else ()
-    watched = {record.spec.symbol for record in working if _is_selling_at_venue(record)}
+    covered = protected_quantities(working, are_held_back=True)
     waits = kill.action != "flatten" and kill.by != BY_RULE
-    bare = tuple(symbol for symbol in symbols if symbol not in watched) if waits else ()
+    bare = tuple(
+        symbol for symbol in symbols if covered.get(symbol, ZERO) < COVERED * held[symbol].quantity
+    ) if waits else ()
     return KillProgress(
         len(open_orders), len(unsold), open_orders[:_MOST_NAMED], unsold[:_MOST_NAMED], too_small, bare,
     )
@@ -68,11 +72,6 @@ def _must_end(record: OrderRecord, action: KillAction) -> bool:
     if action == "flatten":
         return record.spec.origin != "kill"
     return action == "cancel" and record.spec.side == "buy"
-
-
-def _is_selling_at_venue(record: OrderRecord) -> bool:
-    is_stop = record.spec.order_type in ("stop", "trailing")
-    return is_stop and record.spec.side == "sell" and record.state in _AT_VENUE
 
 
 def _too_small(records: list[OrderRecord], engaged_ns: int, symbols: list[str]) -> tuple[str, ...]:

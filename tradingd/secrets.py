@@ -190,9 +190,17 @@ def write_private(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+            _give_to_owner(file.fileno(), path.parent)
         temporary.replace(path)
     except OSError as error:
         raise SecretsError(f"{path}: cannot be written ({error}). Make the folder writable.") from error
+
+
+def _give_to_owner(descriptor: int, parent: Path) -> None:
+    """Written by root for a service of another user: the file is for whoever owns the folder."""
+    folder = parent.stat()
+    if os.geteuid() == 0 and folder.st_uid != 0:
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
 
 
 def _read_key(path: Path, *, is_private: bool) -> bytearray:
