@@ -88,6 +88,7 @@ async def test_it_ends_in_order_with_us_and_its_death_is_then_no_news(nursery: N
 async def test_launched_early_it_is_the_same_process_that_starts(nursery: Nursery, tmp_path: Path) -> None:
     child = nursery.child(options(tmp_path))
     await child.launch()
+    await until(practice_pids, "the launched process under its own name")
     (pid,) = practice_pids()
     await child.start()
     assert practice_pids() == [pid]
@@ -96,6 +97,7 @@ async def test_launched_early_it_is_the_same_process_that_starts(nursery: Nurser
 async def test_launched_and_never_started_it_still_ends(nursery: Nursery, tmp_path: Path) -> None:
     child = nursery.child(options(tmp_path))
     await child.launch()
+    await until(practice_pids, "the launched process under its own name")
     (pid,) = practice_pids()
     await child.stop()
     assert not is_alive(pid)
