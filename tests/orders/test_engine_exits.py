@@ -168,6 +168,15 @@ def test_an_exit_that_finds_everything_sold_ends_quietly(bench):
     assert bench.order("td-entry-s").state == "CANCELLED"
 
 
+def test_an_exit_for_more_than_is_held_sells_what_is_held_at_once(bench):
+    bench.hold("1", "100")
+    bench.submit("td-half", "sell", "stop", "1", stop_price="99", reduce_only=True)
+    bench.submit("td-out", "sell", "market", "0.4")
+    bench.fill("td-out", "0.4", "100")
+    (call,) = sent(bench.trade("98"))
+    assert (call.approved.order.client_order_id, call.approved.order.quantity) == ("td-half", D("0.6"))
+
+
 def test_sells_never_exceed_what_is_held(bench):
     bench.hold("2", "100")
     bench.submit("td-1", "sell", "limit", "1.5", price="110")

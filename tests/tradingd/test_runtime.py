@@ -116,6 +116,30 @@ def test_what_goes_to_the_venue_is_flushed_and_a_trailing_step_is_not(tmp_path: 
     assert strengths["TrailingAdvanced"] is False
 
 
+def test_what_nobody_waits_for_is_flushed_all_the_same_where_it_goes_to_the_venue_or_locks(tmp_path: Path) -> None:
+    """A trail that fires on a tick, and a kill switch that another thread of the process engages."""
+    scene = Scene(tmp_path).open()
+    scene.runtime.command(scene.order(), by="operator")
+    scene.settle_venue()
+    scene.runtime.command(
+        scene.order(side="sell", order_type="trailing", trail=TrailSpec("percent", D("0.02")), reduce_only=True),
+        by="operator",
+    )
+    synced: list[tuple[bool, list[str]]] = []
+    append = scene.journal.append
+
+    def noting(messages: Sequence[Message], *, sync: bool) -> None:
+        synced.append((sync, states_of(messages)))
+        append(messages, sync=sync)
+
+    scene.journal.append = noting  # type: ignore[method-assign, assignment]
+    scene.price(BTC, "97.9")
+    scene.runtime.take(scene.runtime.make("daemon", orders.EngageKillSwitch("halt", "a file", "file")))
+    strengths = {name: sync for sync, names in synced for name in names}
+    assert strengths["OrderSubmitted"] is True
+    assert strengths["KillSwitchEngaged"] is True
+
+
 def test_what_a_person_is_told_is_on_disk_and_not_lost_by_a_power_cut(tmp_path: Path) -> None:
     """A stop that the engine holds, and a pause, go to no venue; and yet somebody relies on them from here on."""
     scene = Scene(tmp_path).open()
