@@ -92,16 +92,22 @@ def test_the_journal_on_disk_holds_the_order_before_the_venue_sees_it(tmp_path: 
     assert all("OrderPendingCancel" in kinds for what, _, kinds in later if what == "cancel")
 
 
-def test_what_goes_to_the_venue_is_flushed_and_a_trailing_step_is_not(tmp_path: Path) -> None:
-    scene = Scene(tmp_path).open()
-    synced: list[tuple[bool, list[str]]] = []
+def strengths_of_what_is_written(scene: Scene) -> dict[str, bool]:
+    """By kind, from here on: was the latest of it flushed?"""
+    strengths: dict[str, bool] = {}
     append = scene.journal.append
 
     def noting(messages: Sequence[Message], *, sync: bool) -> None:
-        synced.append((sync, states_of(messages)))
+        strengths.update(dict.fromkeys(states_of(messages), sync))
         append(messages, sync=sync)
 
     scene.journal.append = noting  # type: ignore[method-assign, assignment]
+    return strengths
+
+
+def test_what_goes_to_the_venue_is_flushed_and_a_trailing_step_is_not(tmp_path: Path) -> None:
+    scene = Scene(tmp_path).open()
+    strengths = strengths_of_what_is_written(scene)
     scene.runtime.command(scene.order(), by="operator")
     scene.settle_venue()
     scene.runtime.command(
@@ -110,14 +116,13 @@ def test_what_goes_to_the_venue_is_flushed_and_a_trailing_step_is_not(tmp_path: 
     )
     scene.price(BTC, "101")
     scene.runtime.command(orders.EngageKillSwitch("halt", "test", "operator"), by="operator")
-    strengths = {name: sync for sync, names in synced for name in names}
     assert strengths["OrderSubmitted"] is True
     assert strengths["KillSwitchEngaged"] is True
     assert strengths["TrailingAdvanced"] is False
 
 
 def test_what_nobody_waits_for_is_flushed_all_the_same_where_it_goes_to_the_venue_or_locks(tmp_path: Path) -> None:
-    """A trail that fires on a tick, and a kill switch that another thread of the process engages."""
+    """A trail that fires on a tick, and a kill switch that the process itself engages."""
     scene = Scene(tmp_path).open()
     scene.runtime.command(scene.order(), by="operator")
     scene.settle_venue()
@@ -125,17 +130,9 @@ def test_what_nobody_waits_for_is_flushed_all_the_same_where_it_goes_to_the_venu
         scene.order(side="sell", order_type="trailing", trail=TrailSpec("percent", D("0.02")), reduce_only=True),
         by="operator",
     )
-    synced: list[tuple[bool, list[str]]] = []
-    append = scene.journal.append
-
-    def noting(messages: Sequence[Message], *, sync: bool) -> None:
-        synced.append((sync, states_of(messages)))
-        append(messages, sync=sync)
-
-    scene.journal.append = noting  # type: ignore[method-assign, assignment]
+    strengths = strengths_of_what_is_written(scene)
     scene.price(BTC, "97.9")
     scene.runtime.take(scene.runtime.make("daemon", orders.EngageKillSwitch("halt", "a file", "file")))
-    strengths = {name: sync for sync, names in synced for name in names}
     assert strengths["OrderSubmitted"] is True
     assert strengths["KillSwitchEngaged"] is True
 
