@@ -133,6 +133,8 @@ class DisasterStops:
         elif len(stops) == 1 and not is_bare:
             patience.is_divided = False
         is_crowded = len(stops) >= MOST_BESIDE
+        if not is_crowded:
+            patience.crowded = ZERO
         if is_bare and is_crowded and is_owed:
             self._tell_crowded(symbol, wanted - bare, wanted)
             bare = ZERO
