@@ -9,6 +9,7 @@ import pytest
 
 from bus.messages import orders
 from tests.tradingd.test_websocket import Place, place_in
+from tradingd.api import websocket_protocol
 
 
 @pytest.fixture
@@ -62,3 +63,22 @@ async def test_a_kill_said_after_an_unlock_is_the_last_word(place: Place, slow_a
     await line.say(op="command", id=4, command="status")
     told = await line.until(id=4)
     assert told["data"]["kill"]["reason"] == "again"
+
+
+async def test_as_many_kills_are_obeyed_at_once_as_commands_may_wait(
+    place: Place, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    are_obeyed = asyncio.Event()
+
+    async def slowly(*_: object, **__: object) -> tuple[int, dict[str, bool]]:
+        await are_obeyed.wait()
+        return 200, {"changed": True}
+
+    monkeypatch.setattr(websocket_protocol, "dispatch", slowly)
+    line = await place.line()
+    for number in range(websocket_protocol.MOST_COMMANDS + 1):
+        await line.say(op="command", id=number, command="kill", args={"action": "halt", "reason": "x"})
+    assert "TOO_MANY_COMMANDS" in str(await line.until(op="error"))
+    are_obeyed.set()
+    for number in range(websocket_protocol.MOST_COMMANDS):
+        assert (await line.until(id=number))["ok"]

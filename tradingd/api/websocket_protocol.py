@@ -282,11 +282,13 @@ class WebsocketProtocol(asyncio.Protocol):
         After an unlock that is not done yet it is given once more in its turn, for it was the last word.
         """
         if command.name == KILL:
+            if len(self._kills) >= MOST_COMMANDS:
+                raise SayError("TOO_MANY_COMMANDS", f"{MOST_COMMANDS} kills are being obeyed: await their answers")
             task = self._loop.create_task(self._carry_out(command), name="websocket kill")
             self._kills.add(task)
             task.add_done_callback(self._kills.discard)
             before = [each.name for each in (self._at_work, *self._commands) if each is not None]
-            if UNLOCK not in before:
+            if UNLOCK not in before or len(self._commands) >= 2 * MOST_COMMANDS:  # then many in line say the same
                 return
             command = replace(command, key="", is_repeated=True)
         elif len(self._commands) >= MOST_COMMANDS:
