@@ -51,7 +51,8 @@ _MOST_RESTART_S: Final = 20.0
 _LAST_WORDS: Final = 100
 """Questions and answers that are awaited at the end: orders that follow each other without end are a violation."""
 _FEWEST_ORDERS: Final = 20
-_MOST_ADDED_S: Final = 1800.0
+_MOST_ADDED_S: Final = 36_000.0
+"""Past the next midnight (UTC): a seed that lost what its rules let it lose in a day trades again on the next one."""
 LOOK_EVERY_S: Final = 12
 RULES_EVERY_S: Final = 60
 """So often the daemon asks for the exchange's rules; until then it does not know that they have changed."""
@@ -153,7 +154,7 @@ class World:
         return self.outcome
 
     def goes_on(self) -> bool:
-        """A minute more of a drawn life in which fewer than twenty orders have left: half an hour of them at most."""
+        """A minute more of a drawn life in which fewer than twenty orders have left: ten hours of them at most."""
         if self._may_add_s <= 0 or self.outcome.orders >= _FEWEST_ORDERS:
             return False
         self._may_add_s -= 60

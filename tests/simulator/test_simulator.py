@@ -10,7 +10,8 @@ import pytest
 from simulator import fault_names
 from simulator.fault_names import fault_named
 from simulator.faults import FAULTS, KIND_BY_NAME, Fault, FaultScriptError, read_script
-from simulator.world import live_through
+from simulator.schedule import SECOND
+from simulator.world import BEGIN, World, live_through
 
 SEEDS_AT_ONCE = 4
 """Few enough that a busy machine finishes them within a test's time limit."""
@@ -23,6 +24,24 @@ def test_an_hour_of_market_and_faults_violates_nothing(first: int) -> None:
         outcome = live_through(seed, None, 3600)
         assert outcome.violations == [], f"make sim TRACE={seed}"
         assert outcome.orders >= 20
+
+
+def test_a_life_with_too_few_orders_goes_on_until_the_next_day_of_trading_has_begun(tmp_path: Path) -> None:
+    """Rules may allow so small a loss in a day that it is reached before the twentieth order."""
+    world = World(1, None, 3600, tmp_path)
+    while world.goes_on():
+        assert world.seconds < 24 * 3600
+    begin_s = BEGIN / SECOND
+    next_day_s = (begin_s // 86_400 + 1) * 86_400
+    assert begin_s + world.seconds - 1800 > next_day_s
+    assert not World(1, [], 3600, tmp_path).goes_on(), "a given script has its length"
+
+
+def test_a_life_with_enough_orders_ends_after_its_hour(tmp_path: Path) -> None:
+    world = World(1, None, 3600, tmp_path)
+    assert world.goes_on()
+    world.outcome.orders = 20
+    assert not world.goes_on()
 
 
 @pytest.mark.parametrize("first", range(0, 24, 8))
