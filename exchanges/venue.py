@@ -65,6 +65,11 @@ class Feed(Protocol):
         """The latest closed candles, oldest first, marked `is_warmup`; empty where the venue has none."""
         ...
 
+    def know_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """What a unit of some symbols cost (quote) before the stream begins: a first price ten times away from that is
+        refused until two more agree."""
+        ...
+
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled: connect, subscribe, parse, check, reconnect with backoff."""
         ...

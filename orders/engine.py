@@ -23,6 +23,7 @@ from bus.messages.ledger import FundsChanged, PortfolioSnapshot
 from bus.messages.orders import ExecutionReport, OrderFilled, OrderInitialized, SubmitOrder
 from bus.messages.system import InstrumentChanged, KillSwitchEngaged, TimerFired, TradingState
 from market.instrument import Instrument
+from market.money import ZERO
 from market.ticks import Candle, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 from orders import exits, funds, grid_planner, instrument_rules, placing, protection, replacing, reports
 from orders.cancelling import request_cancel
@@ -273,6 +274,8 @@ class Engine:
         desk.state.ledger.check()
         for market in self._markets.values():
             market.tighten(desk.now)
+        for symbol, price in self.old_prices().items():
+            self._markets[symbol].guard.know_of_old(price)
         desk.state.grids.dirty.clear()  # every step ended with its grids planned
         for order in desk.state.orders.working():
             has_to_be_armed = order.is_exit and order.is_held_kind
@@ -294,6 +297,21 @@ class Engine:
         exits.release_waiting(desk)
         self._chores.after_restart()
         return self._end()
+
+    def old_prices(self) -> dict[str, Decimal]:
+        """Of each symbol in which something is held or is to be bought: the average price, or where an entry fires.
+
+        So the first price after a restart, too, is measured by something where money depends on it.
+        """
+        state, prices = self._desk.state, dict[str, Decimal]()
+        for order in state.orders.working():
+            trigger = None if order.is_exit else state.watch.trigger_of(order.client_order_id)
+            if trigger is not None:
+                prices[order.spec.symbol] = trigger
+        for symbol, position in state.ledger.positions.items():
+            if position.average_price > ZERO:
+                prices[symbol] = position.average_price
+        return {symbol: price for symbol, price in prices.items() if symbol in self._markets}
 
     # ---- what is known -----------------------------------------------------------------------------
 

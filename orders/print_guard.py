@@ -10,7 +10,8 @@ A print near the believed price drops what is held back: that was a lone spike. 
 times out, so that a real fall in a market without quotes fires with its second print however late that comes.
 A far quote (its bid too low or its ask too high) is believed with the second one in a row, or when a print,
 believed or held back, lies within the collar of it. While nothing is known, the first print and quote are
-believed; history that was heard before them is something known.
+believed; history that was heard before them is something known. After a restart so is what a position was bought
+at, or an entry waits for: that is old, and only a price that is more than half of it away is far.
 
 What is held back reaches no trail, no candle and no mark. It need not survive a restart: after one, prices
 are heard anew.
@@ -29,6 +30,9 @@ from market.ticks import QuoteTick, TradeTick
 
 FRESH_NS: Final = SECOND_NS
 """A quote in force that is older than this confirms no print."""
+
+OLD_COLLAR: Final = Decimal("0.5")
+"""Further than this (a ratio) from what was known long ago no first price is believed alone."""
 
 _ABOVE_ALL: Final = Decimal("Infinity")
 
@@ -53,8 +57,8 @@ class PrintGuard:
     """
 
     __slots__ = (
-        "_collar", "_far_print", "_far_quote", "_history", "_reach", "confirmed", "dropped", "held_back",
-        "print_high", "print_low", "quote_high", "quote_low",
+        "_collar", "_far_print", "_far_quote", "_history", "_old", "_old_collar", "_reach", "confirmed", "dropped",
+        "held_back", "print_high", "print_low", "quote_high", "quote_low",
     )
 
     def __init__(self, collar: Decimal) -> None:
@@ -62,6 +66,8 @@ class PrintGuard:
         # (1 + reach) / (1 - reach) = 1 + collar: of any two prices within the limits each is near the other.
         self._reach = collar / (2 + collar)
         self._history: Decimal | None = None
+        self._old: Decimal | None = None
+        self._old_collar = max(collar, OLD_COLLAR)
         self._far_print: TradeTick | None = None
         self._far_quote: QuoteTick | None = None
         self.held_back = self.confirmed = self.dropped = 0
@@ -72,12 +78,16 @@ class PrintGuard:
         """History says that the price was here."""
         self._history = price
 
+    def know_of_old(self, price: Decimal) -> None:
+        """What is held was bought at this price, or is to be bought at it, whenever that was said."""
+        self._old = price
+
     # ---- prints ------------------------------------------------------------------------------------
 
     def judge_print(self, tick: TradeTick, market: BelievedPrices) -> Believed:
         """A print outside the limits: what is to be believed now, in order; empty while it is held back."""
-        base = self._base(market)
-        if base is None or self._is_near(tick.price, base):
+        base, far = self._base(market)
+        if base is None or abs(tick.price - base) <= base * far:
             if self._far_print is not None:
                 self._far_print = None
                 self.dropped += 1
@@ -133,7 +143,8 @@ class PrintGuard:
 
     def judge_quote(self, quote: QuoteTick, market: BelievedPrices) -> Believed:
         """A quote outside the limits, or any while something is held back: what is to be believed now, in order."""
-        held, far, base = self._far_print, self._far_quote, self._base(market)
+        held, far = self._far_print, self._far_quote
+        base, _ = self._base(market)
         if held is not None and base is not None and self._reaches(quote.bid, quote.ask, held.price, base):
             self._far_print = None
             self.confirmed += 1
@@ -156,8 +167,10 @@ class PrintGuard:
     def _far_side(self, quote: QuoteTick, market: BelievedPrices) -> int:
         """-1: its bid is too low; 1: its ask is too high; 0: near the quote in force, or nothing is known."""
         if market.bid is None or market.ask is None:
-            base = self._base(market)
-            return 0 if base is None or self._is_around(quote, base) else -1 if quote.bid < base else 1
+            base, far = self._base(market)
+            if base is None or (abs(quote.bid - base) <= base * far and abs(quote.ask - base) <= base * far):
+                return 0
+            return -1 if quote.bid < base else 1
         if quote.bid < market.bid * (ONE - self._collar):
             return -1
         return 1 if quote.ask > market.ask * (ONE + self._collar) else 0
@@ -167,13 +180,16 @@ class PrintGuard:
 
     # ---- belief ------------------------------------------------------------------------------------
 
-    def _base(self, market: BelievedPrices) -> Decimal | None:
-        """What a price is measured by: the last print, else history, else the middle of the quote."""
+    def _base(self, market: BelievedPrices) -> tuple[Decimal | None, Decimal]:
+        """What a price is measured by, and how far from it is far (a ratio): the last print, else history, else the
+        middle of the quote, else what was known of old."""
         if market.last is not None:
-            return market.last
-        if self._history is not None or market.bid is None or market.ask is None:
-            return self._history
-        return (market.bid + market.ask) / 2
+            return market.last, self._collar
+        if self._history is not None:
+            return self._history, self._collar
+        if market.bid is None or market.ask is None:
+            return self._old, self._old_collar
+        return (market.bid + market.ask) / 2, self._collar
 
     def _is_near(self, price: Decimal, base: Decimal) -> bool:
         return abs(price - base) <= base * self._collar

@@ -137,6 +137,7 @@ class Process:
             self.settings.seed, False,
         ))
         self.runtime.finish_restore()
+        self.market.know_prices(self.engine.old_prices())
         self.runtime.start_council()
         self.runtime.on_step = self._on_step
         if self._is_safe_mode and self.past.is_crash_loop(self.schedule.now):

@@ -257,6 +257,7 @@ class Daemon:
         self._runtime.hold_candles()
         self._tasks.spawn("journal flush", JournalFlusher(self._journal).run())
         self._tasks.spawn("first beats", self._driver.run_first_beats())
+        self._feed.know_prices(self._runtime.engine.old_prices())
         self._tasks.spawn("feed", self._feed.run(instruments, self._driver.sink))
 
     def _begin_council(self, instruments: Sequence[Instrument]) -> None:

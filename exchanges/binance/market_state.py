@@ -1,6 +1,6 @@
 """What a stream remembers between frames, and what it therefore lets through. Pure: frames in, items out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -84,6 +84,12 @@ class MarketState:
         self.by_symbol = {each.symbol: SymbolState(each.symbol) for each in instruments}
         self._counters = counters
         self._last_alive = 0
+
+    def know_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """What a unit of some symbols cost before anything was heard of them."""
+        for symbol, price in prices.items():
+            if symbol in self.by_symbol:
+                self.by_symbol[symbol].guard.know(price)
 
     def on_trade(self, frame: TradeFrame) -> Sequence[MarketItem]:
         """The trade if it is new and believable."""

@@ -41,6 +41,11 @@ class PriceGuard:
         self._candidate = Decimal(0)
         self._seen = 0
 
+    def know(self, price: Decimal) -> None:
+        """The price was about here before anything was heard: the first one, too, is looked at."""
+        if self._last is None:
+            self._settle(price)
+
     def accepts(self, price: Decimal) -> bool:
         """Whether to believe `price` now; remembers it either way."""
         last = self._last

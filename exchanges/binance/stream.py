@@ -5,7 +5,8 @@ are fetched beside it and joined between two frames. A second task watches for s
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
@@ -82,6 +83,7 @@ class BinanceFeed:
         self._poll = PricePoll(poll_every_s, f"{name} best prices")
         self._rest = MarketClient(name, rest_url, clock, jitter, is_replay=is_replay)
         self._state = MarketState((), self.counters)
+        self._known_prices: dict[str, Decimal] = {}
         self._parser = FrameParser({})
         self._instruments_by_symbol: dict[str, Instrument] = {}
         self._listed = ListedSymbols()
@@ -113,6 +115,10 @@ class BinanceFeed:
 
     # ---- the stream ------------------------------------------------------------------------------
 
+    def know_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """See `exchanges.venue.Feed`."""
+        self._known_prices = dict(prices)
+
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled, or until a replay is over. What the sink raises comes out here."""
         subscription = Subscription(self._ws_url, self._streams(instruments), is_whole=self._is_replay)
@@ -120,6 +126,7 @@ class BinanceFeed:
         self._listed.begin(instruments)
         self._parser = FrameParser({each.venue_symbol: each.symbol for each in instruments})
         self._state = MarketState(instruments, self.counters)
+        self._state.know_prices(self._known_prices)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
         has_connected = False
         try:

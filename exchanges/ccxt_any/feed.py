@@ -8,8 +8,8 @@ tape; silence is noticed after thirty seconds, not five.
 
 import asyncio
 import contextlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal, localcontext
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from bus.clock import Clock
 from exchanges.answers import VenueError
 from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters, as_heard
+from exchanges.binance.sequence import JUMP_FACTOR, PriceGuard
 from exchanges.ccxt_any.market_rows import RowError, parse_book, parse_candle, parse_instrument, parse_trade
 from exchanges.listed_symbols import ListedSymbols
 from exchanges.venue import FeedDown, FeedSink, FeedUp
@@ -48,6 +49,7 @@ class CcxtFeed:
         self._first_backoff_s = first_backoff_s
         self._exchange: Any = None
         self._seen: dict[str, OrderedDict[str, None]] = {}
+        self._guards: defaultdict[str, PriceGuard] = defaultdict(PriceGuard)
         self._is_up = False
         self._heard_at = 0.0
         self._listed = ListedSymbols()
@@ -100,6 +102,11 @@ class CcxtFeed:
             await exchange.close()
 
     # ---- the stream ------------------------------------------------------------------------------
+
+    def know_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """See `exchanges.venue.Feed`."""
+        for symbol, price in prices.items():
+            self._guards[symbol].know(price)
 
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled. What the sink raises comes out here."""
@@ -184,6 +191,9 @@ class CcxtFeed:
         seen[tick.trade_id] = None
         while len(seen) > KEEP_TRADE_IDS:
             seen.popitem(last=False)
+        if not self._guards[symbol].accepts(tick.price):
+            self.counters.refuse("jump")
+            return
         if self._is_up:  # what was traded before the connection was up is history, not news
             sink(as_heard(tick, self.counters))
 
@@ -207,7 +217,10 @@ class CcxtFeed:
                 quote = None
             if quote is not None and (quote[:5] != last or not is_pushed):
                 last = quote[:5]
-                sink(quote)
+                if self._guards[symbol].accepts(quote.bid) and quote.ask < quote.bid * JUMP_FACTOR:
+                    sink(quote)
+                else:
+                    self.counters.refuse("jump")
             if not is_pushed:
                 await asyncio.sleep(self._poll_every_s)
 

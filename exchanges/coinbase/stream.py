@@ -7,7 +7,8 @@ lost alone (crossed, or a frame of it refused) is asked for anew on the same con
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
@@ -90,6 +91,7 @@ class CoinbaseFeed:
         self._poll = PricePoll(poll_every_s, f"{name} best prices")
         self._rest = MarketClient(name, rest_url, clock, jitter, read_keys(name, api_key, api_secret), is_live=is_live)
         self._state = CoinbaseState((), self.counters)
+        self._known_prices: dict[str, Decimal] = {}
         self._parser = MarketParser({})
         self._instruments: Sequence[Instrument] = ()
         self._listed = ListedSymbols()
@@ -122,12 +124,17 @@ class CoinbaseFeed:
 
     # ---- the stream ------------------------------------------------------------------------------
 
+    def know_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """See `exchanges.venue.Feed`."""
+        self._known_prices = dict(prices)
+
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled. What the sink raises comes out here."""
         self._instruments = list(instruments)
         self._listed.begin(instruments)
         self._parser = MarketParser(self._symbols())
         self._state = CoinbaseState(instruments, self.counters)
+        self._state.shared.know_prices(self._known_prices)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
         has_connected = False
         try:

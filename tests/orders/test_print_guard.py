@@ -202,6 +202,58 @@ def test_nothing_held_back_survives_a_restart_and_the_trail_does() -> None:
     assert fired(again.trade("97.9")) != []
 
 
+@pytest.mark.parametrize("absurd", ["10000", "1"])
+def test_the_first_price_after_a_restart_is_measured_by_what_was_bought(absurd: str) -> None:
+    """A hundred times the price made a peak of equity that locked trading for good; a hundredth fires every stop."""
+    market = Market()
+    again = market.restarted()
+    again.engine.finish_restore(again.now)
+    assert fired(again.trade(absurd)) == []
+    assert again.engine._desk.markets[BTC].last is None
+    again.quote("99.99", "100.01")
+    again.trade("100")
+    again.second()
+    assert again.engine.portfolio(again.now).peak_equity == D(10_000)
+    assert again.engine.votes == market.engine.votes
+    assert fired(again.trade("97.9")) != []
+
+
+@pytest.mark.parametrize("bid", ["10000", "1"])
+def test_the_first_quote_after_a_restart_is_measured_by_what_was_bought(bid: str) -> None:
+    again = Market().restarted()
+    again.engine.finish_restore(again.now)
+    again.quote(bid, str(D(bid) + 1))
+    assert again.engine._desk.markets[BTC].bid is None
+    again.quote("99.98", "100.01")
+    assert again.engine._desk.markets[BTC].bid == D("99.98")
+
+
+def test_a_market_that_has_moved_far_while_nobody_looked_is_believed_at_once_within_half() -> None:
+    market = Market()
+    again = market.restarted()
+    again.engine.finish_restore(again.now)
+    assert fired(again.trade("60")) != []
+
+
+def test_a_market_that_has_more_than_halved_is_believed_with_a_second_word() -> None:
+    again = Market().restarted()
+    again.engine.finish_restore(again.now)
+    assert fired(again.trade("40")) == []
+    assert fired(again.quote("39.9", "40.1")) != []
+
+
+def test_an_entry_that_waits_is_not_fired_by_an_absurd_first_price_after_a_restart() -> None:
+    bench = Bench(TIGHT)
+    bench.quote("99.99", "100.01")
+    bench.trade("100")
+    bench.submit("td-late", "buy", "stop", "1", stop_price=D(103))
+    again = bench.restarted()
+    again.engine.finish_restore(again.now)
+    assert fired(again.trade("10000")) == []
+    again.trade("101")
+    assert fired(again.trade("103")) != []
+
+
 # ---- the quiet limits give the same answer as asking every time ------------------------------------
 
 MOVES = st.lists(

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,8 @@ class QuietMarket:
                 await asyncio.Event().wait()
             return listed
 
-        async def run(*_: object) -> None:
-            await asyncio.Event().wait()
+        self.known_prices: dict[str, Decimal] = {}
+        """What the feed knew when its stream began."""
 
         async def candles(*_: object) -> Sequence[Any]:
             self.was_asked.set()
@@ -50,6 +51,11 @@ class QuietMarket:
 
         def make(*args: Any, **named: Any) -> Any:
             feed: Any = real(*args, **named)
+
+            async def run(*_: object) -> None:
+                self.known_prices = dict(feed._known_prices)
+                await asyncio.Event().wait()
+
             feed.instruments, feed.run, feed.candles = instruments, run, candles
             return feed
 

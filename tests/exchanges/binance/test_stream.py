@@ -46,6 +46,19 @@ async def test_frames_that_overtake_the_answer_are_kept_until_it_is_there(loopba
     assert [type(item) for item in watcher.items] == [FeedUp, TradeTick, QuoteTick, TradeTick]
 
 
+async def test_a_first_price_ten_times_away_from_what_is_known_is_refused_until_two_more_agree(loopback: Loopback):
+    loopback.scripts.append(sends(
+        trade(1, "10000"), quote(1, "10000", "10001"), trade(2, "100"), trade(3, "1"), trade(4, "1"), trade(5, "1"),
+    ))
+    watcher = Watcher(loopback)
+    watcher.feed.know_prices({"BTC/USDT": Decimal(130), "ETH/USDT": Decimal(5)})
+    async with watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 2)
+    assert [(tick.trade_id, tick.price) for tick in watcher.of(TradeTick)] == [("2", 100), ("5", 1)]
+    assert watcher.of(QuoteTick) == []
+    assert watcher.feed.counters.refused_by_reason == {"jump": 4}
+
+
 async def test_duplicates_and_older_frames_are_ignored_and_gaps_counted(loopback: Loopback):
     loopback.scripts.append(sends(
         trade(10), trade(10), trade(9), trade(11), trade(15), quote(5), quote(5), quote(4, bid="98"), quote(6, bid="97")

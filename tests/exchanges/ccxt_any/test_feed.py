@@ -77,6 +77,23 @@ async def test_trades_and_quotes_of_every_symbol_come_once(urls: PracticeUrls, i
     assert len(trades) == len(set(trades))
 
 
+@pytest.mark.parametrize("is_pushed", [True, False])
+async def test_prices_ten_times_away_from_what_is_known_are_refused_until_three_agree(
+    urls: PracticeUrls, is_pushed: bool,
+):
+    feed, items = feed_of(urls, is_pushed=is_pushed), list[FeedItem]()
+    instruments = await feed.instruments()
+    feed.know_prices({"BTC/USDT": Decimal(1)})
+    running_feed = asyncio.create_task(feed.run(instruments, items.append))
+    try:
+        await until(lambda: any(getattr(item, "symbol", "") == "BTC/USDT" for item in items), 15)
+    finally:
+        running_feed.cancel()
+        await asyncio.gather(running_feed, return_exceptions=True)
+        await feed.close()
+    assert feed.counters.refused_by_reason == {"jump": 2}
+
+
 async def test_a_symbol_that_is_left_out_is_not_asked_about_until_it_is_listed_again(urls: PracticeUrls):
     feed, items = feed_of(urls), list[FeedItem]()
     instruments = await feed.instruments()

@@ -23,6 +23,16 @@ async def test_every_channel_is_asked_for_and_its_frames_become_items_in_order(e
     assert watcher.served().best_bid == (D("99.7"), D(2))
 
 
+async def test_a_first_price_ten_times_away_from_what_is_known_is_refused(exchange: Exchange):
+    exchange.on_subscribed.append(plays(SNAPSHOT, trade(5, "10000"), ticker("10000", "10001"), trade(6, "100.5")))
+    watcher = Watcher(exchange)
+    watcher.feed.know_prices({"BTC/USD": D(130)})
+    async with watcher:
+        await until(lambda: watcher.of(TradeTick))
+    assert [tick.price for tick in watcher.of(TradeTick)] == [D("100.5")]
+    assert watcher.feed.counters.refused_by_reason["jump"] >= 1
+
+
 async def test_a_missing_frame_voids_the_book_and_the_missed_trades_come_before_anything_newer(exchange: Exchange):
     async def skip(feed: Feed) -> None:
         await plays(SNAPSHOT, trade(6))(feed)
