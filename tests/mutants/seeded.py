@@ -344,6 +344,16 @@ MUTANTS: Final = (
         ("tests/orders/test_restart_half_done.py",),
     ),
     Mutant(
+        "after a restart any first price is believed", "orders/print_guard.py",
+        "            return self._old, self._old_collar", "            return None, self._old_collar",
+        ("tests/orders/test_print_guard.py",),
+    ),
+    Mutant(
+        "a stream does not know what was paid before it began", "tradingd/daemon.py",
+        "        self._feed.know_prices(self._runtime.engine.old_prices())\n", "",
+        ("tests/tradingd/test_start_over_a_position.py",),
+    ),
+    Mutant(
         "the kill switch is pressed once only", "orders/chores.py",
         "        press_on(desk)\n", "", KILL,
     ),
