@@ -33,7 +33,7 @@ GRACE_S: Final = 45.0
 _COVERED: Final = D("0.95")
 """A stop may be so much smaller than the position: it is not moved for each partial fill."""
 _HINDRANCES: Final = (*HINDER_ORDERS, *HINDER_FEED, *HINDER_PROCESS)
-_HARMLESS: Final = frozenset({"cancel_lost", "clock_skew"})
+_HARMLESS: Final = frozenset({"cancel_lost", "clock_skew", "disk_full", "new_rules", "stop_refused"})
 """New orders arrive all the same: what is held can be covered."""
 
 
