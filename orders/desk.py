@@ -40,6 +40,8 @@ from risk.locks import ALL_SYMBOLS, Protections
 _BY_VOTE: Final = frozenset({"TRADING_REDUCING", "TRADING_HALTED"})
 _DUST_STEP: Final = Decimal("1e-8")
 _SESSION_LETTERS: Final = 16
+LONG_SILENCE_NS: Final = 60 * SECOND_NS
+"""After market data was away for so long a new price says what has changed since, not what changes now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class Desk:
         self.heard_ns: int | None = None
         self.silent_ns = 0
         """When market data was last found to be silent (UTC ns): older prices fire nothing by themselves."""
+        self.away_ns = 0
+        """When it was last found to have been silent for `LONG_SILENCE_NS`, or was not heard yet (UTC ns)."""
         self.attempts: dict[ClientOrderId, int] = {}
         """Denials in a row per exit that is ready to leave."""
         self.not_before: dict[ClientOrderId, int] = {}
@@ -124,8 +128,13 @@ class Desk:
     def note_silence(self) -> None:
         """What every market knows now is from before a silence, until a price is heard."""
         self.silent_ns = self.now
+        is_long = self.heard_ns is None or self.now - self.heard_ns >= LONG_SILENCE_NS
+        if is_long:
+            self.away_ns = self.now
         for market in self.markets.values():
             market.old_last = market.last
+            if is_long:
+                market.old_mark = market.mark
 
     def fresh_last(self, market: MarketState) -> Decimal | None:
         """The last price. One from before a silence stands as far as the quotes heard since let it (they are asked for
@@ -229,6 +238,17 @@ class Desk:
         markets = (self.markets[symbol] for symbol in self.state.ledger.positions)
         return all(market.mark is not None or not market.is_watched for market in markets)
 
+    @property
+    def _is_marked_now(self) -> bool:
+        """Is nothing that is held marked by a price from before a long silence?
+
+        A minute after its end it is not: who has said nothing new by then beside others who did is quiet.
+        """
+        if self.is_price_fresh and self.now - self.away_ns >= LONG_SILENCE_NS:
+            return True
+        markets = (self.markets[symbol] for symbol in self.state.ledger.positions)
+        return all(market.mark is None or market.mark is not market.old_mark for market in markets)
+
     def mark_equity(self, net_flow: Decimal = ZERO) -> None:
         """Bring peaks, drawdowns and losses up to date; not while a held symbol has no price (no false losses).
 
@@ -236,12 +256,13 @@ class Desk:
         a position at its cost is a peak that never was, or a loss.
         """
         worth = account.equity(self.state, self.markets)
-        if not self._is_priced:
+        is_priced = self._is_priced
+        if not is_priced:
             if not net_flow:
                 return
             if self.tracker.equity > ZERO:
                 worth = self.tracker.equity + net_flow
-        self.tracker.update(self.now, worth, net_flow)
+        self.tracker.update(self.now, worth, net_flow, is_of_now=is_priced and self._is_marked_now)
 
     def ask_cancel(self, order: Order) -> None:
         self.out.append(CancelAtVenue(order.client_order_id, VenueOrderId(order.venue_order_id), order.spec.symbol))

@@ -56,7 +56,7 @@ def restore(desk: Desk, message: Message) -> None:
     flow = fact.delta
     if fact.asset != desk.config.quote:
         flow = worth * (ledger.cost - cost) / cost if cost > ZERO else ZERO
-    desk.tracker.update(message.header.ts, known + flow, flow)
+    desk.tracker.update(message.header.ts, known + flow, flow, is_of_now=False)
 
 
 def _held(desk: Desk, asset: str) -> list[tuple[str, Position]]:

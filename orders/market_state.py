@@ -21,7 +21,7 @@ class MarketState:
 
     __slots__ = (
         "ask", "asks", "atr", "bid", "bids", "builder", "guard", "instrument", "is_watched", "last", "lasts", "mids",
-        "old_last", "on_last", "on_trade", "quote_ts", "symbol", "warned_ns",
+        "old_last", "old_mark", "on_last", "on_trade", "quote_ts", "symbol", "warned_ns",
     )
 
     def __init__(
@@ -34,6 +34,8 @@ class MarketState:
         self.last: Decimal | None = None
         self.old_last: Decimal | None = None
         """The very object that was the last price when market data fell silent: while it is, nobody has traded."""
+        self.old_mark: Decimal | None = None
+        """The very object that was the mark at the end of the last long silence (`orders.desk`)."""
         self.bid: Decimal | None = None
         self.ask: Decimal | None = None
         self.quote_ts = 0

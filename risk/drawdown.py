@@ -69,10 +69,11 @@ class EquityTracker:
         # (second, equity) with falling equity: the head is the peak of the last minute, at most one a second.
         self._fast_peaks: deque[tuple[int, Decimal]] = deque(maxlen=_RUNAWAY_WINDOW_S + 2)
 
-    def update(self, ts_ns: int, equity: Decimal, net_flow: Decimal = ZERO) -> None:
+    def update(self, ts_ns: int, equity: Decimal, net_flow: Decimal = ZERO, *, is_of_now: bool = True) -> None:
         """Equity now, after `net_flow` (deposits minus withdrawals, in quote) since the last update.
 
-        The first update with money sets every base. A time before the last one counts as the last one.
+        The first update with money sets every base. A time before the last one counts as the last one. `is_of_now`:
+        False for what was known before market data was away: whatever is found lost then was not lost in a minute.
         """
         self._losses = None
         last_ns = self._last_ns
@@ -93,14 +94,21 @@ class EquityTracker:
         self.peak_equity = max(self.peak_equity, equity)
         self.day_peak_equity = max(self.day_peak_equity, equity)
         self.week_peak_equity = max(self.week_peak_equity, equity)
-        self._note_fast_peak(ts_ns // SECOND_NS, equity)
+        self._note_fast_peak(ts_ns // SECOND_NS, equity if is_of_now else None)
 
     def restore(
         self, ts_ns: int, *, equity: Decimal, peak_equity: Decimal, day_open_equity: Decimal,
         day_peak_equity: Decimal, week_peak_equity: Decimal, initial_capital: Decimal,
     ) -> None:
-        """Take up the bases of a journalled `PortfolioSnapshot` (fields of the same names) made at `ts_ns`."""
+        """Take up the bases of a journalled `PortfolioSnapshot` (fields of the same names) made at `ts_ns`.
+
+        Equity that had not changed may have been known for long: its peak of the minute stays where it was.
+        """
+        peaks = tuple(self._fast_peaks) if equity == self.equity else None
         self._begin(ts_ns, equity)
+        if peaks is not None:
+            self._fast_peaks.clear()
+            self._fast_peaks.extend(peaks)
         self.peak_equity = peak_equity
         self.day_open_equity = day_open_equity
         self.day_peak_equity = day_peak_equity
@@ -178,10 +186,13 @@ class EquityTracker:
         self._fast_peaks.clear()
         self._fast_peaks.extend(moved)
 
-    def _note_fast_peak(self, second: int, equity: Decimal) -> None:
+    def _note_fast_peak(self, second: int, equity: Decimal | None) -> None:
+        """None: only what is older than the window is forgotten."""
         peaks = self._fast_peaks
         while peaks and peaks[0][0] < second - _RUNAWAY_WINDOW_S:
             peaks.popleft()
+        if equity is None:
+            return
         while peaks and peaks[-1][1] <= equity:
             peaks.pop()
         if not peaks or peaks[-1][0] != second:

@@ -1,0 +1,120 @@
+"""What is decided while prices are not known yet, or are from before market data was away: losses, peaks, days."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from bus.messages.header import Message
+from bus.messages.ledger import FundsChanged
+from market.interval import SECOND_NS
+from tests.orders.trading import BTC, ETH, WIDE, Bench
+
+D = Decimal
+HOUR = 3600
+GUARDED = replace(WIDE, runaway_loss=D("0.02"))
+
+
+def begun_anew(bench: Bench, after_s: int, session: str = "s2") -> Bench:
+    """A new process so much later, its fold ended, and its first second."""
+    other = bench.restarted(session)
+    other.now += after_s * SECOND_NS
+    other.journal.extend(each for each in other.engine.finish_restore(other.now) if isinstance(each, Message))
+    other.second()
+    return other
+
+
+def holding() -> Bench:
+    """Half of 10,000 in 50 units at 100."""
+    bench = Bench(GUARDED)
+    bench.hold("50", "100")
+    bench.second()
+    return bench
+
+
+def fall(bench: Bench, price: str = "90", symbol: str = BTC) -> None:
+    """To be found in two timers, as the guard wants it."""
+    bench.trade(price, symbol)
+    bench.second()
+    bench.second()
+
+
+# ---- the loss of a minute
+
+
+@pytest.mark.parametrize("seconds", [1, 30, 55])
+def test_what_is_lost_within_a_minute_locks_though_nothing_was_heard_between(seconds):
+    bench = holding()
+    for _ in range(seconds):
+        bench.second()
+    fall(bench)
+    assert bench.engine.kill is not None
+
+
+@pytest.mark.parametrize("every", [1, 30, 600])
+def test_what_was_lost_while_market_data_was_away_for_hours_was_not_lost_within_a_minute(every):
+    bench = holding()
+    for _ in range(3 * HOUR // every if every > 1 else 200):
+        bench.second(every)
+    fall(bench)
+    assert bench.engine.kill is None
+    fall(bench, "80")  # and this was
+    assert bench.engine.kill is not None
+
+
+@pytest.mark.parametrize("by_quotes", [False, True])
+def test_of_several_symbols_none_is_marked_now_by_the_price_of_another(by_quotes):
+    bench = holding()
+    bench.trade("10", ETH)
+    bench.submit("td-eth", "buy", "market", "100", symbol=ETH)
+    bench.accept("td-eth")
+    bench.fill("td-eth", "100", "10")
+    bench.trade("100")
+    if by_quotes:
+        bench.quote("100", "100.1")
+    for _ in range(20):
+        bench.second(30)
+    fall(bench, "10", ETH)
+    bench.trade("90")  # by quotes a symbol is marked to its bid, which is of then
+    fall(bench, "10", ETH)
+    if by_quotes:
+        bench.quote("90", "90.1")
+    fall(bench, "10", ETH)
+    assert bench.engine.kill is None
+
+
+def test_who_says_nothing_beside_others_that_do_is_quiet_and_the_guard_goes_on():
+    bench = holding()
+    bench.trade("10", ETH)
+    for _ in range(20):
+        bench.second(30)
+    for _ in range(65):
+        bench.trade("10", ETH)
+        bench.second()
+    fall(bench)
+    assert bench.engine.kill is not None
+
+
+@pytest.mark.parametrize("delta", ["100", "-100"])
+def test_money_found_before_the_first_price_makes_no_loss_of_a_minute_out_of_that_of_hours(delta):
+    bench = begun_anew(holding(), 5 * HOUR)
+    bench.say(FundsChanged("USDT", D(delta), D(5000) + D(delta), "found at the venue"))
+    bench.second()
+    third = begun_anew(bench, 10, "s3")
+    for each in (bench, third):
+        fall(each)
+        assert each.engine.kill is None
+
+
+def test_nor_do_two_starts_within_a_minute():
+    again = begun_anew(begun_anew(holding(), 5 * HOUR), 10, "s3")
+    fall(again)
+    assert again.engine.kill is None
+
+
+def test_a_loss_of_this_minute_is_found_by_the_next_process_too():
+    bench = holding()
+    bench.say(FundsChanged("USDT", D(1), D(5001), "a snapshot follows"))
+    again = begun_anew(bench, 10)
+    fall(again)
+    assert again.engine.kill is not None
