@@ -252,16 +252,17 @@ class Desk:
     def mark_equity(self, net_flow: Decimal = ZERO) -> None:
         """Bring peaks, drawdowns and losses up to date; not while a held symbol has no price (no false losses).
 
-        Money that comes or goes meanwhile (a restart finds a deposit before it hears prices) moves what was known last:
-        a position at its cost is a peak that never was, or a loss.
+        Meanwhile what was known last is what the account is worth: a day or a week may begin with it, and money that
+        comes or goes (a restart finds a deposit before it hears prices) moves it. A position at its cost is a peak that
+        never was, or a loss.
         """
         worth = account.equity(self.state, self.markets)
         is_priced = self._is_priced
         if not is_priced:
-            if not net_flow:
-                return
             if self.tracker.equity > ZERO:
                 worth = self.tracker.equity + net_flow
+            elif not net_flow:
+                return
         self.tracker.update(self.now, worth, net_flow, is_of_now=is_priced and self._is_marked_now)
 
     def ask_cancel(self, order: Order) -> None:

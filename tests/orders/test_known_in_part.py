@@ -118,3 +118,28 @@ def test_a_loss_of_this_minute_is_found_by_the_next_process_too():
     again = begun_anew(bench, 10)
     fall(again)
     assert again.engine.kill is not None
+
+
+# ---- days and weeks
+
+
+@pytest.mark.parametrize("days", [1, 7])
+@pytest.mark.parametrize("dies_before_a_price", [False, True])
+@pytest.mark.parametrize(("before", "after", "loss"), [("80", "80", "0"), ("150", "150", "0"), ("150", "130", "0.08")])
+def test_a_day_or_week_that_began_before_a_price_was_heard_begins_with_what_was_known_last(
+    days, dies_before_a_price, before, after, loss,
+):
+    bench = Bench(WIDE)
+    bench.hold("50", "100")
+    for price in ("120", before):
+        bench.trade(price)
+        bench.second(100)
+    again = begun_anew(bench, days * 24 * HOUR)
+    if dies_before_a_price:
+        again = begun_anew(again, 200, "s3")
+    fall(again, after)
+    seen = again.engine.look()
+    assert seen.day_open_equity == D(5000) + 50 * D(before)
+    assert D(str(seen.daily_loss)) == D(str(seen.daily_drawdown)) == D(loss)
+    if days == 7:
+        assert D(str(seen.weekly_drawdown)) == D(loss)
