@@ -32,8 +32,8 @@ class Exposure:
 
 
 def position_value(position: Position, market: MarketState) -> Decimal:
-    """Marked to bid; at cost while no price is known."""
-    mark = market.mark
+    """Marked to bid; while no price is heard as it was last, at cost where nobody knows that either."""
+    mark = market.known_mark
     return position.quantity * mark if mark is not None else position.cost
 
 
@@ -97,8 +97,8 @@ def exposure(state: EngineState, markets: Markets, symbol: str = "", apart_from:
     positions, commitments = state.ledger.positions, state.orders.commitments
     for name in positions if len(positions) < 2 else sorted(positions):
         position, market = positions[name], markets[name]
-        quantity, mark = position.quantity, market.bid if market.bid is not None else market.last
-        value = position.cost if mark is None else quantity * mark  # as `position_value`
+        mark = market.bid if market.bid is not None else market.last
+        value = position_value(position, market) if mark is None else position.quantity * mark
         worth += value
         if value > ZERO:
             total += value
@@ -156,7 +156,8 @@ def _entry_value(entry: Commitment, markets: Markets) -> Decimal:
 
 def _view(position: Position, market: MarketState) -> PositionView:
     value = position_value(position, market)
-    mark = market.mark if market.mark is not None else position.average_price
+    known = market.known_mark
+    mark = position.average_price if known is None else known
     is_dust = not has_position(position, market)
     return PositionView(
         position.symbol, position.quantity, position.average_price, mark, value, value - position.cost, is_dust,

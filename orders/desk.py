@@ -133,7 +133,7 @@ class Desk:
             self.away_ns = self.now
         for market in self.markets.values():
             market.old_last = market.last
-            if is_long:
+            if is_long and market.mark is not None:
                 market.old_mark = market.mark
 
     def fresh_last(self, market: MarketState) -> Decimal | None:
@@ -234,9 +234,21 @@ class Desk:
 
     @property
     def _is_priced(self) -> bool:
-        """Is there a price for everything that is held? What is watched no longer stays at cost: none will come."""
+        """Is there a price for everything that is held? What is watched no longer is worth what it was: none will come.
+
+        So is what is silent while others are not, when a minute of market data has passed: it hides no loss of theirs.
+        """
+        if self._is_heard_for_long:
+            return True
         markets = (self.markets[symbol] for symbol in self.state.ledger.positions)
         return all(market.mark is not None or not market.is_watched for market in markets)
+
+    @property
+    def _is_heard_for_long(self) -> bool:
+        """Do prices come, and has market data for as long as a silence is that counts?"""
+        if not self.is_price_fresh or self.now - self.away_ns < LONG_SILENCE_NS:
+            return False
+        return any(market.mark is not None and market.mark is not market.old_mark for market in self.markets.values())
 
     @property
     def _is_marked_now(self) -> bool:
@@ -244,7 +256,7 @@ class Desk:
 
         A minute after its end it is not: who has said nothing new by then beside others who did is quiet.
         """
-        if self.is_price_fresh and self.now - self.away_ns >= LONG_SILENCE_NS:
+        if self._is_heard_for_long:
             return True
         markets = (self.markets[symbol] for symbol in self.state.ledger.positions)
         return all(market.mark is None or market.mark is not market.old_mark for market in markets)

@@ -252,6 +252,7 @@ class Engine:
                 message.header.ts, equity=body.equity, peak_equity=body.peak_equity,
                 day_open_equity=body.day_open_equity, day_peak_equity=body.day_peak_equity,
                 week_peak_equity=body.week_peak_equity, initial_capital=body.initial_capital,
+                marks={each.symbol: each.mark for each in body.positions},
             )
         if isinstance(body, FundsChanged):
             funds.restore(desk, message)
@@ -274,6 +275,8 @@ class Engine:
         desk.state.ledger.check()
         for market in self._markets.values():
             market.tighten(desk.now)
+            market.old_mark = desk.tracker.old_marks.get(market.symbol)
+        desk.away_ns = desk.now
         for symbol, price in self.old_prices().items():
             self._markets[symbol].guard.know_of_old(price)
         desk.state.grids.dirty.clear()  # every step ended with its grids planned

@@ -35,7 +35,8 @@ class MarketState:
         self.old_last: Decimal | None = None
         """The very object that was the last price when market data fell silent: while it is, nobody has traded."""
         self.old_mark: Decimal | None = None
-        """The very object that was the mark at the end of the last long silence (`orders.desk`)."""
+        """The very object that was the mark in the last long silence (`orders.desk`); until a price is heard, what the
+        account was last written down with."""
         self.bid: Decimal | None = None
         self.ask: Decimal | None = None
         self.quote_ts = 0
@@ -65,6 +66,12 @@ class MarketState:
     def mark(self) -> Decimal | None:
         """What one unit is worth to its holder: the bid, or the last trade where no quote was heard."""
         return self.bid if self.bid is not None else self.last
+
+    @property
+    def known_mark(self) -> Decimal | None:
+        """The mark, or, while no price is heard, the one known from before."""
+        mark = self.mark
+        return self.old_mark if mark is None else mark
 
     def touch(self, side: Side) -> Decimal | None:
         """The price a market order of this side meets: the other side's quote, or the last trade."""

@@ -4,7 +4,7 @@ Days begin at 00:00 UTC and weeks on Monday (ISO 8601), found by integer arithme
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final, NamedTuple
 
@@ -54,7 +54,7 @@ class EquityTracker:
 
     __slots__ = (
         "_fast_peaks", "_last_ns", "_losses", "day_open_equity", "day_peak_equity", "equity", "initial_capital",
-        "peak_equity", "week_peak_equity",
+        "old_marks", "peak_equity", "week_peak_equity",
     )
 
     def __init__(self) -> None:
@@ -64,6 +64,8 @@ class EquityTracker:
         self.day_peak_equity = ZERO
         self.week_peak_equity = ZERO
         self.initial_capital = ZERO
+        self.old_marks: dict[str, Decimal] = {}
+        """By symbol, what a unit of what was held was worth in the account that was taken up."""
         self._last_ns: int | None = None
         self._losses: Losses | None = None
         # (second, equity) with falling equity: the head is the peak of the last minute, at most one a second.
@@ -99,6 +101,7 @@ class EquityTracker:
     def restore(
         self, ts_ns: int, *, equity: Decimal, peak_equity: Decimal, day_open_equity: Decimal,
         day_peak_equity: Decimal, week_peak_equity: Decimal, initial_capital: Decimal,
+        marks: Mapping[str, Decimal] | None = None,
     ) -> None:
         """Take up the bases of a journalled `PortfolioSnapshot` (fields of the same names) made at `ts_ns`.
 
@@ -114,6 +117,7 @@ class EquityTracker:
         self.day_peak_equity = day_peak_equity
         self.week_peak_equity = week_peak_equity
         self.initial_capital = initial_capital
+        self.old_marks = dict(marks or {})
 
     @property
     def losses(self) -> Losses:

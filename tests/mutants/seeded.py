@@ -319,8 +319,8 @@ MUTANTS: Final = (
     # ---- restart and kill --------------------------------------------------------------------------------------
     Mutant(
         "the kill switch does not outlive a restart", "orders/engine.py",
-        "week_peak_equity=body.week_peak_equity, initial_capital=body.initial_capital,\n            )\n",
-        "week_peak_equity=body.week_peak_equity, initial_capital=body.initial_capital,\n            )\n"
+        "                marks={each.symbol: each.mark for each in body.positions},\n            )\n",
+        "                marks={each.symbol: each.mark for each in body.positions},\n            )\n"
         '        if type(body).__name__ == "KillSwitchEngaged":\n            return\n', (*KILL, *RESTART),
     ),
     Mutant(

@@ -95,6 +95,17 @@ def test_who_says_nothing_beside_others_that_do_is_quiet_and_the_guard_goes_on()
     assert bench.engine.kill is not None
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_line_that_lives_says_nothing_of_prices(is_restarted):
+    bench = begun_anew(holding(), HOUR) if is_restarted else holding()
+    bench.second(HOUR)
+    for _ in range(100):
+        bench.alive(1)
+        bench.second(0)
+    fall(bench)
+    assert bench.engine.kill is None
+
+
 @pytest.mark.parametrize("delta", ["100", "-100"])
 def test_money_found_before_the_first_price_makes_no_loss_of_a_minute_out_of_that_of_hours(delta):
     bench = begun_anew(holding(), 5 * HOUR)
@@ -143,3 +154,66 @@ def test_a_day_or_week_that_began_before_a_price_was_heard_begins_with_what_was_
     assert D(str(seen.daily_loss)) == D(str(seen.daily_drawdown)) == D(loss)
     if days == 7:
         assert D(str(seen.weekly_drawdown)) == D(loss)
+
+
+# ---- a symbol whose price does not come
+
+
+def in_two_symbols(limits=WIDE) -> Bench:
+    bench = Bench(limits)
+    bench.trade("10", ETH)
+    bench.hold("20", "100")
+    bench.submit("td-eth", "buy", "market", "200", symbol=ETH)
+    bench.accept("td-eth")
+    bench.fill("td-eth", "200", "10")
+    bench.second(100)
+    return bench
+
+
+@pytest.mark.parametrize("price", ["5", "10", "19"])
+def test_a_symbol_that_is_silent_after_a_restart_counts_as_it_did_and_hides_no_loss_of_the_others(price):
+    bench = in_two_symbols()
+    bench.trade("100")
+    bench.trade(price, ETH)
+    bench.second(100)
+    known = bench.engine.look()
+    again = begun_anew(bench, HOUR)
+    for _ in range(70):
+        again.trade("75")
+        again.second()
+    seen = again.engine.look()
+    assert seen.equity == known.equity - 20 * 25
+    assert seen.day_open_equity == known.day_open_equity
+    assert seen.peak_equity == known.peak_equity
+    assert [each.mark for each in seen.positions] == [D(75), D(price)]
+    third = begun_anew(again, HOUR, "s3")
+    assert [each.mark for each in third.engine.look().positions] == [D(75), D(price)]
+    fall(third, price, ETH)
+    fall(third, "100")
+    assert third.engine.look().equity == known.equity
+
+
+def test_until_the_others_may_be_quiet_nothing_is_marked_by_prices_of_then():
+    bench = in_two_symbols()
+    again = begun_anew(bench, HOUR)
+    for _ in range(50):
+        again.trade("150")
+        again.second()
+    fall(again, "5", ETH)
+    seen = again.engine.look()
+    assert (seen.peak_equity, seen.max_drawdown) == (10_000, 0)
+
+
+@pytest.mark.parametrize("price", ["5", "10", "19"])
+def test_a_symbol_that_is_watched_no_longer_is_worth_what_it_was_last(price):
+    bench = in_two_symbols(replace(WIDE, runaway_loss=D("0.02")))
+    bench.trade("100")
+    bench.trade(price, ETH)
+    bench.second(100)
+    known = bench.engine.look()
+    bench.instruments = bench.instruments[:1]
+    again = begun_anew(bench, HOUR)
+    fall(again, "100")
+    seen = again.engine.look()
+    assert again.engine.kill is None
+    assert (seen.equity, seen.peak_equity, seen.daily_loss) == (known.equity, known.peak_equity, known.daily_loss)
