@@ -93,6 +93,8 @@ class Desk:
         self.heard_ns: int | None = None
         self.silent_ns = 0
         """When market data was last found to be silent (UTC ns): older prices fire nothing by themselves."""
+        self.left_ns = 0
+        """Until when the journal tells of the time before this start (UTC ns); 0 without one."""
         self.away_ns = 0
         """When it was last found to have been silent for `LONG_SILENCE_NS`, or was not heard yet (UTC ns)."""
         self.attempts: dict[ClientOrderId, int] = {}

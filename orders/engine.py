@@ -271,6 +271,7 @@ class Engine:
         or triggered, never submitted) ends as an entry and goes on as an exit.
         """
         desk = self._desk
+        desk.left_ns = desk.now
         self._begin(now, "")
         desk.state.ledger.check()
         for market in self._markets.values():

@@ -61,6 +61,10 @@ class TimeRules:
         """Are these the last `MARGIN_S` of the day?"""
         return 0 < (self.day_end_s - now // SECOND_NS) % DAY_S <= MARGIN_S
 
+    def last_end(self, now: int) -> int:
+        """When the day before the one of `now` ended (UTC ns)."""
+        return now - (now - self.day_end_s * SECOND_NS) % (DAY_S * SECOND_NS)
+
 
 def parse_blackout(text: str) -> Blackout:
     """`08:00-08:30` or `fri 21:00-23:30`, UTC; raises ValueError with what to write."""

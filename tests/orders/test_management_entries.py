@@ -1,5 +1,7 @@
 """Entries that take long, are nearly done, or could be better; the hours in which there are none."""
 
+from dataclasses import replace
+
 import pytest
 
 from bus.ids import ClientOrderId, ProposalId
@@ -358,3 +360,96 @@ def test_without_the_setting_a_day_ends_like_any_hour():
     bench = in_hours(DAY_END - MARGIN_S * SECOND_NS, TimeRules())
     bench.hold("1", "100")
     assert sent(bench.second(10)) == []
+
+
+# ---- an end of the day that nobody was there for
+
+
+def away_over_the_end(bench: Bench, begin: int, end: int, *, is_stopped: bool) -> Bench:
+    """From `begin` to `end` (UTC ns) the process was down, or the machine asleep."""
+    bench.now = begin
+    bench.second(0)
+    if not is_stopped:
+        bench.now = end
+        return bench
+    again = bench.restarted()
+    again.now = end
+    again.engine.finish_restore(again.now)
+    return again
+
+
+AFTER = DAY_END + 4 * 3600 * SECOND_NS
+BEFORE = DAY_END - (MARGIN_S + 10) * SECOND_NS
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_positions_whose_day_ended_while_the_process_was_away_are_sold_with_the_first_price(is_stopped):
+    bench = in_hours(BEFORE - 3600 * SECOND_NS, TimeRules(closes_with_day=True))
+    bench.hold("1", "100")
+    bench.submit("td-2", "buy", "stop", "1", stop_price="102")
+    again = away_over_the_end(bench, BEFORE, AFTER, is_stopped=is_stopped)
+    first = [] if not is_stopped else sent(again.second(0))
+    assert first == []
+    again.trade("99")
+    (submit,) = sent(again.second(1))
+    assert (submit.approved.order.side, submit.approved.order.quantity) == ("sell", D(1))
+    assert again.order("td-2").state == "CANCELLED"
+    again.fill(submit.approved.order.client_order_id, "1", "99")
+    again.hold("1", "99", "td-new")
+    assert sent(again.second(60)) == []
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+def test_entries_for_a_day_that_is_over_end_and_what_they_bought_is_sold(is_stopped):
+    bench = in_hours(BEFORE - 3600 * SECOND_NS, TimeRules())
+    bench.hold("2", "100", "td-long")
+    bench.hold("1", "100", "td-day", ends_with_day=True)
+    bench.submit("td-2", "buy", "stop", "1", stop_price="102", ends_with_day=True)
+    bench.submit("td-3", "buy", "stop", "1", stop_price="103")
+    again = away_over_the_end(bench, BEFORE, AFTER, is_stopped=is_stopped)
+    if is_stopped:  # and once more, before it was sold
+        again.second(0)
+        again = away_over_the_end(again, AFTER, AFTER + 60 * SECOND_NS, is_stopped=True)
+    again.trade("99")
+    (submit,) = sent(again.second(1))
+    assert submit.approved.order.quantity == D(1)
+    assert again.order("td-2").state == "CANCELLED"
+    assert again.order("td-3").is_armed
+    again.fill(submit.approved.order.client_order_id, "1", "99")
+    again.hold("1", "99", "td-new", ends_with_day=True)
+    assert sent(again.second(60)) == []
+    assert again.engine.ledger.quantity(BTC) == D(3)
+
+
+@pytest.mark.parametrize(("rules", "is_for_the_day"), [(TimeRules(closes_with_day=True), False), (TimeRules(), True)])
+def test_so_is_what_an_entry_of_that_day_bought_unheard(rules, is_for_the_day):
+    bench = in_hours(BEFORE - 3600 * SECOND_NS, rules)
+    bench.submit("td-1", "buy", "limit", "1", price="99", ends_with_day=is_for_the_day)
+    bench.accept("td-1")
+    again = away_over_the_end(bench, BEFORE, AFTER, is_stopped=True)
+    assert [each.client_order_id for each in cancels(again.second(0))] == ["td-1"]
+    again.trade("98")
+    again.fill("td-1", "1", "99")
+    assert again.engine.ledger.position(BTC).opened_ns > DAY_END
+    (submit,) = sent(again.second(1))
+    assert (submit.approved.order.side, submit.approved.order.quantity) == ("sell", D(1))
+
+
+def test_who_lets_positions_end_with_the_day_from_now_on_sells_none_before_it_does():
+    bench = in_hours(BEFORE, TimeRules())
+    bench.hold("1", "100")
+    bench.second(4 * 3600)
+    bench.config = replace(bench.config, time_rules=TimeRules(closes_with_day=True))
+    again = away_over_the_end(bench, AFTER, AFTER + 60 * SECOND_NS, is_stopped=True)
+    again.trade("99")
+    assert sent(again.second(1)) == []
+
+
+def test_a_day_after_a_restart_ends_as_punctually_as_any():
+    bench = in_hours(BEFORE - 3600 * SECOND_NS, TimeRules(closes_with_day=True))
+    bench.hold("1", "100")
+    again = away_over_the_end(bench, BEFORE - 600 * SECOND_NS, BEFORE - 590 * SECOND_NS, is_stopped=True)
+    again.trade("100")
+    for _ in range(599):
+        assert sent(again.second()) == []
+    assert len(sent(again.second())) == 1
