@@ -158,6 +158,8 @@ def _entry(desk: Desk, order: Order) -> tuple[Decimal, list[Any]] | None:
     spec = order.spec
     if spec.origin == "council" and desk.config.entries is not None:
         return None  # what it may pay hangs on the quote and the hour of the very moment
+    if placing.is_long_over(spec, desk.now + VALID_NS):
+        return None
     for now in (desk.now, desk.now + VALID_NS):
         if placing.closed_hours(desk, spec, now) is not None:
             return None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Final
 
 from bus.messages.header import Message
 from bus.messages.orders import (
@@ -15,9 +16,11 @@ from bus.messages.orders import (
     TrailingArmed,
     TrailSpec,
 )
+from market.interval import SECOND_NS
 from market.money import ONE, ZERO, to_text
 from orders import exits, grid_inventory, runaway, verdicts
 from orders.admission import Refusal, admit, refuse
+from orders.cancelling import expire
 from orders.desk import Desk
 from orders.effects import Answer
 from orders.market_state import MarketState
@@ -28,6 +31,9 @@ from orders.trailing import Activated, Fire, TrailEvent
 from orders.watch import fires_below
 from risk.approved import Approved, Denied, OrderRequest
 from risk.wording import moment, percent
+
+MISSED_TIMER_NS: Final = 2 * SECOND_NS
+"""Orders end with the timer of each second; so long after their time at least one was missed."""
 
 
 def submit(desk: Desk, message: Message) -> None:
@@ -302,6 +308,9 @@ def _fire(desk: Desk, fire: Fire) -> None:
     if order is None or not order.is_armed:
         return
     spec = order.spec
+    if not order.is_exit and is_long_over(spec, desk.now):
+        expire(desk, order)
+        return
     desk.emit(OrderTriggered(spec.client_order_id, spec.symbol, fire.trigger, fire.price))
     if order.is_exit:
         exits.release_fired(desk, order)
@@ -311,6 +320,11 @@ def _fire(desk: Desk, fire: Fire) -> None:
         desk.send(order, verdict)
     else:
         desk.deny(spec, verdict)
+
+
+def is_long_over(spec: SubmitOrder, now: int) -> bool:
+    """Should a timer have ended it before `now` (UTC ns)? None came where the machine slept."""
+    return 0 < spec.expire_at <= now - MISSED_TIMER_NS
 
 
 def resume_after_halt(desk: Desk) -> None:

@@ -82,6 +82,9 @@ class PlainEngine:
         for event in trails.on_price(price):
             if isinstance(event, Fire):
                 held = self.held.pop(event.client_order_id)
+                if held.spec.side == "buy" and 0 < held.spec.expire_at <= now - 2_000_000_000:
+                    self.told.append(("expired", event.client_order_id))
+                    continue
                 wire = self.wire_price(held.spec, event.trigger)
                 self.told.append(("fired", event.client_order_id, event.trigger, event.price, wire))
             elif isinstance(event, Activated) and (decay := waiting[event.client_order_id]) is not None:

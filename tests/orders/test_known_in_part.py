@@ -7,8 +7,9 @@ import pytest
 
 from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged
+from bus.messages.orders import TrailSpec
 from market.interval import SECOND_NS
-from tests.orders.trading import BTC, ETH, WIDE, Bench
+from tests.orders.trading import BTC, ETH, WIDE, Bench, sent
 
 D = Decimal
 HOUR = 3600
@@ -217,3 +218,18 @@ def test_a_symbol_that_is_watched_no_longer_is_worth_what_it_was_last(price):
     seen = again.engine.look()
     assert again.engine.kill is None
     assert (seen.equity, seen.peak_equity, seen.daily_loss) == (known.equity, known.peak_equity, known.daily_loss)
+
+
+# ---- a machine that slept
+
+
+@pytest.mark.parametrize("order_type", ["stop", "trailing"])
+def test_an_entry_whose_time_was_over_long_before_the_price_that_fires_it_ends(order_type):
+    bench = Bench()
+    bench.trade("100")
+    how = {"stop_price": "102"} if order_type == "stop" else {"trail": TrailSpec("percent", D("0.02"))}
+    bench.submit("td-1", "buy", order_type, "1", expire_at=bench.now + 60 * SECOND_NS, **how)
+    effects = bench.trade("103", after_ms=2 * HOUR * 1000)
+    assert sent(effects) == []
+    assert bench.order("td-1").state == "EXPIRED"
+    assert begun_anew(bench, 1).order("td-1").state == "EXPIRED"
