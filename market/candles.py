@@ -9,25 +9,28 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from market.interval import MINUTE_NS, interval_ns, open_time
+from market.interval import MINUTE_NS, SECOND_NS, interval_ns, open_time
 from market.money import ZERO
 from market.ticks import Candle
 
 ASKED_FOR_FROM_NS: Final = MINUTE_NS
 """A candle so long of which only a part was heard is not told: the venue is asked for it before the next one closes."""
 
+_LATE_NS: Final = 10 * SECOND_NS
+"""A candle that ended so long ago is closed by a clock that was set forward, and not by a timer that was late."""
+
 
 class _Bucket:
     """What one interval has gathered since its last close; `trades` 0 means nothing."""
 
     __slots__ = (
-        "bought", "close", "end", "high", "interval", "length", "low", "open", "trades", "ts_open", "volume",
+        "bought", "close", "end", "floor", "high", "interval", "length", "low", "open", "trades", "ts_open", "volume",
     )
 
     def __init__(self, interval: str) -> None:
         self.interval = interval
         self.length = interval_ns(interval)
-        self.ts_open = self.end = 0
+        self.ts_open = self.end = self.floor = 0
         self.open = self.high = self.low = self.close = self.volume = self.bought = ZERO
         self.trades = 0
 
@@ -36,9 +39,10 @@ class CandleBuilder:
     """Candles of one symbol. A trade belongs to the bucket of its `ts_event` (the venue's time).
 
     A bucket closes when a later trade arrives, or by `on_time` a grace after its end. A trade that comes
-    after its bucket was closed counts in the bucket that is open now: a closed candle never changes. A
-    stretch without trades yields no candle. A candle that opened before `whole_from` (UTC ns) lacks trades that were
-    not heard: it is marked `is_warmup`.
+    after its bucket was closed counts in the bucket that is open now: a closed candle never changes, and none is told
+    twice, however far our clock is ahead of the venue's (then what is told is late by that). A stretch without trades
+    yields no candle. A candle that opened before `whole_from` (UTC ns) lacks trades that were not heard: it is marked
+    `is_warmup`.
     """
 
     __slots__ = (
@@ -78,7 +82,7 @@ class CandleBuilder:
         if self._trades and self._end <= deadline:
             self._floor = self._end
             self._end_segment()
-        return self._close_buckets(deadline, now)
+        return self._close_buckets(deadline, now, is_by_clock=True)
 
     def _turn_over(
         self, price: Decimal, quantity: Decimal, ts_event: int, ts_init: int, aggressor: str,
@@ -98,7 +102,7 @@ class CandleBuilder:
     def _end_segment(self) -> None:
         for bucket in self._buckets:
             if not bucket.trades:
-                bucket.ts_open = open_time(self._start, bucket.length)
+                bucket.ts_open = open_time(max(self._start, bucket.floor), bucket.length)
                 bucket.end = bucket.ts_open + bucket.length
                 bucket.open, bucket.high, bucket.low = self._open, self._high, self._low
                 bucket.volume = bucket.bought = ZERO
@@ -111,7 +115,7 @@ class CandleBuilder:
         self._trades = 0
         self._end = 0
 
-    def _close_buckets(self, deadline: int, ts_init: int) -> Sequence[Candle]:
+    def _close_buckets(self, deadline: int, ts_init: int, *, is_by_clock: bool = False) -> Sequence[Candle]:
         if self._trades:
             return ()
         closed = []
@@ -123,4 +127,6 @@ class CandleBuilder:
                     taker_buy_volume=bucket.bought,
                 ))
                 bucket.trades = 0
+                if is_by_clock:
+                    bucket.floor = max(bucket.end, deadline - _LATE_NS)
         return closed

@@ -1,5 +1,6 @@
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,3 +139,33 @@ def test_a_gap_in_the_middle_marks_the_candle_that_is_open_and_no_other():
         if second == 3:
             builder.whole_from = T0 + 3500 * MS
     assert [each.is_warmup for each in closed] == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize("late_ms", [58_100, 59_900])
+def test_a_late_trade_reopens_no_candle_of_a_longer_interval_that_the_timer_closed(late_ms):
+    builder = CandleBuilder("BTC/USDT", ["1s", "1m"])
+    trade(builder, "10", 57_000)
+    assert [each.interval for each in builder.on_time(T0 + 60_600 * MS, 500 * MS)] == ["1s", "1m"]
+    trade(builder, "99", late_ms)
+    (second,) = builder.on_time(T0 + 62_000 * MS, 500 * MS)
+    assert (second.interval, second.ts_open) == ("1s", T0 + late_ms // 1000 * 1000 * MS), "and it is in its own second"
+    (minute,) = [each for each in builder.on_time(T0 + 121_000 * MS, 500 * MS) if each.interval == "1m"]
+    assert (minute.ts_open, minute.high) == (T0 + 60_000 * MS, 99)
+
+
+@pytest.mark.parametrize("ahead_s", [0, 1, 2, 5, 59, 61, 90, 600, 86_400])
+@pytest.mark.parametrize("since_s", [0, 61])
+def test_under_a_clock_that_is_ahead_of_the_venues_candles_close_once_and_in_order(ahead_s, since_s):
+    builder, told = CandleBuilder("BTC/USDT", ["1s", "5s", "1m"]), []
+    for ms in range(0, 420_000, 250):
+        stamp = T0 + ms * MS
+        now = stamp + (ahead_s * SECOND_NS if ms >= since_s * 1000 else 0)
+        told += builder.on_trade(D(10), D(1), stamp, now, "buy")
+        if ms % 1000 == 750:
+            told += builder.on_time(now, 500 * MS)
+    for interval, most in (("1s", 420), ("5s", 90), ("1m", 9)):
+        opened = [each.ts_open for each in told if each.interval == interval]
+        assert opened == sorted(set(opened)), interval
+        assert len(opened) <= most
+    whole = [each.trades for each in told if each.interval == "1m"]
+    assert whole[4:-1] == [240] * len(whole[4:-1])
