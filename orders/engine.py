@@ -23,6 +23,7 @@ from bus.messages.ledger import FundsChanged, PortfolioSnapshot
 from bus.messages.orders import ExecutionReport, OrderFilled, OrderInitialized, SubmitOrder
 from bus.messages.system import InstrumentChanged, KillSwitchEngaged, TimerFired, TradingState
 from market.instrument import Instrument
+from market.interval import SECOND_NS
 from market.money import ZERO
 from market.ticks import Candle, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
 from orders import exits, funds, grid_planner, instrument_rules, placing, protection, replacing, reports
@@ -43,6 +44,9 @@ __all__ = ["Engine", "EngineConfig"]
 
 MOST_HELD_CANDLES: Final = 10_000
 """Closed candles that wait for the history; a start that waits longer for its venue finds the older ones there."""
+
+SHORT_STOP_NS: Final = 600 * SECOND_NS
+"""After a stop no longer than this a price is as far from the last one before it as in a process that went on."""
 
 _QUIET: Final[Sequence[Effect]] = ()
 _NO_EVENTS: Final[Sequence[TrailEvent]] = ()
@@ -279,7 +283,10 @@ class Engine:
             market.old_mark = desk.tracker.old_marks.get(market.symbol)
         desk.away_ns = desk.now
         for symbol, price in self.old_prices().items():
-            self._markets[symbol].guard.know_of_old(price)
+            guard = self._markets[symbol].guard
+            guard.know_of_old(price)
+            if symbol in desk.tracker.old_marks and desk.now - desk.left_ns < SHORT_STOP_NS:
+                guard.know(price)
         desk.state.grids.dirty.clear()  # every step ended with its grids planned
         for order in desk.state.orders.working():
             has_to_be_armed = order.is_exit and order.is_held_kind
@@ -303,7 +310,8 @@ class Engine:
         return self._end()
 
     def old_prices(self) -> dict[str, Decimal]:
-        """Of each symbol in which something is held or is to be bought: the average price, or where an entry fires.
+        """Of each symbol in which something is held or is to be bought: its last mark, else the average price, or where
+        an entry fires.
 
         So the first price after a restart, too, is measured by something where money depends on it.
         """
@@ -314,7 +322,7 @@ class Engine:
                 prices[order.spec.symbol] = trigger
         for symbol, position in state.ledger.positions.items():
             if position.average_price > ZERO:
-                prices[symbol] = position.average_price
+                prices[symbol] = self._desk.tracker.old_marks.get(symbol, position.average_price)
         return {symbol: price for symbol, price in prices.items() if symbol in self._markets}
 
     # ---- what is known -----------------------------------------------------------------------------

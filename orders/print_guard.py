@@ -10,8 +10,9 @@ A print near the believed price drops what is held back: that was a lone spike. 
 times out, so that a real fall in a market without quotes fires with its second print however late that comes.
 A far quote (its bid too low or its ask too high) is believed with the second one in a row, or when a print,
 believed or held back, lies within the collar of it. While nothing is known, the first print and quote are
-believed; history that was heard before them is something known. After a restart so is what a position was bought
-at, or an entry waits for: that is old, and only a price that is more than half of it away is far.
+believed; history that was heard before them is something known. After a restart so is what a position was worth
+last, or an entry waits for: that is old, and only a price that is more than half of it away is far; after a short stop
+it is history.
 
 What is held back reaches no trail, no candle and no mark. It need not survive a restart: after one, prices
 are heard anew.
@@ -79,7 +80,7 @@ class PrintGuard:
         self._history = price
 
     def know_of_old(self, price: Decimal) -> None:
-        """What is held was bought at this price, or is to be bought at it, whenever that was said."""
+        """What is held was worth this, or is to be bought at it, whenever that was said."""
         self._old = price
 
     # ---- prints ------------------------------------------------------------------------------------

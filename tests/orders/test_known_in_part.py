@@ -9,6 +9,7 @@ from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged
 from bus.messages.orders import TrailSpec
 from market.interval import SECOND_NS
+from market.ticks import TradeTick
 from tests.orders.trading import BTC, ETH, WIDE, Bench, sent
 
 D = Decimal
@@ -233,3 +234,30 @@ def test_an_entry_whose_time_was_over_long_before_the_price_that_fires_it_ends(o
     assert sent(effects) == []
     assert bench.order("td-1").state == "EXPIRED"
     assert begun_anew(bench, 1).order("td-1").state == "EXPIRED"
+
+
+# ---- the first price
+
+
+def one_position(price: str) -> Bench:
+    """Bought at 100, worth `price` when the process ended."""
+    bench = Bench(replace(WIDE, collar=D("0.05")))
+    bench.hold("10", "100")
+    for step in range(101, int(price) + 1, 4):
+        bench.trade(str(step))
+    bench.trade(price)
+    bench.second(60)
+    bench.second(60)
+    return bench
+
+
+@pytest.mark.parametrize(("after_s", "first", "is_believed"), [
+    (20, "196", True), (20, "204", True), (20, "180", False), (20, "220", False), (20, "100", False),
+    (5 * HOUR, "150", True), (5 * HOUR, "260", True), (5 * HOUR, "90", False), (5 * HOUR, "400", False),
+])
+def test_the_first_price_after_a_restart_is_measured_by_the_last_one_before_it(after_s, first, is_believed):
+    again = begun_anew(one_position("200"), after_s)
+    again.trade(first)
+    assert (again.engine.prices()[BTC][2] is not None) == is_believed
+    again._take(TradeTick(BTC, D(first), D(1), "buy", "2", again.now, again.now))
+    assert again.engine.prices()[BTC][2] == D(first)

@@ -231,6 +231,7 @@ def test_the_first_quote_after_a_restart_is_measured_by_what_was_bought(bid: str
 def test_a_market_that_has_moved_far_while_nobody_looked_is_believed_at_once_within_half() -> None:
     market = Market()
     again = market.restarted()
+    again.now += 3600 * SECOND_NS
     again.engine.finish_restore(again.now)
     assert fired(again.trade("60")) != []
 

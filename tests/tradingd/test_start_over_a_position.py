@@ -22,15 +22,16 @@ async def test_a_symbol_that_was_delisted_is_left_out_and_told(tmp_path: Path, m
     assert [row.symbol for row in run.daemon._read_model.positions()] == ["BTC/USDT"]
 
 
-async def test_the_stream_begins_with_what_the_position_was_bought_at(
+async def test_the_stream_begins_with_what_the_position_was_worth_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """F08: a first price a hundred times the true one reaches no engine either."""
     market = QuietMarket(monkeypatch, [instrument("BTC/USDT"), instrument("ETH/USDT")])
     run = QuietRun(settings_of(data_dir_with_a_position(tmp_path), symbols=["BTC/USDT", "ETH/USDT"]))
     assert await run.until_ready() == 0
-    (held,) = run.daemon._read_model.results.holdings.values()
-    assert market.known_prices == {"BTC/USDT": held.average_price}
+    (held,) = run.daemon._read_model.positions()
+    assert {symbol: str(price) for symbol, price in market.known_prices.items()} == {"BTC/USDT": held.mark}
+    assert held.mark != held.average_price
 
 
 async def test_without_a_stake_or_another_symbol_it_is_an_error_as_ever(
