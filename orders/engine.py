@@ -283,10 +283,9 @@ class Engine:
             market.old_mark = desk.tracker.old_marks.get(market.symbol)
         desk.away_ns = desk.now
         for symbol, price in self.old_prices().items():
-            guard = self._markets[symbol].guard
-            guard.know_of_old(price)
-            if symbol in desk.tracker.old_marks and desk.now - desk.left_ns < SHORT_STOP_NS:
-                guard.know(price)
+            self._markets[symbol].guard.know_of_old(price)
+        for symbol, price in self._heard_last().items() if desk.now - desk.left_ns < SHORT_STOP_NS else ():
+            self._markets[symbol].guard.know(price)
         desk.state.grids.dirty.clear()  # every step ended with its grids planned
         for order in desk.state.orders.working():
             has_to_be_armed = order.is_exit and order.is_held_kind
@@ -322,7 +321,14 @@ class Engine:
                 prices[order.spec.symbol] = trigger
         for symbol, position in state.ledger.positions.items():
             if position.average_price > ZERO:
-                prices[symbol] = self._desk.tracker.old_marks.get(symbol, position.average_price)
+                prices[symbol] = position.average_price
+        return {symbol: price for symbol, price in prices.items() if symbol in self._markets} | self._heard_last()
+
+    def _heard_last(self) -> dict[str, Decimal]:
+        """Prices from the last minutes of the journal: what grids noted, and what positions were worth."""
+        state, marks = self._desk.state, self._desk.tracker.old_marks
+        prices = {grid.symbol: grid.samples[-1] for grid in state.grids.live() if grid.samples}
+        prices |= {symbol: marks[symbol] for symbol in state.ledger.positions if marks.get(symbol, ZERO) > ZERO}
         return {symbol: price for symbol, price in prices.items() if symbol in self._markets}
 
     # ---- what is known -----------------------------------------------------------------------------

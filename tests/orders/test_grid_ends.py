@@ -219,3 +219,18 @@ def test_a_disaster_stop_at_the_venue_makes_way_for_the_grids_sells() -> None:
     assert made.grid.quantity == made.engine.ledger.quantity(BTC) == 0
     assert made.grid.profit == made.engine.ledger.realized_pnl > 0
     assert made.engine.orders.at_venue(BTC) == ()
+
+
+# ---- the first price after a restart
+
+
+@pytest.mark.parametrize("price", ["80", "130"])
+def test_a_lone_first_price_after_a_short_stop_neither_ends_nor_moves_a_grid(price: str) -> None:
+    made = opened(account={"limits": replace(WIDE, collar=D("0.05"))})
+    assert made.grid.quantity == 0
+    made.restart()
+    made.price(price)
+    made.second()
+    assert (made.grid.phase, made.grid.centre) == ("RUNNING", 100)
+    made.walk(["100", "100"])
+    assert (made.grid.phase, made.grid.centre) == ("RUNNING", 100)
