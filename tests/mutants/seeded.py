@@ -354,6 +354,25 @@ MUTANTS: Final = (
         ("tests/tradingd/test_start_over_a_position.py",),
     ),
     Mutant(
+        "what hours have lost was lost within a minute", "orders/desk.py",
+        "is_of_now=is_priced and self._is_marked_now", "is_of_now=True", ("tests/orders/test_known_in_part.py",),
+    ),
+    Mutant(
+        "a day begins when the first price is heard", "orders/desk.py",
+        "            elif not net_flow:", "            if not net_flow:",
+        ("tests/orders/test_known_in_part.py",),
+    ),
+    Mutant(
+        "a held symbol without a price is worth what it cost", "orders/account.py",
+        "    mark = market.known_mark\n    return", "    mark = market.mark\n    return",
+        ("tests/orders/test_known_in_part.py",),
+    ),
+    Mutant(
+        "a candle that the clock closed is opened again", "market/candles.py",
+        "open_time(max(self._start, bucket.floor), bucket.length)", "open_time(self._start, bucket.length)",
+        ("tests/market/test_candles.py",),
+    ),
+    Mutant(
         "the kill switch is pressed once only", "orders/chores.py",
         "        press_on(desk)\n", "", KILL,
     ),

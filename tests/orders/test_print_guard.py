@@ -202,11 +202,13 @@ def test_nothing_held_back_survives_a_restart_and_the_trail_does() -> None:
     assert fired(again.trade("97.9")) != []
 
 
+@pytest.mark.parametrize("stopped_s", [0, 3600])
 @pytest.mark.parametrize("absurd", ["10000", "1"])
-def test_the_first_price_after_a_restart_is_measured_by_what_was_bought(absurd: str) -> None:
+def test_the_first_price_after_a_restart_is_measured_by_what_was_bought(absurd: str, stopped_s: int) -> None:
     """A hundred times the price made a peak of equity that locked trading for good; a hundredth fires every stop."""
     market = Market()
     again = market.restarted()
+    again.now += stopped_s * SECOND_NS
     again.engine.finish_restore(again.now)
     assert fired(again.trade(absurd)) == []
     assert again.engine._desk.markets[BTC].last is None
@@ -218,9 +220,11 @@ def test_the_first_price_after_a_restart_is_measured_by_what_was_bought(absurd: 
     assert fired(again.trade("97.9")) != []
 
 
+@pytest.mark.parametrize("stopped_s", [0, 3600])
 @pytest.mark.parametrize("bid", ["10000", "1"])
-def test_the_first_quote_after_a_restart_is_measured_by_what_was_bought(bid: str) -> None:
+def test_the_first_quote_after_a_restart_is_measured_by_what_was_bought(bid: str, stopped_s: int) -> None:
     again = Market().restarted()
+    again.now += stopped_s * SECOND_NS
     again.engine.finish_restore(again.now)
     again.quote(bid, str(D(bid) + 1))
     assert again.engine._desk.markets[BTC].bid is None
