@@ -62,6 +62,7 @@ class Chores:
         desk = self._desk
         for symbol in sorted(desk.markets):
             self._close_candles(desk.markets[symbol])
+            desk.markets[symbol].follow_trades(desk.now, desk.config.limits.stale_after_ns)
         self._tighten_trails()
         self._visit_orders()
         self._late_arrivals.keep()

@@ -169,7 +169,7 @@ class Engine:
         market = self._markets.get(item.symbol)
         if market is not None and market.bid is not None:
             self._desk.steps += 1
-            market.ask, market.quote_ts = market.bid, 0
+            market.void_quote(item.ts_init)
         return _QUIET
 
     def _on_message(self, message: Message) -> Sequence[Effect]:

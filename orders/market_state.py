@@ -21,7 +21,8 @@ class MarketState:
 
     __slots__ = (
         "ask", "asks", "atr", "bid", "bids", "builder", "guard", "instrument", "is_watched", "last", "lasts", "mids",
-        "old_last", "old_mark", "on_last", "on_trade", "quote_ts", "symbol", "warned_ns",
+        "old_last", "old_mark", "on_last", "on_trade", "quote_ts", "symbol", "void_last", "void_ns",
+        "warned_ns",
     )
 
     def __init__(
@@ -40,6 +41,10 @@ class MarketState:
         self.bid: Decimal | None = None
         self.ask: Decimal | None = None
         self.quote_ts = 0
+        self.void_ns = 0
+        """When the quote was said to be crossed (UTC ns); `quote_ts` is 0 then, until a sound one is heard."""
+        self.void_last: Decimal | None = None
+        """The very object that was the last price then."""
         self.guard = PrintGuard(collar)
         self.warned_ns = 0
         self.atr = AverageTrueRange()
@@ -61,6 +66,20 @@ class MarketState:
         """Trails that tighten with time are as tight as `now` says; nothing fires by it. For a restart."""
         for trails in (self.lasts, self.mids, self.bids, self.asks):
             trails.on_time(now)
+
+    def void_quote(self, ts: int) -> None:
+        """It is crossed: nobody is to look at it until there is a sound one."""
+        if self.bid is None:
+            return
+        if self.quote_ts:
+            self.void_ns, self.void_last = ts, self.last
+        self.ask, self.quote_ts = self.bid, 0
+
+    def follow_trades(self, now: int, after_ns: int) -> None:
+        """A quote that is void for so long is where trades are since, as crossed as before: it hides no fall."""
+        is_void = self.bid is not None and not self.quote_ts and now - self.void_ns >= after_ns
+        if is_void and self.last is not None and self.last is not self.void_last:
+            self.bid = self.ask = self.last
 
     @property
     def mark(self) -> Decimal | None:

@@ -7,10 +7,10 @@ import pytest
 
 from bus.messages.header import Message
 from bus.messages.ledger import FundsChanged
-from bus.messages.orders import TrailSpec
+from bus.messages.orders import OrderDenied, TrailSpec
 from market.interval import SECOND_NS
 from market.ticks import TradeTick
-from tests.orders.trading import BTC, ETH, WIDE, Bench, sent
+from tests.orders.trading import BTC, ETH, WIDE, Bench, of_type, sent
 
 D = Decimal
 HOUR = 3600
@@ -261,3 +261,39 @@ def test_the_first_price_after_a_restart_is_measured_by_the_last_one_before_it(a
     assert (again.engine.prices()[BTC][2] is not None) == is_believed
     again._take(TradeTick(BTC, D(first), D(1), "buy", "2", again.now, again.now))
     assert again.engine.prices()[BTC][2] == D(first)
+
+
+# ---- a book that is void
+
+
+def test_while_the_book_stays_void_what_is_held_is_worth_what_is_paid_for_it_and_no_entry_is_let_in():
+    bench = Bench(replace(WIDE, daily_loss=D("0.04")))
+    bench.quote("99.99", "100.01")
+    bench.hold("50", "100")
+    bench.crossed()
+    bench.trade("90")
+    bench.second()
+    assert bench.engine.look().equity == D("9999.5")  # the next good quote is due at any moment
+    for _ in range(3):
+        bench.trade("90")
+        bench.second()
+    assert bench.engine.look().equity == D(9500)
+    assert bench.engine.look().daily_loss == pytest.approx(0.05, abs=1e-3)
+    (denial,) = of_type(bench.submit("td-2", "buy", "market", "1"), OrderDenied)
+    assert denial.code == "CROSSED_BOOK"
+    bench.quote("94.99", "95.01")
+    bench.quote("94.99", "95.01")
+    bench.second()
+    assert bench.engine.look().equity == D("9749.5")
+
+
+def test_a_void_book_in_which_nobody_trades_leaves_the_mark_as_it_was():
+    bench = Bench()
+    bench.trade("80")
+    bench.quote("99.99", "100.01")
+    bench.hold("50", "99")
+    bench.crossed()
+    for _ in range(10):
+        bench.alive()
+        bench.second()
+    assert bench.engine.look().equity == D(5050) + 50 * D("99.99")
