@@ -248,6 +248,7 @@ class ProjectionFold:
         held.quantity, held.updated_ns = ZERO, message.header.ts
         day = self._day(message)
         day.trades += 1
+        day.add_return(return_ratio(body))
         day.wins += profit > ZERO
         day.losses += profit < ZERO
         day.breakevens += profit == ZERO

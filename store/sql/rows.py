@@ -1,5 +1,6 @@
 """One row of each projected table, as a fold changes it. Field names are column names; see `store.sql.tables`."""
 
+import math
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -247,7 +248,11 @@ class FailedOrderRow(Row):
 
 @dataclass(slots=True)
 class DayRow(Row):
-    """One UTC day: `profit` and `fees` of round trips that closed, `net_flow` deposits less withdrawals."""
+    """One UTC day: `profit` and `fees` of round trips that closed, `net_flow` deposits less withdrawals.
+
+    `sharpe`: mean over sample deviation of the round trips' returns, None below two. `return_mean` and
+    `return_squares` are what it goes on from (Welford 1962).
+    """
 
     TABLE = tables.DAILY_STATISTICS
     KEY = ("day",)
@@ -263,6 +268,17 @@ class DayRow(Row):
     opening_equity: Decimal | None = None
     closing_equity: Decimal | None = None
     drawdown: float = 0.0
+    sharpe: float | None = None
+    return_mean: float = 0.0
+    return_squares: float = 0.0
+
+    def add_return(self, ratio: float) -> None:
+        """That of a round trip which `trades` counts already."""
+        delta = ratio - self.return_mean
+        self.return_mean += delta / self.trades
+        self.return_squares += delta * (ratio - self.return_mean)
+        deviation = math.sqrt(self.return_squares / (self.trades - 1)) if self.trades > 1 else 0.0
+        self.sharpe = self.return_mean / deviation if deviation > 0 else None
 
 
 @dataclass(slots=True)

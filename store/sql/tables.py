@@ -135,7 +135,7 @@ DAILY_STATISTICS = Table(
     "daily_statistics", METADATA,
     _key("account"), _key("day"), *_columns(Integer, "trades wins losses breakevens fills", optional=False),
     *_columns(Exact, "profit fees net_flow", optional=False), *_columns(Exact, "opening_equity closing_equity"),
-    Column("drawdown", Float, nullable=False),
+    Column("drawdown", Float, nullable=False), *_columns(Float, "sharpe return_mean return_squares"),
 )
 
 LOGS = Table(

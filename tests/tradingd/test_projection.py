@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from alembic import command
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,7 +19,7 @@ from bus.messages.ledger import FundsChanged
 from bus.messages.system import AlertRaised, DaemonStarted
 from store import journal_pack
 from store.sql.column_types import Exact
-from store.sql.database import StoreUrlError, check_migrations, migrate, open_engine, parse_url
+from store.sql.database import StoreUrlError, _alembic, check_migrations, migrate, open_engine, parse_url
 from store.sql.projection_store import Loader, Place, PlaceMovedError
 from store.sql.queries import StoreQueries
 from store.sql.rows import Row
@@ -31,6 +32,7 @@ from tradingd import projection as projection_module
 from tradingd.journal_packing import pack
 from tradingd.message_journal import MessageJournal
 from tradingd.projection import ForeignStoreError, Projection
+from tradingd.read_model_risk import RiskFold
 
 D = Decimal
 ACCOUNT = "practice-paper"
@@ -133,6 +135,39 @@ def test_the_tables_tell_what_the_account_did(tmp_path: Path, url: str, traded: 
     assert sum(filled) == sum(fills)
     assert sum(row["profit"] for row in day) == sum(told)
     assert sum(row["trades"] for row in day) == sum(row["wins"] + row["losses"] + row["breakevens"] for row in day)
+    projection.close()
+
+
+def test_a_stored_day_says_what_the_daily_figures_say(tmp_path: Path, url: str, traded: list[Message]) -> None:
+    """Trades, wins, losses, profit, drawdown and Sharpe of each day are stored [R5]."""
+    told = RiskFold("USDT")
+    for message in traded:
+        told.apply(message)
+    projection = projection_of(written(tmp_path / "j.journal", traded), url)
+    projection.rebuild()
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        by_day = {row["day"]: row for row in connection.execute(select(METADATA.tables["daily_statistics"])).mappings()}
+    engine.dispose()
+    assert any(day.sharpe is not None for day in told.day_views(100))
+    for day in told.day_views(100):
+        row = by_day[day.day]
+        assert (row["trades"], row["wins"], row["losses"]) == (day.trades, day.wins, day.losses)
+        assert (row["profit"], row["drawdown"]) == (D(day.profit), day.drawdown)
+        assert row["sharpe"] == (None if day.sharpe is None else pytest.approx(day.sharpe, rel=1e-9))
+    projection.close()
+
+
+def test_days_that_were_stored_without_a_sharpe_get_theirs(tmp_path: Path, url: str, traded: list[Message]) -> None:
+    projection = projection_of(written(tmp_path / "j.journal", traded), url)
+    projection.rebuild()
+    before = projection.store.contents()["daily_statistics"]
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        command.downgrade(_alembic(connection), "r0002")
+    migrate(engine)
+    engine.dispose()
+    assert projection.store.contents()["daily_statistics"] == before
     projection.close()
 
 
