@@ -16,6 +16,7 @@ from bus.messages.orders import OrderDenied
 from orders.grid_book import GridBook
 from orders.grid_spacing import DEFAULT_SPACING
 from risk.limits import RiskLimits
+from tradingd.grid_bounds import tuned_within_preset, within_preset
 from tradingd.settings import Settings
 from tradingd.strategy_choice import GRID
 
@@ -64,12 +65,14 @@ class ConfiguredGrids:
         share = min(self._limits.exposure_per_asset, self._limits.exposure_total / len(self._symbols))
         capital = (self._settings.account.capital * share).quantize(_CENT, rounding=ROUND_FLOOR)
         # A set that was tuned otherwise has the default spacing in it: that is nobody's word against the grid's own.
-        found = tuned.spacing if tuned is not None and tuned.spacing != DEFAULT_SPACING else None
+        preset, found = self._settings.risk.preset, None
+        if tuned is not None and tuned.spacing != DEFAULT_SPACING:
+            found = tuned_within_preset(tuned.spacing, preset)
         spacing = _ratio(param.get("spacing")) or found
-        return StartGrid(
+        return within_preset(StartGrid(
             symbol, capital, int(param.get("levels", 10)), spacing=spacing, trail=_ratio(param.get("trail")),
             entry="first", reason=f'strategy.rule = "{GRID}"',
-        )
+        ), preset)
 
 
 def _ratio(value: float | None) -> Decimal | None:

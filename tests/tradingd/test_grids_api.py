@@ -31,7 +31,7 @@ from tradingd.cli import app
 from tradingd.client import AnswerError, Client
 from tradingd.data_dir import JOURNAL, DataDir, RunInfo
 from tradingd.message_journal import MessageJournal
-from tradingd.settings import Settings
+from tradingd.settings import RiskSettings, Settings
 
 D = Decimal
 
@@ -131,6 +131,25 @@ def test_percents_and_prices_arrive_as_they_were_meant(stand: Stand) -> None:
         BTC, D(500), 4, None, D("0.005"), D("0.02"), D("0.004"), D(80), D("101.5"), history=(D(100), D(101)),
         reason="started by operator",
     )
+
+
+@pytest.mark.parametrize(("body", "bounds"), [
+    ({}, (None, D("0.005"), D("0.02"))),
+    ({"min_spacing": "1"}, (None, D("0.01"), D("0.02"))),
+    ({"max_spacing": "3"}, (None, D("0.005"), D("0.03"))),
+    ({"min_spacing": "2.5"}, (None, D("0.025"), None)),
+    ({"max_spacing": "0.4"}, (None, None, D("0.004"))),
+    ({"spacing": "3"}, (D("0.03"), None, None)),
+])
+def test_the_preset_trailing_grid_bounds_an_auto_spacing_where_a_person_did_not(
+    stand: Stand, body: dict[str, str], bounds: tuple[Decimal | None, ...],
+) -> None:
+    """Half a percent to two percent [T7]."""
+    stand.daemon.settings = Settings(risk=RiskSettings(preset="trailing-grid"))
+    stand.operator.post("/api/grids", {"symbol": BTC, "capital": "500", "levels": 4, **body})
+    asked = stand.daemon.commands[-1]
+    assert isinstance(asked, StartGrid)
+    assert (asked.spacing, asked.min_spacing, asked.max_spacing) == bounds
 
 
 def test_a_field_that_may_be_two_things_is_named_plainly_and_once(stand: Stand) -> None:

@@ -22,7 +22,7 @@ from tradingd.configured_grids import ConfiguredGrids
 from tradingd.exit_codes import CONFIGURATION
 from tradingd.parameters import configured_parameters
 from tradingd.read_model import ReadModel
-from tradingd.settings import CandleSettings, Settings, StrategySettings
+from tradingd.settings import CandleSettings, RiskSettings, Settings, StrategySettings
 from tradingd.settings_errors import ConfigError
 from tradingd.strategy_choice import SELECTION_FILE, chosen_over, chosen_strategies, strategy_names, untried
 
@@ -145,14 +145,15 @@ def test_every_name_that_may_be_written_can_be_chosen() -> None:
 class Grids:
     """Settings with a grid, and what they ask the engine for."""
 
-    def __init__(self, **strategy: Any) -> None:
+    def __init__(self, preset: str = "", **strategy: Any) -> None:
         self.asked: list[StartGrid] = []
         self.told: list[str] = []
         self.refusals: list[Message] = []
         self.model = ReadModel("USDT")
+        chosen = settings(**{"rule": "trailing_grid", **strategy})
         self.grids = ConfiguredGrids(
-            settings(**{"rule": "trailing_grid", **strategy}), RiskLimits(), ["BTC/USDT", "ETH/USDT"], self.model.grids,
-            self._command, self.told.append,
+            chosen.model_copy(update={"risk": RiskSettings.model_validate({"preset": preset})}), RiskLimits(),
+            ["BTC/USDT", "ETH/USDT"], self.model.grids, self._command, self.told.append,
         )
 
     def _command(self, wish: StartGrid) -> list[Message]:
@@ -197,6 +198,20 @@ def test_a_set_whose_spacing_was_not_tuned_leaves_it_to_the_grid() -> None:
     room = Grids()
     room.second("BTC/USDT", tuned=tuned)
     assert room.asked[0].spacing is None
+
+
+def test_the_preset_trailing_grid_bounds_a_spacing_that_nobody_wrote() -> None:
+    """Half a percent to two percent [T7]."""
+    wide = configured_parameters(Settings()).with_value("spacing", Decimal("0.03"))
+    auto, tuned = Grids("trailing-grid"), Grids("trailing-grid")
+    written = Grids("trailing-grid", param={"spacing": 0.03})
+    auto.second("BTC/USDT")
+    tuned.second("BTC/USDT", tuned=wide)
+    written.second("BTC/USDT")
+    told = [(room.asked[0].spacing, room.asked[0].min_spacing, room.asked[0].max_spacing)
+            for room in (auto, tuned, written)]
+    low, high = Decimal("0.005"), Decimal("0.02")
+    assert told == [(None, low, high), (high, None, None), (Decimal("0.03"), None, None)]
 
 
 def test_a_refusal_is_told_once() -> None:

@@ -14,6 +14,7 @@ from tradingd.api.models_grids import GridRequest
 from tradingd.api.routes_read import ERRORS, symbol_of
 from tradingd.api.routes_trading import OPERATOR_ERRORS
 from tradingd.control import Control, ControlUnavailableError
+from tradingd.grid_bounds import within_preset
 from tradingd.read_model_grids import GridView
 
 _UNKNOWN: Final[Responses] = {404: {"model": ErrorBody, "description": "There is no such grid"}}
@@ -31,7 +32,8 @@ async def start(control: ControlOf, who: Operator, request: GridRequest) -> Resp
     if running is not None:
         told = f"{symbol} has the grid {running.grid_id} already ({running.phase}): stop it first"
         raise ApiError(409, "GRID_EXISTS", told)
-    facts = await control.execute(request.command(symbol, f"started by {who.user}"), by=who.user)
+    command = within_preset(request.command(symbol, f"started by {who.user}"), control.settings.risk.preset)
+    facts = await control.execute(command, by=who.user)
     for message in facts:
         if isinstance(message.body, OrderDenied) and message.body.order is None:
             raise denied(message.body)
