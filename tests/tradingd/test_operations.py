@@ -6,10 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from bus.messages.header import Message
 from bus.messages.orders import ClosePosition, OrderDenied, OrderInitialized
 from bus.messages.system import VoteTradingState
 from tests.orders.trading import BTC
 from tests.tradingd.live_runtime import Scene
+from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
+from tradingd.auth import Auth, mint_token
+from tradingd.client import AnswerError, Client
 from tradingd.conditions import Conditions
 from tradingd.control import VenueSilentError
 from tradingd.life import READY, Life
@@ -62,6 +66,23 @@ async def test_an_entry_while_the_venue_wants_no_requests_is_refused_and_no_orde
     venue.silent_s = 0.0
     await operations.execute(scene.order(), by="ann")
     assert len(venue.sent) == 1
+
+
+def test_the_answer_to_it_names_the_family_of_rate_limits_as_every_denial_does(tmp_path: Path) -> None:
+    """R8, and the same keys whoever refuses."""
+
+    class Silent(SmallDaemon):
+        async def execute(self, body: object, *, by: str) -> list[Message]:
+            raise VenueSilentError("VENUE_RATE_LIMIT", "the venue wants no requests for another 7.5 s")
+
+    daemon = Silent(settings_in(tmp_path))
+    with served(daemon, Auth.open(tmp_path)) as url:
+        client = Client(url, mint_token(tmp_path))
+        with pytest.raises(AnswerError) as refusal:
+            client.post("/api/orders", {"symbol": "BTC/USDT", "side": "buy", "type": "market", "quantity": "0.1"})
+    body = refusal.value.body
+    assert (refusal.value.status, body["code"], body["family"]) == (422, "VENUE_RATE_LIMIT", "E003")
+    assert {"rule", "value", "limit"} <= body.keys()
 
 
 async def test_what_waits_here_for_its_price_and_what_sells_is_taken_while_the_venue_wants_no_requests(

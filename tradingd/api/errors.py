@@ -14,8 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from bus.messages.orders import OrderDenied
+from risk.codes import RATE_LIMIT
 from tradingd.auth import CredentialsError
-from tradingd.control import ControlConflictError, ControlUnavailableError
+from tradingd.control import ControlConflictError, ControlUnavailableError, VenueSilentError
 from tradingd.read_model_views import DenialView
 
 _BRANCH = re.compile(r"(function-[a-z]+|literal|constrained-[a-z]+|is-instance|lax-or-strict)\[.*\]", re.DOTALL)
@@ -136,6 +137,9 @@ def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     async def on_conflict(_: Request, error: Exception) -> Response:
         assert isinstance(error, ControlConflictError)  # noqa: S101 - registered for this type
+        if isinstance(error, VenueSilentError):  # a denial, before any order was made
+            said = ApiError(422, error.code, str(error), family=RATE_LIMIT, rule="venue_rate_limit")
+            return json_response(said.body, error.status)
         return json_response({"code": error.code, "message": str(error)}, error.status)
 
     app.add_exception_handler(ControlConflictError, on_conflict)
