@@ -113,6 +113,7 @@ def status(answer: Mapping[str, Any]) -> None:
         ("positions", f"{answer['open_positions']} open"),
         ("orders", f"{answer['working_orders']} working, {answer['unknown_orders']} unknown"),
         ("fills", answer["fills"]),
+        ("targets", _targets(answer.get("scorecard", ()))),
     ]
     if not answer["is_ready"]:
         rows.insert(1, ("not ready", answer["not_ready_reason"]))
@@ -135,6 +136,14 @@ def status(answer: Mapping[str, Any]) -> None:
     if answer["agents"] and answer["state"] != "STOPPED":
         out.print()
         agents(answer["agents"], is_brief=True)
+
+
+def _targets(scorecard: Sequence[Mapping[str, Any]]) -> str:
+    """How many of the known figures are as one would like them, and which are not."""
+    known = [each for each in scorecard if each["value"] is not None]
+    missed = [f"{each['name']} {each['value']:.4g} (target {each['target']})" for each in known if not each["is_met"]]
+    told = f"{len(known) - len(missed)} of {len(known)} known ones met"
+    return f"{told}; not: {', '.join(missed)}" if missed else told
 
 
 def agents(answer: Sequence[Mapping[str, Any]], *, is_brief: bool = False) -> None:

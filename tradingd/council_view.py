@@ -116,7 +116,8 @@ def _alpha(
     problem = plugin.problem if plugin is not None else skip.reason if skip is not None and is_failing else ""
     said = "nothing said yet" if last is None else f"{last.symbol}: {last.reasoning}"
     return MemberView(
-        name=name, state=state, status=last.action if last is not None else "", progress=replace(_NONE, message=said),
+        name=name, id=name, state=state, status=last.action if last is not None else "",
+        progress=replace(_NONE, message=said),
         restarts=plugin.restarts if plugin is not None else 0, handled=timing.count if timing is not None else 0,
         emitted=result.signals + result.holds, queued=0, dropped=0, started_at=None, completed_at=None,
         duration_s=None, last_heartbeat=last.time if last is not None else None, error=problem,

@@ -9,6 +9,7 @@ from tradingd.data_dir import whereabouts
 from tradingd.read_model import ReadModel
 from tradingd.read_model_risk import LockView
 from tradingd.read_model_views import CountsView, KillView, VoteView, iso_or_none, to_iso
+from tradingd.scorecard import TargetView, scorecard
 from tradingd.settings import Settings
 
 
@@ -24,9 +25,10 @@ class ProgressView:
 
 @dataclass(frozen=True, slots=True)
 class AgentView:
-    """One agent: its lifecycle state, its own words, its counters."""
+    """One agent: its lifecycle state, its own words, its counters. `id` is what paths and commands call it."""
 
     name: str
+    id: str
     state: str
     status: str
     progress: ProgressView
@@ -114,6 +116,7 @@ class StatusView:
     locks: tuple[LockView, ...]
     loop_lag_ms: float
     memory_mb: float
+    scorecard: tuple[TargetView, ...]
 
 
 def live_status(control: Control) -> StatusView:
@@ -157,6 +160,7 @@ def live_status(control: Control) -> StatusView:
         locks=tuple(model.risk.lock_views(control.now())),
         loop_lag_ms=now.loop_lag_ms,
         memory_mb=now.memory_mb,
+        scorecard=scorecard(model),
     )
 
 
@@ -199,6 +203,7 @@ def offline_status(model: ReadModel, settings: Settings) -> StatusView:
         locks=tuple(model.risk.lock_views(model.last_ts)),
         loop_lag_ms=0.0,
         memory_mb=0.0,
+        scorecard=scorecard(model),
     )
 
 
@@ -206,8 +211,8 @@ def offline_agents(model: ReadModel) -> tuple[AgentView, ...]:
     """What the journal says of the agents of its last session."""
     return tuple(
         AgentView(
-            seen.name, "completed" if seen.state == "running" else seen.state, "", ProgressView(0, 0, 0.0, ""),
-            seen.restarts, 0, 0, 0, 0, None, None, None, seen.last_heard, seen.error,
+            seen.name, seen.name, "completed" if seen.state == "running" else seen.state, "",
+            ProgressView(0, 0, 0.0, ""), seen.restarts, 0, 0, 0, 0, None, None, None, seen.last_heard, seen.error,
         )
         for seen in model.agents()
     )
@@ -219,6 +224,7 @@ def agent_view(agent: AgentReport, now_ns: int) -> AgentView:
     end = agent.completed_ns or now_ns
     return AgentView(
         name=agent.name,
+        id=agent.name,
         state=agent.state,
         status=agent.status,
         progress=ProgressView(agent.current, agent.total, percent, agent.message),

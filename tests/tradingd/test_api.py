@@ -213,6 +213,8 @@ def test_status_tells_state_money_feeds_agents_and_problems(api: Served) -> None
     assert (status["state"], status["equity"], status["uptime_s"]) == ("ACTIVE", "10000", 12.5)
     assert status["feeds"][0]["state"] == "connected"
     assert status["agents"][0]["progress"] == {"current": 1, "total": 3, "percent": 33.33, "message": "all well"}
+    assert {each["id"] for each in status["agents"]} == {each["name"] for each in status["agents"]}
+    assert [each["is_met"] for each in status["scorecard"] if each["name"] == "max_drawdown"] == [True]
     assert status["problems"][0]["text"] == "the moon is full"
     assert status["problems"][0]["since"].endswith("Z")
 
