@@ -29,8 +29,7 @@ from research.data_cli import VenueOption, open_store
 if TYPE_CHECKING:  # imported where needed: `tradelab --help` must not wait for pyarrow
     from collections.abc import Sequence
 
-    from research.history.backfill import BackfillReport
-    from research.history.kline_source import KlineSource
+    from research.history.backfill import BackfillReport, CandleSource
     from store.candles import CandleStore
 
 ARCHIVES: Final = "https://data.binance.vision/data/spot/monthly/klines"
@@ -128,7 +127,7 @@ async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
 
     long_bans.of_this_process.keep_in(store.root.parent)  # where the daemon of this data directory keeps them, too
     rows: list[Row] = []
-    sources: list[KlineSource] = []
+    sources: list[CandleSource] = []
     async with AsyncExitStack() as stack:
         for symbol in job.symbols:
             row = empty_row(symbol, job.interval)
@@ -145,18 +144,23 @@ async def run_job(store: "CandleStore", job: BackfillJob) -> list[Row]:
     return rows
 
 
-async def _open_sources(job: BackfillJob, stack: AsyncExitStack) -> "list[KlineSource]":
+async def _open_sources(job: BackfillJob, stack: AsyncExitStack) -> "list[CandleSource]":
+    """The venue, and a second one where it is named. Coinbase is known by its name or its address."""
     from bus.clock import LiveClock
+    from research.history.coinbase_source import CoinbaseSource
     from research.history.kline_source import KlineSource
 
-    return [
-        await stack.enter_async_context(KlineSource(name, url, LiveClock(), random.random))
-        for name, url in ((job.venue, job.rest_url), (urlsplit(job.fallback_url).netloc, job.fallback_url)) if url
-    ]
+    found: list[CandleSource] = []
+    for name, url in ((job.venue, job.rest_url), (urlsplit(job.fallback_url).netloc, job.fallback_url)):
+        if url:
+            is_coinbase = "coinbase" in name or "coinbase" in urlsplit(url).netloc
+            kind = CoinbaseSource if is_coinbase else KlineSource
+            found.append(await stack.enter_async_context(kind(name, url, LiveClock(), random.random)))
+    return found
 
 
 async def _from_venues(
-    store: "CandleStore", job: BackfillJob, symbol: str, row: Row, sources: "Sequence[KlineSource]"
+    store: "CandleStore", job: BackfillJob, symbol: str, row: Row, sources: "Sequence[CandleSource]"
 ) -> None:
     from research.data_views import gap_row, moment, progress
     from research.history.backfill import Backfill, reconcile

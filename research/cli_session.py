@@ -17,6 +17,8 @@ NOT_REACHABLE: Final = 4
 NOT_FOUND: Final = 7
 INTERRUPTED: Final = 130
 
+_USUAL: Final = {"binance": "https://api.binance.com", "coinbase": "https://api.coinbase.com"}
+"""Where a venue is that no setting says."""
 _HEEDED: Final = frozenset({"TRADINGD_CONFIG", "TRADINGD__DATA_DIR"})
 
 MEANINGS: Final[dict[int, str]] = {
@@ -113,4 +115,4 @@ def rest_url(venue: str) -> str:
     venues = table.get("venues", {})
     entry = venues.get(venue, {}) if isinstance(venues, dict) else {}
     found = str(entry.get("rest_url", "")) if isinstance(entry, dict) else ""
-    return found or ("https://api.binance.com" if venue == "binance" else "")
+    return found or _USUAL.get(venue, "")
