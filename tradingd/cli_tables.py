@@ -125,9 +125,9 @@ def status(answer: Mapping[str, Any]) -> None:
         if vote["state"] != "ACTIVE":
             rows.append(("vote", f"{vote['voter']}: {vote['state']} ({vote['reason']})"))
     for feed in answer["feeds"]:
-        age = "-" if feed["age_s"] is None else f"{feed['age_s']:.1f} s"
-        said = f"{feed['name']} {feed['state']}, {feed['messages']} messages, last {age} ago {feed['detail']}"
-        rows.append(("feed", said))
+        age = "" if feed["age_s"] is None else f", last {feed['age_s']:.1f} s ago"
+        said = f"{feed['name']} {feed['state']}, {feed['messages']} messages{age} {feed['detail']}"
+        rows.append(("feed", said.rstrip()))
     if answer["state"] == "STOPPED" and answer["open_positions"]:
         rows.append(("warning", "nobody watches the stops and trails of these positions until the next start"))
     rows += [("lock", f"{lock['symbol']}: {lock['reason']} (until {clock(lock['until'])})") for lock in answer["locks"]]

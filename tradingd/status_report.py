@@ -2,16 +2,18 @@
 
 import os
 import time
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from bus.bus import Bus
 from bus.ids import SessionId
 from exchanges.binance.market_state import FeedCounters
+from exchanges.own_line import TellsOwnLine
 from market.interval import SECOND_NS
 from tradingd.control import BusStatus, DaemonStatus, FeedStatus, Problem
 from tradingd.feed_driver import FeedDriver
 from tradingd.read_model import ReadModel
+from tradingd.redaction import redact
 from tradingd.runtime import Runtime
 from tradingd.venue_access import MarketFeed
 
@@ -41,7 +43,8 @@ class StatusReport:
         return DaemonStatus(
             pid=os.getpid(), session=session, started_ns=self._started_ns,
             uptime_s=time.monotonic() - self._started_monotonic, is_ready=not not_ready_reason,
-            not_ready_reason=not_ready_reason, is_replay=is_replay, feeds=(self._feed_status(age_s),), feed_age_s=age_s,
+            not_ready_reason=not_ready_reason, is_replay=is_replay, feeds=(self._feed_status(age_s), *self._own_line()),
+            feed_age_s=age_s,
             bus=self._bus_status(), agents=tuple(runner.report() for runner in self._runtime.runners.values()),
             problems=self._problems(), loop_lag_ms=driver.loop_lag_s * 1000, memory_mb=memory_megabytes(),
         )
@@ -53,6 +56,20 @@ class StatusReport:
             reconnects=max(0, driver.reconnects), gaps=counters.trade_gaps + counters.book_gaps, age_s=age_s,
             detail=driver.detail or doubts(counters),
         )
+
+    def _own_line(self) -> tuple[FeedStatus, ...]:
+        """Where live orders are told of; while it is away the exchange is asked about them."""
+        venue = self._runtime.venue
+        line = venue.own_line() if isinstance(venue, TellsOwnLine) else None
+        if line is None:
+            return ()
+        state: Literal["connected", "connecting", "lost"] = (
+            "connected" if line.is_up else "lost" if line.breaks else "connecting"
+        )
+        detail = "" if line.is_up else line.problem
+        return (FeedStatus(
+            f"{venue.name} user stream", state, line.frames, line.breaks, line.gaps, None, redact(detail),
+        ),)
 
     def _bus_status(self) -> BusStatus:
         counters = self._bus.counters  # type: ignore[attr-defined]

@@ -48,6 +48,7 @@ from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
 from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
+from exchanges.own_line import OwnLine
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import BalanceSink, OpenOrder, ReportSink
 from exchanges.working_order import ENDS, MOST_WORKING, WorkingOrder
@@ -170,6 +171,10 @@ class BinanceVenue:
         self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
         self._tasks.run(self._keep_sweeping(), f"{self.name} order sweep")
+
+    def own_line(self) -> OwnLine | None:
+        """See `exchanges.own_line`."""
+        return self.stream.look() if self._config.ws_api_url else None
 
     def silent_for_s(self) -> float:
         """Seconds for which the venue wants no requests."""

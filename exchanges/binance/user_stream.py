@@ -16,6 +16,7 @@ from exchanges.backoff import Backoff
 from exchanges.binance.parser import MAX_FRAME_BYTES, NOT_FOR_US, AnswerFrame, FrameError, FrameParser, UserFrame
 from exchanges.binance.rest import RestClient
 from exchanges.dialing import open_websocket
+from exchanges.own_line import OwnLine
 from exchanges.venue import BalanceSink
 
 ANSWER_TIMEOUT_S: Final = 10.0
@@ -58,6 +59,7 @@ class UserStream:
         self._first_backoff_s = first_backoff_s
         self._ids = count(1)
         self.is_up = False
+        self.frames = 0
         self.reconnects = 0
         self.refused = 0
         self.ignored = 0
@@ -80,6 +82,10 @@ class UserStream:
                 self.is_up = False
             self.reconnects += 1
             await asyncio.sleep(backoff.next_s())
+
+    def look(self) -> OwnLine:
+        """How it fares."""
+        return OwnLine(self.is_up, self.frames, self.reconnects, 0, self.last_problem)
 
     def _break(self, why: str) -> None:
         self.last_problem = why
@@ -128,6 +134,7 @@ class UserStream:
             raise UserStreamError(f"subscription refused: {answer.error}")
 
     def _take(self, raw: bytes) -> AnswerFrame | None:
+        self.frames += 1
         try:
             frame = self._parser.parse_frame(raw, self._clock.now())
         except FrameError as error:

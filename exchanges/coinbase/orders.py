@@ -37,6 +37,7 @@ from exchanges.order_leave import OrderLeave
 from exchanges.order_line import OrderLine
 from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
+from exchanges.own_line import OwnLine
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import BalanceSink, OpenOrder, ReportSink
@@ -164,6 +165,10 @@ class CoinbaseVenue:
         self._tasks.run(self._line.watch(), f"{self.name} order line watch")
         self._tasks.run(self._poll(), f"{self.name} order poll")
         self._tasks.run(self._balance_looks.run(), f"{self.name} balances")
+
+    def own_line(self) -> OwnLine | None:
+        """See `exchanges.own_line`."""
+        return self.stream.look() if self._config.ws_user_url else None
 
     def silent_for_s(self) -> float:
         """Seconds for which the venue wants no requests."""

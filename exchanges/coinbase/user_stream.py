@@ -14,6 +14,7 @@ from exchanges.coinbase.rest import CoinbaseRest
 from exchanges.coinbase.subscription import USER_CHANNELS, Confirmations, wish
 from exchanges.coinbase.user_events import OrderNews, parse_orders
 from exchanges.frame_socket import FrameSocket, open_socket
+from exchanges.own_line import OwnLine
 
 ANSWER_TIMEOUT_S: Final = 10.0
 MUTE_S: Final = 4.0
@@ -53,6 +54,7 @@ class UserStream:
         self._sequence = ConnectionSequence()
         self._has_heartbeats = False
         self.is_up = False
+        self.frames = 0
         self.reconnects = 0
         self.refused = 0
         self.gaps = 0
@@ -73,6 +75,10 @@ class UserStream:
                 self.is_up = False
             self.reconnects += 1
             await asyncio.sleep(backoff.next_s())
+
+    def look(self) -> OwnLine:
+        """How it fares."""
+        return OwnLine(self.is_up, self.frames, self.reconnects, self.gaps, self.last_problem)
 
     def _break(self, why: str) -> None:
         self.last_problem = why
@@ -127,6 +133,7 @@ class UserStream:
 
     def _take(self, raw: bytes) -> Envelope | None:
         """Read one frame; None for one seen before."""
+        self.frames += 1
         try:
             envelope = parse_envelope(raw)
             if envelope.channel == "error":

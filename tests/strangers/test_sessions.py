@@ -74,6 +74,17 @@ def test_while_prices_flow_but_orders_cannot_be_sent_there_are_no_entries(strang
         until(lambda: daemon.status()["state"] == "ACTIVE", "entries again", 15)
 
 
+@VENUES
+def test_the_line_of_our_own_orders_is_shown_beside_that_of_the_market(strange: Strange, tmp_path: Path) -> None:
+    """Nobody saw that fills were only polled for, since when, and how often the line broke [C6]."""
+    with strange() as stranger, running_there(stranger, tmp_path / "data") as daemon:
+        until(lambda: [each["state"] for each in daemon.status()["feeds"]] == ["connected"] * 2, "both lines", 10)
+        market, own = daemon.status()["feeds"]
+        assert own["name"] == f"{market['name']} user stream"
+        assert own["messages"] > 0
+        assert own["reconnects"] == 0
+
+
 def test_a_binance_that_ends_the_user_subscription_but_not_the_connection_is_asked_for_another(tmp_path: Path) -> None:
     with strange_binance() as stranger, running_there(stranger, tmp_path / "data") as daemon:
         until(lambda: stranger.streams.users, "a user stream", 10)
