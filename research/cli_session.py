@@ -106,6 +106,13 @@ def _check_environment() -> None:
         raise CliError(CONFIGURATION, str(error)) from error
 
 
+def own_venue() -> str:
+    """The venue that the settings name; "" where none is named, or it has no address of its own (the practice one)."""
+    _, table = settings_table()
+    named = os.environ.get("TRADINGD__VENUE") or str(table.get("venue", ""))
+    return named if named and rest_url(named) else ""
+
+
 def rest_url(venue: str) -> str:
     """`venues.<venue>.rest_url` of environment or config.toml; "" when there is none."""
     named = os.environ.get(f"TRADINGD__VENUES__{venue.upper()}__REST_URL")

@@ -16,10 +16,11 @@ from research.cli_session import (
     DataDirOption,
     JsonOption,
     note,
+    own_venue,
     print_json,
     rest_url,
 )
-from research.data_cli import VenueOption, chosen, open_store
+from research.data_cli import HISTORY_OF, VenueOption, chosen, open_store
 
 if TYPE_CHECKING:
     from store.candles import CandleStore
@@ -39,13 +40,15 @@ def maintain(
     url: Annotated[str, typer.Option("--rest-url", help="Default: of the venue in config.toml.")] = "",
     fallback_url: Annotated[str, typer.Option("--fallback-url", help="A second venue, for what the first lacks.")] = "",
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=40, help="Requests a second at most.")] = 8.0,
-    venue: VenueOption = "binance", data_dir: DataDirOption = None, as_json: JsonOption = False,
+    venue: VenueOption = "", data_dir: DataDirOption = None, as_json: JsonOption = False,
 ) -> None:
     """Take in the daemon's candles, fetch what is missing of every series, judge it all, compact what is old.
 
-    By itself once; with --every until it is stopped. A round that fails is told, and the next one comes.
+    Without --venue those of the venue that the settings name, or Binance's where it has no address. By itself once;
+    with --every until it is stopped. A round that fails is told, and the next one comes.
     """
     pause_s = _pause(every)
+    venue = venue or own_venue() or HISTORY_OF
     address = url or rest_url(venue)
     if not address:
         raise CliError(USAGE, f"{venue} has no rest_url in config.toml: give --rest-url.")

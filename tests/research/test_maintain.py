@@ -19,12 +19,12 @@ MINUTE_MS = 60_000
 DAY_MS = 1440 * MINUTE_MS
 
 
-def history(folder: Path, first_ms: int, minutes: range, pair: str = "BTCUSDT") -> None:
+def history(folder: Path, first_ms: int, minutes: range, pair: str = "BTCUSDT", venue: str = "binance") -> None:
     """Some minutes of a pair in the history, by the import that people use."""
     rows = [",".join(map(str, kline(first_ms + minute * MINUTE_MS))) for minute in minutes]
     file = folder / f"{pair}-1m-2024-05.csv"
     file.write_text("\n".join(rows) + "\n")
-    done = CliRunner().invoke(app, ["data", "import", str(file), "--data-dir", str(folder)])
+    done = CliRunner().invoke(app, ["data", "import", str(file), "--data-dir", str(folder), "--venue", venue])
     assert done.exit_code == 0, done.output
 
 
@@ -52,6 +52,24 @@ async def test_a_gap_and_what_came_since_are_fetched_and_a_second_round_asks_for
         assert (row["symbol"], row["interval"]) == ("BTC/USDT", "1m")
         assert row["backfill"]["added"] >= 60 + 100
         assert CandleStore(tmp_path / "history").coverage("BTC/USDT", "1m").gaps == ()
+
+
+async def test_without_a_name_it_looks_after_the_venue_that_the_daemon_trades_at(
+    tmp_path: Path, today_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nightly timer names none: it went on with Binance's history, and the daemon's own kept its gaps."""
+    first = today_ms - DAY_MS
+    history(tmp_path, first, range(200), venue="binanceus")
+    history(tmp_path, first, range(260, 300), venue="binanceus")
+    async with LoopbackVenue(now_ms=first + 400 * MINUTE_MS).running() as venue:
+        config = tmp_path / "config.toml"
+        config.write_text(f'venue = "binanceus"\n[venues.binanceus]\nrest_url = "{venue.url}"\n')
+        monkeypatch.setenv("TRADINGD_CONFIG", str(config))
+        words = ["data", "maintain", "--rate", "40", "--data-dir", str(tmp_path), "--json"]
+        done = await asyncio.to_thread(CliRunner().invoke, app, words)
+        assert done.exit_code == 0, done.output
+        assert [row["symbol"] for row in json.loads(done.stdout)] == ["BTC/USDT"]
+        assert CandleStore(tmp_path / "history", "binanceus").coverage("BTC/USDT", "1m").gaps == ()
 
 
 async def test_old_minutes_become_hours_only_when_asked(tmp_path: Path, today_ms: int) -> None:
