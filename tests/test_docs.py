@@ -327,6 +327,13 @@ def test_the_table_of_error_codes_is_that_of_the_api() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tradingd/api").glob("*.py")))
     pairs = re.findall(r'\b(4\d\d|5\d\d)(?:,|:)\s+"([A-Z][A-Z_]+)"', sources)
     real = {code for _, code in pairs} | set(re.findall(r'"code": "([A-Z_]+)"', sources))
+    real |= set(re.findall(r'SayError\("([A-Z_]+)"', sources))
+    refusals = (
+        ("operations", r'Error\(\s*"([A-Z_]+)",'), ("mode_switch", r'= \("([A-Z_]+)",'),
+        ("mode_switch", r'\(\s*"([A-Z]+_[A-Z_]+)",'), ("mode_switch", r'return "([A-Z_]+)",'),
+    )
+    for name, refusal in refusals:
+        real |= set(re.findall(refusal, (ROOT / f"tradingd/{name}.py").read_text(encoding="utf-8")))
     rows = {spans(code)[0]: status for code, status, _ in table_rows(section(INTERFACES, "### Errors")) if spans(code)}
     assert set(rows) == real
     for status, code in pairs:
