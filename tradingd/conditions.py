@@ -16,6 +16,7 @@ from tradingd.settings import Settings
 _log = logging.getLogger(__name__)
 _MEMORY_BUS: Final = "memory://"
 _BEHIND_LOOKS: Final = 3
+TOLD_AHEAD_NS: Final = 60 * SECOND_NS
 
 
 class Conditions:
@@ -201,6 +202,16 @@ class Conditions:
         would be a new vote every second."""
         too_old = f"no market data for more than {limit_ns / SECOND_NS:g} s"
         self._set("stale", too_old if age_ns > limit_ns else "")
+
+    def session_time(self, ahead_ns: int) -> None:
+        """How far our time is ahead of the machine's clock: that was set back, or an earlier run's was wrong."""
+        if ahead_ns < SECOND_NS:
+            self._health.clear("clock")
+        elif ahead_ns >= TOLD_AHEAD_NS and not self._health.is_raised("clock"):
+            self._show(
+                "clock", f"our time is {ahead_ns // (60 * SECOND_NS)} min ahead of this machine's clock, which was set "
+                "back since; it goes on more slowly until that is there, and so long orders and days end early",
+            )
 
     def backlog(self, looks: int) -> None:
         """So many looks in a row found market data that waits to be handled; a burst is worked off before the third."""

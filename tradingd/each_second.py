@@ -1,10 +1,11 @@
 """What is done each second before the engine has its own: a look at its parts and at the end of a timed run."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bus.bus import Bus
-from bus.clock import Clock
+from bus.clock import Clock, LiveClock
 from tradingd.candle_history import CandleHistory
 from tradingd.conditions import Conditions
 from tradingd.configured_grids import ConfiguredGrids
@@ -48,7 +49,7 @@ class EachSecond:
         self.runtime.listeners.append(self.part_heard.listen)
 
     def look(self) -> None:
-        """The data's age, symbols that were halted, disk, grids and tuning, the end of a timed run."""
+        """The data's age, our clock, symbols that were halted, disk, grids and tuning, the end of a timed run."""
         runtime, driver, now = self.runtime, self.driver, self.clock.now
         runtime.health.show_halted(runtime.engine.halted_symbols)
         is_halted = runtime.engine.trading_state == "HALTED"
@@ -58,6 +59,8 @@ class EachSecond:
         self.part_heard.on_second(now())
         if driver.state == "connected" and driver.last_ns:
             self.conditions.data_age(now() - driver.last_ns, self.stale_after_ns)
+        if isinstance(self.clock, LiveClock):
+            self.conditions.session_time(now() - time.time_ns())
         self.conditions.backlog(self.feed.counters.behind_looks)
         if self.bus.is_connected:
             self.conditions.bus_is_there()
