@@ -1,7 +1,8 @@
 """The parameters that are derived from three settings and tuned: what they are, and within which bounds they stay.
 
 Derived (T11): grid spacing, base trail, confidence threshold, maximum drawdown, position size, concurrent positions.
-Tuned values never leave `BOUNDS`, and never loosen a limit: drawdown and positions stay at or below what is configured.
+Tuned values never leave their bounds, and never loosen a limit: drawdown and positions stay at or below what is
+configured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,9 +53,10 @@ class Parameters:
         return replace(self, **{name: value.quantize(places, rounding=ROUND_HALF_EVEN)})
 
     def within_bounds(self, configured: "Parameters") -> "Parameters":
-        """Each value inside `BOUNDS`, limits at most as loose as `configured`."""
+        """Each value inside its bounds (`bounds_of`), limits at most as loose as `configured`."""
         made = self
-        for name, (lowest, highest) in BOUNDS.items():
+        for name in BOUNDS:
+            lowest, highest = bounds_of(name, configured)
             value = min(max(self.value(name), lowest), highest)
             if name in LIMITS:
                 value = min(value, configured.value(name))
@@ -71,6 +73,15 @@ class Parameters:
             limits, max_drawdown=min(limits.max_drawdown, self.drawdown),
             max_positions=min(limits.max_positions, int(self.positions)),
         )
+
+
+def bounds_of(name: str, configured: Parameters) -> tuple[Decimal, Decimal]:
+    """Lowest and highest value that tuning may choose. A person's smaller size or higher confidence than `BOUNDS` know
+    widens them: nobody who asked for 0.5 % finds 1 %."""
+    lowest, highest = BOUNDS[name]
+    if name == "size":
+        return min(lowest, configured.size), highest
+    return (lowest, max(highest, configured.confidence)) if name == "confidence" else (lowest, highest)
 
 
 def parameters_of(told: Sequence[Parameter]) -> Parameters | None:

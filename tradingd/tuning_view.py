@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from agents.parameters import BOUNDS
+from agents.parameters import BOUNDS, bounds_of
 from market.money import to_text
 from tradingd.parameters import configured_parameters, held_parameters
 from tradingd.read_model_views import to_iso
@@ -59,10 +59,11 @@ def tuning_view(settings: Settings, fold: TuningFold, *, is_on: bool, is_running
     outcomes = fold.outcomes()
     rows = tuple(
         ParameterView(
-            name, to_text(held.value(name)), to_text(configured.value(name)), to_text(lowest), to_text(highest),
+            name, to_text(held.value(name)), to_text(configured.value(name)),
+            to_text(bounds_of(name, configured)[0]), to_text(bounds_of(name, configured)[1]),
             outcomes[name].count, outcomes[name].success, outcomes[name].confidence,
         )
-        for name, (lowest, highest) in BOUNDS.items()
+        for name in BOUNDS
     )
     versions = tuple(
         VersionView(

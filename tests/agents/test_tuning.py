@@ -1,5 +1,6 @@
 """Self-tuning as arithmetic: variations, the tenth of the way, feedback, bounds, and what the agents make of it."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.ceo import Ceo
-from agents.parameters import BOUNDS, LIMITS, Parameters, parameters_of
+from agents.parameters import BOUNDS, LIMITS, Parameters, bounds_of, parameters_of
 from agents.risk_officer import RiskOfficer
 from agents.strategies.trail_distance import DistanceRule
 from agents.strategies.trailing_consensus import TrailingConsensus, TrailingConsensusConfig
@@ -143,8 +144,20 @@ def test_the_bounds_are_those_of_the_design(name: str, lowest: str, highest: str
     assert BOUNDS[name] == (D(lowest), D(highest))
     loose = Parameters(D(1), D(1), D(1), D(1), D(1), D(1000))
     none = Parameters(D(0), D(0), D(0), D(0), D(0), D(0))
-    assert loose.within_bounds(loose).value(name) == D(highest)
-    assert none.within_bounds(loose).value(name) == D(lowest)
+    configured = replace(loose, confidence=D("0.6"), size=D("0.05"))
+    assert loose.within_bounds(configured).value(name) == D(highest)
+    assert none.within_bounds(configured).value(name) == D(lowest)
+
+
+def test_who_asked_for_less_than_the_bounds_know_does_not_find_more_the_next_day() -> None:
+    careful = replace(MODERATE, size=D("0.005"), confidence=D("0.95"))
+    sets = variations(careful, careful, 7, 0)
+    assert sets[0] == careful
+    assert all(each.size < D("0.006") and each.confidence > D("0.8") for each in sets)
+    found = tune(sets, (), (), {}, careful).parameters
+    assert (found.size, found.confidence) == (D("0.005"), D("0.95"))
+    grown = tune(sets, (), (), {"size": Outcomes(10, 10), "confidence": Outcomes(10, 0)}, careful).parameters
+    assert (grown.size, grown.confidence) == (D("0.00525"), D("0.95"))
 
 
 RATIO = st.decimals(D("0.001"), D(1), places=4)
@@ -161,7 +174,8 @@ def test_whatever_was_replayed_and_won_the_result_is_within_bounds_and_no_limit_
 ) -> None:
     sets = variations(configured.within_bounds(configured), configured, 7, version)
     found = tune(sets, council, grid, outcomes, configured).parameters
-    for name, (lowest, highest) in BOUNDS.items():
+    for name in BOUNDS:
+        lowest, highest = bounds_of(name, configured)
         if name in LIMITS:
             assert found.value(name) <= configured.value(name)
         else:
