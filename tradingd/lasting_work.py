@@ -11,6 +11,7 @@ from tradingd.account_watch import AccountWatch
 from tradingd.background_tasks import BackgroundTasks
 from tradingd.checkpoint_keeper import CheckpointKeeper
 from tradingd.feed_driver import FeedDriver
+from tradingd.freed_memory import keep_returning
 from tradingd.instrument_watch import InstrumentWatch
 from tradingd.journal_keeper import JournalKeeper
 from tradingd.message_journal import MessageJournal
@@ -52,7 +53,7 @@ class LastingWork:
     def keep_time_and_files(
         self, driver: FeedDriver, journal: MessageJournal, checkpoints: CheckpointKeeper | None, plugins: Plugins
     ) -> None:
-        """The second's timer, and what is written beside the journal."""
+        """The second's timer, what is written beside the journal, and memory."""
         self._tasks.spawn("timer", driver.run_timer())
         if self._venue.is_simulated:
             self._tasks.spawn("venue clock", driver.run_venue_clock(_VENUE_CLOCK_S))
@@ -62,5 +63,6 @@ class LastingWork:
             self._tasks.spawn("checkpoints", checkpoints.run())
         self._tasks.spawn("alpha states", plugins.keep_states())
         self._tasks.spawn("journal files", JournalKeeper(journal, self._settings.journal, checkpoints).run())
+        self._tasks.spawn("freed memory", keep_returning())
         if driver.partial_candles is not None:
             self._tasks.spawn("partial candles", driver.partial_candles.run())
