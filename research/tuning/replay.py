@@ -12,6 +12,7 @@ import numpy as np
 
 from agents.parameters import Parameters
 from agents.strategies.trailing_grid import TrailingGrid
+from orders.grid_spacing import trail_for
 from research.backtest.bars import Bars
 from research.backtest.council import CouncilBacktest
 from research.backtest.runner import Backtest, Costs
@@ -57,8 +58,7 @@ def score(equity: Sequence[float], capital: Decimal) -> float:
 
 
 def _grid_score(bars: Bars, parameters: Parameters, capital: Decimal, costs: Costs) -> float:
-    spacing = float(parameters.spacing)
-    rule = TrailingGrid(_GRID_LEVELS, spacing, spacing / 3)
+    rule = TrailingGrid(_GRID_LEVELS, float(parameters.spacing), float(trail_for(parameters.spacing)))
     return score(Backtest(bars, capital, _GRID_STAKE, costs).run(rule).equity, capital)
 
 
