@@ -84,6 +84,14 @@ def modify(desk: Desk, command: ModifyOrder) -> None:
             "can be changed. Cancel it and place a new one.", order.state, "PENDING",
         ))
         return
+    foreign = next((name for name in ("price", "stop_price", "trail")
+                    if getattr(command, name) is not None and getattr(spec, name) is None), "")
+    if foreign:
+        desk.deny_command(spec.client_order_id, symbol, refuse(
+            "INVALID_ORDER", foreign, f"{spec.client_order_id} is a {spec.order_type} order without a {foreign}, and a "
+            "change gives it none. Cancel it and place another one.", spec.order_type,
+        ))
+        return
     wish = replace(
         spec, quantity=command.quantity or spec.quantity, price=command.price or spec.price,
         stop_price=command.stop_price or spec.stop_price, trail=command.trail or spec.trail,

@@ -68,11 +68,29 @@ def admitted(desk: Desk, message: Message) -> SubmitOrder | None:
     if other is not None:
         desk.deny(order, other)
         return None
+    never = _unarmable_trail(order, market)
+    if never is not None:
+        desk.deny(order, never)
+        return None
     spared = grid_inventory.spare(desk, order)
     if isinstance(spared, Refusal):
         desk.deny(order, spared)
         return None
     return spared
+
+
+def _unarmable_trail(order: SubmitOrder, market: MarketState) -> Refusal | None:
+    """A protecting trail as far from the price as zero is: what is bought would stay without it."""
+    trail = order.protection.trail if order.protection is not None else None
+    price = order.price or order.stop_price or market.touch(order.side)
+    if trail is None or trail.kind != "absolute" or price is None or trail.distance < price:
+        return None
+    quote = market.instrument.quote
+    return refuse(
+        "INVALID_ORDER", "protection.trail",
+        f"A trail {to_text(trail.distance)} {quote} below a price of {to_text(price)} {quote} can never be armed. A "
+        "share of the price is a trail in percent.", trail.distance, price,
+    )
 
 
 def closed_hours(desk: Desk, order: SubmitOrder, at: int | None = None) -> Refusal | None:
@@ -163,16 +181,22 @@ def _submit_held(desk: Desk, order: SubmitOrder, market: MarketState, best: Deci
 
 
 def far_through(desk: Desk, order: SubmitOrder, market: MarketState) -> Refusal | None:
-    """A person's stop that the market has left behind by more than the collar is a slip of the hand.
+    """A person's stop or target that the market has left behind by more than the collar is a slip of the hand.
 
     One that was passed by less fires at once: in a falling market a stop-loss always comes a little late.
     """
     price, stop, collar = market.watched_price("last", order.side), order.stop_price, desk.config.limits.collar
-    if order.order_type != "stop" or order.origin != "manual" or price is None or stop is None:
+    if order.order_type not in ("stop", "take_profit") or order.origin != "manual" or price is None or stop is None:
         return None
-    beyond = (stop - price if order.side == "sell" else price - stop) / price
+    beyond = (stop - price if fires_below(order) else price - stop) / price
     if beyond < collar:
         return None
+    if order.order_type == "take_profit":
+        return refuse(
+            "STOP_THROUGH_MARKET", "stop_price",
+            f"The target {to_text(stop)} is {percent(beyond)} below the market ({to_text(price)}): it would sell at "
+            "once. Give a higher price, a stop or a market order.", percent(beyond), percent(collar),
+        )
     return refuse(
         "STOP_THROUGH_MARKET", "stop_price",
         f"The {order.side} stop {to_text(stop)} is {percent(beyond)} through the market ({to_text(price)}): it would "

@@ -12,16 +12,18 @@ _NAMED: Final = 8
 def welcome(mode: str, where: str, symbols: Sequence[str], url: str, data_dir: Path) -> str:
     """Where to look, how to log in, how to stop. `url` "": the control API could not be opened yet."""
     names = ", ".join(symbols[:_NAMED]) + (f" and {len(symbols) - _NAMED} more" if len(symbols) > _NAMED else "")
+    is_usual = data_dir.absolute() == Path("data").absolute()
+    where_it_is = "" if is_usual else f" --data-dir {short(data_dir)}"
     control = [
         f"  control   {url}/docs   (health: {url}/api/health)",
-        "  look      .venv/bin/tradingd status | orders | positions | explain ORDER   (no password needed)",
+        f"  look      .venv/bin/tradingd status{where_it_is}   (or orders, positions, explain ORDER; no password)",
         f"  log in    POST {url}/api/auth/login as operator (lost the password? tradingd user password)",
     ] if url else ["  control   not yet: it is tried again and again, as the alert says"]
     lines = [
         "",
         f"tradingd {VERSION}: {mode} trading on {where} ({names})",
         *control,
-        f"  stop      Ctrl-C, or .venv/bin/tradingd shutdown   (state is kept in {short(data_dir)})",
+        f"  stop      Ctrl-C, or .venv/bin/tradingd shutdown{where_it_is}   (state is kept in {short(data_dir)})",
         "",
     ]
     return "\n".join(lines) + "\n"

@@ -39,8 +39,8 @@ WaitOption = Annotated[float, typer.Option(
 
 
 def kill(
-    action: Annotated[str, typer.Option("--action", help="halt | cancel | flatten")],
-    reason: ReasonOption,
+    action: Annotated[str, typer.Option("--action", help="halt | cancel | flatten")] = "cancel",
+    reason: ReasonOption = "",
     yes: YesOption = False,
     wait: WaitOption = 5.0,
     config: ConfigOption = None, data_dir: DataDirOption = None, json: JsonOption = False,

@@ -13,6 +13,8 @@ _TRAIL: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(%|atr)?", re.IGNORECASE)
 _PERCENT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%?")
 _DURATION: Final = re.compile(r"([0-9]+)\s*([smhd]?)")
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LEAST_BARE: Final = 0.1
+"""A smaller number without a sign is a ratio by mistake, more often than so little a percent."""
 _TRAIL_FORMS: Final = "2%, 2atr, or 150 (quote)"
 
 PriceOption = Annotated[str, typer.Option("--price", help="Of a limit order; with --stop-price: of a stop-limit.")]
@@ -119,10 +121,20 @@ def modify(
 def _told(answer: Any) -> str:
     more = f", average price {answer['average_price']}" if answer["average_price"] else ""
     more += f", trigger {answer['trigger']}" if answer["trigger"] else ""
+    more += f", trails by {_distance(answer)}" if answer["trail"] else ""
     return (
         f"{answer['id']}: {answer['side']} {answer['quantity']} {answer['symbol']} {answer['type']}: "
         f"{answer['state']} ({answer['detail']}){more}"
     )
+
+
+def _distance(answer: Any) -> str:
+    """Of a trail, so that who meant percent and wrote quote sees it."""
+    kind, distance = answer["trail"]["kind"], float(answer["trail"]["distance"])
+    if kind != "absolute":
+        return f"{distance * 100:g} %" if kind == "percent" else f"{distance:g} ATR"
+    share = f" ({distance / float(answer['best']):.2%} of the price)" if answer["best"] else ""
+    return f"{distance:g} {answer['symbol'].partition('/')[2]}{share}"
 
 
 def _protection(stop: str, target: str, trail: str) -> dict[str, Any]:
@@ -140,6 +152,11 @@ def _percent(text: str, option: str) -> str:
     number = _PERCENT.fullmatch(text.strip())
     if number is None:
         raise CliError(exit_codes.USAGE, f"{option} {text!r}: write a number of percent, such as 2%.")
+    if float(number[1]) < _LEAST_BARE and "%" not in text:
+        raise CliError(
+            exit_codes.USAGE, f"{option} {text!r}: this is a number of percent. Write {text.strip()}% if it is meant, "
+            f"and {float(number[1]) * 100:g}% if it is a ratio.",
+        )
     return number[1]
 
 

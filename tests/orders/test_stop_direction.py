@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bus.messages.orders import ModifyOrder, OrderDenied, OrderTriggered, Protection
+from bus.messages.orders import ModifyOrder, OrderDenied, OrderTriggered, Protection, TrailSpec
 from tests.orders.trading import WIDE, Bench, D, of_type, sent
 
 COLLARED = replace(WIDE, collar=D("0.05"))
@@ -47,6 +47,50 @@ def test_a_stop_far_through_the_market_is_a_slip_of_the_hand(bench, side, stop):
     (denial,) = of_type(effects, OrderDenied)
     assert (denial.code, denial.rule) == ("STOP_THROUGH_MARKET", "stop_price")
     assert sent(effects) == []
+
+
+@pytest.mark.parametrize("target", ["50", "94.8"])
+def test_a_target_far_below_the_market_is_a_slip_of_the_hand(bench, target):
+    bench.hold("1", "100")
+    effects = bench.submit("td-t", "sell", "take_profit", "1", stop_price=target)
+    (denial,) = of_type(effects, OrderDenied)
+    assert (denial.code, denial.rule) == ("STOP_THROUGH_MARKET", "stop_price")
+    assert sent(effects) == []
+
+
+def test_moving_a_target_far_below_the_market_is_refused_and_it_stays(bench):
+    bench.hold("1", "100", "td-e", protection=Protection(None, None, D("0.04")))
+    (denial,) = of_type(bench.say(ModifyOrder(bench.order("td-e-t").client_order_id, stop_price=D(1))), OrderDenied)
+    assert denial.code == "STOP_THROUGH_MARKET"
+    assert bench.engine.trigger_of("td-e-t") == D("104.00")
+
+
+@pytest.mark.parametrize(("order_type", "has", "change", "field"), [
+    ("trailing", {"trail": TrailSpec("percent", D("0.02"))}, {"price": D(3)}, "price"),
+    ("trailing", {"trail": TrailSpec("percent", D("0.02"))}, {"stop_price": D(99)}, "stop_price"),
+    ("stop", {"stop_price": D(98)}, {"trail": TrailSpec("percent", D("0.01"))}, "trail"),
+    ("stop", {"stop_price": D(98)}, {"price": D(97)}, "price"),
+])
+def test_a_change_gives_no_order_what_its_kind_does_not_have(bench, order_type, has, change, field):
+    """A trailing sell left as a limit 35 % above the market: a price had been written into it."""
+    bench.hold("1", "100")
+    bench.submit("td-x", "sell", order_type, "1", **has)
+    (denial,) = of_type(bench.say(ModifyOrder(bench.order("td-x").client_order_id, **change)), OrderDenied)
+    assert (denial.code, denial.rule) == ("INVALID_ORDER", field)
+    assert bench.order("td-x").state == "PENDING"
+    (call,) = sent(bench.trade("97.9"))
+    assert (call.approved.order.wire_type, call.approved.order.price) == ("market", None)
+
+
+def test_a_protecting_trail_as_wide_as_the_price_is_refused_before_anything_is_bought(bench):
+    bench.trade("100")
+    for number, distance in enumerate(("100.01", "99")):
+        effects = bench.submit(
+            f"td-b{number}", "buy", "market", "1", protection=Protection(trail=TrailSpec("absolute", D(distance))),
+        )
+        denials = of_type(effects, OrderDenied)
+        assert [each.rule for each in denials] == (["protection.trail"] if number == 0 else [])
+        assert len(sent(effects)) == number
 
 
 def test_moving_a_protective_stop_above_the_market_is_refused_and_it_stays(bench):

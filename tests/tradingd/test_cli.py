@@ -114,7 +114,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("arguments", [
-    ["no-such"], ["status", "--no-such"], ["order", "buy"], ["kill"], ["kill", "--action", "halt"],
+    ["no-such"], ["status", "--no-such"], ["order", "buy"],
     ["run", "--port", "99999"], ["run", "--speed", "-1"], ["run", "--log", "xml"], ["run", "--replay", "missing.zst"],
     ["token", "--role", "root"], ["kill", "--action", "stop", "--reason", "x", "--yes"],
     ["user", "password", "../x"], ["order", "buy", "BTCUSDT", "1", "--trail", "wide"],
@@ -250,6 +250,9 @@ def test_an_order_can_be_given_watched_explained_and_cancelled(small: tuple[Smal
     _, run = small
     made = run("order", "buy", "BTC/USDT", "0.5", "--trail", "2%", "--tag", "mine", "--json").json
     assert (made["type"], made["trigger"], made["tag"]) == ("trailing", "102", "mine")
+    told = run("order", "buy", "BTC/USDT", "0.5", "--trail", "2").out
+    assert "trails by 2 USDT (2.00% of the price)" in told
+    assert run("cancel", told.partition(":")[0]).code == exit_codes.OK
     assert made["id"] in run("orders").out
     assert "Armed: best price 100, trigger 102." in run("explain", made["id"]).out
     assert run("cancel", made["id"]).out == f"{made['id']}: CANCELLED (cancelled)\n"

@@ -149,6 +149,12 @@ def test_wrong_settings_and_a_folder_where_no_daemon_ever_ran_fail_in_words(tmp_
     assert not (tmp_path / "KILL").exists()
 
 
+def test_in_a_hurry_kill_alone_is_enough(daemon: SmallDaemon) -> None:
+    told = CliRunner().invoke(app, ["kill", "--yes", "--data-dir", str(daemon.settings.data_dir)])
+    assert told.exit_code == exit_codes.OK, told.stderr
+    assert daemon.commands == [orders.EngageKillSwitch("cancel", "no reason was given", "operator")]
+
+
 @pytest.mark.parametrize(("reason", "noted"), [
     ("x" * 2_000, "x" * 500), ("Traceback:\n\tboom\x1b[31m\n", "Traceback: boom?[31m"), ("", "no reason was given"),
     (" \u2028 ", "no reason was given"), ("\u202eon", "?on"),

@@ -375,7 +375,7 @@ def test_the_command_line_moves_money_and_weights(run: Any) -> None:
     ("close",), ("close", BTC, "--all"), ("modify", "td-1"), ("rebalance", "BTC/USDT"),
     ("rebalance", "BTC/USDT=0.1,=2"),
     ("order", "buy", BTC, "1", "--for", "soon"), ("order", "buy", BTC, "1", "--with-stop", "much"),
-    ("order", "buy", BTC, "1", "--with-trail", "much"),
+    ("order", "buy", BTC, "1", "--with-trail", "much"), ("order", "buy", BTC, "1", "--with-stop", "0.02"),
 ])
 def test_wrong_words_are_a_usage_error(run: Any, words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == 2
