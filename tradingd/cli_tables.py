@@ -170,12 +170,18 @@ def _p99_ms(timing: Mapping[str, Any] | None) -> str:
     return "-" if timing is None or timing["p99_us"] is None else f"{timing['p99_us'] / 1000:.2f}"
 
 
+def _exits(row: Mapping[str, Any]) -> str:
+    """How many, and what stops and trails cover where that is not all."""
+    number, covered = len(row["exits"]), row["protected"]
+    return str(number) if Decimal(covered) >= Decimal(row["quantity"]) else f"{number}, {covered} covered"
+
+
 def positions(answer: Sequence[Mapping[str, Any]]) -> None:
     """`tradingd positions`"""
     rows = [
         (
             row["symbol"], row["quantity"], rounded(row["average_price"]), rounded(row["mark"] or "-"),
-            money(row["value"]), money(row["unrealized_pnl"]), moment(row["opened"]), len(row["exits"]),
+            money(row["value"]), money(row["unrealized_pnl"]), moment(row["opened"]), _exits(row),
         )
         for row in answer
     ]

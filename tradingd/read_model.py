@@ -37,6 +37,7 @@ from tradingd.order_archive import Archive, read_decision, read_order
 from tradingd.order_history import MOST_LISTED, OrderHistory
 from tradingd.order_trace import trace_order
 from tradingd.path_dependence import PathDependence, PathReport
+from tradingd.protected_quantity import protected_quantities
 from tradingd.read_model_council import CouncilFold
 from tradingd.read_model_grids import GridView, grid_view, grid_views
 from tradingd.read_model_orders import OrderFold, OrderRecord
@@ -286,10 +287,11 @@ class ReadModel:
 
     def positions(self) -> list[PositionRow]:
         exits: dict[str, list[str]] = {}
-        for record in self.order_fold.working():
+        working = tuple(self.order_fold.working())
+        for record in working:
             if record.spec.side == "sell":
                 exits.setdefault(record.spec.symbol, []).append(record.id)
-        return self.results.positions(exits)
+        return self.results.positions(exits, protected_quantities(working))
 
     def performance(self) -> PerformanceView:
         view, told = self.results.performance(), self._noted_paths

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -183,8 +184,8 @@ class ResultsFold:
 
     # ---- views -------------------------------------------------------------------------------------
 
-    def positions(self, exits: dict[str, list[str]]) -> list[PositionRow]:
-        """By symbol. `exits`: ids of the orders that would sell each symbol."""
+    def positions(self, exits: dict[str, list[str]], protected: Mapping[str, Decimal]) -> list[PositionRow]:
+        """By symbol. `exits`: ids of the orders that would sell each; `protected`: what stops and trails cover."""
         marked = {line.symbol: line for line in self.portfolio.positions} if self.portfolio else {}
         rows = []
         for symbol in sorted(self.holdings):
@@ -201,6 +202,7 @@ class ResultsFold:
                     opened=iso_or_none(held.opened_ns),
                     entry_order_id=held.entry_order_id,
                     exits=tuple(exits.get(symbol, ())),
+                    protected=to_text(min(held.quantity, protected.get(symbol, ZERO))),
                 )
             )
         return rows

@@ -180,7 +180,8 @@ class FillView:
 
 @dataclass(frozen=True, slots=True)
 class PositionRow:
-    """One holding, marked to bid in the latest portfolio; `exits` are the orders that would sell it."""
+    """One holding, marked to bid in the latest portfolio; `exits` are the orders that would sell it, `protected` is how
+    much of it working stops and trails cover."""
 
     symbol: str
     quantity: str
@@ -191,6 +192,7 @@ class PositionRow:
     opened: str | None
     entry_order_id: str
     exits: tuple[str, ...]
+    protected: str
 
 
 @dataclass(frozen=True, slots=True)

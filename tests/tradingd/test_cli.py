@@ -211,6 +211,7 @@ def test_the_journal_answers_when_no_daemon_runs(left: tuple[SmallDaemon, Run]) 
     everything = run("orders", "--all", "--json").json
     assert [order["id"] for order in everything] == [view.id for view in daemon.read_model.orders()]
     assert run("positions", "--json").json[0]["quantity"] == "0.5"
+    assert "0, 0 covered" in run("positions").out
     assert run("trades", "--json").json[0]["price"] == "100"
     assert run("performance", "--json").json["fills"] == 1
     assert run("explain", everything[1]["id"], "--json").json[0]["kind"] == "OrderInitialized"

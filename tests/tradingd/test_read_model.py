@@ -171,6 +171,16 @@ def test_a_position_shows_its_unrealised_profit_and_the_orders_that_would_sell_i
     assert D(row.unrealized_pnl) == portfolio_line.unrealized_pnl
     assert set(row.exits) == {view.id for view in model.orders(working_only=True)}
     assert len(row.exits) == 2
+    assert row.protected == "1"
+
+
+def test_a_position_shows_how_much_of_it_is_covered() -> None:
+    bench = Bench()
+    bench.hold("100", "1")
+    bench.submit("td-s", "sell", "stop", "20", stop_price=D("0.9"))
+    bench.submit("td-t", "sell", "take_profit", "100", stop_price=D("1.5"))
+    [row] = of_bench(bench).positions()
+    assert (row.quantity, row.protected, len(row.exits)) == ("100", "20", 2)
 
 
 def test_a_round_trip_counts_in_win_rate_profit_factor_and_expectancy() -> None:
