@@ -121,7 +121,7 @@ def modify(
 def _told(answer: Any) -> str:
     more = f", average price {answer['average_price']}" if answer["average_price"] else ""
     more += f", trigger {answer['trigger']}" if answer["trigger"] else ""
-    more += f", trails by {_distance(answer)}" if answer["trail"] else ""
+    more += f", trails by {_distance(answer)}" if answer.get("trail") else ""
     return (
         f"{answer['id']}: {answer['side']} {answer['quantity']} {answer['symbol']} {answer['type']}: "
         f"{answer['state']} ({answer['detail']}){more}"
