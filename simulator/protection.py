@@ -152,6 +152,8 @@ class Protection:
             return True  # a person said: nothing more is sent (F58); status names what stays unprotected
         if world.is_kept_down:
             return True  # a script said how long nobody starts it again, or its journal is damaged
+        if world.process is None and world.had("disk_full", symbol, GRACE_S):
+            return True  # none can start: what it did first could not be written down
         if self._is_catching_up(symbol):
             return True  # a person sold half of it: stops for all of it are refused until our books follow (F32, F72)
         lost_ns = world.link.lost_ns.get(symbol)

@@ -100,3 +100,13 @@ def test_a_first_start_that_goes_on_failing_is_tried_less_and_less_often() -> No
 def test_the_99th_of_a_hundred_is_the_smallest_that_99_percent_do_not_exceed() -> None:
     assert [_p99([]), _p99([1.0]), _p99([1.0, 9.0])] == [0.0, 1.0, 9.0]
     assert _p99([float(number) for number in range(1, 101)]) == 99.0
+
+
+def test_a_stop_that_is_cancelled_by_hand_while_a_full_disk_lets_no_process_start_is_excused() -> None:
+    script = [
+        fault for at in (200.0, 380.0, 560.0, 740.0)
+        for fault in (Fault(at, "disk_full", "", 40), Fault(at + 3, "power_cut"), Fault(at + 5, "cancelled_by_hand"))
+    ]
+    lives = [live_through(seed, script, SHORT_S) for seed in (310, 311)]
+    assert [text for life in lives for text in life.violations] == []
+    assert any("cannot be written (no space left" in line for life in lives for line in life.trace)
