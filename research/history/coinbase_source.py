@@ -7,8 +7,7 @@ daemon beside us asks eight.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from bus.clock import Clock
 from exchanges.answers import Answer, VenueError
@@ -19,6 +18,7 @@ from exchanges.coinbase.venue_time import VenueTime
 from market.interval import SECOND_NS, interval_ns
 from market.ticks import Candle
 from research.history.kline_source import IntervalNotOfferedError
+from research.history.rest_source import RestSource
 
 PAUSE_S: Final = 0.5
 CANDLES_A_CALL: Final = 300
@@ -26,34 +26,21 @@ _API: Final = "/api/v3/brokerage/"
 _DAY_NS: Final = interval_ns("1d")
 
 
-class CoinbaseSource:
+class CoinbaseSource(RestSource):
     """`async with CoinbaseSource(...) as source`; every trouble of the venue is a `VenueError` with the remedy."""
 
     def __init__(
         self, name: str, rest_url: str, clock: Clock, jitter: Callable[[], float], *, pause_s: float = PAUSE_S,
     ) -> None:
-        self._name = name
-        self._rest = RestClient(rest_url, clock, jitter=jitter)
+        super().__init__(name, RestClient(rest_url, clock, jitter=jitter))
         self._time = VenueTime(clock, self._ask_time)
         self._pause_s = pause_s
         self._next_s = 0.0
 
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._rest.close()
-
     async def candles(self, symbol: str, interval: str, start_ns: int, limit: int) -> Sequence[Candle]:
         """The first closed candles at or after `start_ns`, however much later they are."""
         if interval not in GRANULARITIES:
-            raise IntervalNotOfferedError(f"{self._name} has no {interval} candles")
+            raise IntervalNotOfferedError(f"{self.name} has no {interval} candles")
         step, closed_ns = interval_ns(interval), await self._time.now()
         cursor = -(-start_ns // step) * step
         while cursor + step <= closed_ns:
@@ -82,7 +69,7 @@ class CoinbaseSource:
             "limit": CANDLES_A_CALL,
         })
         if answer.status == 404:
-            raise VenueError(f"{self._name} does not know {symbol}: write it as BASE/QUOTE, such as BTC/USD.")
+            raise VenueError(f"{self.name} does not know {symbol}: write it as BASE/QUOTE, such as BTC/USD.")
         found = self._checked(f"candles of {symbol}", answer, lambda body: parse_candles(
             body, symbol, interval, closed_ns,
         ))
@@ -101,12 +88,12 @@ class CoinbaseSource:
     def _checked(self, what: str, answer: Answer, parse: Callable[[Any], Any]) -> Any:
         if not answer.is_ok:
             raise VenueError(
-                f"{self._name}: {what}: HTTP {answer.status} {answer.message}. Check --rest-url "
+                f"{self.name}: {what}: HTTP {answer.status} {answer.message}. Check --rest-url "
                 f"({self._rest.rest_url})."
             )
         try:
             return parse(answer.body)
         except FrameError as error:
             raise VenueError(
-                f"{self._name}: {what}: {error}. Is {self._rest.rest_url} Coinbase's REST address?"
+                f"{self.name}: {what}: {error}. Is {self._rest.rest_url} Coinbase's REST address?"
             ) from error

@@ -1,8 +1,7 @@
 """A venue's REST klines as a source of history (Binance, Binance US, the practice exchange)."""
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from bus.clock import Clock
 from exchanges.answers import TransportError, VenueError
@@ -11,6 +10,7 @@ from exchanges.binance.parser import FrameError
 from exchanges.binance.rest import LIMITS, RestClient
 from exchanges.binance.weight_budget import FOR_HISTORY
 from market.ticks import Candle
+from research.history.rest_source import RestSource
 from research.history.symbol_names import wire_symbol
 
 _INVALID_INTERVAL: Final = -1120
@@ -23,29 +23,16 @@ class IntervalNotOfferedError(VenueError):
     """The venue has no candles of this length: make them of shorter ones."""
 
 
-class KlineSource:
+class KlineSource(RestSource):
     """`async with KlineSource(...) as source`; every trouble of the venue is a `VenueError` with the remedy.
 
     It gives way to a daemon of this machine: the venue tells with each answer what both have used.
     """
 
     def __init__(self, name: str, rest_url: str, clock: Clock, jitter: Callable[[], float]) -> None:
-        self._name = name
+        super().__init__(name, RestClient(rest_url, clock, jitter=jitter))
         self._clock = clock
-        self._rest = RestClient(rest_url, clock, jitter=jitter)
         self._knows_limits = False
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._rest.close()
 
     async def candles(self, symbol: str, interval: str, start_ns: int, limit: int) -> Sequence[Candle]:
         """The first closed candles at or after `start_ns`."""
@@ -53,7 +40,7 @@ class KlineSource:
             try:
                 await self._rest.synchronise_clock()
             except TransportError as error:
-                raise VenueError(f"{self._name}: {error}. Check the network and --rest-url.") from error
+                raise VenueError(f"{self.name}: {error}. Check the network and --rest-url.") from error
         if not self._knows_limits:
             # The client reads what is granted there; one that says nothing of it grants the usual.
             told = await self._rest.read(
@@ -67,17 +54,17 @@ class KlineSource:
             weight=_WEIGHT, reserve=FOR_HISTORY,
         )
         if answer.code == _INVALID_INTERVAL:
-            raise IntervalNotOfferedError(f"{self._name} has no {interval} candles")
+            raise IntervalNotOfferedError(f"{self.name} has no {interval} candles")
         if answer.code == _INVALID_SYMBOL:
-            raise VenueError(f"{self._name} does not know {symbol}: write it as BASE/QUOTE, such as BTC/USDT.")
+            raise VenueError(f"{self.name} does not know {symbol}: write it as BASE/QUOTE, such as BTC/USDT.")
         if not answer.is_ok:
             raise VenueError(
-                f"{self._name}: klines of {symbol}: HTTP {answer.status} {answer.message}. Check --rest-url "
+                f"{self.name}: klines of {symbol}: HTTP {answer.status} {answer.message}. Check --rest-url "
                 f"({self._rest.rest_url})."
             )
         try:
             return parse_candles(answer.body, symbol, interval, self._clock.now() + self._rest.clock_offset_ns)
         except FrameError as error:
             raise VenueError(
-                f"{self._name}: klines of {symbol}: {error}. Is {self._rest.rest_url} a Binance REST address?"
+                f"{self.name}: klines of {symbol}: {error}. Is {self._rest.rest_url} a Binance REST address?"
             ) from error
