@@ -1,5 +1,6 @@
 """The documents against the product: what a page says exists, and what must be on a page is there."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -40,6 +41,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README, INTERFACES = "README.md", "docs/interfaces.md"
 PAGES = (README, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
 LINKING_PAGES = (*PAGES, "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md")
+COMMANDS = ("tradingd ", "chmod ", "ss ", "--")
 CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EVERY_COMMAND_HAS = frozenset({"--help", "-h"})
 
@@ -413,6 +415,25 @@ def test_the_page_names_every_feature_and_every_field_of_view_and_opinion() -> N
     names = [field.name for field in fields(MarketView)]
     assert sorted(told) == sorted([*names, *FEATURE_NAMES])
     assert [spans(cells[0])[0] for cells in table_rows(rest)] == [field.name for field in fields(Opinion)]
+
+
+# ---- when something is wrong ---------------------------------------------------------------------------
+
+
+def said_in_the_code() -> str:
+    """Every text of the product, a line each; of an f-string what stands between its values."""
+    folders = ("tradingd", "orders", "exchanges", "store", "risk")
+    trees = [ast.parse(path.read_text("utf-8")) for each in folders for path in sorted((ROOT / each).rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def test_the_words_that_the_page_of_troubles_explains_are_those_of_the_product() -> None:
+    said = said_in_the_code()
+    quoted = [span for span in code_spans("docs/troubleshooting.md") if " " in span and not span.startswith(COMMANDS)]
+    pieces = [piece.strip(" ()") for span in quoted for piece in span.split("...")]
+    assert len(quoted) > 25
+    assert not [piece for piece in pieces if piece not in said]
 
 
 # ---- words -------------------------------------------------------------------------------------------
