@@ -178,7 +178,7 @@ class _Examiner:
         """Every batch in turn; returns the bytes of a torn tail."""
         at, expected = self._at, self._first
         while True:
-            found = self._whole_batch(at)
+            found = self._whole_batch_now(at)
             if found is not None and self._follows(found, expected):
                 at += found[2]
                 expected = self._count(found)
@@ -188,6 +188,8 @@ class _Examiner:
             position = at if found is not None else self._next_whole(at)
             if position < 0:
                 return self._end(at, expected)
+            if position > at and self._whole_batch_now(at) is not None:
+                continue  # the writer finished it, and the next one, while we looked
             batch = self._whole_batch(position)
             if batch is None:  # a copy of our own bytes that has changed meanwhile: the writer is at work
                 return 0
@@ -225,6 +227,14 @@ class _Examiner:
             return batch[0], list(records_of(*batch)), HEAD_SIZE + len(batch[1])
         except ValueError:
             return None
+
+    def _whole_batch_now(self, at: int) -> tuple[int, list[Record], int] | None:
+        """As `_whole_batch`; what was read of the file may be older than the batch."""
+        found = self._whole_batch(at)
+        if found is None:
+            self._window.forget()
+            found = self._whole_batch(at)
+        return found
 
     def _next_whole(self, at: int) -> int:
         """Where the next whole batch behind this byte begins, -1 when none does."""

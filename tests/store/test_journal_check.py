@@ -1,11 +1,13 @@
 """Examining and repairing: what is lost is named, what is whole before it is kept, nothing is thrown away."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from store.journal import Journal, JournalError, Record
 from store.journal_check import examine
+from store.journal_format import WINDOW
 from store.journal_repair import repair
 
 
@@ -51,6 +53,29 @@ def test_one_that_is_being_written_is_whole_too(tmp_path: Path) -> None:
     found = examine(path)
     assert found.is_whole
     assert (found.kept_bytes, found.torn_bytes) == (journal.size, 0)
+    journal.close()
+
+
+def test_what_is_appended_while_it_is_examined_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's end was read before the appends, what lies behind that stretch after them."""
+    path = tmp_path / "j.journal"
+    journal = Journal.open(path)
+    while journal.size < WINDOW - 1_500:
+        journal.append([Record(0, 1, "x", b"a" * 500)], sync=False)
+    pread = os.pread
+
+    def late(descriptor: int, length: int, at: int) -> bytes:
+        data = pread(descriptor, length, at)
+        if length >= WINDOW:
+            monkeypatch.setattr(os, "pread", pread)
+            for _ in range(8):
+                journal.append([Record(0, 1, "x", b"b" * 500)], sync=False)
+        return data
+
+    monkeypatch.setattr(os, "pread", late)
+    found = examine(path)
+    assert found.damages == ()
+    assert (found.records, found.kept_bytes, found.torn_bytes) == (len(journal), journal.size, 0)
     journal.close()
 
 
