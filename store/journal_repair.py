@@ -27,6 +27,7 @@ from store.journal_format import (
     head_bytes,
 )
 from store.journal_pack import sync_folder, write_packed
+from store.private_file import make_private_folder, open_private
 
 _MOST_ASIDE: Final = 1000
 
@@ -90,7 +91,7 @@ def _mend(path: Path, found: JournalExamination, aside: Path, closing: bytes) ->
         _put(path, chain(_beginning(last), (closing,)))
         return
     later = [each.path for each in found.files[len(found.kept) :] if each.path != path]
-    aside.mkdir(mode=0o700)
+    make_private_folder(aside)
     for each in (*(() if last.is_whole else (last.path,)), *later, path):
         os.link(each, aside / each.name)
     sync_folder(aside)
@@ -143,7 +144,7 @@ def _put(target: Path, blocks: Iterable[bytes]) -> None:
     """Under its name only when it is whole on disk."""
     mended = target.with_name(f"{target.name}.mended")
     try:
-        with open(mended, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(mended, "wb", opener=open_private) as file:
             file.writelines(blocks)
             file.flush()
             os.fsync(file.fileno())

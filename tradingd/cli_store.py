@@ -1,6 +1,7 @@
 """`tradingd store status|rebuild`: the SQL store, a projection of the journal."""
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,10 +19,11 @@ store_app = typer.Typer(
 
 def _projection(config: Any, data_dir: Any) -> "Projection":
     """The projection of the data directory's last account; raises `CliError`."""
+    from store.private_file import open_private
     from store.sql.database import StoreUrlError
     from tradingd.cli_journal import journal_of
     from tradingd.projection import Projection
-    from tradingd.projection_account import AUTO, account_of, store_url
+    from tradingd.projection_account import AUTO, FILE, account_of, store_url
 
     settings = settings_of(config, data_dir)
     url = store_url(settings.store.url, settings.data_dir)
@@ -29,6 +31,9 @@ def _projection(config: Any, data_dir: Any) -> "Projection":
         raise CliError(exit_codes.CONFIGURATION, f"{settings.source}: store.url is off: there is no SQL store.")
     path = journal_of(settings, None)
     os.umask(0o077)  # a new file is nobody else's
+    if settings.store.url == AUTO and not os.path.lexists(settings.data_dir / FILE):
+        with suppress(OSError):  # whoever opens it as a database says what is wrong
+            os.close(open_private(str(settings.data_dir / FILE), os.O_WRONLY | os.O_CREAT))
     try:
         return Projection(
             path, url, account_of(path), settings.account.quote, is_own=settings.store.url == AUTO,

@@ -1,6 +1,7 @@
 """`tradingd journal`, `replay`, `store`, `backup`, `restore`: what people type, on real files."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -179,6 +180,49 @@ def test_a_repair_that_is_cut_off_at_any_step_leaves_damage_or_the_latch(
             assert isinstance(list(journal.read())[-1].body, KillSwitchEngaged), step
             journal.close()
     assert step > 4
+
+
+# ---- what root does for a service of another user --------------------------------------------------------
+
+SERVICE = 12_345
+
+
+def of_root_in(folder: Path) -> list[str]:
+    """What the service could not open."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.lstat().st_uid != SERVICE)
+
+
+def given_to_the_service(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, SERVICE, SERVICE)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("is_in_a_closed_file", [False, True])
+def test_a_journal_that_root_repairs_can_be_opened_by_the_owner_of_its_folder(
+    tmp_path: Path, is_in_a_closed_file: bool,
+) -> None:
+    path = written(tmp_path / JOURNAL, alerts(30))
+    if is_in_a_closed_file:
+        journal = MessageJournal.open(path)
+        assert journal.rotate()
+        journal.append(alerts(3, 30), sync=True)
+        journal.close()
+    damage(segments_of(path)[0].path if is_in_a_closed_file else path)
+    given_to_the_service(tmp_path)
+    code, output = run("journal", "repair", "--yes", data_dir=tmp_path)
+    assert code == 0, output
+    assert of_root_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("command", ["rebuild", "status"])
+def test_a_store_that_root_makes_anew_can_be_filled_by_the_owner_of_its_folder(tmp_path: Path, command: str) -> None:
+    written(tmp_path / JOURNAL, alerts(30))
+    given_to_the_service(tmp_path)
+    code, output = run("store", command, data_dir=tmp_path)
+    assert code == 0, output
+    assert of_root_in(tmp_path) == []
 
 
 # ---- store, backup -----------------------------------------------------------------------------------
