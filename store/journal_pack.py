@@ -14,6 +14,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from store.journal_format import BATCH_HEAD, MARK, JournalError, Record
+from store.private_file import open_private
 
 PACKED_NAME: Final = b"tradingd-pak"
 PACKED_VERSION: Final = 1
@@ -66,7 +67,7 @@ def write_packed(target: Path, level: int, first: int, last: int, records: Itera
     """
     temporary = target.with_name(f"{target.name}.new")
     try:
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(temporary, "wb", opener=open_private) as file:
             file.write(bytes(PACKED_HEAD.size))
             kept = last_ns = 0
             for frame, count, ts in _frames(records):

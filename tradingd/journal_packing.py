@@ -38,6 +38,7 @@ from store.journal_files import (
 )
 from store.journal_format import JournalError, Record
 from store.journal_pack import read_packed_head, write_packed
+from store.private_file import open_private
 from tradingd.exit_codes import FAILURE, OK
 
 STEPS_FOLDED: Final = 1
@@ -140,7 +141,7 @@ def pack(journal: Path, now_ns: int, pack_after_hours: float, keep_days: int) ->
     """Pack what is due, one after the other; the daemon may be writing. Raises `JournalError`."""
     if not segments_of(journal):
         return
-    lock = os.open(segments_folder(journal) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = open_private(str(segments_folder(journal) / _LOCK), os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

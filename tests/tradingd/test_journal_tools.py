@@ -216,6 +216,19 @@ def test_a_journal_that_root_repairs_can_be_opened_by_the_owner_of_its_folder(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_packs_can_be_read_and_packed_on_by_the_owner_of_its_folder(tmp_path: Path) -> None:
+    """The daemon may be running: its next start has to read what was packed."""
+    journal = MessageJournal.open(written(tmp_path / JOURNAL, alerts(30)))
+    assert journal.rotate()
+    journal.close()
+    given_to_the_service(tmp_path)
+    code, output = run("journal", "pack", "--now", data_dir=tmp_path)
+    assert code == 0, output
+    assert [segment.is_packed for segment in segments_of(tmp_path / JOURNAL)] == [True]
+    assert of_root_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("command", ["rebuild", "status"])
 def test_a_store_that_root_makes_anew_can_be_filled_by_the_owner_of_its_folder(tmp_path: Path, command: str) -> None:
     written(tmp_path / JOURNAL, alerts(30))
