@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from store.journal_format import Position
+from store.private_file import open_private
 
 FORMAT: Final = 1
 KEEP: Final = 2
@@ -82,7 +83,7 @@ def write_checkpoint(journal: Path, checkpoint: Checkpoint) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in path.parent.glob(".*.new"):
             left.unlink(missing_ok=True)  # of a writer that was killed
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(temporary, "wb", opener=open_private) as file:
             file.write(_START.pack(_NAME, FORMAT, len(head)) + head + hashlib.sha256(head).digest())
             for name in names:
                 file.write(checkpoint.sections[name])

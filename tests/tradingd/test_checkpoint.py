@@ -507,3 +507,11 @@ def test_people_make_one_on_the_command_line(journal: Path) -> None:
     recovery, _ = recover(journal)
     assert recovery.checkpoint is not None
     assert recovery.checkpoint.kind == "manual"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_one_that_root_makes_can_be_read_by_the_owner_of_its_folder(journal: Path) -> None:
+    for path in (journal.parent, *journal.parent.rglob("*")):
+        os.chown(path, 12_345, 12_345)
+    assert CliRunner().invoke(app, ["journal", "checkpoint", "--file", str(journal)]).exit_code == 0
+    assert [path.stat().st_uid for path in paths_of(journal)] == [12_345]
