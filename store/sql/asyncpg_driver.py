@@ -20,6 +20,9 @@ from store.sql.postgres_url import asyncpg_url
 NAME: Final = "postgresql.asyncpg_waiting"
 _CONNECT_S: Final = 5.0
 _COMMAND_S: Final = 60.0
+_EMPTYING_S: Final = 1_800.0
+"""For DELETE: what has been collected for months goes in one statement, and one that is broken off is never done."""
+
 _ROW_COUNT: Final = ("INSERT", "UPDATE", "DELETE")
 
 
@@ -95,7 +98,8 @@ class Cursor:
             await raw.execute(statement)
             return
         prepared = await raw.prepare(statement)
-        self._rows = [tuple(row) for row in await prepared.fetch(*parameters)]
+        timeout = _EMPTYING_S if statement.startswith("DELETE") else None
+        self._rows = [tuple(row) for row in await prepared.fetch(*parameters, timeout=timeout)]
         columns = prepared.get_attributes()
         if columns:
             self.description = [(each.name, each.type.oid, None, None, None, None, None) for each in columns]

@@ -17,6 +17,7 @@ from bus.messages.header import Message, MessageMaker
 from bus.messages.orders import OrderFilled
 from market.money import EXACT
 from store import journal_pack
+from store.sql import asyncpg_driver
 from store.sql.database import VERSION_TABLE, StoreVersionError, check_migrations, migrate, open_engine
 from store.sql.postgres_lease import PostgresLease
 from store.sql.postgres_url import asyncpg_url
@@ -129,6 +130,32 @@ def test_a_rebuild_goes_on_however_often_the_daemon_s_own_process_comes_between(
     assert ours.store.contents() == anew.store.contents()
     for each in (theirs, ours, anew):
         each.close()
+
+
+def test_tables_of_months_are_emptied_however_long_that_takes(
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
+    path = written(tmp_path / "j.journal", alerts(3))
+    other = open_engine(postgres.url)
+    with other.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    projection = projection_of(path, postgres.url)
+    projection.rebuild()
+    projection.close()
+    monkeypatch.setattr(asyncpg_driver, "_COMMAND_S", 0.5)
+    again = projection_of(path, postgres.url)
+    with other.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE FUNCTION slowly() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(0.7); RETURN NULL; END' "
+            "LANGUAGE plpgsql; CREATE TRIGGER slow AFTER DELETE ON logs FOR EACH STATEMENT EXECUTE FUNCTION slowly()"
+        )
+    try:
+        assert again.rebuild() == 3
+    finally:
+        with other.begin() as connection:
+            connection.exec_driver_sql("DROP FUNCTION slowly() CASCADE")
+        other.dispose()
+        again.close()
 
 
 def test_one_that_is_begun_anew_between_an_analysis_and_its_proposal_still_joins_them(
