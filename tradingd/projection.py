@@ -162,6 +162,7 @@ class Projection:
                 continue  # a rebuild beside us: look where it stands
             except (SQLAlchemyError, OSError) as error:
                 self._place = None
+                self._engine.dispose()  # an open connection goes on in a file that was moved away since
                 if is_up is not False:
                     is_up = False
                     tell(False, self.explain(error))

@@ -1,8 +1,10 @@
 """The SQL store: exact, exactly once, whatever is cut off where, and equal to a store that is built anew."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -538,6 +540,43 @@ def test_postgresql_that_cuts_us_off_in_the_middle_of_a_transaction_is_asked_aga
     assert again.store.contents() == alone.store.contents()
     again.close()
     alone.close()
+
+
+def test_a_spoilt_file_that_is_moved_away_is_filled_again_beside_the_running_daemon(tmp_path: Path) -> None:
+    """As the store's own words tell people to do: the connection that was open would lead to the spoilt one for ever."""
+    path, file = written(tmp_path / "j.journal", alerts(2_000)), tmp_path / "s.sqlite"
+    projection = projection_of(path, f"sqlite:///{file}")
+    told: list[tuple[bool, str]] = []
+    waits = 0
+
+    def wait(_: float) -> bool:
+        nonlocal waits
+        waits += 1
+        if waits == 1:
+            spoil(file)
+            journal = MessageJournal.open(path)
+            journal.append(alerts(1_000, 2_000), sync=True)
+            journal.close()
+        elif not told[-1][0]:
+            for each in tmp_path.glob("s.sqlite*"):
+                each.rename(tmp_path / f"away-{each.name}")
+        return waits > 8 or len(told) == 3
+
+    projection.run(wait, lambda is_up, why: told.append((is_up, why)))
+    assert [is_up for is_up, _ in told] == [True, False, True]
+    assert "Move the file away" in told[1][1]
+    assert len(projection.store.contents()["logs"]) == 3_000
+    projection.close()
+
+
+def spoil(file: Path) -> None:
+    """Everything but the first page, as a bad disk does; nothing lies beside it that would mend it."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = file.stat().st_size
+    with file.open("r+b") as opened:
+        opened.seek(4_096)
+        opened.write(b"\xff" * (size - 4_096))
 
 
 def test_a_database_that_was_never_there_is_told_once(tmp_path: Path) -> None:
