@@ -223,7 +223,7 @@ class Journal:
             os.pwrite(descriptor, head_bytes(first), 0)
             os.posix_fallocate(descriptor, 0, AHEAD)
             os.fsync(descriptor)
-            os.link(self._path, segment)
+            os.link(self._path.resolve(), segment)  # of a symbolic link the file, not the link
             sync_folder(segment.parent)
             sync_folder(self._path.parent)
         except OSError:

@@ -274,6 +274,20 @@ def test_a_copy_made_at_any_step_of_a_rotation_goes_on_as_the_journal_does(path:
         assert examine_journal(copy).is_whole
 
 
+def test_a_journal_behind_a_link_is_closed_under_a_name_that_leads_to_it(path: Path) -> None:
+    """A link as it stands, in the folder of the segments, would lead to another place."""
+    (path.parent / "fast").mkdir()
+    in_files(path.parent / "fast" / path.name, [["a"]]).close()
+    path.symlink_to(Path("fast") / path.name)
+    journal = Journal.open(path)
+    assert journal.rotate()
+    append(journal, "b")
+    journal.close()
+    assert texts(path) == ["a", "b"]
+    Journal.open(path).close()
+    assert examine_journal(path).is_whole
+
+
 def test_another_file_that_begins_with_the_same_record_is_refused(path: Path) -> None:
     in_files(path, [["a"], ["b"]]).close()
     segment = segment_path(path, 1)
