@@ -42,6 +42,7 @@ _PASSING: Final = re.compile(r"\.(new|part|mended|lock|sqlite(-\w+)?|tgz|tar(\.(
 """Ends of names: half made, made anew from the journal, or a backup itself."""
 _BULKY: Final = ("tape", "inputs", "history", "logs")
 _JOURNALS: Final = (".journal", RAW_SUFFIX, PACKED_SUFFIX)
+_SEGMENTS: Final = ".segments"
 _LIVE: Final = "-live"
 _STAYING: Final = ("lock", UNFINISHED_RESTORE, *KILL_NAMES)
 """What a restore leaves where it is: a person who locked trading has not unlocked it by that."""
@@ -145,20 +146,58 @@ def _gap_in(examined: Mapping[Path, Examination]) -> str:
     return ""
 
 
+def links_in(data_dir: Path, *, with_tape: bool = False) -> list[str]:
+    """Names of what is in no backup because it lies elsewhere: symbolic links are not followed."""
+    return [
+        path.relative_to(data_dir).as_posix() for path in _entries_of(data_dir, with_tape=with_tape)
+        if path.is_symlink() and not _PASSING.search(path.name)
+    ]
+
+
 def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path]:
-    for path in sorted(data_dir.rglob("*")):
-        name = path.relative_to(data_dir)
-        if path.is_symlink() or not path.is_file() or path.resolve() == target.resolve():
+    for path in _entries_of(data_dir, with_tape=with_tape):
+        if path.is_symlink():
+            if path.suffix in (*_JOURNALS, _SEGMENTS):
+                raise BackupError(
+                    f"{path} is a symbolic link, and a backup follows none: a journal would be missing. Put the file "
+                    "itself in its place; the whole data directory may be behind a link."
+                )
             continue
-        if name.parts[0] in _BULKY and not with_tape:
-            continue
-        if name.parts[0].startswith((_ASIDE, _INCOMING)):
-            continue  # what a restore set aside, or did not finish
-        if any(".damaged-" in part for part in name.parts[:-1]):
-            continue  # what a repair set aside, with the damage in it
-        if name.parts[0] in _NOT_TAKEN or _PASSING.search(name.name):
-            continue
-        yield path
+        if path.is_file() and path.resolve() != target.resolve() and not _PASSING.search(path.name):
+            yield path
+
+
+def _entries_of(data_dir: Path, *, with_tape: bool) -> list[Path]:
+    """Files, and links to anything, without what is made anew or has been set aside; sorted."""
+    found: list[Path] = []
+    for at, folders, names in os.walk(data_dir, onerror=_refuse):
+        here = Path(at)
+        if here == data_dir:
+            passed = (*_NOT_TAKEN, *(() if with_tape else _BULKY))
+            names = [name for name in names if name not in passed]
+            folders[:] = [name for name in folders if name not in passed and not _is_of_a_restore(name)]
+        folders[:] = [name for name in folders if ".damaged-" not in name]  # what a repair set aside, with the damage
+        found += [here / name for name in names]
+        found += [here / name for name in folders if (here / name).is_symlink()]
+    return sorted(found)
+
+
+def _is_of_a_restore(name: str) -> bool:
+    """What one set aside, or did not finish; a person may call a folder of his restore-plan."""
+    return any(name.startswith(begin) and name.removeprefix(begin).isdigit() for begin in (_ASIDE, _INCOMING))
+
+
+def _refuse(error: OSError) -> None:
+    """A folder that cannot be looked into: what is in it would be missing without a word."""
+    if not isinstance(error, FileNotFoundError):
+        raise _unreadable(Path(str(error.filename)), error)
+
+
+def _unreadable(path: Path, error: OSError) -> BackupError:
+    return BackupError(
+        f"{path}: cannot be read ({error.strerror}), and a backup would be without it. Mend its rights or its disk, or "
+        "move it away."
+    )
 
 
 def _add(
@@ -170,17 +209,21 @@ def _add(
             data = path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _unreadable(path, error) from error
         archive.addfile(_entry(name, len(data)), io.BytesIO(data))
         return SavedFile(name, len(data), hashlib.sha256(data).hexdigest(), 0)
     try:
         source = path.open("rb")
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
     with source:  # what is behind the whole batches may grow, what is before them never changes
         found = examined[path] = examine(path, source.fileno())
         if not found.is_whole:
             raise JournalError(f"{path}: damaged, so a backup would be worth nothing. See `tradingd journal verify`.")
-        counting = _Hashing(source)
+        counting = _Hashing(path, source)
         archive.addfile(_entry(name, found.kept_bytes), counting)
     return SavedFile(name, found.kept_bytes, counting.sha256.hexdigest(), found.kept_records)
 
@@ -195,12 +238,16 @@ def _entry(name: str, size: int) -> tarfile.TarInfo:
 class _Hashing:
     """A file that is hashed while it is read."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, path: Path, file: Any) -> None:
+        self._path = path
         self._file = file
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        data: bytes = self._file.read(size)
+        try:
+            data: bytes = self._file.read(size)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
         self.sha256.update(data)
         return data
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tradingd import exit_codes
-from tradingd.cli_session import CliError, ConfigOption, DataDirOption, YesOption, confirm, settings_of
+from tradingd.cli_session import CliError, ConfigOption, DataDirOption, YesOption, confirm, note, settings_of
 
 
 def backup(
@@ -18,7 +18,7 @@ def backup(
     config: ConfigOption = None, data_dir: DataDirOption = None,
 ) -> None:
     """Save the data directory in one file, while the daemon runs or not, and verify it. It holds credentials."""
-    from tradingd.backup import BackupError, back_up
+    from tradingd.backup import BackupError, back_up, links_in
 
     settings = settings_of(config, data_dir)
     target = file or Path(f"tradingd-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
@@ -27,6 +27,8 @@ def backup(
     except BackupError as error:
         raise CliError(exit_codes.FAILURE, str(error)) from error
     typer.echo(f"{target}: {len(manifest.files)} files, {manifest.records} records, read back and whole")
+    if links := links_in(settings.data_dir, with_tape=tape):
+        note(f"not in it, because symbolic links are not followed: {', '.join(links)}. Save what they lead to, too.")
 
 
 def restore(

@@ -1,5 +1,6 @@
 """Backup and restore: while the daemon writes, by one command each, and what comes back is what was saved."""
 
+import errno
 import gzip
 import io
 import json
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,9 +17,10 @@ from bus.messages.header import Message
 from bus.messages.system import KillSwitchEngaged
 from store.journal import JournalError
 from store.journal_files import segment_path
+from tests.tradingd.test_journal_tools import run
 from tests.tradingd.test_projection import alerts
 from tradingd import backup as backup_module
-from tradingd.backup import MANIFEST, BackupError, back_up, read_back, restore
+from tradingd.backup import MANIFEST, BackupError, back_up, links_in, read_back, restore
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError
 from tradingd.message_journal import MessageJournal
 
@@ -311,6 +314,61 @@ def test_a_persons_own_files_are_in_it_whatever_they_are_called(tmp_path: Path) 
     taken = {each.name for each in back_up(folder, tmp_path / "b.tar.gz").files}
     assert set(own) <= taken
     assert taken.isdisjoint(passing)
+
+
+def test_a_journal_that_lies_behind_a_link_is_not_left_out_without_a_word(tmp_path: Path) -> None:
+    """The backup would be read back and whole, and the live account not in it."""
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    elsewhere, journal = data_in(tmp_path / "fast", LIVE)
+    journal.close()
+    (folder / LIVE).symlink_to(elsewhere / LIVE)
+    with pytest.raises(BackupError, match=rf"{LIVE} is a symbolic link, .* Put the file itself in its place"):
+        back_up(folder, tmp_path / "b.tar.gz")
+    (folder / LIVE).unlink()
+    (tmp_path / "link").symlink_to(folder)
+    back_up(tmp_path / "link", tmp_path / "b.tar.gz")
+
+
+def test_what_lies_behind_links_is_told_to_be_missing(tmp_path: Path) -> None:
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    (tmp_path / "alphas").mkdir()
+    (folder / "alphas").symlink_to(tmp_path / "alphas")
+    (folder / "notes.txt").symlink_to(tmp_path / "nowhere")
+    back_up(folder, tmp_path / "b.tar.gz")
+    assert links_in(folder) == ["alphas", "notes.txt"]
+    code, output = run("backup", str(tmp_path / "c.tar.gz"), data_dir=folder)
+    assert code == 0
+    assert "links are not followed: alphas, notes.txt" in output
+
+
+def test_what_cannot_be_read_is_named_and_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, journal = data_in(tmp_path / "data")
+    journal.close()
+    for refused in (folder / "credentials.json", folder / PAPER, folder / "practice"):
+        refuse(monkeypatch, refused)
+        with pytest.raises(BackupError, match=rf"^{refused}: cannot be read \(Permission denied\).* Mend its rights"):
+            back_up(folder, tmp_path / "b.tar.gz")
+        monkeypatch.undo()
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """As the kernel refuses what is another user's; root is refused nothing."""
+    opened, scanned = io.open, os.scandir
+
+    def open_but_one(name: Any, *others: Any, **options: Any) -> Any:
+        if str(name) == str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(name, *others, **options)
+
+    def scan_but_one(name: Any) -> Any:
+        if str(name) == str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scanned(name)
+
+    monkeypatch.setattr(io, "open", open_but_one)
+    monkeypatch.setattr(os, "scandir", scan_but_one)
 
 
 def acts_on_folders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
