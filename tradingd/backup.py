@@ -361,9 +361,7 @@ def restore(source: Path, data_dir: Path) -> Restored:
                 _latch(incoming / name, manifest)
         for made in (incoming, *(path for path in incoming.rglob("*") if path.is_dir())):
             sync_folder(made)
-        # From here on a process that is killed would leave a folder without its accounts: no daemon starts on that.
-        write_durably(data_dir / UNFINISHED_RESTORE, f"{source}\n")
-        aside = _set_aside(data_dir, incoming)
+        aside = _set_aside(data_dir, incoming, source)
         for path in sorted(incoming.iterdir()):
             path.rename(data_dir / path.name)
         incoming.rmdir()
@@ -374,7 +372,9 @@ def restore(source: Path, data_dir: Path) -> Restored:
         (data_dir / UNFINISHED_RESTORE).unlink()
         sync_folder(data_dir)
     except OSError as error:
-        raise BackupError(f"{data_dir}: cannot be restored to ({error}). Free disk space, mend rights.") from error
+        raise BackupError(
+            f"{data_dir}: cannot be restored to ({error}). Free disk space, mend rights, unmount what is mounted in it."
+        ) from error
     finally:
         _remove(incoming)
         locked.close()
@@ -399,16 +399,31 @@ def _latch(path: Path, manifest: Manifest) -> None:
         journal.close()
 
 
-def _set_aside(data_dir: Path, incoming: Path) -> Path | None:
+def _set_aside(data_dir: Path, incoming: Path, source: Path) -> Path | None:
+    """All or nothing: where one thing cannot be moved (something is mounted there), the others come back."""
     there = [path for path in sorted(data_dir.iterdir()) if path != incoming and path.name not in _STAYING
              and not path.name.startswith(_ASIDE)]
-    if not there:
-        return None
+    mark = data_dir / UNFINISHED_RESTORE
+    was_cut = mark.exists()
+    # From here on a process that is killed would leave a folder without its accounts: no daemon starts on that.
+    write_durably(mark, f"{source}\n")
     aside = data_dir / f"{_ASIDE}{time.time_ns()}"
-    aside.mkdir(mode=0o700)
-    for path in there:
-        path.rename(aside / path.name)
-    return aside
+    moved: list[Path] = []
+    try:
+        if there:
+            aside.mkdir(mode=0o700)
+        for path in there:
+            path.rename(aside / path.name)
+            moved.append(path)
+    except OSError:
+        for path in reversed(moved):
+            (aside / path.name).rename(path)
+        with suppress(FileNotFoundError):
+            aside.rmdir()
+        if not was_cut:
+            mark.unlink()
+        raise
+    return aside if there else None
 
 
 def _give_to_owner(data_dir: Path) -> None:

@@ -196,6 +196,29 @@ def test_after_a_restore_that_was_killed_no_daemon_starts_until_it_is_run_again(
     assert messages_in(kept[0]) == alerts(20)
 
 
+def test_a_restore_that_cannot_move_one_thing_leaves_everything_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A folder on which another disk is mounted; half a data directory would keep the daemon from starting for good."""
+    data, journal = data_in(tmp_path / "data", LIVE)
+    journal.close()
+    (data / "run.json").unlink()
+    back_up(data, tmp_path / "b.tar.gz")
+    before = {path.relative_to(data): path.stat().st_ino for path in data.rglob("*")}
+    rename = Path.rename
+
+    def busy(source: Path, target: Path) -> Path:
+        if source.name == "tape":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(source))
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    with pytest.raises(BackupError, match="busy: .*tape'.* unmount what is mounted in it"):
+        restore(tmp_path / "b.tar.gz", data)
+    assert {path.relative_to(data): path.stat().st_ino for path in data.rglob("*")} == before
+    DataDir.open(data).close()
+
+
 def test_a_running_daemons_directory_is_not_restored_to(tmp_path: Path) -> None:
     data, journal = data_in(tmp_path / "data")
     back_up(data, tmp_path / "b.tar.gz")
