@@ -52,6 +52,14 @@ def repair(path: Path, closing: Closing | None = None) -> Repair | None:
     still, and another repair goes on with it. Raises `JournalError` when a daemon writes to it, when it is of another
     version, or when it cannot be written.
     """
+    with _locked(path):  # first: what a daemon writes at its end belongs to what is examined
+        try:
+            return _repair(path, closing)
+        except OSError as error:
+            raise JournalError(f"{path}: cannot be repaired ({error}). Free disk space or mend the rights.") from error
+
+
+def _repair(path: Path, closing: Closing | None) -> Repair | None:
     found = examine_journal(path)
     for each in found.files:
         if each.version not in (0, *READABLE):
@@ -65,11 +73,7 @@ def repair(path: Path, closing: Closing | None = None) -> Repair | None:
         raise JournalError(f"{path}: there is no whole record in it. Restore a backup, or move it away to begin anew.")
     done = Repair(found.kept_records, found.records - found.kept_records, _free_name(path))
     last = _batch_bytes(found.kept[-1].kept_last + 1, closing(done)) if closing is not None else b""
-    try:
-        with _locked(path):
-            _mend(path, found, done.original, last)
-    except OSError as error:
-        raise JournalError(f"{path}: cannot be repaired ({error}). Free disk space or mend the rights.") from error
+    _mend(path, found, done.original, last)
     return done
 
 
@@ -156,7 +160,11 @@ def _put(target: Path, blocks: Iterable[bytes]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be read ({error.strerror}). Name an existing journal.") from error
+    with file:
         refusal = JournalError(f"{path}: a daemon writes to it. Stop it first: `tradingd shutdown`.")
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

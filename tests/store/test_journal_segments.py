@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from store import journal_repair
 from store.journal import Journal, JournalError, Record
-from store.journal_check import examine, examine_journal
+from store.journal_check import JournalExamination, examine, examine_journal
 from store.journal_files import PACKED_SUFFIX, segment_path, segments_folder, segments_of
 from store.journal_follow import JournalFollower
 from store.journal_pack import write_packed
@@ -478,3 +479,32 @@ def test_a_repair_that_meets_a_daemon_in_the_middle_of_a_rotation_leaves_it_alon
         repair(path)
     assert not list(path.parent.glob("*.damaged-*"))
     writer.close()
+
+
+def test_what_a_daemon_writes_at_its_end_is_seen_by_the_repair_that_waits_for_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may close its file while the repair looks, and take its leave in a new one."""
+    writer = in_files(path, [["a"], ["b" * 99], ["c" * 99]])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100] + b"?" + whole[101:])
+    look = journal_repair.examine_journal
+
+    def ends(journal: Path) -> JournalExamination:
+        found = look(journal)
+        if len(writer) == 3:
+            writer.rotate()
+            append(writer, "d")
+            writer.close()
+        return found
+
+    monkeypatch.setattr(journal_repair, "examine_journal", ends)
+    with pytest.raises(JournalError, match="a daemon writes to it"):
+        repair(path)
+    monkeypatch.undo()
+    assert writer.rotate()
+    append(writer, "d")
+    writer.close()
+    assert repair(path) is not None
+    assert texts(path) == ["a"]
+    assert not segments_of(path)[1:]
