@@ -32,6 +32,7 @@ from store.journal_files import (
     segment_path,
     segments_folder,
     segments_of,
+    unreadable,
 )
 from store.journal_flush import FlushBeside
 from store.journal_format import AHEAD as AHEAD
@@ -339,7 +340,10 @@ class Journal:
             raise self._unwritable(error) from error
 
     def _check_head(self) -> None:
-        head = read_head(self._descriptor)
+        try:
+            head = read_head(self._descriptor)
+        except OSError as error:
+            raise unreadable(self._path, error) from error
         if head.version not in READABLE:
             raise foreign(self._path, head.version)
         self._file = JournalFile(self._path, self._descriptor, head)

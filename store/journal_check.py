@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from store.journal_files import segments_of
+from store.journal_files import segments_of, unreadable
 from store.journal_format import (
     HEAD_SIZE,
     MARK,
@@ -135,8 +135,11 @@ def examine(path: Path, descriptor: int = -1) -> Examination:
     With a `descriptor` the file that is open there, whatever its name belongs to by now.
     """
     if descriptor >= 0:
-        packed = read_packed_head(descriptor)
-        return (_Examiner if packed is None else _PackedExaminer)(path, descriptor, packed).examine()
+        try:
+            packed = read_packed_head(descriptor)
+            return (_Examiner if packed is None else _PackedExaminer)(path, descriptor, packed).examine()
+        except OSError as error:
+            raise unreadable(path, error) from error
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:

@@ -107,10 +107,14 @@ class JournalFile:
             raise
         except OSError as error:
             raise JournalError(f"{path}: cannot be read ({error.strerror}). Check the folder's rights.") from error
-        packed = read_packed_head(descriptor)
-        if packed is not None:
-            return cls(path, descriptor, Head(SCHEMA_VERSION, packed.first, PACKED_HEAD.size), packed)
-        head = read_head(descriptor)
+        try:
+            packed = read_packed_head(descriptor)
+            if packed is not None:
+                return cls(path, descriptor, Head(SCHEMA_VERSION, packed.first, PACKED_HEAD.size), packed)
+            head = read_head(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise unreadable(path, error) from error
         if head.version not in READABLE:
             os.close(descriptor)
             raise foreign(path, head.version)
@@ -206,6 +210,14 @@ def damaged(path: Path, number: int, position: int) -> JournalError:
     )
 
 
+def unreadable(path: Path, error: OSError) -> JournalError:
+    """What to say of a file that a disk does not give back."""
+    return JournalError(
+        f"{path}: the disk does not give it back ({error.strerror}). Copy what it does give to another one (ddrescue, "
+        "or dd conv=noerror,sync), put the copy in its place and run `tradingd journal verify`; or restore a backup."
+    )
+
+
 def read_batches(
     journal: Path, current: JournalFile, start: Position | None = None, after: int = 0,
 ) -> Iterator[tuple[JournalFile, Batch]]:
@@ -234,6 +246,8 @@ def read_batches(
             if file.first == current.first:
                 return
             number, start = max(expected, file.last + 1), None
+        except OSError as error:
+            raise unreadable(file.path, error) from error
         finally:
             if file is not current:
                 file.close()

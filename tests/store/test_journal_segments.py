@@ -1,5 +1,6 @@
 """A journal in several files: read as one, whatever was closed or packed, and wherever a death came in between."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -508,3 +509,27 @@ def test_what_a_daemon_writes_at_its_end_is_seen_by_the_repair_that_waits_for_it
     assert repair(path) is not None
     assert texts(path) == ["a"]
     assert not segments_of(path)[1:]
+
+
+@pytest.mark.parametrize("is_in_a_closed_file", [False, True])
+@pytest.mark.parametrize("bad", [0, 100])
+def test_what_a_disk_does_not_give_back_is_named_with_the_way_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch, is_in_a_closed_file: bool, bad: int,
+) -> None:
+    """A sector that cannot be read: neither a start nor verify nor repair gets past it."""
+    in_files(path, [["a" * 99], ["b" * 99]], [["c" * 99], ["d" * 99]]).close()
+    spoilt = segments_of(path)[0].path if is_in_a_closed_file else path
+    pread = os.pread
+
+    def read(descriptor: int, length: int, at: int) -> bytes:
+        if at <= bad < at + length and os.path.samestat(os.fstat(descriptor), spoilt.stat()):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return pread(descriptor, length, at)
+
+    monkeypatch.setattr(os, "pread", read)
+    for act in (lambda: texts(path), lambda: examine_journal(path), lambda: repair(path)):
+        with pytest.raises(JournalError, match=rf"^{spoilt}: the disk .*Input/output error.* dd conv=noerror,sync"):
+            act()
+    if not is_in_a_closed_file:
+        with pytest.raises(JournalError, match=f"^{spoilt}: the disk"):
+            Journal.open(path)
