@@ -25,10 +25,11 @@ name="tradingd-$(date -u +%Y%m%dT%H%M%SZ).tar.gz"
 "$program" backup "$target/$name" --data-dir "$data" >&2
 sync "$target/$name"
 
-# Names sort by time.
-count=$(find "$target" -maxdepth 1 -name 'tradingd-*.tar.gz' | wc -l)
+# Names sort by time, up to the one that was just made: behind it lie those of a clock that was ahead.
+made=$(find "$target" -maxdepth 1 -name 'tradingd-*.tar.gz' | LC_ALL=C sort | sed "/\/$name\$/q")
+count=$(printf '%s\n' "$made" | wc -l)
 if [ "$count" -gt "$keep" ]; then
-    find "$target" -maxdepth 1 -name 'tradingd-*.tar.gz' | sort | head -n "$((count - keep))" | while IFS= read -r old; do
+    printf '%s\n' "$made" | head -n "$((count - keep))" | while IFS= read -r old; do
         rm -f -- "$old"
     done
 fi

@@ -95,6 +95,22 @@ def test_only_the_newest_backups_are_kept(tmp_path: Path) -> None:
     assert kept[:2] == ["mine.txt", "tradingd-20200105T000000Z.tar.gz"]
 
 
+def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_new_ones(tmp_path: Path) -> None:
+    data_with_journal(tmp_path / "data").close()
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("20200101", "20200102", "20990101", "20990102"):
+        (out / f"tradingd-{name}T000000Z.tar.gz").touch()
+    done = run("backup.sh", str(tmp_path / "data"), str(out), env={"KEEP": "2"})
+    assert done.returncode == 0, done.stderr
+    made = Path(done.stdout.strip())
+    assert made.exists()
+    assert sorted(path.name for path in out.iterdir()) == [
+        "tradingd-20200102T000000Z.tar.gz", made.name, "tradingd-20990101T000000Z.tar.gz",
+        "tradingd-20990102T000000Z.tar.gz",
+    ]
+
+
 @pytest.mark.parametrize("keep", ["0", "-1", "all"])
 def test_a_backup_that_would_keep_nothing_is_refused(tmp_path: Path, keep: str) -> None:
     data_with_journal(tmp_path / "data").close()
