@@ -21,6 +21,8 @@ done
 program=${program:-tradingd}
 
 mkdir -p "$target"
+# Of one that was killed: half an archive, with credentials in it.
+find "$target" -maxdepth 1 -name 'tradingd-*.tar.gz.part' -mmin +1440 -exec rm -f -- {} +
 name="tradingd-$(date -u +%Y%m%dT%H%M%SZ).tar.gz"
 "$program" backup "$target/$name" --data-dir "$data" >&2
 sync "$target/$name"

@@ -95,6 +95,18 @@ def test_only_the_newest_backups_are_kept(tmp_path: Path) -> None:
     assert kept[:2] == ["mine.txt", "tradingd-20200105T000000Z.tar.gz"]
 
 
+def test_what_a_killed_backup_left_goes_after_a_day(tmp_path: Path) -> None:
+    data_with_journal(tmp_path / "data").close()
+    out = tmp_path / "out"
+    out.mkdir()
+    old, young = out / "tradingd-20200101T000000Z.tar.gz.part", out / "tradingd-20200102T000000Z.tar.gz.part"
+    for path in (old, young):
+        path.touch()
+    os.utime(old, (1.0, 1.0))
+    assert run("backup.sh", str(tmp_path / "data"), str(out)).returncode == 0
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_new_ones(tmp_path: Path) -> None:
     data_with_journal(tmp_path / "data").close()
     out = tmp_path / "out"
