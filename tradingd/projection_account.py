@@ -13,7 +13,11 @@ def store_url(setting: str, data_dir: Path) -> str:
     """The URL behind `store.url`, "" when there is to be no store."""
     if setting == OFF:
         return ""
-    return f"sqlite:///{data_dir / FILE}" if setting == AUTO else setting
+    if setting != AUTO:
+        return setting
+    # In a URL a question mark ends the name of the file, which would then lie in another folder; % begins a code.
+    name = str(data_dir / FILE).replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{name}"
 
 
 def account_of(journal: Path) -> str:

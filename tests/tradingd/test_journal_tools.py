@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -250,6 +252,19 @@ def test_the_store_is_rebuilt_and_told_of(tmp_path: Path) -> None:
     told = json.loads(output)
     assert (told["records"], told["stored"], told["rows"]["logs"]) == (30, 30, 30)
     assert (tmp_path / "trading.sqlite").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", ["what?", "50%", "%41", "ä b#c?d=e"])
+def test_the_store_lies_in_the_data_directory_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    data = tmp_path / name
+    data.mkdir()
+    written(data / JOURNAL, alerts(3))
+    code, output = run("store", "rebuild", data_dir=data)
+    assert code == 0, output
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert "3 of 3 records" in run("store", "status", data_dir=data)[1]
+    with closing(sqlite3.connect(data / "trading.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM logs").fetchall() == [(3,)]
 
 
 def test_a_store_that_is_off_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
