@@ -40,6 +40,11 @@ def journal_of(settings: "Settings", file: Path | None) -> Path:
         raise CliError(
             exit_codes.NOT_FOUND, f"{path}: there is no journal. Start the daemon once, or name one with --file."
         )
+    if path.is_dir():
+        raise CliError(
+            exit_codes.USAGE,
+            f"{path} is a folder: name a journal in it with --file, or a data directory with --data-dir.",
+        )
     return path
 
 
@@ -188,7 +193,10 @@ def pack_segments(
             f"{each.records_after} of {each.records_before} records stay"
         )
     if not count:
-        note(f"{path}: nothing to pack. A file is closed at {settings.journal.segment_mb} MB (journal.segment_mb).")
+        note(
+            f"{path}: nothing to pack. A file is closed at {settings.journal.segment_mb} MB (journal.segment_mb); one "
+            "that holds the newest checkpoint waits, as one does that the daemon packs at this moment."
+        )
 
 
 @journal_app.command("checkpoint")

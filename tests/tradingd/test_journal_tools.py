@@ -21,7 +21,7 @@ from tests.store.test_journal_segments import dies_at
 from tests.tradingd.test_projection import alerts, traded, written  # noqa: F401 - a fixture
 from tradingd.cli import app
 from tradingd.data_dir import JOURNAL
-from tradingd.exit_codes import CONFIGURATION, FAILURE, NOT_FOUND
+from tradingd.exit_codes import CONFIGURATION, FAILURE, NOT_FOUND, USAGE
 from tradingd.journal_repair import repair_journal
 from tradingd.message_journal import MessageJournal
 from tradingd.replay_check import check_replay
@@ -136,6 +136,13 @@ def test_a_missing_journal_is_named(tmp_path: Path) -> None:
     code, output = run("journal", "verify", data_dir=tmp_path)
     assert code == NOT_FOUND
     assert JOURNAL in output
+
+
+@pytest.mark.parametrize("command", [("journal", "verify"), ("journal", "repair", "--yes"), ("replay",)])
+def test_a_folder_that_is_named_as_a_journal_is_told_for_what_it_is(tmp_path: Path, command: tuple[str, ...]) -> None:
+    code, output = run(*command, "--file", str(tmp_path), data_dir=tmp_path)
+    assert code == USAGE
+    assert f"{tmp_path} is a folder: name a journal in it" in " ".join(output.split())
 
 
 def test_repair_keeps_the_beginning_and_engages_the_kill_switch(tmp_path: Path) -> None:
