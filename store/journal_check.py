@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from store.journal_files import segments_of, unreadable
+from store.journal_files import PACKED_SUFFIX, Segment, segments_of, unreadable
 from store.journal_format import (
     HEAD_SIZE,
     MARK,
@@ -114,7 +114,7 @@ class JournalExamination:
 def examine_journal(path: Path) -> JournalExamination:
     """Read every file and check every batch. Raises `JournalError` only when a file cannot be read."""
     current = examine(path)
-    segments = [examine(each.path) for each in segments_of(path) if each.first < current.first or not current.version]
+    segments = [_examine(each) for each in segments_of(path) if each.first < current.first or not current.version]
     files, gaps, expected = [*segments, current], [], 1
     for number, each in enumerate(files):
         if each.first > expected and each.version:
@@ -127,6 +127,15 @@ def examine_journal(path: Path) -> JournalExamination:
                 gaps.append(Damage(0, 0, expected - 1, each.first))
         expected = each.kept_last + 1
     return JournalExamination(path, tuple(files), tuple(gaps))
+
+
+def _examine(segment: Segment) -> Examination:
+    try:
+        return examine(segment.path)
+    except JournalError:
+        if segment.path.exists():
+            raise
+        return examine(segment.path.with_suffix(PACKED_SUFFIX))  # packed since the folder was looked at
 
 
 def examine(path: Path, descriptor: int = -1) -> Examination:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import journal_repair
+from store import journal_check, journal_repair
 from store.journal import Journal, JournalError, Record
-from store.journal_check import JournalExamination, examine, examine_journal
+from store.journal_check import Examination, JournalExamination, examine, examine_journal
 from store.journal_files import PACKED_SUFFIX, segment_path, segments_folder, segments_of
 from store.journal_follow import JournalFollower
 from store.journal_pack import write_packed
@@ -533,3 +533,22 @@ def test_what_a_disk_does_not_give_back_is_named_with_the_way_out(
     if not is_in_a_closed_file:
         with pytest.raises(JournalError, match=f"^{spoilt}: the disk"):
             Journal.open(path)
+
+
+def test_a_file_that_is_packed_while_others_are_examined_is_not_called_missing(
+    path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_files(path, [["a"]], [["b"]], [["c"]]).close()
+    look = journal_check.examine
+
+    def packs(file: Path, descriptor: int = -1) -> Examination:
+        if file == path and not segments_of(path)[1].is_packed:
+            monkeypatch.setattr(journal_check, "segments_of", lambda _: listed)
+            listed = segments_of(path)
+            pack(path, 2)
+        return look(file, descriptor)
+
+    monkeypatch.setattr(journal_check, "examine", packs)
+    found = examine_journal(path)
+    assert found.is_whole
+    assert [each.is_packed for each in found.files] == [False, True, False]
