@@ -155,7 +155,11 @@ def links_in(data_dir: Path, *, with_tape: bool = False) -> list[str]:
 
 
 def _files_of(data_dir: Path, target: Path, *, with_tape: bool) -> Iterator[Path]:
-    for path in _entries_of(data_dir, with_tape=with_tape):
+    entries = _entries_of(data_dir, with_tape=with_tape)
+    for entry in entries:
+        packed = entry.with_suffix(PACKED_SUFFIX)
+        is_packed_meanwhile = entry.suffix == RAW_SUFFIX and packed not in entries and not os.path.lexists(entry)
+        path = packed if is_packed_meanwhile else entry
         if path.is_symlink():
             if path.suffix in (*_JOURNALS, _SEGMENTS):
                 raise BackupError(

@@ -213,7 +213,7 @@ def test_a_restore_that_cannot_move_one_thing_leaves_everything_as_it_was(
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", busy)
-    with pytest.raises(BackupError, match="busy: .*tape'.* unmount what is mounted in it"):
+    with pytest.raises(BackupError, match=r"busy: .*tape'.* unmount what is mounted in it"):
         restore(tmp_path / "b.tar.gz", data)
     assert {path.relative_to(data): path.stat().st_ino for path in data.rglob("*")} == before
     DataDir.open(data).close()

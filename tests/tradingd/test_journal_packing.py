@@ -23,6 +23,7 @@ from store.journal_files import segments_folder, segments_of
 from store.journal_format import JournalError
 from tests.tradingd.same_state import engine_parts, first_difference, model_parts
 from tests.tradingd.test_backup import messages_in
+from tradingd import backup as backup_module
 from tradingd import journal_packing
 from tradingd.backup import back_up, restore
 from tradingd.checkpoint_parts import Scope
@@ -350,6 +351,25 @@ def test_a_backup_holds_all_files_and_a_missing_one_is_told(tmp_path: Path, live
     segments_of(path)[1].path.unlink()
     with pytest.raises(Exception, match="are missing, so a backup would be worth nothing"):
         back_up(data, tmp_path / "c.tar.gz")
+
+
+def test_a_backup_taken_while_one_file_after_the_other_is_packed_holds_all(
+    tmp_path: Path, lived: list[Record], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    path = in_files(data, lived, 8)
+    look = backup_module._entries_of
+
+    def packs(folder: Path, *, with_tape: bool) -> list[Path]:
+        found = look(folder, with_tape=with_tape)
+        next(iter(pack(path, time.time_ns(), 0, 0)), None)
+        return found
+
+    monkeypatch.setattr(backup_module, "_entries_of", packs)
+    back_up(data, tmp_path / "b.tar.gz")
+    restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    assert messages_in(tmp_path / "new" / NAME) == messages_in(path)
 
 
 def test_a_backup_after_a_repair_of_a_closed_file_leaves_out_what_was_set_aside(

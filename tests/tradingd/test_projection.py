@@ -543,7 +543,7 @@ def test_postgresql_that_cuts_us_off_in_the_middle_of_a_transaction_is_asked_aga
 
 
 def test_a_spoilt_file_that_is_moved_away_is_filled_again_beside_the_running_daemon(tmp_path: Path) -> None:
-    """As the store's own words tell people to do: the connection that was open would lead to the spoilt one for ever."""
+    """As the store's own words tell people to do. A connection that was open leads to the spoilt one for ever."""
     path, file = written(tmp_path / "j.journal", alerts(2_000)), tmp_path / "s.sqlite"
     projection = projection_of(path, f"sqlite:///{file}")
     told: list[tuple[bool, str]] = []
