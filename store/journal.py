@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Self
 
 from store.journal_files import (
+    ALONE,
     Batch,
     JournalFile,
     damaged,
     foreign,
     read_batches,
+    refuse_strangers,
     segment_path,
     segments_folder,
     segments_of,
@@ -79,8 +81,8 @@ class Journal:
         if not path.exists():
             if segments_of(path):
                 raise JournalError(
-                    f"{path}: it is missing, and {segments_folder(path)} holds what came before. Put it back, or move "
-                    "that folder away, too, to begin anew."
+                    f"{path}: it is missing, and {segments_folder(path)} holds what came before. Put it back. {ALONE} "
+                    "To begin anew move that folder away, too."
                 )
             if read_only:
                 raise JournalError(
@@ -291,8 +293,10 @@ class Journal:
                 f"{self._path}: another process writes to it. Stop that daemon first, or use another --data-dir."
             ) from error
         if size == 0:
+            refuse_strangers(self._path, 0)
             self._create()
         self._check_head()
+        refuse_strangers(self._path, self._file.first)
         self._end = self._file.begin
         self._count = self._file.first - 1
         for _, batch in read_batches(self._path, self._file, after=self._count):

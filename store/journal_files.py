@@ -34,6 +34,12 @@ _DIGITS: Final = 15
 _LOOKS: Final = 20
 """Tries to find a file that is being rotated or packed at this very moment."""
 
+ALONE: Final = (
+    "Or restore a backup; without one make an empty file of its name: `tradingd journal repair` then keeps what that "
+    "folder holds."
+)
+"""What to do about closed files without the one that goes on behind them."""
+
 
 class Segment(NamedTuple):
     """A closed file; `first` is the number of its first record."""
@@ -84,6 +90,21 @@ def segments_of(journal: Path) -> list[Segment]:
         if path.suffix in (RAW_SUFFIX, PACKED_SUFFIX) and path.stem.isdigit():
             found[int(path.stem)] = Segment(int(path.stem), path)
     return [found[first] for first in sorted(found)]
+
+
+def refuse_strangers(journal: Path, first: int) -> None:
+    """Raises `JournalError` when closed files lie there that do not go with one that begins with record `first`: it
+    would be read without them. A raw one with the same beginning may be the same file, of a rotation.
+
+    `first` is 0 of an empty file.
+    """
+    for each in segments_of(journal):
+        if each.first > first or (each.first == first and each.is_packed):
+            told = f"begins with record {first}" if first else "is empty"
+            raise JournalError(
+                f"{journal}: it {told}, and {segments_folder(journal)} holds records from {each.first} on. Put back "
+                f"the file that goes with them. {ALONE}"
+            )
 
 
 class JournalFile:

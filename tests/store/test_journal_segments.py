@@ -552,3 +552,26 @@ def test_a_file_that_is_packed_while_others_are_examined_is_not_called_missing(
     found = examine_journal(path)
     assert found.is_whole
     assert [each.is_packed for each in found.files] == [False, True, False]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize("content", ["nothing", "the head alone", "an older copy"])
+def test_a_file_that_does_not_go_with_its_closed_ones_begins_no_empty_account(
+    path: Path, content: str, is_packed: bool,
+) -> None:
+    """Emptied by a full disk, or put there from elsewhere: what came before would be read by nobody."""
+    in_files(path, [["a"]]).close()
+    older = path.read_bytes()
+    path.unlink()
+    in_files(path, [["a"], ["b"]], [["c"]], [["d"]]).close()
+    if is_packed:
+        pack(path, 1)
+        pack(path, 3)
+    path.write_bytes({"nothing": b"", "the head alone": older[:16], "an older copy": older}[content])
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=rf"^{path}: .*{segments_folder(path)}.* `tradingd journal repair`"):
+        Journal.open(path)
+    assert path.read_bytes() == before
+    if content == "nothing":
+        assert repair(path) is not None
+        assert texts(path) == ["a", "b", "c"]
