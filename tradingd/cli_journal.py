@@ -33,9 +33,15 @@ journal_app = typer.Typer(
 
 def journal_of(settings: "Settings", file: Path | None) -> Path:
     """The named journal, or that of the last session on the data directory; raises `CliError` when it is missing."""
+    from store.journal_files import ALONE, segments_folder, segments_of
     from tradingd.data_dir import current_journal
 
     path = file or current_journal(settings.data_dir)
+    if not path.exists() and segments_of(path):
+        raise CliError(
+            exit_codes.NOT_FOUND,
+            f"{path}: it is missing, and {segments_folder(path)} holds what came before. Put it back. {ALONE}",
+        )
     if not path.exists():
         raise CliError(
             exit_codes.NOT_FOUND, f"{path}: there is no journal. Start the daemon once, or name one with --file."
@@ -99,7 +105,7 @@ def verify(
 
     path = journal_of(settings_of(config, data_dir), file)
     found = examine_journal(path)
-    unreadable = _unreadable(path) if found.is_whole else ""
+    unreadable = _unreadable(path, found.files[-1].first) if found.is_whole else ""
     is_whole = found.is_whole and not unreadable
     if json:
         from tradingd.cli_tables import print_json
@@ -116,13 +122,15 @@ def verify(
         raise typer.Exit(exit_codes.FAILURE)
 
 
-def _unreadable(path: Path) -> str:
-    """The first record that is whole and yet no message of this version; "" when all are."""
+def _unreadable(path: Path, first: int) -> str:
+    """The first record that is whole and yet no message of this version, or what no start reads; "" when it is well."""
     from store.journal import JournalError
+    from store.journal_files import refuse_strangers
     from tradingd.message_journal import MessageJournal
 
     journal = MessageJournal.open(path, read_only=True)
     try:
+        refuse_strangers(path, first)
         for _ in journal.read():
             pass
     except JournalError as error:

@@ -145,6 +145,34 @@ def test_a_folder_that_is_named_as_a_journal_is_told_for_what_it_is(tmp_path: Pa
     assert f"{tmp_path} is a folder: name a journal in it" in " ".join(output.split())
 
 
+def test_of_a_journal_whose_last_file_is_lost_the_closed_ones_are_kept_as_the_words_say(tmp_path: Path) -> None:
+    path = written(tmp_path / JOURNAL, alerts(30))
+    older = path.read_bytes()
+    journal = MessageJournal.open(path)
+    assert journal.rotate()
+    journal.append(alerts(3, 30), sync=True)
+    assert journal.rotate()
+    journal.append(alerts(3, 33), sync=True)
+    journal.close()
+    assert run("journal", "pack", "--now", data_dir=tmp_path)[0] == 0
+    path.unlink()
+    for command in (("journal", "verify"), ("journal", "repair", "--yes")):
+        code, output = run(*command, data_dir=tmp_path)
+        assert code == NOT_FOUND
+        assert "make an empty file of its name: `tradingd journal repair` then keeps" in " ".join(output.split())
+    path.write_bytes(older)
+    code, output = run("journal", "verify", data_dir=tmp_path)
+    assert code == FAILURE
+    assert "it begins with record 1, and" in output
+    assert "whole:" not in output
+    path.write_bytes(b"")
+    assert run("journal", "verify", data_dir=tmp_path)[0] == FAILURE
+    code, output = run("journal", "repair", "--yes", data_dir=tmp_path)
+    assert code == 0, output
+    assert "kept 33 records" in output
+    assert run("journal", "verify", data_dir=tmp_path)[0] == 0
+
+
 def test_repair_keeps_the_beginning_and_engages_the_kill_switch(tmp_path: Path) -> None:
     path = written(tmp_path / JOURNAL, alerts(30))
     damage(path)
