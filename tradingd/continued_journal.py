@@ -26,6 +26,11 @@ class ContinuedJournal(MessageJournal):
         self._left = 0
         self.on_diverged: Callable[[], None] = lambda: None
 
+    @property
+    def torn_bytes(self) -> int:
+        """Of an append that was cut short, which opening has cut off."""
+        return self._journal.cut
+
     def cut_session(self) -> tuple[DaemonStarted, int] | None:
         """The last session's first word and the time of its last one (UTC ns), unless it took its leave."""
         found: Record | None = None

@@ -1,5 +1,6 @@
 """The journal that a run goes on with, and what it holds, folded. A replay begins with a fresh account."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from tradingd.service_notify import ServiceNotify
 from tradingd.session import PastSessions
 from tradingd.settings import Settings
 
+_log = logging.getLogger(__name__)
 _REST_OF_START_S: Final = 120.0
 _READING_S_PER_MB: Final = 10.0
 """Five times what a packed one needs, which holds some 25,000 records in a megabyte, at 65 us for each."""
@@ -46,6 +48,11 @@ def open_journal(
     tell_reading(path, service)
     data_dir.note_waiting("it reads its journal")
     journal = ContinuedJournal.open(path)
+    if journal.torn_bytes:  # a power cut leaves such a thing; so does a disk that lost what it had promised
+        _log.warning(
+            "%s: %d bytes at its end were no whole append: cut off, and kept in %s.torn. After a power cut that is no "
+            "loss; else look after the disk, and compare orders with the venue", path, journal.torn_bytes, path.name,
+        )
     replay.find_cut(journal)
     opened = _fold(path, journal, settings, is_replay=is_replay, progress=progress)
     past = opened.past

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.tradingd.test_projection import alerts, written
 from tradingd import journal_opening
 from tradingd.checkpoint import Recovery
-from tradingd.data_dir import DataDir, whereabouts
+from tradingd.data_dir import JOURNAL, DataDir, whereabouts
 from tradingd.journal_opening import open_journal
 from tradingd.message_journal import MessageJournal
 from tradingd.read_model import ReadModel
@@ -39,3 +40,22 @@ def test_while_a_start_reads_its_journal_the_command_line_can_say_so(
             assert len(journal) == 0
         assert len(told) == 1
         assert told[0].endswith("is starting: it reads its journal")
+
+
+def test_what_a_start_cuts_off_is_told_with_the_place_where_it_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = written(tmp_path / JOURNAL, alerts(6))
+    data = path.read_bytes()
+    path.write_bytes(data[:-5] + b"?" + data[-4:])
+    settings = Settings(data_dir=tmp_path)
+    replay = ReplayRun(settings, RunOptions(), tmp_path)
+    with closing(DataDir.open(tmp_path)) as data_dir:
+        for _ in range(2):
+            opened = open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False)
+            assert len(opened.journal) == 3
+            opened.journal.close()
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told.startswith(f"{path}: ")
+    assert f"kept in {path.name}.torn" in told
+    assert path.with_name(f"{path.name}.torn").stat().st_size > 0
