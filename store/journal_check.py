@@ -12,10 +12,12 @@ from typing import Final
 
 from store.journal_files import PACKED_SUFFIX, Segment, segments_of, unreadable
 from store.journal_format import (
+    CONTINUED_HEAD,
     HEAD_SIZE,
     MARK,
     MOST_BYTES,
     READABLE,
+    Head,
     JournalError,
     Record,
     Window,
@@ -174,6 +176,9 @@ class _Examiner:
 
     def _begin(self) -> None:
         head = read_head(self._descriptor)
+        if not head.version:  # lost; of a file that goes on behind others its first batch still says where
+            batch = self._whole_batch(CONTINUED_HEAD.size)
+            head = head if batch is None or batch[0] == 1 else Head(0, batch[0], CONTINUED_HEAD.size)
         self._version, self._first, self._at = head.version, head.first, head.size
         self._kept = (0, head.size, head.first - 1)
 

@@ -575,3 +575,21 @@ def test_a_file_that_does_not_go_with_its_closed_ones_begins_no_empty_account(
     if content == "nothing":
         assert repair(path) is not None
         assert texts(path) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("byte", [0, 17, 25])
+def test_a_lost_head_of_a_file_that_goes_on_behind_others_costs_no_record(path: Path, byte: int) -> None:
+    in_files(path, [["a"]], [["b"], ["c"]]).close()
+    data = bytearray(path.read_bytes())
+    data[byte] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(JournalError):
+        Journal.open(path)
+    done = repair(path)
+    assert done is not None
+    assert (done.kept_records, done.set_aside_records) == (3, 0)
+    assert texts(path) == ["a", "b", "c"]
+    journal = Journal.open(path)
+    append(journal, "d")
+    journal.close()
+    assert examine_journal(path).is_whole
