@@ -17,8 +17,8 @@ from bus.messages.header import Message
 from bus.messages.system import KillSwitchEngaged
 from store.journal import JournalError
 from store.journal_files import segment_path
+from tests.tradingd.stored_journal import alerts
 from tests.tradingd.test_journal_tools import run
-from tests.tradingd.test_projection import alerts
 from tradingd import backup as backup_module
 from tradingd.backup import MANIFEST, BackupError, back_up, links_in, read_back, restore
 from tradingd.data_dir import AlreadyRunningError, DataDir, DataDirError

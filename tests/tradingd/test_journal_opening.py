@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tradingd.test_projection import alerts, written
+from tests.tradingd.stored_journal import alerts, written
 from tradingd import journal_opening
 from tradingd.checkpoint import Recovery
 from tradingd.data_dir import JOURNAL, DataDir, whereabouts

@@ -18,7 +18,7 @@ from bus.messages.system import KillSwitchEngaged
 from store.journal_check import examine_journal
 from store.journal_files import segments_of
 from tests.store.test_journal_segments import dies_at
-from tests.tradingd.test_projection import alerts, traded, written  # noqa: F401 - a fixture
+from tests.tradingd.stored_journal import alerts, written
 from tradingd.cli import app
 from tradingd.data_dir import JOURNAL
 from tradingd.exit_codes import CONFIGURATION, FAILURE, NOT_FOUND, USAGE
@@ -58,7 +58,7 @@ def changed(messages: list[Message], kind: type, **values: object) -> list[Messa
     return [*messages[:place], messages[place]._replace(body=body), *messages[place + 1 :]]
 
 
-def test_what_the_engine_wrote_is_computed_anew_without_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+def test_what_the_engine_wrote_is_computed_anew_without_a_difference(tmp_path: Path, traded: list[Message]) -> None:
     journal = MessageJournal.open(written(tmp_path / "r.journal", traded), read_only=True)
     check = check_replay(journal, "USDT")
     journal.close()
@@ -67,30 +67,30 @@ def test_what_the_engine_wrote_is_computed_anew_without_a_difference(tmp_path: P
     assert check.compared > 50
 
 
-def test_a_round_trip_with_another_profit_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+def test_a_round_trip_with_another_profit_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:
     trip = next(message.body for message in traded if type(message.body) is PositionClosed)
     told = changed(traded, PositionClosed, realized_pnl=trip.realized_pnl + 1)
     assert differences(tmp_path, told) == ["BTC/USDT profit of the round trip"]
 
 
-def test_an_execution_that_was_booked_twice_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+def test_an_execution_that_was_booked_twice_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:
     place = next(n for n, message in enumerate(traded) if type(message.body) is OrderFilled)
     told = [*traded[: place + 1], traded[place], *traded[place + 1 :]]
     assert any("execution" in what for what in differences(tmp_path, told))
 
 
-def test_a_portfolio_with_other_cash_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+def test_a_portfolio_with_other_cash_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:
     snapshot = next(message.body for message in traded if type(message.body) is PortfolioSnapshot)
     told = changed(traded, PortfolioSnapshot, cash=snapshot.cash + 1)
     assert differences(tmp_path, told) == ["cash"]
 
 
-def test_a_lost_fact_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+def test_a_lost_fact_is_a_difference(tmp_path: Path, traded: list[Message]) -> None:
     place = next(n for n, message in enumerate(traded) if type(message.body) is OrderFilled)
     assert differences(tmp_path, [*traded[:place], *traded[place + 1 :]]) != []
 
 
-def test_replay_on_the_command_line_ends_with_a_code_that_tells(tmp_path: Path, traded: list[Message]) -> None:  # noqa: F811
+def test_replay_on_the_command_line_ends_with_a_code_that_tells(tmp_path: Path, traded: list[Message]) -> None:
     written(tmp_path / JOURNAL, traded)
     code, output = run("replay", data_dir=tmp_path)
     assert code == 0

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 from bus.redis_lease import RedisLease
 from store.sql.postgres_lease import PostgresLease
-from tests.postgres_server import PostgresServer
 from tests.redis_server import RedisServer
 from tradingd import lease as lease_module
 from tradingd.lease import AccountTakenError, Lease, LeaseKeeper, account_key, holder_name
@@ -30,16 +29,6 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server.start()
     yield server
     server.kill()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture(params=["postgresql", "redis"])

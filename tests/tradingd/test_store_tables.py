@@ -26,16 +26,9 @@ from store.sql.rows import Row
 from store.sql.tables import ORDERS
 from tests.orders.trading import BTC
 from tests.postgres_server import PostgresServer
+from tests.tradingd.stored_journal import alerts, projection_of, written
 from tests.tradingd.test_decisions import story
 from tests.tradingd.test_journal_tools import run
-from tests.tradingd.test_projection import (  # noqa: F401 - fixtures
-    alerts,
-    postgres,
-    projection_of,
-    traded,
-    url,
-    written,
-)
 from tradingd import projection as projection_module
 from tradingd.data_dir import JOURNAL
 from tradingd.exit_codes import FAILURE, NOT_REACHABLE
@@ -81,8 +74,8 @@ def test_those_that_make_them_in_one_file_at_once_wait_for_each_other(tmp_path: 
     assert [each.wait(60) for each in all_of_them] == [0, 0, 0]
 
 
-def test_those_of_a_newer_version_are_refused_with_the_remedy(url: str) -> None:  # noqa: F811
-    engine = open_engine(url)
+def test_those_of_a_newer_version_are_refused_with_the_remedy(store_url: str) -> None:
+    engine = open_engine(store_url)
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = 'r9999'"))
@@ -106,7 +99,7 @@ def test_on_the_command_line_they_are_refused_in_the_same_words(tmp_path: Path) 
 
 
 def test_a_rebuild_goes_on_however_often_the_daemon_s_own_process_comes_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traded: list[Message],  # noqa: F811
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traded: list[Message],
 ) -> None:
     path = written(tmp_path / "j.journal", traded)
     address, alone = f"sqlite:///{tmp_path / 'store.sqlite'}", f"sqlite:///{tmp_path / 'alone.sqlite'}"
@@ -133,7 +126,7 @@ def test_a_rebuild_goes_on_however_often_the_daemon_s_own_process_comes_between(
 
 
 def test_tables_of_months_are_emptied_however_long_that_takes(
-    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = written(tmp_path / "j.journal", alerts(3))
     other = open_engine(postgres.url)
@@ -183,7 +176,7 @@ def test_one_that_is_begun_anew_between_an_analysis_and_its_proposal_still_joins
     assert found[0] == found[1]
 
 
-def test_sums_are_exact_to_the_last_digit_that_a_journal_may_hold(tmp_path: Path, url: str) -> None:  # noqa: F811
+def test_sums_are_exact_to_the_last_digit_that_a_journal_may_hold(tmp_path: Path, store_url: str) -> None:
     engine = MessageMaker("engine", SessionId("s1"))
     amount, price, fee = Decimal("98765432.123456789012345678"), Decimal("54321.123456789012345678"), Decimal("1e-18")
     fills = [
@@ -193,10 +186,10 @@ def test_sums_are_exact_to_the_last_digit_that_a_journal_may_hold(tmp_path: Path
         ) for number in (1, 2)
     ]
     path = written(tmp_path / "j.journal", [engine.make(each, 1) for each in fills])
-    projection = projection_of(path, url)
+    projection = projection_of(path, store_url)
     projection.rebuild()
     projection.close()
-    reader = open_engine(url)
+    reader = open_engine(store_url)
     with reader.connect() as connection:
         value, filled, fees = connection.execute(select(ORDERS.c.value, ORDERS.c.filled, ORDERS.c.fees)).one()
     reader.dispose()
@@ -206,7 +199,7 @@ def test_sums_are_exact_to_the_last_digit_that_a_journal_may_hold(tmp_path: Path
 
 @pytest.mark.parametrize("driver", ["postgresql", "postgres", "postgresql+asyncpg"])
 @pytest.mark.parametrize("options", ["", "?sslmode=disable", "?ssl=prefer&application_name=our%20desk"])
-def test_store_and_lease_read_one_url_alike(postgres: PostgresServer, driver: str, options: str) -> None:  # noqa: F811
+def test_store_and_lease_read_one_url_alike(postgres: PostgresServer, driver: str, options: str) -> None:
     """An encrypted line can be asked for, and not for one of the two only."""
     address = postgres.url.replace("postgresql", driver, 1) + options
     assert asyncio.run(PostgresLease(address, f"{driver}{options}").take("me", 30))[0] == 1
