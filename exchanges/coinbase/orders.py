@@ -22,10 +22,10 @@ from bus.messages.orders import ExecType, ExecutionReport
 from exchanges.answers import Answer, AnswerError, NoAnswerError, TransportError, VenueError
 from exchanges.coinbase.account import read_accounts, read_balances
 from exchanges.coinbase.balance_looks import BalanceLooks
-from exchanges.coinbase.heard_order import HeardOrder
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.order_answers import OrderStatus, cancel_refusal, created_order_id, refusal, story
 from exchanges.coinbase.order_lookup import OrderLookup
+from exchanges.coinbase.order_memory import OrderMemory
 from exchanges.coinbase.order_wishes import create_body, is_immediate
 from exchanges.coinbase.patient_search import FIRST_PAUSE_S, PatientSearch
 from exchanges.coinbase.rest import ORDERS, CoinbaseRest
@@ -41,7 +41,6 @@ from exchanges.own_line import OwnLine
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import BalanceSink, OpenOrder, ReportSink
-from exchanges.working_order import ENDS, MOST_WORKING
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, MoneyError
@@ -119,12 +118,9 @@ class CoinbaseVenue:
             on_news=self._on_news, on_up=self._query_working, on_lost=self._query_working,
             on_problem=lambda text: on_problem(f"{config.name}: {text}"),
         )
-        self._working: dict[ClientOrderId, HeardOrder] = {}
-        self._venue_ids: dict[ClientOrderId, VenueOrderId] = {}
-        self._unresolved: dict[ClientOrderId, str] = {}
-        self._ending: dict[ClientOrderId, str] = {}  # their end is due: immediate ones, and those we cancel
+        self._memory = OrderMemory(clock.now)
         self._search = PatientSearch(
-            self._find_anywhere, self._find_told, lambda each: each in self._venue_ids, absence_s
+            self._find_anywhere, self._find_told, lambda each: each in self._memory.venue_ids, absence_s
         )
         self._given_up = GivenUpOrders(self.cancel)
         self._posting: set[ClientOrderId] = set()
@@ -194,7 +190,7 @@ class CoinbaseVenue:
 
     def is_watching(self, client_order_id: ClientOrderId) -> bool:
         """Whether the order works at the venue, as far as is known here."""
-        return client_order_id in self._working
+        return client_order_id in self._memory.working
 
     def update_instruments(self, instruments: Sequence[Instrument]) -> None:
         """New increments and minimums, for the orders that follow; symbols are neither added nor removed."""
@@ -230,10 +226,8 @@ class CoinbaseVenue:
         self._note_submission(order, self._submit(order, body, posted))
 
     def _note_submission(self, order: OrderRequest, work: Coroutine[Any, Any, None]) -> None:
-        client_order_id = order.client_order_id
-        if len(self._working) < MOST_WORKING:
-            self._working[client_order_id] = HeardOrder(order.symbol, order.quantity, self._clock.now())
-        self._tasks.run(work, f"submit {client_order_id}", client_order_id, order.symbol)
+        self._memory.note_submission(order)
+        self._tasks.run(work, f"submit {order.client_order_id}", order.client_order_id, order.symbol)
 
     def cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
         """Ask for its end; repeated on transport errors, for a cancel twice does no harm."""
@@ -310,31 +304,30 @@ class CoinbaseVenue:
                 self._on_problem(f"{self.name}: {error}. Whether the order exists is being asked.")
             self._say(order, "unknown", f"HTTP {answer.status} {error} {answer.message}".strip())
             return
-        self._venue_ids[client_order_id] = venue_order_id
+        self._memory.venue_ids[client_order_id] = venue_order_id
         self._search.on_news(client_order_id)
         self._tell(ExecutionReport(client_order_id, symbol, "accepted", self._clock.now(), venue_order_id))
-        if is_immediate(order) and client_order_id in self._working:
-            self._ending[client_order_id] = symbol
+        if is_immediate(order) and client_order_id in self._memory.working:
+            self._memory.end_is_due(client_order_id, symbol)
             self.query(client_order_id, symbol)
 
     def _say(self, order: OrderRequest, exec_type: ExecType, reason: str) -> None:
         self._tell(ExecutionReport(
             order.client_order_id, order.symbol, exec_type, self._clock.now(),
-            self._venue_ids.get(order.client_order_id, VenueOrderId("")), reason=reason,
+            self._memory.venue_ids.get(order.client_order_id, VenueOrderId("")), reason=reason,
         ))
 
     # ---- the end of an order ---------------------------------------------------------------------
 
     async def _cancel(self, client_order_id: ClientOrderId, venue_order_id: VenueOrderId, symbol: str) -> None:
-        known = venue_order_id or self._venue_ids.get(client_order_id, VenueOrderId(""))
+        known = venue_order_id or self._memory.venue_ids.get(client_order_id, VenueOrderId(""))
         if not known:
             await self._ask(client_order_id, symbol)  # the venue cancels by its own id only
-            known = self._venue_ids.get(client_order_id, VenueOrderId(""))
+            known = self._memory.venue_ids.get(client_order_id, VenueOrderId(""))
             if not known:
                 return  # absent or unknown, and told so: the wish to cancel is repeated by the engine
-        self._venue_ids[client_order_id] = known
-        if len(self._ending) < MOST_WORKING:
-            self._ending[client_order_id] = symbol
+        self._memory.venue_ids[client_order_id] = known
+        self._memory.end_is_due(client_order_id, symbol)
         try:
             answer = await self._rest.read(
                 "brokerage/orders/batch_cancel", {"order_ids": [known]}, budget="cancel", method="POST"
@@ -347,7 +340,7 @@ class CoinbaseVenue:
         self._watch_account(answer)
         reason = cancel_refusal(answer, known)
         if reason:
-            self._ending.pop(client_order_id, None)
+            self._memory.end_is_not_due(client_order_id)
             self._tell(ExecutionReport(
                 client_order_id, symbol, "cancel_rejected", self._clock.now(), known, reason=reason
             ))
@@ -362,10 +355,10 @@ class CoinbaseVenue:
         is_over = is_behind = False
         try:
             for attempt in range(BEHIND_TRIES):
-                heard = self._heard_filled(client_order_id) if attempt + 1 < BEHIND_TRIES else None
+                heard = self._memory.heard_filled(client_order_id) if attempt + 1 < BEHIND_TRIES else None
                 status = heard if heard is not None else await self._search.find(client_order_id)
                 if status is None:
-                    if not is_cancelled and self._was_told_of(client_order_id):
+                    if not is_cancelled and self._memory.was_told_of(client_order_id):
                         raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
                     self._given_up.add(client_order_id)
                     self._tell(ExecutionReport(
@@ -377,8 +370,8 @@ class CoinbaseVenue:
                 is_over = status.is_over
                 fills = await self._lookup.fills(status) if status.executed or status.is_filled else []
                 reports, filled = story(status, fills, self._instruments[symbol])
-                self._adopt(client_order_id, symbol, status)
-                is_behind = self._is_behind(client_order_id, status, filled)
+                self._memory.adopt(client_order_id, symbol, status)
+                is_behind = self._memory.is_behind(client_order_id, status, filled)
                 if not is_behind and (attempt >= END_DUE_LOOKS or not self._is_end_due(client_order_id, status)):
                     break
                 await self._search.pause(client_order_id, FIRST_PAUSE_S * 2**attempt)
@@ -389,53 +382,34 @@ class CoinbaseVenue:
             reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
         for report in reports:
             self._tell(report)
-        if is_over and client_order_id not in self._working and client_order_id not in self._unresolved:
-            self._venue_ids.pop(client_order_id, None)
-            self._ending.pop(client_order_id, None)
-
-    def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
-        working = self._working.get(client_order_id)
-        return working is not None and working.was_told_of(self._clock.now())
+        if is_over:
+            self._memory.note_answered(client_order_id)
 
     async def _find_told(self, client_order_id: ClientOrderId) -> OrderStatus | None:
-        heard = self._heard_filled(client_order_id)
+        heard = self._memory.heard_filled(client_order_id)
         if heard is not None:
             return heard
-        known = self._venue_ids.get(client_order_id)
+        known = self._memory.venue_ids.get(client_order_id)
         return await self._lookup.by_venue_id(known, client_order_id) if known is not None else None
 
     async def _find_anywhere(self, client_order_id: ClientOrderId) -> OrderStatus | None:
         """Raises `VenueError` while its request is under way: then it may come yet."""
-        known = self._venue_ids.get(client_order_id)
+        known = self._memory.venue_ids.get(client_order_id)
         status = await self._lookup.by_venue_id(known, client_order_id) if known is not None else None
         if status is None:
-            working = self._working.get(client_order_id)
+            working = self._memory.working.get(client_order_id)
             since_ns = working.sent_ns if working is not None else self._clock.now() - OLDEST_NS
             since_ns += self._rest.clock_offset_ns
             status = await self._lookup.by_client_id(client_order_id, since_ns, is_of_this_run=working is not None)
         if status is not None:
-            self._venue_ids[client_order_id] = status.venue_order_id
+            self._memory.venue_ids[client_order_id] = status.venue_order_id
         elif client_order_id in self._posting:
             raise VenueError(f"{self.name}: no listing has it yet, and its request is still under way")
         return status
 
-    def _heard_filled(self, client_order_id: ClientOrderId) -> OrderStatus | None:
-        """Its status where the user channel calls it filled: then its fills alone are asked for."""
-        working = self._working.get(client_order_id)
-        return working.heard_filled if working is not None else None
-
     def _is_end_due(self, client_order_id: ClientOrderId, status: OrderStatus) -> bool:
         """Its end will not be told by the user channel, and is not listed yet."""
-        return client_order_id in self._ending and not status.is_over and not self.stream.is_up
-
-    def _is_behind(self, client_order_id: ClientOrderId, status: OrderStatus, filled: Decimal) -> bool:
-        working = self._working.get(client_order_id)
-        return filled < status.executed or (working is not None and working.is_ahead_of(status, filled))
-
-    def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
-        """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
-        if not status.is_over and status.quantity > status.executed and len(self._working) < MOST_WORKING:
-            self._working.setdefault(client_order_id, HeardOrder(symbol, status.quantity, status.ts_event))
+        return self._memory.is_end_due(client_order_id) and not status.is_over and not self.stream.is_up
 
     # ---- the user channel and its stand-in ---------------------------------------------------------
 
@@ -445,17 +419,17 @@ class CoinbaseVenue:
             self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
             self._balance_looks.wake()
             return
-        working = self._working.get(client_order_id)
+        working = self._memory.working.get(client_order_id)
         symbol = working.symbol if working is not None else self._symbol_of(news.product)
         if not symbol:
             return
-        self._venue_ids.setdefault(client_order_id, news.venue_order_id)
+        self._memory.venue_ids.setdefault(client_order_id, news.venue_order_id)
         if client_order_id in self._given_up and news.is_resting:
             self._given_up.end(client_order_id, news.venue_order_id, symbol)
             return
         if working is not None:
             working.hear(news, self._clock.now())
-            if news.is_resting and client_order_id not in self._ending:
+            if news.is_resting and not self._memory.is_end_due(client_order_id):
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "accepted", self._clock.now(), news.venue_order_id
                 ))
@@ -463,7 +437,7 @@ class CoinbaseVenue:
         told = working.filled if working is not None else ZERO
         if news.is_over or news.executed > told:
             self._balance_looks.wake()
-        if news.is_over or news.executed > told or client_order_id in self._unresolved:
+        if news.is_over or news.executed > told or self._memory.is_unresolved(client_order_id):
             self.query(client_order_id, symbol)
 
     def _symbol_of(self, product: str) -> str:
@@ -471,11 +445,12 @@ class CoinbaseVenue:
 
     async def _sweep(self) -> None:
         """Working orders that carry our mark and that nobody here watches: late arrivals end, others are told of."""
-        self._given_up.sweep(await self.open_orders(), self._instruments, self._working, self.query)
+        self._given_up.sweep(await self.open_orders(), self._instruments, self._memory.working, self.query)
 
     def _query_working(self) -> None:
-        for client_order_id in sorted(self._working.keys() - self._posting):
-            self._questions.put(client_order_id, self._working[client_order_id].symbol, is_routine=True)
+        working = self._memory.working
+        for client_order_id in sorted(working.keys() - self._posting):
+            self._questions.put(client_order_id, working[client_order_id].symbol, is_routine=True)
 
     async def _poll(self) -> None:
         rounds = 0
@@ -489,7 +464,7 @@ class CoinbaseVenue:
             if rounds == FIRST_SWEEP or rounds % TRUTH_EVERY == 0:
                 with contextlib.suppress(VenueError):  # asked again half a minute later
                     await self._sweep()
-            for client_order_id, symbol in sorted((self._unresolved | self._ending).items()):
+            for client_order_id, symbol in self._memory.owed():
                 if client_order_id not in self._questions:
                     self.query(client_order_id, symbol)
 
@@ -502,21 +477,7 @@ class CoinbaseVenue:
                 await self._rest.keep_warm()
 
     def _tell(self, report: ExecutionReport) -> None:
-        client_order_id, kind = report.client_order_id, report.exec_type
-        working = self._working.get(client_order_id)
-        if working is not None:
-            working.note(report, self._clock.now())
-        is_over = kind in ENDS or (working is not None and working.is_filled)
-        if kind == "unknown":
-            if len(self._unresolved) < MOST_WORKING:
-                self._unresolved[client_order_id] = report.symbol
-        elif kind not in ("fill", "cancel_rejected"):
-            self._unresolved.pop(client_order_id, None)
-        if is_over:
-            self._working.pop(client_order_id, None)
-            self._unresolved.pop(client_order_id, None)
-            self._ending.pop(client_order_id, None)
-            self._venue_ids.pop(client_order_id, None)
+        self._memory.note(report)
         self._sink(report)
 
     # ---- the account -----------------------------------------------------------------------------

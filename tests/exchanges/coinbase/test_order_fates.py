@@ -273,7 +273,7 @@ async def test_nothing_is_kept_of_an_order_that_has_filled(exchange: Exchange):
         await exchange.tell("td-1")  # the channel's last word comes after we know
         await until(lambda: len(exchange.calls("GET", "/orders/historical/fills")) == 2)
         await until(lambda: not len(desk.venue._questions))
-        assert desk.venue._venue_ids == {}
+        assert desk.venue._memory.venue_ids == {}
 
 
 async def test_absence_is_not_believed_while_the_request_is_under_way(exchange: Exchange):
