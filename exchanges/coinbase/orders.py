@@ -41,6 +41,7 @@ from exchanges.own_line import OwnLine
 from exchanges.permissions import KeyRights, ask_coinbase_rights, examine_key
 from exchanges.prepared_submission import PreparedSubmission
 from exchanges.venue import BalanceSink, OpenOrder, ReportSink
+from exchanges.working_order import ENDS
 from market.instrument import Instrument
 from market.interval import SECOND_NS
 from market.money import ZERO, MoneyError
@@ -376,6 +377,8 @@ class CoinbaseVenue:
                     break
                 await self._search.pause(client_order_id, FIRST_PAUSE_S * 2**attempt)
             if is_behind:
+                # Its end, told now, would leave out what the channel has counted.
+                reports = [each for each in reports if each.exec_type not in ENDS]
                 said = "the venue's listings are behind its own stream"
                 reports.append(ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=said))
         except (VenueError, AnswerError, MoneyError) as error:

@@ -174,6 +174,34 @@ async def test_an_end_is_not_told_before_the_last_fill_is_listed(exchange: Excha
         assert list(desk.fills().values()) == [D("0.7")]
 
 
+async def listed_behind_its_end(desk: Desk, server: Exchange) -> None:
+    """0.7 were executed and the order is over; the listings say that it ended with 0.3."""
+    await desk.venue.start()
+    await until(lambda: desk.venue.stream.is_up)
+    desk.submit(wire_type="limit", price="99")
+    await until(lambda: "accepted" in desk.kinds)
+    server.fill("td-1", "0.3")
+    order = server.of("td-1")
+    server.bodies[f"/orders/historical/{order['order_id']}"] = {"order": {**order, "status": "CANCELLED"}}
+    server.fill("td-1", "0.4", is_listed=False)
+    server.end("td-1")
+
+
+async def test_an_end_that_is_listed_with_less_than_the_user_channel_told_waits_for_the_rest(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("exchanges.coinbase.orders.FIRST_PAUSE_S", 0.001)
+    async with Desk(exchange, ws=True, poll_every_s=0.02) as desk:
+        await listed_behind_its_end(desk, exchange)
+        await exchange.tell("td-1")
+        await until(lambda: desk.kinds.count("unknown") > 1)
+        assert "cancelled" not in desk.kinds
+        exchange.bodies.clear()
+        exchange.fills.append(exchange.hidden)
+        await until(lambda: "cancelled" in desk.kinds)
+        assert sorted(desk.fills().values()) == [D("0.3"), D("0.4")]
+
+
 async def test_a_stream_that_breaks_is_opened_again_and_what_it_missed_is_asked_for(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
         desk.venue.stream._first_backoff_s = 0.01
