@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Final
 
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
 from exchanges.coinbase.heard_order import HeardOrder
 from exchanges.coinbase.order_answers import OrderStatus
+from exchanges.coinbase.user_events import OrderNews
 from exchanges.working_order import ENDS, MOST_WORKING
 from risk.approved import OrderRequest
+
+MOST_LATE: Final = 1_000
 
 
 class OrderMemory:
@@ -23,6 +27,7 @@ class OrderMemory:
         self.venue_ids: dict[ClientOrderId, VenueOrderId] = {}
         self._unresolved: dict[ClientOrderId, str] = {}
         self._ending: dict[ClientOrderId, str] = {}
+        self._late: dict[ClientOrderId, HeardOrder] = {}  # what the channel says of orders that are over here
 
     # ---- what begins and ends ------------------------------------------------------------------------
 
@@ -44,6 +49,16 @@ class OrderMemory:
     def end_is_not_due(self, client_order_id: ClientOrderId) -> None:
         """The venue does not cancel it."""
         self._ending.pop(client_order_id, None)
+
+    def hear_late(self, news: OrderNews, symbol: str) -> None:
+        """The channel's word of one that is not watched: its listing may have been too old when its end was told.
+
+        Until an answer is as new, it is asked for; of the last thousand.
+        """
+        known = self._late.setdefault(news.client_order_id, HeardOrder(symbol, news.executed, self._now()))
+        known.hear(news, self._now())
+        while len(self._late) > MOST_LATE:
+            del self._late[next(iter(self._late))]
 
     def note(self, report: ExecutionReport) -> None:
         """What is about to be told of it."""
@@ -70,6 +85,7 @@ class OrderMemory:
     def _forget_names(self, client_order_id: ClientOrderId) -> None:
         self.venue_ids.pop(client_order_id, None)
         self._ending.pop(client_order_id, None)
+        self._late.pop(client_order_id, None)
 
     # ---- what is known -------------------------------------------------------------------------------
 
@@ -87,8 +103,8 @@ class OrderMemory:
 
     def was_told_of(self, client_order_id: ClientOrderId) -> bool:
         """The venue itself told of it so shortly ago that its absence is not to be believed."""
-        working = self.working.get(client_order_id)
-        return working is not None and working.was_told_of(self._now())
+        heard = self._heard(client_order_id)
+        return heard is not None and heard.was_told_of(self._now())
 
     def heard_filled(self, client_order_id: ClientOrderId) -> OrderStatus | None:
         """Its status where the user channel calls it filled: then its fills alone are asked for."""
@@ -97,5 +113,8 @@ class OrderMemory:
 
     def is_behind(self, client_order_id: ClientOrderId, status: OrderStatus, filled: Decimal) -> bool:
         """Whether an answer, and the fills that were listed with it, are older than what was said of the order."""
-        working = self.working.get(client_order_id)
-        return filled < status.executed or (working is not None and working.is_ahead_of(status, filled))
+        heard = self._heard(client_order_id)
+        return filled < status.executed or (heard is not None and heard.is_ahead_of(status, filled))
+
+    def _heard(self, client_order_id: ClientOrderId) -> HeardOrder | None:
+        return self.working.get(client_order_id) or self._late.get(client_order_id)

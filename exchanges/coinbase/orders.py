@@ -436,6 +436,8 @@ class CoinbaseVenue:
                 self._tell(ExecutionReport(
                     client_order_id, symbol, "accepted", self._clock.now(), news.venue_order_id
                 ))
+        else:
+            self._memory.hear_late(news, symbol)
         self._search.on_news(client_order_id)
         told = working.filled if working is not None else ZERO
         if news.is_over or news.executed > told:

@@ -202,6 +202,23 @@ async def test_an_end_that_is_listed_with_less_than_the_user_channel_told_waits_
         assert sorted(desk.fills().values()) == [D("0.3"), D("0.4")]
 
 
+async def test_news_of_more_than_was_told_at_its_end_is_asked_for_until_the_listing_has_it(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("exchanges.coinbase.orders.FIRST_PAUSE_S", 0.001)
+    async with Desk(exchange, ws=True, poll_every_s=0.02) as desk:
+        await listed_behind_its_end(desk, exchange)
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USD")
+        await until(lambda: "cancelled" in desk.kinds)  # nothing said yet that there is more
+        await exchange.tell("td-1")
+        await until(lambda: desk.kinds.count("unknown") > 1)
+        exchange.bodies.clear()
+        exchange.fills.append(exchange.hidden)
+        await until(lambda: len(desk.fills()) == 2)
+        await until(lambda: not desk.venue._memory.owed())
+        assert (desk.kinds[-1], desk.venue._memory._late) == ("cancelled", {})
+
+
 async def test_a_stream_that_breaks_is_opened_again_and_what_it_missed_is_asked_for(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
         desk.venue.stream._first_backoff_s = 0.01

@@ -90,3 +90,24 @@ def test_the_venues_name_is_kept_until_all_was_told(memory: OrderMemory):
     memory.working.clear()
     memory.note_answered(ID)
     assert memory.venue_ids == {}
+
+
+def test_what_is_heard_of_an_order_that_is_over_holds_until_an_answer_is_as_new(memory: OrderMemory):
+    memory.note(report("cancelled"))
+    memory.hear_late(news("0.7", is_over=True), SYMBOL)
+    memory.hear_late(news("0.3", is_over=False), SYMBOL)  # an older frame
+    assert memory.was_told_of(ID)
+    assert memory.is_behind(ID, status("0.3"), D("0.3"))
+    memory.note(report("unknown"))
+    memory.note_answered(ID)
+    assert memory.is_behind(ID, status("0.3"), D("0.3"))
+    memory.note(report("cancelled"))
+    assert not memory.is_behind(ID, status("0.3"), D("0.3"))
+
+
+def test_of_late_news_the_last_thousand_are_remembered():
+    memory = OrderMemory(lambda: NOW)
+    for number in range(1_001):
+        memory.hear_late(news("1", is_over=False)._replace(client_order_id=ClientOrderId(f"td-{number}")), SYMBOL)
+    told = [memory.was_told_of(ClientOrderId(f"td-{number}")) for number in (0, 1, 1_000)]
+    assert told == [False, True, True]
