@@ -137,7 +137,7 @@ class BinanceVenue:
         self._working: dict[ClientOrderId, WorkingOrder] = {}
         self._given_up = GivenUpOrders(self.cancel)
         self._owed = OwedFills()
-        self._posting: set[ClientOrderId] = set()  # their request is under way, or waits to be
+        self._posting: dict[ClientOrderId, bool] = {}  # their request is under way; is a question due behind it?
         budget = CountedBudget(self._account.budget, self._rest.order_count)
         self._leave = OrderLeave(lambda: budget, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
@@ -231,7 +231,7 @@ class BinanceVenue:
         client_order_id = order.client_order_id
         if len(self._working) < MOST_WORKING:
             self._working[client_order_id] = WorkingOrder(order.symbol, order.quantity, self._clock.now())
-        self._posting.add(client_order_id)
+        self._posting[client_order_id] = False
         if posted is None:
             self._leave.hold(client_order_id, has_leave=has_leave)
         self._tasks.run(self._submit(order, posted), f"submit {client_order_id}", client_order_id, order.symbol)
@@ -279,8 +279,10 @@ class BinanceVenue:
         try:
             await self._post(order, posted)
         finally:
-            self._posting.discard(order.client_order_id)
+            is_question_due = self._posting.pop(order.client_order_id, False)
             self._leave.forget(order.client_order_id)
+        if is_question_due and order.client_order_id in self._working:
+            self._questions.put(order.client_order_id, order.symbol, is_routine=True)
 
     async def _post(self, order: OrderRequest, posted: SentRequest | None) -> None:
         client_order_id, symbol = order.client_order_id, order.symbol
@@ -412,7 +414,7 @@ class BinanceVenue:
     async def _sweep(self) -> None:
         """Working orders that carry our mark and that nobody here watches: late arrivals end, others are told of."""
         there = await self.open_orders()
-        self._given_up.sweep(there, self._wire_by_symbol, self._working.keys() | self._posting, self.query)
+        self._given_up.sweep(there, self._wire_by_symbol, self._working.keys() | self._posting.keys(), self.query)
 
     # ---- the user stream and its stand-in ----------------------------------------------------------
 
@@ -442,8 +444,12 @@ class BinanceVenue:
         return told + report.quantity
 
     def _query_working(self) -> None:
-        for client_order_id in sorted(self._working.keys() - self._posting):
-            self._questions.put(client_order_id, self._working[client_order_id].symbol, is_routine=True)
+        """Of an order whose answer is still on its way behind that: what filled meanwhile neither of them tells."""
+        for client_order_id in sorted(self._working):
+            if client_order_id in self._posting:
+                self._posting[client_order_id] = True
+            else:
+                self._questions.put(client_order_id, self._working[client_order_id].symbol, is_routine=True)
 
     async def _poll(self) -> None:
         while True:

@@ -124,7 +124,7 @@ class CoinbaseVenue:
             self._find_anywhere, self._find_told, lambda each: each in self._memory.venue_ids, absence_s
         )
         self._given_up = GivenUpOrders(self.cancel)
-        self._posting: set[ClientOrderId] = set()
+        self._posting: dict[ClientOrderId, bool] = {}  # their request is under way; is a question due behind it?
         self._leave = OrderLeave(lambda: self._rest.order_share, self._rest.banned_for_s, clock)
         self._line = OrderLine(config.name, self._rest.probe, on_line)
         self._tasks = OrderTasks(config.name, clock, on_problem, self._tell)
@@ -221,7 +221,7 @@ class CoinbaseVenue:
         has_leave = self._leave.take_now(order)
         posted = self._rest.post_now(ORDERS, text) if has_leave else None
         # What is noted of it can wait until then, for no answer is read meanwhile.
-        self._posting.add(order.client_order_id)
+        self._posting[order.client_order_id] = False
         if posted is None:
             self._leave.hold(order.client_order_id, has_leave=has_leave)
         self._note_submission(order, self._submit(order, body, posted))
@@ -290,7 +290,7 @@ class CoinbaseVenue:
             self._say(order, "unknown", str(error))
             return
         finally:
-            self._posting.discard(client_order_id)
+            is_question_due = self._posting.pop(client_order_id, False)
             self._leave.forget(client_order_id)
         self._watch_account(answer)
         reason = refusal(answer)
@@ -308,8 +308,9 @@ class CoinbaseVenue:
         self._memory.venue_ids[client_order_id] = venue_order_id
         self._search.on_news(client_order_id)
         self._tell(ExecutionReport(client_order_id, symbol, "accepted", self._clock.now(), venue_order_id))
-        if is_immediate(order) and client_order_id in self._memory.working:
-            self._memory.end_is_due(client_order_id, symbol)
+        if (is_immediate(order) or is_question_due) and client_order_id in self._memory.working:
+            if is_immediate(order):
+                self._memory.end_is_due(client_order_id, symbol)
             self.query(client_order_id, symbol)
 
     def _say(self, order: OrderRequest, exec_type: ExecType, reason: str) -> None:
@@ -453,9 +454,12 @@ class CoinbaseVenue:
         self._given_up.sweep(await self.open_orders(), self._instruments, self._memory.working, self.query)
 
     def _query_working(self) -> None:
-        working = self._memory.working
-        for client_order_id in sorted(working.keys() - self._posting):
-            self._questions.put(client_order_id, working[client_order_id].symbol, is_routine=True)
+        """Of an order whose answer is still on its way behind that: what filled meanwhile neither of them tells."""
+        for client_order_id, working in sorted(self._memory.working.items()):
+            if client_order_id in self._posting:
+                self._posting[client_order_id] = True
+            else:
+                self._questions.put(client_order_id, working.symbol, is_routine=True)
 
     async def _poll(self) -> None:
         rounds = 0

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bus.messages.orders import ExecutionReport
 from exchanges.binance import user_stream
+from tests.exchanges.approvals import approved_order
 from tests.exchanges.binance.desk import ORDER, T0, Desk, order_body, ready, trade_row, user_event
 from tests.exchanges.binance.loopback import Loopback, sends, until
 
@@ -149,6 +150,35 @@ async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(loopb
         cut.set()
         await until(lambda: "fill" in desk.kinds)
         assert loopback.connections == 1
+
+
+async def test_what_fills_while_both_the_answer_and_the_stream_are_on_their_way_is_asked_for(loopback: Loopback):
+    ready(loopback)
+    loopback.answer("GET", ORDER, order_body("FILLED", "1"))
+    loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
+    cut, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def accept_slowly(_: web.Request) -> web.Response:
+        body = order_body("NEW", "0")
+        await may_answer.wait()
+        return web.json_response(body)
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await cut.wait()
+        await socket.close()
+
+    loopback.handlers[("POST", ORDER)] = accept_slowly
+    loopback.scripts.append(script)
+    async with Desk(loopback, ws=True, poll_every_s=60) as desk:
+        desk.venue.stream._first_backoff_s = 0.01
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.venue.submit(approved_order(wire_type="limit", price="100"))
+        await until(lambda: desk.posts)
+        cut.set()
+        await until(lambda: loopback.connections == 2 and desk.venue.stream.is_up)
+        may_answer.set()
+        await until(lambda: "fill" in desk.kinds)
 
 
 async def test_a_line_that_swallows_everything_is_given_up_within_five_seconds(loopback: Loopback):

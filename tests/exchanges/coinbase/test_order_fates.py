@@ -269,6 +269,27 @@ async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(excha
         assert not desk.venue.stream.is_up
 
 
+async def test_what_fills_while_both_the_answer_and_the_stream_are_on_their_way_is_asked_for(exchange: Exchange):
+    may_answer = asyncio.Event()
+
+    async def accept_slowly(request: web.Request) -> None:
+        exchange.place(await request.json())
+        await may_answer.wait()
+
+    exchange.fail("POST", "/orders", accept_slowly)
+    async with Desk(exchange, ws=True, poll_every_s=60) as desk:
+        desk.venue.stream._first_backoff_s = 0.01
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: exchange.orders)
+        await exchange.drop()
+        exchange.fill("td-1", "1")
+        await until(lambda: desk.venue.stream.reconnects == 1 and desk.venue.stream.is_up)
+        may_answer.set()
+        await until(lambda: desk.fills())
+
+
 async def test_a_missing_frame_of_the_user_channel_makes_us_ask(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
         await desk.venue.start()
