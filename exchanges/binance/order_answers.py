@@ -113,6 +113,21 @@ def parse_status(body: Any, client_order_id: ClientOrderId) -> OrderStatus:
     return OrderStatus(VenueOrderId(str(number)), executed, ended, at_ms * _MS_NS, quantity)
 
 
+def end_in(answer: Answer, client_order_id: ClientOrderId) -> OrderStatus | None:
+    """The order as a good answer to its cancel has it; None where that does not say that it is over."""
+    try:
+        status = parse_status(answer.body, client_order_id)
+    except (AnswerError, MoneyError):
+        return None
+    return status if answer.is_ok and status.ended is not None else None
+
+
+def end_report(ended: OrderStatus, client_order_id: ClientOrderId, symbol: str) -> ExecutionReport:
+    """What `end_in` found, once all that it counts was told."""
+    said = "as the answer to its cancel has it"
+    return _plain(ended, client_order_id, symbol, ended.ended or "cancelled", said)
+
+
 def query_reports(
     status: OrderStatus, trades: Sequence[Any], client_order_id: ClientOrderId, symbol: str
 ) -> list[ExecutionReport]:

@@ -30,6 +30,8 @@ from exchanges.binance.order_answers import (
     CANCEL_REFUSED,
     NO_SUCH_ORDER,
     OrderStatus,
+    end_in,
+    end_report,
     parse_status,
     query_reports,
     submission_reports,
@@ -335,10 +337,14 @@ class BinanceVenue:
             ))
             if answer.code != CANCEL_REFUSED:
                 return
+        ended = end_in(answer, client_order_id)
+        if ended is not None:
+            self._owed.note(client_order_id, symbol, ended.executed, is_over=True)
         # Cancelled or gone already: what it filled before that is told first, by its status and trades.
-        await self._ask(client_order_id, symbol, is_cancelled=True)
+        await self._ask(client_order_id, symbol, ended)
 
-    async def _ask(self, client_order_id: ClientOrderId, symbol: str, *, is_cancelled: bool = False) -> None:
+    async def _ask(self, client_order_id: ClientOrderId, symbol: str, ended: OrderStatus | None = None) -> None:
+        """`ended`: its end, as the answer to its cancel told it."""
         wire = self._wire_by_symbol[symbol]
         try:
             await self._account.budget().take(is_urgent=False)
@@ -347,15 +353,7 @@ class BinanceVenue:
                 signed=True,
             )
             if answer.code == NO_SUCH_ORDER:
-                if client_order_id in self._posting or self._was_sent_late(client_order_id):
-                    raise VenueError(f"{self.name}: not there yet, and its request may still be under way")
-                if not is_cancelled and self._was_told_of(client_order_id):
-                    raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
-                if not self._may_be_under_way(client_order_id):
-                    self._given_up.add(client_order_id)
-                self._tell(ExecutionReport(
-                    client_order_id, symbol, "not_found", self._clock.now(), reason=answer.message
-                ))
+                self._tell(self._absence(client_order_id, symbol, answer.message, ended))
                 return
             if answer.code == ARCHIVED:
                 self._tell(ExecutionReport(
@@ -376,6 +374,23 @@ class BinanceVenue:
             self._tell(report)
         if reports[-1].exec_type != "unknown":
             self._owed.settle(client_order_id)
+
+    def _absence(
+        self, client_order_id: ClientOrderId, symbol: str, said: str, ended: OrderStatus | None
+    ) -> ExecutionReport:
+        """What it means that the venue does not list it; raises `VenueError` where it may only be behind itself.
+
+        It may be for minutes, behind its own answers, also of an order that is filled.
+        """
+        if ended is not None and self._told(client_order_id) >= ended.executed:
+            return end_report(ended, client_order_id, symbol)
+        if client_order_id in self._posting or self._was_sent_late(client_order_id):
+            raise VenueError(f"{self.name}: not there yet, and its request may still be under way")
+        if self._was_told_of(client_order_id) or client_order_id in self._owed:
+            raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
+        if not self._may_be_under_way(client_order_id):
+            self._given_up.add(client_order_id)
+        return ExecutionReport(client_order_id, symbol, "not_found", self._clock.now(), reason=said)
 
     def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
@@ -437,11 +452,14 @@ class BinanceVenue:
 
     def _told_with(self, report: ExecutionReport) -> Decimal:
         """How much of its order was told to be filled, once this is told."""
-        working = self._working.get(report.client_order_id)
-        told = self._owed.told_at_end(report.client_order_id) if working is None else working.filled
+        working, told = self._working.get(report.client_order_id), self._told(report.client_order_id)
         if report.exec_type != "fill" or (working is not None and report.trade_id in working.trade_ids):
             return told
         return told + report.quantity
+
+    def _told(self, client_order_id: ClientOrderId) -> Decimal:
+        working = self._working.get(client_order_id)
+        return self._owed.told_at_end(client_order_id) if working is None else working.filled
 
     def _query_working(self) -> None:
         """Of an order whose answer is still on its way behind that: what filled meanwhile neither of them tells."""

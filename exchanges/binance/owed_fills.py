@@ -1,4 +1,5 @@
-"""Fills that Binance's user stream counts (`z`) and has not brought: their frame was lost on a line that is well.
+"""Fills that Binance counts and has not brought: a frame of its user stream (`z`) was lost on a line that is well, or
+the answer to a cancel is ahead of the listings.
 
 They are asked for over REST. An end that comes before them is not told until they were: told first, it would lose them.
 """
@@ -32,12 +33,15 @@ class OwedFills:
         self._owed: dict[ClientOrderId, Owed] = {}
         self._finished: dict[ClientOrderId, Decimal] = {}
 
+    def __contains__(self, client_order_id: ClientOrderId) -> bool:
+        return client_order_id in self._owed
+
     def items(self) -> ItemsView[ClientOrderId, Owed]:
         """What is still to be asked for."""
         return self._owed.items()
 
     def note(self, client_order_id: ClientOrderId, symbol: str, executed: Decimal, *, is_over: bool) -> None:
-        """The stream says that more was executed than the fills that were told."""
+        """The venue says that more was executed than the fills that were told, or that it is over."""
         known = self._owed.get(client_order_id)
         if known is not None:
             executed, is_over = max(executed, known.executed), is_over or known.is_over
@@ -45,7 +49,7 @@ class OwedFills:
             self._owed[client_order_id] = Owed(symbol, executed, is_over)
 
     def is_behind(self, client_order_id: ClientOrderId, status: OrderStatus) -> bool:
-        """Whether the answer is older than what the stream said of the order."""
+        """Whether the answer is older than what the venue said of the order."""
         owed = self._owed.get(client_order_id)
         if owed is None:
             return False
