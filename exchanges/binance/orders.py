@@ -363,9 +363,9 @@ class BinanceVenue:
             self._account.watch(answer)
             status = parse_status(self._account.good(answer, "order"), client_order_id)
             self._given_up.discard(client_order_id)
-            if self._owed.is_behind(client_order_id, status):
-                raise VenueError(f"{self.name}: its answer is behind its own stream")
             trades = await self._account.trades(wire, status) if status.executed else ()
+            if self._owed.is_behind(client_order_id, status):  # it may have told more while its trades were read
+                raise VenueError(f"{self.name}: its answer is behind its own stream")
             reports = query_reports(status, trades, client_order_id, symbol)
             self._adopt(client_order_id, symbol, status)
         except (VenueError, AnswerError, MoneyError) as error:

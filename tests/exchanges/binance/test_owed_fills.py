@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
-from bus.ids import ClientOrderId
+from bus.ids import ClientOrderId, VenueOrderId
 from exchanges.binance.order_answers import parse_status
 from exchanges.binance.user_events import UserEventError, executed_in_all
 from tests.exchanges.approvals import approved_order
@@ -121,6 +121,38 @@ async def test_the_stream_that_repeats_what_the_answer_to_the_order_told_asks_fo
         await until(lambda: len(desk.reports) == 7)
         assert desk.kinds[4:] == ["fill", "fill", "expired"]
     assert loopback.calls("GET", ORDER) == []
+
+
+async def test_an_end_that_is_told_while_the_trades_are_read_is_still_owed(loopback: Loopback):
+    """The answer is older than it, and must not pass for the one that is waited for."""
+    is_reading, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def first_trades(_: web.Request) -> web.Response:
+        is_reading.set()
+        await may_go_on.wait()
+        return web.json_response([trade_row(7, "0.4")])
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        await is_reading.wait()
+        await sends(of_total("0.7"))(socket)
+
+    loopback.scripts.append(script)
+    has_it(loopback, "PARTIALLY_FILLED", "0.4")
+    loopback.handlers[("GET", "/api/v3/myTrades")] = first_trades
+    loopback.answer("DELETE", ORDER, {"code": -2011, "msg": "Unknown order sent."}, status=400)
+    ready(loopback)
+    async with Desk(loopback, ws=True, **ASKED_AGAIN) as desk:
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.venue.cancel(ClientOrderId("td-1"), VenueOrderId("28"), "BTC/USDT")
+        await until(lambda: desk.venue._owed.items())
+        has_it(loopback, "PARTIALLY_FILLED", "0.4", trade_row(7, "0.4"))
+        may_go_on.set()
+        asked = len(loopback.calls("GET", ORDER))
+        await until(lambda: len(loopback.calls("GET", ORDER)) > asked + 2)
+        has_it(loopback, "CANCELED", "0.7", trade_row(7, "0.4"), trade_row(8, "0.3"))
+        await until(lambda: "cancelled" in desk.kinds)
+        assert {each.trade_id for each in desk.reports if each.exec_type == "fill"} == {"7", "8"}
 
 
 async def test_the_end_of_an_order_of_an_earlier_run_is_asked_for_when_it_was_filled(loopback: Loopback):
