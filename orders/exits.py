@@ -43,6 +43,9 @@ PATIENCE: Final = 5
 MAX_PIECES: Final = 20
 """Orders that one exit may be split into at once; what is left goes a second later."""
 
+_THROUGH: Final = ("trigger immediately", "stop price above last trade price")
+"""What Binance and Coinbase say of a stop to sell that the price has passed already."""
+
 ESCALATION_TAG: Final = "escalated-"
 CLOSE_TAG: Final = "close"
 _ESCALATION: Final = re.compile(rf"{ESCALATION_TAG}(?P<tries>[0-9]+)\Z")
@@ -424,7 +427,7 @@ def _is_through(desk: Desk, order: Order) -> bool:
     """Was a stop refused because it would have sold at once? The venue's words say so, or the last price does."""
     said = order.reason.lower().replace("_", " ")
     last, stop = desk.markets[order.spec.symbol].last, order.spec.stop_price
-    return "trigger immediately" in said or (last is not None and stop is not None and last <= stop)
+    return any(words in said for words in _THROUGH) or (last is not None and stop is not None and last <= stop)
 
 
 def escalate(desk: Desk, order: Order) -> None:

@@ -194,6 +194,7 @@ def test_refusals_for_coins_that_had_gone_by_hand_are_forgotten_with_them(bench)
 
 @pytest.mark.parametrize("words", [
     "-2010: Stop price would trigger immediately.", "REJECTED: STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
+    "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE",
 ])
 def test_a_stop_refused_because_the_price_is_through_it_becomes_a_market_sale(bench, words):
     bench.hold("1", "100", protection=STOP)
