@@ -161,8 +161,9 @@ def refuse(scene: Scene, reason: str) -> None:
 @pytest.mark.parametrize("reason", [
     "ORDER_ENTRY_DISABLED: PREVIEW_ORDER_ENTRY_DISABLED: Orderbook is in cancel only mode", "UNTRADABLE_PRODUCT",
     "INVALID_SIZE_PRECISION: Too many decimals in order amount", "PREVIEW_INVALID_BASE_SIZE_TOO_SMALL",
-    "INVALID_ORDER_SIZE",
+    "INVALID_ORDER_SIZE", "PREVIEW_PRODUCT_TRADING_HALTED", "PREVIEW_NOT_ALLOWED_BY_MARKET_STATE",
     "-1013: Filter failure: PRICE_FILTER", "-2010: Market is closed.", "-1121: Invalid symbol.",
+    "-1014: This order type is not possible in this trading phase.",
 ])
 async def test_a_refusal_that_speaks_of_the_rules_has_them_asked_for_at_once(
     scene: Scene, listing: Listing, watch: InstrumentWatch, reason: str,
