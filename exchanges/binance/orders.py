@@ -338,13 +338,15 @@ class BinanceVenue:
             if answer.code != CANCEL_REFUSED:
                 return
         ended = end_in(answer, client_order_id)
+        if ended is not None and self._told(client_order_id) >= ended.executed:
+            self._tell(end_report(ended, client_order_id, symbol))
+            return
         if ended is not None:
             self._owed.note(client_order_id, symbol, ended.executed, is_over=True)
         # Cancelled or gone already: what it filled before that is told first, by its status and trades.
-        await self._ask(client_order_id, symbol, ended)
+        await self._ask(client_order_id, symbol)
 
-    async def _ask(self, client_order_id: ClientOrderId, symbol: str, ended: OrderStatus | None = None) -> None:
-        """`ended`: its end, as the answer to its cancel told it."""
+    async def _ask(self, client_order_id: ClientOrderId, symbol: str) -> None:
         wire = self._wire_by_symbol[symbol]
         try:
             await self._account.budget().take(is_urgent=False)
@@ -353,7 +355,7 @@ class BinanceVenue:
                 signed=True,
             )
             if answer.code == NO_SUCH_ORDER:
-                self._tell(self._absence(client_order_id, symbol, answer.message, ended))
+                self._tell(self._absence(client_order_id, symbol, answer.message))
                 return
             if answer.code == ARCHIVED:
                 self._tell(ExecutionReport(
@@ -375,15 +377,11 @@ class BinanceVenue:
         if reports[-1].exec_type != "unknown":
             self._owed.settle(client_order_id)
 
-    def _absence(
-        self, client_order_id: ClientOrderId, symbol: str, said: str, ended: OrderStatus | None
-    ) -> ExecutionReport:
+    def _absence(self, client_order_id: ClientOrderId, symbol: str, said: str) -> ExecutionReport:
         """What it means that the venue does not list it; raises `VenueError` where it may only be behind itself.
 
         It may be for minutes, behind its own answers, also of an order that is filled.
         """
-        if ended is not None and self._told(client_order_id) >= ended.executed:
-            return end_report(ended, client_order_id, symbol)
         if client_order_id in self._posting or self._was_sent_late(client_order_id):
             raise VenueError(f"{self.name}: not there yet, and its request may still be under way")
         if self._was_told_of(client_order_id) or client_order_id in self._owed:

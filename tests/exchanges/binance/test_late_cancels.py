@@ -51,13 +51,14 @@ async def test_what_the_answer_to_a_cancel_counts_is_told_before_the_end(loopbac
         assert desk.kinds.count("accepted") == 2
 
 
-async def test_the_answer_to_a_cancel_ends_an_order_whose_fills_were_all_told(loopback: Loopback):
+async def test_the_answer_to_a_cancel_ends_an_order_whose_fills_were_all_told_and_nothing_is_asked(loopback: Loopback):
     has_cancelled(loopback, "0")
     async with Desk(loopback) as desk:
         await cancelled_while_it_rests(desk, loopback)
         await until(lambda: len(desk.kinds) == 2)
         assert desk.kinds == ["accepted", "cancelled"]
-        assert not desk.venue._owed.items()
+        assert not desk.venue._working
+    assert loopback.calls("GET", ORDER) == []
 
 
 async def test_an_odd_answer_to_a_cancel_says_nothing_of_its_end(loopback: Loopback):
