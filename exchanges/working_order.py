@@ -23,6 +23,7 @@ class WorkingOrder:
     """`sent_ns`: when it was sent, or adopted; `told_ns`: when the venue last said that it has it, 0 = never.
 
     `is_late`: it was sent, or sent again, some time after it was submitted, when the engine's patience began.
+    `absent_ns`: when the venue first said that it has it not, after it had told of it; 0 = it has it.
     """
 
     symbol: str
@@ -32,6 +33,7 @@ class WorkingOrder:
     told_ns: int = 0
     trade_ids: set[TradeId] = field(default_factory=set)
     is_late: bool = False
+    absent_ns: int = 0
 
     def send_late(self, now_ns: int) -> None:
         """It is about to be sent, or sent again."""
@@ -41,7 +43,7 @@ class WorkingOrder:
     def note(self, report: ExecutionReport, now_ns: int) -> None:
         """What is about to be told of it; a fill counts once."""
         if report.exec_type in ("accepted", "fill"):
-            self.told_ns = now_ns
+            self.told_ns, self.absent_ns = now_ns, 0
         if report.exec_type == "fill" and report.trade_id not in self.trade_ids:
             self.trade_ids.add(report.trade_id)
             self.filled += report.quantity
@@ -54,3 +56,8 @@ class WorkingOrder:
     def was_told_of(self, now_ns: int) -> bool:
         """Whether the venue told of it so shortly ago that its absence is not to be believed."""
         return now_ns - self.told_ns < TOLD_OF_S * SECOND_NS
+
+    def is_absent(self, now_ns: int, for_s: float) -> bool:
+        """The venue has it not: whether it said so for as long already, if it ever told of it. One copy may lag."""
+        self.absent_ns = self.absent_ns or now_ns
+        return not self.told_ns or now_ns - self.absent_ns >= for_s * SECOND_NS

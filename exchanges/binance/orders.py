@@ -384,7 +384,9 @@ class BinanceVenue:
         """
         if client_order_id in self._posting or self._was_sent_late(client_order_id):
             raise VenueError(f"{self.name}: not there yet, and its request may still be under way")
-        if self._was_told_of(client_order_id) or client_order_id in self._owed:
+        working = self._working.get(client_order_id)
+        is_absent = working is None or working.is_absent(self._clock.now(), self._absence_s)
+        if not is_absent or self._was_told_of(client_order_id) or client_order_id in self._owed:
             raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
         if not self._may_be_under_way(client_order_id):
             self._given_up.add(client_order_id)

@@ -34,3 +34,14 @@ def test_only_the_venues_word_that_it_has_the_order_makes_its_absence_unbelievab
     order.note(report("accepted"), T0)
     assert order.was_told_of(T0 + int(TOLD_OF_S * SECOND_NS) - 1)
     assert not order.was_told_of(T0 + int(TOLD_OF_S * SECOND_NS))
+
+
+def test_what_the_venue_has_told_of_is_absent_when_it_was_not_there_for_a_while():
+    order = WorkingOrder("BTC/USDT", D(1), T0)
+    assert order.is_absent(T0, 5.0)  # never told of
+    order.note(report("accepted"), T0)
+    assert not order.is_absent(T0 + 60 * SECOND_NS, 5.0)
+    assert not order.is_absent(T0 + 64 * SECOND_NS, 5.0)
+    order.note(report("accepted"), T0 + 64 * SECOND_NS)
+    assert not order.is_absent(T0 + 65 * SECOND_NS, 5.0)
+    assert order.is_absent(T0 + 70 * SECOND_NS, 5.0)

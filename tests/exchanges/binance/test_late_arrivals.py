@@ -241,9 +241,36 @@ async def test_an_order_that_the_user_stream_told_of_is_not_absent_because_the_l
         assert desk.kinds[-1] == "unknown"
         assert "does not list it yet" in desk.reports[-1].reason
         monkeypatch.setattr("exchanges.working_order.TOLD_OF_S", 0.0)
+        desk.venue._absence_s = 0.0
         desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
         await until(lambda: desk.kinds[-1] == "not_found")
     assert len(desk.posts) == 1
+
+
+async def test_an_order_that_rests_for_long_is_not_over_because_one_answer_does_not_know_it(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch,
+):
+    """It would be placed once more beside itself."""
+    monkeypatch.setattr("exchanges.working_order.TOLD_OF_S", 0.0)
+    loopback.answer("POST", ORDER, order_body("NEW", "0"))
+    async with Desk(loopback, absence_s=0.05) as desk:
+        await desk.submitted(wire_type="stop_limit", side="sell", price="89", stop_price="90")
+
+        async def answered(body: dict, status: int = 200) -> str:
+            loopback.answer("GET", ORDER, body, status=status)
+            told = len(desk.kinds)
+            desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+            await until(lambda: len(desk.kinds) > told and not desk.venue.questions)
+            return desk.kinds[-1]
+
+        for _ in range(2):
+            assert await answered(ABSENT, 400) == "unknown"
+            assert await answered(order_body("NEW", "0")) == "accepted"
+        since = asyncio.get_running_loop().time()
+        while await answered(ABSENT, 400) == "unknown":
+            pass
+        assert desk.kinds[-1] == "not_found"
+        assert asyncio.get_running_loop().time() - since >= 0.05
 
 
 async def test_an_order_of_a_lost_data_directory_is_found_soon_after_the_start_and_watched_until_it_ends(
