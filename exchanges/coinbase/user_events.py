@@ -8,11 +8,11 @@ least show.
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from bus.ids import ClientOrderId, VenueOrderId
+from bus.ids import CLIENT_ID_PREFIX, ClientOrderId, VenueOrderId
 from exchanges.binance.parser import FrameError
 from exchanges.coinbase.order_answers import ALIVE, ENDED, FILLED
 from exchanges.coinbase.parser import Envelope
-from market.money import MoneyError, parse_decimal
+from market.money import ZERO, MoneyError, parse_decimal
 
 
 class OrderNews(NamedTuple):
@@ -31,11 +31,24 @@ class OrderNews(NamedTuple):
 
 
 def parse_orders(envelope: Envelope) -> list[OrderNews]:
-    """The orders of one frame of the user channel; raises `FrameError` and nothing else."""
+    """The orders of one frame of the user channel; raises `FrameError` and nothing else.
+
+    Somebody else's order that cannot be read hides none of ours: of it no more is told than that there is one.
+    """
     try:
-        return [_news(row) for event in envelope.events for row in event.get("orders") or ()]
+        return [_told(row) for event in envelope.events for row in event.get("orders") or ()]
     except (KeyError, TypeError, AttributeError, MoneyError) as error:
         raise FrameError("unknown_shape", f"user: {type(error).__name__} {str(error)[:100]}") from None
+
+
+def _told(row: Any) -> OrderNews:
+    try:
+        return _news(row)
+    except (KeyError, TypeError, MoneyError):
+        client_order_id = row.get("client_order_id")
+        if type(client_order_id) is not str or client_order_id.startswith(CLIENT_ID_PREFIX):
+            raise
+        return OrderNews(ClientOrderId(client_order_id), VenueOrderId(""), "", ZERO, is_over=False, is_resting=False)
 
 
 def _news(row: Any) -> OrderNews:

@@ -10,7 +10,7 @@ from bus.ids import ClientOrderId
 from exchanges.coinbase.user_events import OrderNews
 from exchanges.venue import WatchesOrders
 from tests.exchanges.coinbase.desk import Desk, late
-from tests.exchanges.coinbase.exchange import Exchange, answers, until
+from tests.exchanges.coinbase.exchange import Exchange, answers, until, user_row
 
 D = Decimal
 
@@ -418,6 +418,28 @@ async def test_somebody_elses_order_is_counted_and_not_touched(exchange: Exchang
         await exchange.tell("by-hand")
         await until(lambda: desk.venue.foreign_reports)
     assert desk.reports == []
+
+
+async def test_somebody_elses_order_that_cannot_be_read_does_not_end_the_stream(exchange: Exchange):
+    """It would be in the snapshot of each new subscription, too."""
+    strange = {"client_order_id": "by-hand", "order_id": "1", "product_id": "BTC-USD", "status": "OPEN",
+               "cumulative_quantity": "1e-7"}
+    async with Desk(exchange, ws=True, poll_every_s=60) as desk:
+        desk.venue.stream._first_backoff_s = 0.01
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        desk.submit(wire_type="limit", price="99")
+        await until(lambda: "accepted" in desk.kinds)
+        exchange.fill("td-1", "1")
+        ours = user_row(exchange.of("td-1"), exchange)
+        await exchange.broadcast("user", {"type": "update", "orders": [strange, ours]})
+        await until(lambda: desk.fills())
+        assert (desk.venue.foreign_reports, desk.venue.stream.refused, desk.venue.stream.reconnects) == (1, 0, 0)
+        for unreadable in ({**ours, "cumulative_quantity": "1e-7"}, {**strange, "client_order_id": None}):
+            refused = desk.venue.stream.refused
+            await until(lambda: desk.venue.stream.is_up)
+            await exchange.broadcast("user", {"type": "update", "orders": [unreadable]})
+            await until(lambda: desk.venue.stream.refused > refused)  # noqa: B023 - it ends within this round
 
 
 async def test_an_order_that_comes_to_life_after_it_was_given_up_is_ended_and_its_fills_are_told(exchange: Exchange):
