@@ -46,6 +46,11 @@ class OrderStatus:
     ts_event: int
     quantity: Decimal = ZERO
 
+    @property
+    def is_open(self) -> bool:
+        """Something may still happen to it."""
+        return self.ended is None and self.executed < self.quantity
+
 
 def submission_reports(
     answer: Answer, client_order_id: ClientOrderId, symbol: str, now: int

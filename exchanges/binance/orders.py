@@ -364,7 +364,7 @@ class BinanceVenue:
                 return
             self._account.watch(answer)
             status = parse_status(self._account.good(answer, "order"), client_order_id)
-            self._given_up.discard(client_order_id)
+            self._given_up.found(client_order_id, status.venue_order_id, symbol, is_open=status.is_open)
             trades = await self._account.trades(wire, status) if status.executed else ()
             if self._owed.is_behind(client_order_id, status):  # it may have told more while its trades were read
                 raise VenueError(f"{self.name}: its answer is behind its own stream")
@@ -389,12 +389,12 @@ class BinanceVenue:
         if not is_absent or self._was_told_of(client_order_id) or client_order_id in self._owed:
             raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
         if not self._may_be_under_way(client_order_id):
-            self._given_up.add(client_order_id)
+            self._given_up.add(client_order_id, symbol if working is not None and working.told_ns else "")
         return ExecutionReport(client_order_id, symbol, "not_found", self._clock.now(), reason=said)
 
     def _adopt(self, client_order_id: ClientOrderId, symbol: str, status: OrderStatus) -> None:
         """An order of an earlier run that still works (a stop may rest for weeks) is watched like our own."""
-        if status.ended is None and status.quantity > status.executed and len(self._working) < MOST_WORKING:
+        if status.is_open and len(self._working) < MOST_WORKING:
             self._working.setdefault(client_order_id, WorkingOrder(symbol, status.quantity, self._clock.now()))
 
     def _may_be_under_way(self, client_order_id: ClientOrderId) -> bool:

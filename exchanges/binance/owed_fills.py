@@ -53,8 +53,7 @@ class OwedFills:
         owed = self._owed.get(client_order_id)
         if owed is None:
             return False
-        is_open = status.ended is None and status.executed < status.quantity
-        return status.executed < owed.executed or (owed.is_over and is_open)
+        return status.executed < owed.executed or (owed.is_over and status.is_open)
 
     def settle(self, client_order_id: ClientOrderId) -> None:
         """Everything was told."""

@@ -1,9 +1,11 @@
 import asyncio
 
+import pytest
+
 from bus.clock import LiveClock
 from bus.ids import ClientOrderId, VenueOrderId
 from bus.messages.orders import ExecutionReport
-from exchanges.given_up_orders import KEEP, GivenUpOrders
+from exchanges.given_up_orders import KEEP, SWEEPS, GivenUpOrders
 from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.venue import OpenOrder
@@ -103,3 +105,31 @@ def test_the_last_thousand_given_up_are_remembered():
     assert ClientOrderId(f"td-{KEEP}") in given_up
     given_up.discard(ClientOrderId(f"td-{KEEP}"))
     assert ClientOrderId(f"td-{KEEP}") not in given_up
+
+
+def test_what_became_of_one_that_the_venue_once_had_is_asked_for_some_minutes():
+    asked: list[tuple[str, str]] = []
+    given_up = GivenUpOrders(lambda *_: None)
+    given_up.add(ONE, "BTC/USD")
+    given_up.add(ClientOrderId("td-2"))
+    given_up.add(ONE)  # denied again: no reason to begin anew
+    for _ in range(SWEEPS + 2):
+        given_up.sweep([], {"BTC/USD"}, set(), lambda *order: asked.append(order))
+    assert asked == [(ONE, "BTC/USD")] * SWEEPS
+
+
+def test_a_doubted_one_ends_where_it_works_after_all_and_is_forgotten_where_it_is_over():
+    for is_open in (True, False):
+        cancelled: list[str] = []
+        given_up = GivenUpOrders(lambda order, *_, told=cancelled: told.append(order))  # type: ignore[misc]
+        given_up.add(ONE, "BTC/USD")
+        given_up.found(ONE, VenueOrderId("v-1"), "BTC/USD", is_open=is_open)
+        assert cancelled == [ONE] * is_open
+        given_up.sweep([], {"BTC/USD"}, set(), lambda *_: pytest.fail("it is known"))
+
+
+def test_one_that_the_engine_asked_about_lives_on():
+    given_up = GivenUpOrders(lambda *_: pytest.fail("it is watched again"))
+    given_up.add(ONE)
+    given_up.found(ONE, VenueOrderId("v-1"), "BTC/USD", is_open=True)
+    assert ONE not in given_up

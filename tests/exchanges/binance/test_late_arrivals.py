@@ -10,7 +10,7 @@ from bus.ids import ClientOrderId, VenueOrderId
 from exchanges.answers import VenueError
 from exchanges.binance import orders
 from tests.exchanges.approvals import approved_order
-from tests.exchanges.binance.desk import ORDER, Desk, hang_after_accepting, order_body, ready, user_event
+from tests.exchanges.binance.desk import ORDER, Desk, hang_after_accepting, order_body, ready, trade_row, user_event
 from tests.exchanges.binance.loopback import Loopback, sends, until
 
 ABSENT = {"code": -2013, "msg": "Order does not exist."}
@@ -271,6 +271,28 @@ async def test_an_order_that_rests_for_long_is_not_over_because_one_answer_does_
             pass
         assert desk.kinds[-1] == "not_found"
         assert asyncio.get_running_loop().time() - since >= 0.05
+
+
+@pytest.mark.parametrize("status", ["FILLED", "NEW"])
+async def test_an_order_that_was_no_longer_known_is_asked_about_on_for_it_may_be_filled(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch, status: str,
+):
+    """No stream tells of it while that is away; the engine asks no more about what is over."""
+    ready(loopback)
+    monkeypatch.setattr("exchanges.working_order.TOLD_OF_S", 0.0)
+    loopback.answer("POST", ORDER, order_body("NEW", "0"))
+    loopback.answer("GET", ORDER, ABSENT, status=400)
+    loopback.answer("GET", "/api/v3/openOrders", [])
+    loopback.answer("DELETE", ORDER, order_body("CANCELED", "0"))
+    async with Desk(loopback, absence_s=0.0, sweep_every_s=0.02, poll_every_s=60) as desk:
+        await desk.submitted(wire_type="limit", price="110", side="sell")
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        await until(lambda: desk.kinds == ["accepted", "not_found"])
+        loopback.answer("GET", ORDER, order_body(status, "1" if status == "FILLED" else "0"))
+        loopback.answer("GET", "/api/v3/myTrades", [trade_row(1, "1")])
+        await desk.venue.start()
+        await until(lambda: desk.kinds[-1] == ("fill" if status == "FILLED" else "cancelled"))
+    assert len(loopback.calls("DELETE", ORDER)) == (status == "NEW")
 
 
 async def test_an_order_of_a_lost_data_directory_is_found_soon_after_the_start_and_watched_until_it_ends(
