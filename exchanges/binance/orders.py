@@ -52,6 +52,7 @@ from exchanges.order_questions import OrderQuestions
 from exchanges.order_tasks import OrderTasks
 from exchanges.own_line import OwnLine
 from exchanges.prepared_submission import PreparedSubmission
+from exchanges.stream_witness import StreamWitness
 from exchanges.venue import BalanceSink, OpenOrder, ReportSink
 from exchanges.working_order import ENDS, MOST_WORKING, WorkingOrder
 from market.instrument import Instrument
@@ -139,6 +140,7 @@ class BinanceVenue:
         self._working: dict[ClientOrderId, WorkingOrder] = {}
         self._given_up = GivenUpOrders(self.cancel)
         self._owed = OwedFills()
+        self._witness = StreamWitness(lambda: self.stream.up_since_ns, self.stream.reopen)
         self._posting: dict[ClientOrderId, bool] = {}  # their request is under way; is a question due behind it?
         budget = CountedBudget(self._account.budget, self._rest.order_count)
         self._leave = OrderLeave(lambda: budget, self._rest.banned_for_s, clock)
@@ -272,6 +274,7 @@ class BinanceVenue:
 
     async def close(self) -> None:
         """End every task; orders on their way stay unanswered here and are asked for after a restart."""
+        self._witness.close()
         await self._tasks.cancel()
         await self._rest.close()
 
@@ -358,9 +361,8 @@ class BinanceVenue:
                 self._tell(self._absence(client_order_id, symbol, answer.message))
                 return
             if answer.code == ARCHIVED:
-                self._tell(ExecutionReport(
-                    client_order_id, symbol, "cancelled", self._clock.now(), reason=answer.message
-                ))
+                now = self._clock.now()
+                self._tell(ExecutionReport(client_order_id, symbol, "cancelled", now, reason=answer.message))
                 return
             self._account.watch(answer)
             status = parse_status(self._account.good(answer, "order"), client_order_id)
@@ -373,20 +375,20 @@ class BinanceVenue:
         except (VenueError, AnswerError, MoneyError) as error:
             reports = [ExecutionReport(client_order_id, symbol, "unknown", self._clock.now(), reason=str(error))]
         for report in reports:
+            self._witness.found(report)
             self._tell(report)
         if reports[-1].exec_type != "unknown":
             self._owed.settle(client_order_id)
 
     def _absence(self, client_order_id: ClientOrderId, symbol: str, said: str) -> ExecutionReport:
-        """What it means that the venue does not list it; raises `VenueError` where it may only be behind itself.
-
-        It may be for minutes, behind its own answers, also of an order that is filled.
+        """What it means that the venue does not list it; raises `VenueError` where it may only be behind itself: it is
+        for minutes at times, of filled orders, too.
         """
         if client_order_id in self._posting or self._was_sent_late(client_order_id):
             raise VenueError(f"{self.name}: not there yet, and its request may still be under way")
-        working = self._working.get(client_order_id)
-        is_absent = working is None or working.is_absent(self._clock.now(), self._absence_s)
-        if not is_absent or self._was_told_of(client_order_id) or client_order_id in self._owed:
+        working, now = self._working.get(client_order_id), self._clock.now()
+        is_absent = working is None or (working.is_absent(now, self._absence_s) and not working.was_told_of(now))
+        if not is_absent or client_order_id in self._owed:
             raise VenueError(f"{self.name}: it told of this order, and does not list it yet")
         if not self._may_be_under_way(client_order_id):
             self._given_up.add(client_order_id, symbol if working is not None and working.told_ns else "")
@@ -413,10 +415,6 @@ class BinanceVenue:
         working = self._working.get(client_order_id)
         return working is not None and working.is_late and self._may_be_under_way(client_order_id)
 
-    def _was_told_of(self, client_order_id: ClientOrderId) -> bool:
-        working = self._working.get(client_order_id)
-        return working is not None and working.was_told_of(self._clock.now())
-
     async def _keep_sweeping(self) -> None:
         pause_s = min(FIRST_SWEEP_S, self._sweep_every_s)
         while True:
@@ -437,6 +435,7 @@ class BinanceVenue:
         if not report.client_order_id.startswith(CLIENT_ID_PREFIX):
             self.foreign_reports += 1  # a person's order at the exchange: the balances will show it
             return
+        self._witness.told(report)
         if executed is None or self._told_with(report) >= executed:
             self._tell(report)
         else:
@@ -496,4 +495,5 @@ class BinanceVenue:
                 self._owed.finish(report.client_order_id, working.filled)
         elif report.exec_type in ENDS:
             self._owed.settle(report.client_order_id)
+        self._witness.note(report)
         self._sink(report)

@@ -13,7 +13,7 @@ from websockets.exceptions import WebSocketException
 from bus.clock import Clock
 from bus.messages.orders import ExecutionReport
 from exchanges.backoff import Backoff
-from exchanges.binance.parser import MAX_FRAME_BYTES, NOT_FOR_US, AnswerFrame, FrameError, FrameParser, UserFrame
+from exchanges.binance.parser import MAX_FRAME_BYTES, MS_NS, NOT_FOR_US, AnswerFrame, FrameError, FrameParser, UserFrame
 from exchanges.binance.rest import RestClient
 from exchanges.dialing import open_websocket
 from exchanges.own_line import OwnLine
@@ -58,7 +58,12 @@ class UserStream:
         self._on_balances = on_balances
         self._first_backoff_s = first_backoff_s
         self._ids = count(1)
+        self._socket: ClientConnection | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._doubt = ""
         self.is_up = False
+        self.up_since_ns = 0
+        """By the venue's clock; 0 while it is away."""
         self.frames = 0
         self.reconnects = 0
         self.refused = 0
@@ -79,7 +84,7 @@ class UserStream:
                 self._break(f"{type(error).__name__}: {error}")
                 self._on_problem(f"the user stream failed and is opened anew: {self.last_problem}")
             finally:
-                self.is_up = False
+                self.is_up, self.up_since_ns = False, 0
             self.reconnects += 1
             await asyncio.sleep(backoff.next_s())
 
@@ -87,8 +92,14 @@ class UserStream:
         """How it fares."""
         return OwnLine(self.is_up, self.frames, self.reconnects, 0, self.last_problem)
 
+    def reopen(self, why: str) -> None:
+        """It is there, and yet it tells not what it should."""
+        if self._socket is not None and self.is_up:
+            self._doubt = why
+            self._closing = asyncio.get_running_loop().create_task(self._socket.close())
+
     def _break(self, why: str) -> None:
-        self.last_problem = why
+        self.last_problem, self._doubt = self._doubt or why, ""
         if self.is_up:
             self._on_lost()
 
@@ -103,11 +114,13 @@ class UserStream:
         try:
             await self._subscribe(socket)
             up_since = loop.time()
+            self._socket, self.up_since_ns = socket, self._rest.timestamp_ms() * MS_NS
             self.is_up = True
             self._on_up()
             while True:
                 self._take(await _receive(socket))
         finally:
+            self._socket = None
             if up_since:
                 backoff.lasted(loop.time() - up_since)
             await socket.close()

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from bus.ids import ClientOrderId
 from bus.messages.orders import ExecutionReport
 from exchanges.binance import user_stream
 from tests.exchanges.approvals import approved_order
@@ -202,6 +203,27 @@ async def test_a_line_that_swallows_everything_is_given_up_within_five_seconds(l
             await swallows.wait()
             await until(lambda: desk.venue.stream.reconnects)
     assert "ping timeout" in desk.venue.stream.last_problem
+
+
+async def test_a_stream_that_is_there_and_mute_is_opened_anew_when_rest_tells_of_a_fill_first(
+    loopback: Loopback,
+):
+    """Its line answers each ping; every later fill would be found half a minute late."""
+    ready(loopback)
+    loopback.answer("POST", ORDER, order_body("NEW", "0"))
+    async with Desk(loopback, ws=True, poll_every_s=60, sweep_every_s=60) as desk:
+        desk.venue.stream._first_backoff_s = 0.01
+        desk.venue._witness._patience_s = 0.05
+        await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)
+        await desk.submitted(wire_type="limit", price="100")
+        loopback.answer("GET", ORDER, order_body("PARTIALLY_FILLED", "0.4"))
+        soon_ms = desk.venue._rest.timestamp_ms() + 5_000
+        loopback.answer("GET", "/api/v3/myTrades", [{**trade_row(1, "0.4"), "time": soon_ms}])
+        desk.venue.query(ClientOrderId("td-1"), "BTC/USDT")
+        await until(lambda: loopback.connections == 2 and desk.venue.stream.is_up)
+        assert desk.venue.stream.last_problem == "it did not tell of trade 1 of BTC/USDT"
+        assert desk.kinds.count("fill") >= 1
 
 
 async def test_a_venue_without_stream_is_polled(loopback: Loopback):
