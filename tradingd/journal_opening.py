@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from store.checkpoint import paths_of
 from store.journal_files import segments_of
+from store.journal_format import JournalError
 from tradingd.checkpoint import Recovery
 from tradingd.continued_journal import ContinuedJournal
 from tradingd.data_dir import DataDir
@@ -47,6 +49,7 @@ def open_journal(
     path = data_dir.use_journal(settings.venue, settings.mode, is_replay=is_replay)
     tell_reading(path, service)
     data_dir.note_waiting("it reads its journal")
+    _refuse_emptied(path)
     journal = ContinuedJournal.open(path)
     if journal.torn_bytes:  # a power cut leaves such a thing; so does a disk that lost what it had promised
         _log.warning(
@@ -63,6 +66,19 @@ def open_journal(
     data_dir.set_aside(path)
     note = _FRESH_ACCOUNT if past.ended_unclean else ""
     return _fold(path, MessageJournal.open(path), settings, is_replay=is_replay, note=note)
+
+
+def _refuse_emptied(path: Path) -> None:
+    """A file without a byte that had records once: an account would be begun without its positions and kill latch.
+
+    One that was removed to begin anew is not there at all.
+    """
+    known = [int(each.stem) for each in paths_of(path) if each.stem.isdigit()]
+    if known and path.exists() and not path.stat().st_size:
+        raise JournalError(
+            f"{path}: it is empty, and a checkpoint knows of {max(known)} records in it. Restore a backup, look after "
+            "the disk; to begin anew, with what is open forgotten, remove the empty file."
+        )
 
 
 def tell_reading(path: Path, service: ServiceNotify) -> None:

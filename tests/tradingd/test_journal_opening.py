@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from store.checkpoint import folder_of
+from store.journal_format import JournalError
 from tests.tradingd.stored_journal import alerts, written
 from tradingd import journal_opening
 from tradingd.checkpoint import Recovery
@@ -59,3 +61,21 @@ def test_what_a_start_cuts_off_is_told_with_the_place_where_it_is_kept(
     assert told.startswith(f"{path}: ")
     assert f"kept in {path.name}.torn" in told
     assert path.with_name(f"{path.name}.torn").stat().st_size > 0
+
+
+def test_a_journal_that_was_emptied_is_no_new_one(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    replay = ReplayRun(settings, RunOptions(), tmp_path)
+    path = written(tmp_path / JOURNAL, alerts(6))
+    known = folder_of(path) / "000000000006.checkpoint"
+    known.parent.mkdir(parents=True)
+    known.write_bytes(b"not read")
+    with closing(DataDir.open(tmp_path)) as data_dir:
+        path.write_bytes(b"")
+        with pytest.raises(JournalError, match=r"is empty, and a checkpoint knows of 6 records.*remove"):
+            open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False)
+        assert path.stat().st_size == 0
+        path.unlink()
+        opened = open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False)
+        assert len(opened.journal) == 0
+        opened.journal.close()
