@@ -58,7 +58,11 @@ def _try_to_hold_file(
 
 
 def _hold_file(account: str, holder: str, folder: Path, held: contextlib.ExitStack) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        told = f"{folder} is no folder, and the account's lock belongs into one: remove it, or set TMPDIR to another."
+        raise AccountTakenError(told) from error
     if folder.stat().st_uid != os.getuid():
         raise AccountTakenError(f"{folder} belongs to another user: remove it, or set TMPDIR to a folder of your own.")
     descriptor = os.open(folder / f"{account}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -51,6 +51,12 @@ def test_a_lock_file_that_was_cleaned_away_lets_nobody_in(tmp_path: Path, accoun
             hold_on_this_machine(account, "you", tmp_path)
 
 
+def test_a_file_where_the_folder_of_locks_should_be_is_named(tmp_path: Path, account: str) -> None:
+    (tmp_path / "locks").write_text("not ours")
+    with pytest.raises(AccountTakenError, match=r"locks is no folder.*remove it, or set TMPDIR"):
+        hold_on_this_machine(account, "me", tmp_path / "locks")
+
+
 def test_one_that_is_refused_by_name_holds_no_file_either(tmp_path: Path, account: str) -> None:
     with hold_on_this_machine(account, "the service", tmp_path / "private"):
         for _ in range(200):  # more than may wait at a socket
