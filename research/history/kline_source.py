@@ -47,6 +47,7 @@ class KlineSource(RestSource):
                 LIMITS, {"symbol": wire_symbol(symbol)}, weight=_LIMITS_WEIGHT, reserve=FOR_HISTORY
             )
             self._knows_limits = told.code != _INVALID_SYMBOL  # then the next symbol's answer tells
+        closed_ns = self._clock.now() + self._rest.clock_offset_ns  # what ends from here on is open in the answer
         answer = await self._rest.read(
             "/api/v3/klines",
             {"symbol": wire_symbol(symbol), "interval": interval, "startTime": -(-start_ns // 1_000_000),
@@ -63,7 +64,7 @@ class KlineSource(RestSource):
                 f"({self._rest.rest_url})."
             )
         try:
-            return parse_candles(answer.body, symbol, interval, self._clock.now() + self._rest.clock_offset_ns)
+            return parse_candles(answer.body, symbol, interval, closed_ns)
         except FrameError as error:
             raise VenueError(
                 f"{self.name}: klines of {symbol}: {error}. Is {self._rest.rest_url} a Binance REST address?"
