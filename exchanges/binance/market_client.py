@@ -18,6 +18,7 @@ from exchanges.binance.market_rest import (
 from exchanges.binance.parser import FrameError
 from exchanges.binance.rest import RestClient
 from exchanges.binance.weight_budget import FOR_BOOKS, FOR_MISSED_TRADES, FOR_PRICES
+from exchanges.venue_time import VenueTime
 from market.instrument import Instrument
 from market.ticks import BookSnapshot, Candle, QuoteTick, TradeTick
 
@@ -50,6 +51,7 @@ class MarketClient:
         self._clock = clock
         self._is_replay = is_replay
         self._rest = RestClient(rest_url, clock, jitter=jitter)
+        self._time = VenueTime(clock, self._ask_time)
 
     async def rules(self, instruments: Sequence[Instrument]) -> list[Instrument]:
         """These pairs as the venue has them now; one that it lists no more is left out."""
@@ -71,7 +73,7 @@ class MarketClient:
         """
         if limit <= 0:
             return []
-        closed_before = (await self.recording()).first_ns if self._is_replay else await self._venue_time()
+        closed_before = (await self.recording()).first_ns if self._is_replay else await self._time.now()
         answer = await self._rest.read(
             "/api/v3/klines",
             {"symbol": instrument.venue_symbol, "interval": interval, "limit": min(limit + 1, MOST_CANDLES)}, weight=2,
@@ -128,10 +130,11 @@ class MarketClient:
         """Close the connections."""
         await self._rest.close()
 
-    async def _venue_time(self) -> int:
-        if self._rest.clock_offset_ns == 0:
-            await self.clock_offset_ns()
-        return self._clock.now() + self._rest.clock_offset_ns
+    async def _ask_time(self) -> int:
+        before = self._clock.now()
+        offset_ns = await self.clock_offset_ns()  # by which the requests are paced, too
+        after = self._clock.now()
+        return after + offset_ns - (after - before) // 2  # as old as its way here, if the whole way was that
 
     async def recording(self) -> RecordingInfo:
         """What the practice exchange plays; zeros for a venue that plays nothing."""

@@ -25,7 +25,7 @@ from exchanges.coinbase.market_rest import (
     parse_trades,
 )
 from exchanges.coinbase.rest import CoinbaseRest
-from exchanges.coinbase.venue_time import VenueTime
+from exchanges.venue_time import VenueTime
 from market.instrument import Instrument
 from market.interval import SECOND_NS, interval_ns
 from market.ticks import Candle, QuoteTick, TradeTick

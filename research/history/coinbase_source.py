@@ -14,7 +14,7 @@ from exchanges.answers import Answer, VenueError
 from exchanges.binance.parser import FrameError
 from exchanges.binance.rest import RestClient
 from exchanges.coinbase.market_rest import GRANULARITIES, parse_candles, parse_time
-from exchanges.coinbase.venue_time import VenueTime
+from exchanges.venue_time import VenueTime
 from market.interval import SECOND_NS, interval_ns
 from market.ticks import Candle
 from research.history.kline_source import IntervalNotOfferedError

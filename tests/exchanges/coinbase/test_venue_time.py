@@ -10,7 +10,7 @@ from exchanges.answers import VenueError
 from exchanges.binance.rest import RestClient
 from exchanges.binance.weight_budget import WeightBudget
 from exchanges.coinbase.market_client import MarketClient
-from exchanges.coinbase.venue_time import KEPT_S, VenueTime
+from exchanges.venue_time import KEPT_S, VenueTime
 from market.interval import MINUTE_NS, SECOND_NS
 from tests.exchanges.coinbase.exchange import Exchange, answers
 from tests.exchanges.coinbase.watching import BTC
