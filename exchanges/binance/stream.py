@@ -397,11 +397,17 @@ class BinanceFeed:
             await _cancel(opening, looking)
 
     async def _opening_quotes(self, sink: FeedSink) -> None:
-        """Best prices over REST: the stream tells changes only, and what changed before it began nobody else tells."""
-        try:
-            quotes = await self._quotes_in(QUIET_CHECK_TIMEOUT_S)
-        except (TimeoutError, VenueError):
-            return  # without them the connection is given up when it is silent
+        """Best prices over REST: the stream tells changes only, and what changed before it began nobody else tells.
+
+        Until they are there a symbol that rests stands at its price of before, while others keep the line fresh.
+        """
+        backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
+        quotes: Sequence[QuoteTick] | None = None
+        while quotes is None:
+            try:
+                quotes = await self._quotes_in(QUIET_CHECK_TIMEOUT_S)
+            except (TimeoutError, VenueError):
+                await asyncio.sleep(backoff.next_s())
         for quote in quotes:
             for item in self._state.on_opening_quote(quote):
                 sink(item)

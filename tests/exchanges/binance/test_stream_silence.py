@@ -1,6 +1,7 @@
 """Silence on Binance's stream: a quiet market, or a connection that is mute."""
 
 import asyncio
+import contextlib
 from decimal import Decimal
 
 import pytest
@@ -124,3 +125,30 @@ async def test_what_the_sink_raises_at_an_opening_price_ends_the_feed(loopback: 
     with pytest.raises(OSError, match="disk is full"):
         await asyncio.wait_for(feed.run([BTC], broken), 5)
     await feed.close()
+
+
+async def test_opening_prices_are_asked_for_until_the_venue_tells_them(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch,
+):
+    """ETH moved while the line was away and rests since: nobody else tells its price, and BTC keeps the line fresh."""
+    monkeypatch.setattr("exchanges.binance.stream.QUIET_CHECK_TIMEOUT_S", 0.05)
+    refusals = 0
+
+    async def top(_: web.Request) -> web.Response:
+        nonlocal refusals
+        if loopback.connections < 2 or refusals < 2:
+            refusals += loopback.connections == 2
+            return web.json_response({"code": -1000, "msg": "busy"}, status=503)
+        return web.json_response([TOP, {**TOP, "symbol": "ETHUSDT", "bidPrice": "90"}])
+
+    async def moves(socket: web.WebSocketResponse) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            for update in range(10, 500):
+                await sends(quote(update))(socket)
+                await asyncio.sleep(0.01)
+
+    loopback.handlers["GET", TOP_PATH] = top
+    loopback.scripts += [sends(quote(1), quote(1, pair="ETHUSDT"), then_close=True), moves]
+    async with Watcher(loopback, [BTC, ETH]) as watcher:
+        await until(lambda: [each.bid for each in watcher.of(QuoteTick) if each.symbol == "ETH/USDT"] == [99, 90])
+    assert len(watcher.of(FeedDown)) == 1
