@@ -14,9 +14,13 @@ from exchanges.binance.sequence import TradeSequence
 from exchanges.coinbase.parser import BookChange, Trade
 from market.book import Level, OrderBook
 from market.instrument import Instrument
+from market.interval import SECOND_NS
 from market.ticks import BookDelta, BookInvalid, BookSnapshot, MarketItem, QuoteInvalid, QuoteTick, TradeTick
 
 Items = Sequence[MarketItem]
+BOOK_SPEAKS_NS: Final = 3 * SECOND_NS
+"""So long after its last change a product's book is believed before the ticker."""
+_NOTHING_TOLD: Final = (None, None)
 
 
 class ConnectionSequence:
@@ -63,17 +67,19 @@ class StreamBook:
     The numbers in what comes out count this book's own changes: they rise by one, for readers that check.
     """
 
-    __slots__ = ("_book", "_count", "_top", "is_synced", "symbol")
+    __slots__ = ("_book", "_count", "_top", "heard_ns", "is_synced", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.is_synced = False
+        self.heard_ns = 0
+        """When its last change came (UTC ns)."""
         self._book = OrderBook(symbol)
         self._count = 0
-        self._top: tuple[Level | None, Level | None] = (None, None)
+        self._top: tuple[Level | None, Level | None] = _NOTHING_TOLD
 
     def new_top(self, ts_event: int, ts_init: int) -> QuoteTick | None:
-        """The best bid and ask, when they changed since the last call and both are there."""
+        """The best bid and ask, when they are others than those told last and both are there."""
         bid, ask = self._book.best_bid, self._book.best_ask
         if (bid, ask) == self._top:
             return None
@@ -82,8 +88,13 @@ class StreamBook:
             return None
         return QuoteTick(self.symbol, *bid, *ask, ts_event, ts_init)
 
+    def forget_top(self) -> None:
+        """Others than its best prices were told since: they are told again with its next change."""
+        self._top = _NOTHING_TOLD
+
     def apply(self, change: BookChange, ts_init: int) -> list[MarketItem]:
         """What readers may be told: the snapshot, the delta, or that the book is lost (crossed)."""
+        self.heard_ns = ts_init
         if change.is_snapshot:
             return self._begin(change, ts_init)
         if not self.is_synced:
@@ -112,6 +123,7 @@ class StreamBook:
         """Forget everything until the next snapshot."""
         was_synced, self.is_synced = self.is_synced, False
         self._book.invalidate(reason)
+        self.forget_top()
         return [BookInvalid(self.symbol, reason, ts_init)] if was_synced else []
 
 
@@ -123,6 +135,7 @@ class CoinbaseState:
         self.sequence = ConnectionSequence()
         self.books = {each.symbol: StreamBook(each.symbol) for each in instruments}
         self._counters = counters
+        self._quotes = 0
         self._numbers = {each.symbol: CountedTrades() for each in instruments}
         for symbol, numbers in self._numbers.items():
             self.shared.by_symbol[symbol].trades = numbers
@@ -146,15 +159,20 @@ class CoinbaseState:
                 items += self.shared.on_trade(TradeFrame(tick, trade.number, is_aggregate=False))
         return items
 
-    def on_quote(self, tick: QuoteTick, sequence: int) -> Items:
-        """The quote if it is newer than the last and believable."""
-        return self.shared.on_quote(QuoteFrame(tick, sequence))
+    def on_ticker(self, tick: QuoteTick) -> Items:
+        """The ticker's quote, if it is believable and no book knows better.
 
-    def on_book(self, change: BookChange, sequence: int, ts_init: int) -> Items:
-        """The change in step, the whole book, or the loss of it; then the best prices when they are others.
-
-        The venue's own ticker speaks only when something trades: the book knows sooner.
+        It speaks only when something trades, and in busy times seconds late; told behind the book's, such a price would
+        be the past, and stand until the next best one. Where the book is lost, or silent, it is what there is.
         """
+        book = self.books[tick.symbol]
+        if book.is_synced and tick.ts_init - book.heard_ns < BOOK_SPEAKS_NS:
+            return self.shared.alive(tick.ts_init)
+        book.forget_top()
+        return self._on_quote(tick)
+
+    def on_book(self, change: BookChange, ts_init: int) -> Items:
+        """The change in step, the whole book, or the loss of it; then the best prices when they are others."""
         book = self.books[change.symbol]
         was_synced = book.is_synced
         items = book.apply(change, ts_init)
@@ -164,8 +182,17 @@ class CoinbaseState:
             self._counters.book_gaps += 1
         top = book.new_top(change.ts_event, ts_init)
         if top is not None:
-            return [*items, *self.on_quote(top, sequence)]
+            return [*items, *self._on_quote(top)]
         return items or self.shared.alive(ts_init)
+
+    def _on_quote(self, tick: QuoteTick) -> Items:
+        """The quote if it is believable: it is newer than the last, for no frame is handled twice."""
+        self._quotes += 1
+        return self.shared.on_quote(QuoteFrame(tick, self._quotes))
+
+    def on_quote_refused(self, symbol: str) -> None:
+        """A quote that cannot be was told as void: the book's best prices are told again with its next change."""
+        self.books[symbol].forget_top()
 
     def backfill(self, symbol: str, trades: Sequence[tuple[int, TradeTick]]) -> list[TradeTick]:
         """The trades among `trades` (number, tick; oldest first) that the stream missed."""

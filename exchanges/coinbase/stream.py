@@ -324,13 +324,13 @@ class CoinbaseFeed:
                 trades.append(event)
                 continue
             if type(event) is BookChange:
-                items = state.on_book(event, envelope.sequence, ts_init)
+                items = state.on_book(event, ts_init)
                 if event.is_snapshot:
                     self._book_repair.on_snapshot(event.symbol)
                     self._listed.welcome(event.symbol)
             else:
                 assert isinstance(event, QuoteTick)  # noqa: S101 - the third kind of three
-                items = state.on_quote(event, envelope.sequence)
+                items = state.on_ticker(event)
             for item in items:
                 sink(item)
         if trades:
@@ -353,6 +353,7 @@ class CoinbaseFeed:
         if error.reason not in NOT_FOR_US:
             self._refused_in_a_row += 1
         if error.quoted:
+            self._state.on_quote_refused(error.quoted)
             sink(QuoteInvalid(error.quoted, str(error), ts_init))
         if envelope is not None and envelope.channel == "l2_data":  # it leaves a hole in the books it spoke of
             reason = str(error)

@@ -31,7 +31,7 @@ def test_whoever_follows_the_items_never_sees_a_crossed_book_or_quote_and_knows_
     state = CoinbaseState([BTC], FeedCounters())
     reader = OrderBook("BTC/USD")
     for number, change in enumerate(changes):
-        for item in state.on_book(change, number, number):
+        for item in state.on_book(change, number):
             if isinstance(item, BookSnapshot):
                 assert reader.apply_snapshot(item)
             elif isinstance(item, BookDelta):

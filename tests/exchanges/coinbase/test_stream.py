@@ -9,7 +9,7 @@ from tests.exchanges.coinbase.watching import HEARTBEAT, SNAPSHOT, D, Watcher, b
 
 async def test_every_channel_is_asked_for_and_its_frames_become_items_in_order(exchange: Exchange):
     exchange.on_subscribed.append(plays(
-        trade(5, kind="snapshot"), SNAPSHOT, trade(6), ticker("99.5", "101"), book("update", ("bid", "99.7", "2")),
+        trade(5, kind="snapshot"), ticker("98.5", "101"), SNAPSHOT, trade(6), book("update", ("bid", "99.7", "2")),
         trade(7, "100.5"),
     ))
     async with Watcher(exchange) as watcher:
@@ -17,9 +17,9 @@ async def test_every_channel_is_asked_for_and_its_frames_become_items_in_order(e
     assert [wish["channel"] for wish in exchange.subscriptions] == ["heartbeats", "market_trades", "ticker", "level2"]
     assert all(wish["product_ids"] == ["BTC-USD"] for wish in exchange.subscriptions)
     kinds = [type(item) for item in watcher.items if not isinstance(item, FeedAlive)]
-    assert kinds == [FeedUp, BookSnapshot, QuoteTick, TradeTick, QuoteTick, BookDelta, QuoteTick, TradeTick]
+    assert kinds == [FeedUp, QuoteTick, BookSnapshot, QuoteTick, TradeTick, BookDelta, QuoteTick, TradeTick]
     assert [tick.trade_id for tick in watcher.of(TradeTick)] == ["6", "7"]
-    assert [quote.bid for quote in watcher.of(QuoteTick)] == [99, D("99.5"), D("99.7")]
+    assert [quote.bid for quote in watcher.of(QuoteTick)] == [D("98.5"), 99, D("99.7")]
     assert watcher.served().best_bid == (D("99.7"), D(2))
 
 
