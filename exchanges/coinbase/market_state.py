@@ -211,9 +211,12 @@ class CoinbaseState:
         self._counters.book_gaps += 1
         return self.invalidate_books(f"gap: {missing} frames are missing", ts_init)
 
-    def invalidate_books(self, reason: str, ts_init: int) -> list[MarketItem]:
-        """Every book is void until its next snapshot."""
-        return [item for symbol in sorted(self.books) for item in self.books[symbol].invalidate(reason, ts_init)]
+    def invalidate_books(
+        self, reason: str, ts_init: int, symbols: Sequence[str] | None = None
+    ) -> list[MarketItem]:
+        """These books, or (None) all, are void until their next snapshot."""
+        named = sorted(self.books) if symbols is None else symbols
+        return [item for symbol in named for item in self.books[symbol].invalidate(reason, ts_init)]
 
     def on_connection_lost(self, ts_init: int) -> list[MarketItem]:
         """A new connection counts its frames anew. Trade numbers are kept: no trade comes twice."""

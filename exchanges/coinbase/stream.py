@@ -26,6 +26,7 @@ from exchanges.coinbase.market_state import CoinbaseState
 from exchanges.coinbase.parser import MAX_FRAME_BYTES, BookChange, Envelope, MarketParser, Trade, parse_envelope
 from exchanges.coinbase.silence import Silence
 from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, wish
+from exchanges.coinbase.told_names import ToldNames
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.listed_symbols import ListedSymbols
 from exchanges.price_poll import PricePoll
@@ -92,8 +93,8 @@ class CoinbaseFeed:
         self._rest = MarketClient(name, rest_url, clock, jitter, read_keys(name, api_key, api_secret), is_live=is_live)
         self._state = CoinbaseState((), self.counters)
         self._known_prices: dict[str, Decimal] = {}
+        self._names = ToldNames()
         self._parser = MarketParser({})
-        self._instruments: Sequence[Instrument] = ()
         self._listed = ListedSymbols()
         self._asked: dict[str, Instrument] = {}  # what this connection was asked for, by symbol
         self._book_repair = BookRepair()
@@ -130,9 +131,9 @@ class CoinbaseFeed:
 
     async def run(self, instruments: Sequence[Instrument], sink: FeedSink) -> None:
         """Stream until cancelled. What the sink raises comes out here."""
-        self._instruments = list(instruments)
         self._listed.begin(instruments)
-        self._parser = MarketParser(self._symbols())
+        self._names = ToldNames(instruments, self._rest.aliases)
+        self._parser = MarketParser(self._names.symbols)
         self._state = CoinbaseState(instruments, self.counters)
         self._state.shared.know_prices(self._known_prices)
         backoff = Backoff(self._jitter, self._first_backoff_s, 30.0)
@@ -166,12 +167,6 @@ class CoinbaseFeed:
     async def close(self) -> None:
         """Close the REST connections (the stream closes when `run` is cancelled)."""
         await self._rest.close()
-
-    def _symbols(self) -> dict[str, str]:
-        """Wire names to the product's. A product without a book of its own is told under the name of the other."""
-        own = {each.venue_symbol: each.symbol for each in self._instruments}
-        aliases = self._rest.aliases
-        return {aliases[name]: symbol for name, symbol in own.items() if name in aliases} | own
 
     def _on_lost(self, reason: str, sink: FeedSink) -> None:
         now = self._clock.now()
@@ -319,7 +314,7 @@ class CoinbaseFeed:
                 sink(item)
             return
         trades: list[Trade] = []
-        for event in self._parser.parse(envelope, ts_init):
+        for event in self._names.spread(self._parser.parse(envelope, ts_init)):
             if type(event) is Trade:
                 trades.append(event)
                 continue
@@ -352,16 +347,12 @@ class CoinbaseFeed:
         self.counters.last_problem = str(error)
         if error.reason not in NOT_FOR_US:
             self._refused_in_a_row += 1
-        if error.quoted:
-            self._state.on_quote_refused(error.quoted)
-            sink(QuoteInvalid(error.quoted, str(error), ts_init))
+        for symbol in self._names.of(error.quoted):
+            self._state.on_quote_refused(symbol)
+            sink(QuoteInvalid(symbol, str(error), ts_init))
         if envelope is not None and envelope.channel == "l2_data":  # it leaves a hole in the books it spoke of
-            reason = str(error)
-            lost = (
-                self._state.books[error.symbol].invalidate(reason, ts_init)
-                if error.symbol and len(envelope.events) == 1 else self._state.invalidate_books(reason, ts_init)
-            )
-            for item in lost:
+            named = self._names.of(error.symbol) if len(envelope.events) == 1 else []
+            for item in self._state.invalidate_books(str(error), ts_init, named or None):
                 sink(item)
         elif envelope is not None and envelope.channel == "market_trades" and error.reason not in NOT_FOR_US:
             self._state.on_trades_refused(error.symbol)

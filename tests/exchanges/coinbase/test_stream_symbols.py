@@ -8,9 +8,20 @@ import pytest
 from aiohttp import web
 
 from exchanges.venue import FeedDown, FeedUp
-from market.ticks import BookSnapshot, QuoteTick, TradeTick
+from market.ticks import BookInvalid, BookSnapshot, QuoteTick, TradeTick
 from tests.exchanges.coinbase.exchange import Exchange, Feed, answers, until
-from tests.exchanges.coinbase.watching import BTC, ETH, HEARTBEAT, SNAPSHOT, Watcher, plays, trade, trade_row
+from tests.exchanges.coinbase.watching import (
+    BTC,
+    ETH,
+    HEARTBEAT,
+    SNAPSHOT,
+    Watcher,
+    book,
+    plays,
+    ticker,
+    trade,
+    trade_row,
+)
 
 SOL = replace(ETH, symbol="SOL/USD", venue_symbol="SOL-USD", base="SOL")
 
@@ -251,3 +262,28 @@ async def test_no_more_is_asked_at_once_than_the_venue_grants_a_second(exchange:
     await asyncio.gather(*[feed.clock_offset_ns() for _ in range(12)])
     assert asyncio.get_running_loop().time() - began >= 0.24  # ten at once, then eight a second
     await feed.close()
+
+
+USDC = replace(BTC, symbol="BTC/USDC", venue_symbol="BTC-USDC", quote="USDC")
+
+
+async def test_a_product_that_is_told_under_anothers_name_is_heard_beside_that_one(exchange: Exchange) -> None:
+    """The venue: other channels than the user's "return the same data as the corresponding -USD based products"."""
+    exchange.products.append({
+        **exchange.products[0], "product_id": "BTC-USDC", "quote_currency_id": "USDC", "alias": "BTC-USD",
+    })
+    exchange.on_subscribed.append(plays(
+        trade(5, kind="snapshot"), ticker("98", "101"), SNAPSHOT, trade(6), book("update", ("bid", "100", "1")),
+        trade(7), book("update", ("bid", "NaN", "1")), trade(8),
+    ))
+    watcher = Watcher(exchange, [BTC, USDC])
+    await watcher.feed.instruments()
+    async with watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 6)
+    for symbol in ("BTC/USD", "BTC/USDC"):
+        told = [each for each in watcher.items if getattr(each, "symbol", "") == symbol]
+        assert [each.trade_id for each in told if isinstance(each, TradeTick)] == ["6", "7", "8"]
+        assert [each.bid for each in told if isinstance(each, QuoteTick)] == [98, 99, 100]
+        assert [type(each) for each in told if isinstance(each, BookSnapshot | BookInvalid)] == [
+            BookSnapshot, BookInvalid,
+        ]
