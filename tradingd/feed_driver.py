@@ -27,6 +27,8 @@ LAG_LIMIT_S: Final = 1.0
 STEADY_SECONDS: Final = 2
 """So many timers must come on time before that is over: what waited meanwhile comes at once and is old."""
 _LAG_LIMIT_NS: Final = round(LAG_LIMIT_S * SECOND_NS)
+_CLOCK_SET_NS: Final = SECOND_NS // 4
+"""So much more passed by our clock than by the one that nobody sets: it was set forward."""
 _OF_THE_FEED: Final[frozenset[type]] = frozenset({FeedTime, FeedUp, FeedDown, FeedEnded})
 
 
@@ -70,6 +72,7 @@ class FeedDriver:
         self.loop_lag_s = 0.0
         self._monotonic = monotonic
         self._timer_due = math.inf
+        self._clocks: tuple[int, float] | None = None  # at the last look: ours, and the one that nobody sets
         self._seconds_on_time = STEADY_SECONDS
 
     def sink(self, item: FeedItem) -> None:
@@ -84,6 +87,7 @@ class FeedDriver:
             ts_init = item.ts_init
             if ts_init - self.last_ns > _LAG_LIMIT_NS:
                 self._look_for_lag()
+                self._look_at_clock()
             self.last_ns = ts_init
             if type(item) is not FeedAlive:
                 self.market_ns = ts_init
@@ -110,6 +114,17 @@ class FeedDriver:
         if late_s > LAG_LIMIT_S:
             self._note_lag(late_s)
             self._runtime.vote_health()
+
+    def _look_at_clock(self) -> None:
+        """Was our clock set forward? Then what is open is no more over than before, though our time says so."""
+        if self._clock is not None:
+            return
+        now, at = self._runtime.clock.now(), self._monotonic()
+        before, self._clocks = self._clocks, (now, at)
+        if before is not None and self.partial_candles is not None:
+            since = before[0] + round((at - before[1]) * SECOND_NS)
+            if now - since > _CLOCK_SET_NS:
+                self.partial_candles.on_clock_set(since, now)
 
     def _note_lag(self, late_s: float) -> None:
         self.loop_lag_s = late_s
@@ -190,6 +205,7 @@ class FeedDriver:
 
     def second(self) -> None:
         """The timer has come, on time or late."""
+        self._look_at_clock()
         late_s = max(0.0, self._monotonic() - self._timer_due)
         if late_s > LAG_LIMIT_S:
             self._note_lag(late_s)

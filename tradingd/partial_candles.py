@@ -1,4 +1,5 @@
-"""Candles of which only a part was heard (a start within them, a lost line, missed trades): nothing is decided on them.
+"""Candles of which only a part was heard (a start within them, a lost line, missed trades, a clock that was set):
+nothing is decided on them.
 
 Short ones are told all the same, to be learnt from. Those of a minute and more the engine does not tell: the venue is
 asked for them, and for those of the time without a line. What it says is whole: a decision candle that ended seconds
@@ -57,7 +58,7 @@ class _Part:
 
 
 class PartialCandles:
-    """`on_up`, `on_down` and `on_gap` (of the feed's counters) say what was missed; `run` is a task."""
+    """`on_up`, `on_down`, `on_clock_set` and `on_gap` (of the feed's counters) say what was missed; `run` is a task."""
 
     def __init__(
         self, runtime: Runtime, feed: MarketFeed, instruments: Sequence[Instrument], settings: CandleSettings,
@@ -95,6 +96,13 @@ class PartialCandles:
         if not self._is_down:  # a line that is away will say so itself
             self._runtime.hear_whole_from(now, symbol)
             self._note(symbol, now, now)
+
+    def on_clock_set(self, since_ns: int, now: int) -> None:
+        """Our clock went from `since_ns` to `now` (UTC ns) in no time: candles that were open then would end short."""
+        if not self._is_down:
+            self._runtime.hear_whole_from(now)
+            for symbol in self._instruments:
+                self._note(symbol, since_ns, now)
 
     def _note(self, symbol: str, since_ns: int, now: int) -> None:
         for interval, length in self._lengths.items():
