@@ -21,6 +21,7 @@ from exchanges.binance.sequence import JUMP_FACTOR, PriceGuard
 from exchanges.ccxt_any.market_rows import RowError, parse_book, parse_candle, parse_instrument, parse_trade
 from exchanges.listed_symbols import ListedSymbols
 from exchanges.venue import FeedDown, FeedSink, FeedUp
+from exchanges.venue_time import VenueTime
 from market.instrument import Instrument
 from market.ticks import Candle
 
@@ -42,6 +43,7 @@ class CcxtFeed:
         self.name = name
         self.counters = FeedCounters()
         self._clock = clock
+        self._time = VenueTime(clock, self._ask_time)
         self._jitter = jitter
         self._make_exchange = make_exchange or (lambda: _exchange_class(name)({"enableRateLimit": True}))
         self._poll_every_s = poll_every_s
@@ -73,27 +75,30 @@ class CcxtFeed:
         exchange = await self._opened()
         if limit <= 0 or not exchange.has.get("fetchOHLCV") or interval not in (exchange.timeframes or {}):
             return []
+        closed_before = await self._time.now()
         rows = await self._ask(
             f"candles of {instrument.symbol}",
             lambda: exchange.fetch_ohlcv(instrument.symbol, interval, limit=limit + 1),
         )
-        now = self._clock.now()
         by_open: dict[int, Candle] = {}
         for row in rows:
             with contextlib.suppress(RowError):
                 candle = parse_candle(row, instrument.symbol, interval)
-                if candle.ts_init <= now:
+                if candle.ts_init <= closed_before:
                     by_open[candle.ts_open] = candle
         return [by_open[ts_open] for ts_open in sorted(by_open)][-limit:]
 
     async def clock_offset_ns(self) -> int:
         """How far the venue's clock is ahead of ours; 0 where it does not tell. Raises `VenueError`."""
+        before = self._clock.now()
+        told = await self._ask_time()
+        return 0 if told is None else told - (before + self._clock.now()) // 2
+
+    async def _ask_time(self) -> int | None:
         exchange = await self._opened()
         if not exchange.has.get("fetchTime"):
-            return 0
-        before = self._clock.now()
-        told_ms = await self._ask("time", exchange.fetch_time)
-        return int(told_ms) * 1_000_000 - (before + self._clock.now()) // 2
+            return None
+        return int(await self._ask("time", exchange.fetch_time)) * 1_000_000
 
     async def close(self) -> None:
         """Close the connections."""

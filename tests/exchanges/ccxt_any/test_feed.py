@@ -148,6 +148,21 @@ async def test_rest_answers_are_typed_and_the_rounding_of_money_stays_ours(urls:
     assert decimal.getcontext().rounding == before
 
 
+async def test_by_a_clock_that_is_ahead_of_the_venues_no_open_candle_is_a_closed_one(urls: PracticeUrls):
+    class FastClock(LiveClock):
+        def now(self) -> int:
+            return super().now() + 90_000_000_000
+
+    feed = CcxtFeed(
+        "binance", clock=FastClock(), jitter=lambda: 0.5, make_exchange=lambda: pointed(urls, is_pushed=True),
+    )
+    btc, _ = await feed.instruments()
+    candles = await feed.candles(btc, "1m", 10)
+    await feed.close()
+    assert len(candles) == 10
+    assert candles[-1].ts_init <= LiveClock().now()
+
+
 async def test_a_venue_that_goes_away_is_told_and_asked_for_again():
     nowhere = PracticeUrls("http://127.0.0.1:9", "ws://127.0.0.1:9/stream", "", "", "")
     feed, items = feed_of(nowhere), list[FeedItem]()
