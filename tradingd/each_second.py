@@ -16,6 +16,7 @@ from tradingd.part_heard_watch import PartHeardWatch
 from tradingd.replay_run import ReplayRun
 from tradingd.runtime import Runtime
 from tradingd.settings import Settings
+from tradingd.standing_quotes import StandingQuotes
 from tradingd.tuner import Tuner
 from tradingd.venue_access import MarketFeed
 
@@ -43,10 +44,12 @@ class EachSecond:
     on_full: Callable[[], None]
     history: CandleHistory | None = None
     part_heard: PartHeardWatch = field(init=False)
+    standing_quotes: StandingQuotes = field(init=False)
 
     def __post_init__(self) -> None:
         self.part_heard = PartHeardWatch(self.runtime.health, self.settings.candles.decision)
         self.runtime.listeners.append(self.part_heard.listen)
+        self.standing_quotes = StandingQuotes(self.runtime)
 
     def look(self) -> None:
         """The data's age, our clock, symbols that were halted, disk, grids and tuning, the end of a timed run."""
@@ -60,6 +63,7 @@ class EachSecond:
         if driver.state == "connected" and driver.last_ns:
             self.conditions.data_age(now() - driver.last_ns, self.stale_after_ns)
         if isinstance(self.clock, LiveClock):
+            self.standing_quotes.on_second(now())
             self.conditions.session_time(now() - time.time_ns())
         self.conditions.backlog(self.feed.counters.behind_looks)
         if self.bus.is_connected:
