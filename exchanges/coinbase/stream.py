@@ -7,7 +7,7 @@ lost alone (crossed, or a frame of it refused) is asked for anew on the same con
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -20,6 +20,7 @@ from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters
 from exchanges.binance.parser import NOT_FOR_US, FrameError
 from exchanges.coinbase.book_repair import BookRepair, BooksLostError
+from exchanges.coinbase.book_seats import BookSeats
 from exchanges.coinbase.keys import read_keys
 from exchanges.coinbase.market_client import MarketClient
 from exchanges.coinbase.market_state import CoinbaseState
@@ -98,6 +99,7 @@ class CoinbaseFeed:
         self._listed = ListedSymbols()
         self._asked: dict[str, Instrument] = {}  # what this connection was asked for, by symbol
         self._book_repair = BookRepair()
+        self._seats = BookSeats()
         self._silence = Silence(self.counters)
         self._is_up = False
         self._up_since = 0.0
@@ -211,13 +213,14 @@ class CoinbaseFeed:
     async def _subscribe(self, socket: FrameSocket) -> list[tuple[bytes, int]]:
         """Ask for every channel and wait until each flows; returns all frames that came meanwhile."""
         self._asked = {each.symbol: each for each in self._left()}
-        products = [each.venue_symbol for each in self._asked.values()]
+        books = self._seats.begin(list(self._asked), self._urgent())
         waiting = Confirmations(set(MARKET_CHANNELS) - {"heartbeats"})
         early: list[tuple[bytes, int]] = []
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 for channel in MARKET_CHANNELS:
-                    await socket.send(wish("subscribe", channel, products))
+                    named = books if channel == "level2" else self._asked
+                    await socket.send(wish("subscribe", channel, _products(self._asked, named)))
                 while waiting.missing:  # heartbeats are not waited for: `silence` copes without them
                     raw = await socket.receive()
                     early.append((raw, self._clock.now()))
@@ -234,7 +237,7 @@ class CoinbaseFeed:
             if envelope.channel == "error":
                 left_out = self._leave_out_named(envelope.error)
                 reason = left_out or f"subscription refused: {envelope.error}"
-                raise StreamLostError(reason, is_lighter=bool(left_out))
+                raise StreamLostError(reason, is_lighter=bool(left_out) or self._seats.heed(envelope.error))
             waiting.take(envelope)
         except FrameError:
             return  # refused and counted when its turn comes
@@ -257,7 +260,7 @@ class CoinbaseFeed:
         self._reason = ""
         self._silence.begin()
         self._book_repair.begin()
-        self._book_repair.expect(self._asked, loop_now)
+        self._book_repair.expect(self._seats.taken, loop_now)
         sink(FeedUp(self.name, self._clock.now()))
 
     async def _read(self, socket: FrameSocket, sink: FeedSink) -> None:
@@ -292,7 +295,8 @@ class CoinbaseFeed:
         if envelope.channel == "error":
             left_out = self._leave_out_named(envelope.error)
             if not left_out:
-                raise StreamLostError(f"the venue refuses: {envelope.error}")
+                is_lighter = self._seats.heed(envelope.error)
+                raise StreamLostError(f"the venue refuses: {envelope.error}", is_lighter=is_lighter)
             self.counters.last_problem = left_out
             return
         missing = self._state.sequence.take(envelope.sequence)
@@ -413,7 +417,7 @@ class CoinbaseFeed:
                     self._reason = "mute: the market moves over REST, and no frame tells of it"
                     return
             try:
-                await self._ask_for_what_came_back(socket)
+                await self._ask_for_others(socket, sink)
                 await self._repair_books(socket)
             except BooksLostError as error:
                 self._reason = str(error)
@@ -422,22 +426,28 @@ class CoinbaseFeed:
                 self._reason = "the connection broke while it was asked for more"
                 return
 
-    async def _ask_for_what_came_back(self, socket: FrameSocket) -> None:
-        """Subscribe to products that are listed again, or that it is time to try again."""
+    async def _ask_for_others(self, socket: FrameSocket, sink: FeedSink) -> None:
+        """Subscribe to products that are listed again, or due to be tried again, and to books of those now at stake."""
         left = {each.symbol: each for each in self._left()}
-        new = [each for each in left.values() if each.symbol not in self._asked]
-        self._asked = left
-        if new:
-            self._book_repair.expect((each.symbol for each in new), asyncio.get_running_loop().time())
-            for channel in MARKET_CHANNELS:
-                await socket.send(wish("subscribe", channel, [each.venue_symbol for each in new]))
+        new = [symbol for symbol in left if symbol not in self._asked]
+        known, self._asked = {**self._asked, **left}, left
+        for channel in MARKET_CHANNELS if new else ():
+            if channel != "level2":
+                await socket.send(wish("subscribe", channel, _products(known, new)))
+        leaving, coming = self._seats.change(list(left), self._urgent())
+        for item in self._state.invalidate_books("its book is asked for no more", self._clock.now(), leaving):
+            sink(item)
+        if coming:
+            self._book_repair.expect(coming, asyncio.get_running_loop().time())
+            if leaving:
+                await socket.send(wish("unsubscribe", "level2", _products(known, leaving)))
+            await socket.send(wish("subscribe", "level2", _products(known, coming)))
 
     async def _repair_books(self, socket: FrameSocket) -> None:
         """Subscribe anew to the books that are lost; raises `BooksLostError`."""
         synced = [symbol for symbol, book in self._state.books.items() if book.is_synced]
-        lost = self._book_repair.look(self._asked, synced, asyncio.get_running_loop().time())
-        if lost:
-            products = [self._asked[symbol].venue_symbol for symbol in lost]
+        lost = self._book_repair.look(self._seats.taken, synced, asyncio.get_running_loop().time())
+        if products := _products(self._asked, lost):
             await socket.send(wish("unsubscribe", "level2", products))
             await socket.send(wish("subscribe", "level2", products))
 
@@ -472,6 +482,11 @@ class CoinbaseFeed:
                 sink(item)
 
         await answers_within(POLL_TIMEOUT_S, ask_and_tell, wanted)
+
+
+def _products(asked: Mapping[str, Instrument], symbols: Iterable[str]) -> list[str]:
+    """The venue's names of these, without those that were left out meanwhile."""
+    return [asked[symbol].venue_symbol for symbol in symbols if symbol in asked]
 
 
 def _close_text(error: ConnectionClosed) -> str:

@@ -54,6 +54,7 @@ class Exchange:
     takes_old_tokens: bool = False
     page: int = 100
     is_mute: bool = False
+    most_books: int = 30
     bad_tokens: int = 0
     feeds: list["Feed"] = field(default_factory=list)
     base: str = ""
@@ -262,6 +263,15 @@ class Exchange:
 
     async def _subscribe(self, feed: "Feed", wish: dict[str, Any]) -> None:
         channel = wish["channel"]
+        if channel == "level2":
+            products, is_more = set(wish["product_ids"]), wish["type"] == "subscribe"
+            books = feed.books | products if is_more else feed.books - products
+            if len(books) > self.most_books:
+                await feed.socket.send_str(
+                    '{"type":"error","message":"too many L2 streams requested in a single session"}'
+                )
+                return
+            feed.books = books
         if wish["type"] == "unsubscribe":
             feed.channels.discard(channel)
         else:
@@ -287,6 +297,7 @@ class Feed:
 
     socket: web.WebSocketResponse
     channels: set[str] = field(default_factory=set)
+    books: set[str] = field(default_factory=set)
     sequence: int = 0
 
     async def send(self, channel: str, events: list[Any], *, sequence: int | None = None) -> None:
