@@ -23,6 +23,8 @@ _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _ANY_SIZE: Final = 1 << 32
 MAX_WAITING: Final = 1024
 """Messages that nobody has taken yet; beyond, the socket is not read (its buffers, then the venue, wait)."""
+GROWS_WITHIN_S: Final = 1.0
+"""A message that is not whole must grow within this, or it is not on its way."""
 TURN_S: Final = 0.005
 """So long messages are handled in one go; then others in this event loop have their turn."""
 
@@ -43,6 +45,7 @@ class FrameSocket(ClientConnection):
         self._turn_ends = 0.0
         self._is_paused = False
         self._is_closed = False
+        self._has_read = False
         self._splitter: FrameSplitter | None = FrameSplitter(self.protocol.max_message_size or _ANY_SIZE)
 
     @property
@@ -60,6 +63,23 @@ class FrameSocket(ClientConnection):
         message = self._waiting.popleft()
         self._read_on()
         return message
+
+    async def receive_by(self, deadline: float) -> bytes:
+        """As `receive`; raises `TimeoutError` at the deadline (the loop's time), later while a message is arriving."""
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self.receive()
+            except TimeoutError:
+                if not self.take_growth():
+                    raise
+                deadline = asyncio.get_running_loop().time() + GROWS_WITHIN_S
+
+    def take_growth(self) -> bool:
+        """Whether more of a message that is not whole yet has come since the last call: that is no silence."""
+        has_read, self._has_read = self._has_read, False
+        splitter = self._splitter
+        return has_read and (bool(self._parts) or (splitter is not None and splitter.is_midway))
 
     async def flow(self, take: Take) -> None:
         """Give every message to `take`, in order, until it says that this was the last.
@@ -91,6 +111,7 @@ class FrameSocket(ClientConnection):
                     self._end(error)
                 return
         self._turn_ends = time.monotonic() + TURN_S
+        self._has_read = True
         splitter.add(data)
         while (piece := splitter.next()) is not None:
             if splitter.is_message and not self._parts:

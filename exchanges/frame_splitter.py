@@ -30,6 +30,11 @@ class FrameSplitter:
         self._is_in_head = True
         self.is_message = False
 
+    @property
+    def is_midway(self) -> bool:
+        """A part of a frame is there, and its rest is not."""
+        return self._foreign > 0 or self._at < len(self._data)
+
     def add(self, data: bytes) -> None:
         """Bytes that were read."""
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data

@@ -216,15 +216,16 @@ class CoinbaseFeed:
         books = self._seats.begin(list(self._asked), self._urgent())
         waiting = Confirmations(set(MARKET_CHANNELS) - {"heartbeats"})
         early: list[tuple[bytes, int]] = []
+        deadline = asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with asyncio.timeout_at(deadline):
                 for channel in MARKET_CHANNELS:
                     named = books if channel == "level2" else self._asked
                     await socket.send(wish("subscribe", channel, _products(self._asked, named)))
-                while waiting.missing:  # heartbeats are not waited for: `silence` copes without them
-                    raw = await socket.receive()
-                    early.append((raw, self._clock.now()))
-                    self._learn(waiting, raw)
+            while waiting.missing:  # heartbeats are not waited for: `silence` copes without them
+                raw = await socket.receive_by(deadline)
+                early.append((raw, self._clock.now()))
+                self._learn(waiting, raw)
         except TimeoutError:
             raise StreamLostError(f"no answer to the subscription of {', '.join(waiting.missing)}") from None
         except ConnectionClosed as error:
@@ -400,7 +401,7 @@ class CoinbaseFeed:
         while True:
             await asyncio.sleep(self._watch_every_s)
             self.counters.behind_looks = 0 if socket.is_idle else self.counters.behind_looks + 1
-            if not socket.is_idle:
+            if not socket.is_idle or socket.take_growth():
                 self._silence.begin_look()
                 continue
             look = self._silence.look(self._watch_every_s)

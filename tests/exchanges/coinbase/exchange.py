@@ -55,6 +55,7 @@ class Exchange:
     page: int = 100
     is_mute: bool = False
     most_books: int = 30
+    books_first: bool = False
     bad_tokens: int = 0
     feeds: list["Feed"] = field(default_factory=list)
     base: str = ""
@@ -285,8 +286,12 @@ class Exchange:
                 open_rows = [user_row(row, self) for row in self.orders.values() if row["status"] == "OPEN"]
                 await feed.send("user", [{"type": "snapshot", "orders": open_rows}])
             feed.channels.add(channel)
+        is_played = channel == "level2" and wish["type"] == "subscribe" and bool(self.on_subscribed)
+        if is_played and self.books_first:
+            with contextlib.suppress(ConnectionError):
+                await self.on_subscribed.pop(0)(feed)
         await feed.send("subscriptions", [{"subscriptions": {name: wish["product_ids"] for name in feed.channels}}])
-        if channel == "level2" and wish["type"] == "subscribe" and self.on_subscribed:
+        if is_played and not self.books_first:
             with contextlib.suppress(ConnectionError):
                 await self.on_subscribed.pop(0)(feed)
 
