@@ -13,6 +13,8 @@ DECIMAL_PLACES: Final = 2
 TICK_SIZE: Final = 4
 """ccxt's two precision modes with steps that do not depend on the price; its third (3, significant digits) has none."""
 _MOST: Final = Decimal(10**12)
+_ABSURD: Final = Decimal(10**15)
+"""No price and no size of a market."""
 _DEAR_FEE: Final = Decimal("0.006")
 """Of a venue that does not tell: an estimate that errs to the dear side costs nothing."""
 _MS_NS: Final = 1_000_000
@@ -94,8 +96,7 @@ def parse_book(row: Mapping[str, Any], symbol: str, ts_init: int) -> QuoteTick:
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise RowError(f"a book without best prices: {type(error).__name__}") from None
     quote = QuoteTick(
-        symbol, _number(bid, None), _number(bid_quantity, None), _number(ask, None), _number(ask_quantity, None),
-        ts_init, ts_init,
+        symbol, _amount(bid), _amount(bid_quantity), _amount(ask), _amount(ask_quantity), ts_init, ts_init,
     )
     if not ZERO < quote.bid < quote.ask:
         raise RowError(f"bid {quote.bid} is not below ask {quote.ask}")
@@ -106,7 +107,7 @@ def parse_candle(row: Any, symbol: str, interval: str) -> Candle:
     """A row of `fetch_ohlcv`; raises `RowError`."""
     try:
         opened, *values = row[:6]
-        first, high, low, close, volume = (_number(value, None) for value in values)
+        first, high, low, close, volume = (_amount(value) for value in values)
     except (TypeError, ValueError) as error:
         raise RowError(str(error)) from None
     if type(opened) is not int or not ZERO < low <= min(first, close) or high < max(first, close):
@@ -118,7 +119,15 @@ def parse_candle(row: Any, symbol: str, interval: str) -> Candle:
 
 
 def _above_zero(row: Mapping[str, Any], key: str) -> Decimal:
-    number = _number(row.get(key), None)
+    number = _amount(row.get(key))
     if number <= ZERO:
         raise RowError(f"{key} is {number}")
+    return number
+
+
+def _amount(value: object) -> Decimal:
+    """A price or size of the market, which may be zero."""
+    number = _number(value, None)
+    if number >= _ABSURD:
+        raise RowError(f"{value!r} is absurd")
     return number

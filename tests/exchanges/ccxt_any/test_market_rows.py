@@ -96,3 +96,16 @@ def test_a_candle_and_one_that_does_not_fit_together():
     for row in ([1, "10", "9", "9", "11", "5"], [None, "1", "1", "1", "1", "1"], ["x"], None):
         with pytest.raises(RowError):
             parse_candle(row, "BTC/USD", "1m")
+
+
+@pytest.mark.parametrize("absurd", ["1e99", "1e15", "1000000000000000"])
+def test_absurd_prices_and_sizes_are_refused(absurd: str):
+    row = {"price": "100", "amount": "1", "timestamp": 1_700_000_000_000, "id": "1", "side": "buy"}
+    for key in ("price", "amount"):
+        with pytest.raises(RowError, match="absurd"):
+            parse_trade({**row, key: Decimal(absurd)}, "BTC/USD", 1)
+    for bid, ask in (([Decimal(99), absurd], [101, 1]), ([99, 1], [101, absurd]), ([99, 1], [absurd, 1])):
+        with pytest.raises(RowError, match="absurd"):
+            parse_book({"bids": [bid], "asks": [ask]}, "BTC/USD", 1)
+    with pytest.raises(RowError, match="absurd"):
+        parse_candle([1_700_000_000_000, 1, 2, 1, 2, absurd], "BTC/USD", "1m")
