@@ -438,10 +438,10 @@ class CoinbaseFeed:
         leaving, coming = self._seats.change(list(left), self._urgent())
         for item in self._state.invalidate_books("its book is asked for no more", self._clock.now(), leaving):
             sink(item)
+        if leaving:  # first: the venue counts what it was not told to end
+            await socket.send(wish("unsubscribe", "level2", _products(known, leaving)))
         if coming:
             self._book_repair.expect(coming, asyncio.get_running_loop().time())
-            if leaving:
-                await socket.send(wish("unsubscribe", "level2", _products(known, leaving)))
             await socket.send(wish("subscribe", "level2", _products(known, coming)))
 
     async def _repair_books(self, socket: FrameSocket) -> None:

@@ -42,6 +42,17 @@ async def test_a_product_that_comes_to_be_at_stake_takes_the_book_of_one_that_is
     assert watcher.of(FeedDown) == []
 
 
+async def test_the_book_of_one_that_is_listed_no_more_goes_to_another(exchange: Exchange):
+    exchange.on_subscribed.append(plays(trade(6)))
+    async with Watcher(exchange, [*COINS, BTC]) as watcher:
+        await until(lambda: watcher.of(TradeTick))
+        watcher.feed.leave_out({"C3/USD"})
+        await until(lambda: len(exchange.feeds[0].books ^ {*NAMES[:30]}) == 2)
+    books = [(wish["type"], wish["product_ids"]) for wish in exchange.subscriptions if wish["channel"] == "level2"]
+    assert books[1:3] == [("unsubscribe", ["C3-USD"]), ("subscribe", ["C30-USD"])]
+    assert watcher.of(FeedDown) == []
+
+
 async def test_a_venue_that_grants_fewer_is_asked_for_half_at_once(exchange: Exchange):
     exchange.most_books = 8
     exchange.on_subscribed.append(plays(trade(6, product="C0-USD")))
