@@ -1,4 +1,4 @@
-"""Many questions at once, and only so much time for the answers."""
+"""Many questions at once, and only so much time for the answers; and how tasks are ended."""
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -33,3 +33,13 @@ async def answers_within(
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def end_tasks(*tasks: asyncio.Task[Any] | None) -> None:
+    """End the tasks; what one of them raised by mistake is raised here, not lost."""
+    live = [task for task in tasks if task is not None]
+    for task in live:
+        task.cancel()
+    for outcome in await asyncio.gather(*live, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome

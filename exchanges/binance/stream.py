@@ -33,7 +33,8 @@ from exchanges.binance.subscription import StreamLostError, Subscription, close_
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.listed_symbols import ListedSymbols
 from exchanges.price_poll import PricePoll
-from exchanges.timed_answers import answers_within
+from exchanges.timed_answers import answers_within, end_tasks
+from exchanges.trade_check import TradeCheck
 from exchanges.venue import FeedDown, FeedEnded, FeedItem, FeedSink, FeedTime, FeedUp
 from market.instrument import Instrument
 from market.ticks import BookDelta, BookSnapshot, Candle, FeedAlive, QuoteInvalid, QuoteTick, TradeTick
@@ -216,7 +217,7 @@ class BinanceFeed:
         finally:
             if up_since:
                 backoff.lasted(loop.time() - up_since)
-            await _cancel(watchdog, *self._fetches.values())
+            await end_tasks(watchdog, *self._fetches.values())
             self._fetches.clear()
             await socket.close()
 
@@ -386,15 +387,25 @@ class BinanceFeed:
 
     async def _watch(self, socket: FrameSocket, sink: FeedSink) -> None:
         """Tell the best prices as the connection begins; end it when it is mute."""
+        by_symbol = self._state.by_symbol
+        check = TradeCheck(self._at_stake, lambda symbol: by_symbol[symbol].trades.last, self._newest_trade)
         opening = asyncio.create_task(self._opening_quotes(sink), name=f"{self.name} opening quotes")
-        looking = asyncio.create_task(self._look_until_mute(socket, sink), name=f"{self.name} looks")
+        looking = asyncio.create_task(check.beside(self._look_until_mute(socket, sink)), name=f"{self.name} looks")
         try:
             await asyncio.wait((opening, looking), return_when=asyncio.FIRST_COMPLETED)
             if opening.done():
                 opening.result()
-                await looking
+            self._silence = await looking or self._silence
         finally:
-            await _cancel(opening, looking)
+            await end_tasks(opening, looking)
+
+    def _at_stake(self) -> list[str]:
+        urgent = self._urgent()
+        return [each.symbol for each in self._left() if each.symbol in urgent]
+
+    async def _newest_trade(self, symbol: str) -> int:
+        trades = await self._recent_trades(symbol)
+        return trades[-1][0] if trades else -1
 
     async def _opening_quotes(self, sink: FeedSink) -> None:
         """Best prices over REST: the stream tells changes only, and what changed before it began nobody else tells.
@@ -460,13 +471,3 @@ class BinanceFeed:
         for quote in quotes:
             for item in self._state.on_polled_quote(quote):
                 sink(item)
-
-
-async def _cancel(*tasks: "asyncio.Task[None] | asyncio.Task[BookSnapshot | None] | None") -> None:
-    """End the tasks; what one of them raised by mistake is raised here, not lost."""
-    live = [task for task in tasks if task is not None]
-    for task in live:
-        task.cancel()
-    for outcome in await asyncio.gather(*live, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            raise outcome

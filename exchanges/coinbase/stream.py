@@ -7,7 +7,7 @@ lost alone (crossed, or a frame of it refused) is asked for anew on the same con
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final
@@ -19,6 +19,7 @@ from exchanges.answers import VenueError
 from exchanges.backoff import Backoff
 from exchanges.binance.market_state import FeedCounters
 from exchanges.binance.parser import NOT_FOR_US, FrameError
+from exchanges.binance.subscription import close_text
 from exchanges.coinbase.book_repair import BookRepair, BooksLostError
 from exchanges.coinbase.book_seats import BookSeats
 from exchanges.coinbase.keys import read_keys
@@ -26,12 +27,13 @@ from exchanges.coinbase.market_client import MarketClient
 from exchanges.coinbase.market_state import CoinbaseState
 from exchanges.coinbase.parser import MAX_FRAME_BYTES, BookChange, Envelope, MarketParser, Trade, parse_envelope
 from exchanges.coinbase.silence import Silence
-from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, wish
+from exchanges.coinbase.subscription import MARKET_CHANNELS, Confirmations, products, wish
 from exchanges.coinbase.told_names import ToldNames
 from exchanges.frame_socket import FrameSocket, open_socket
 from exchanges.listed_symbols import ListedSymbols
 from exchanges.price_poll import PricePoll
-from exchanges.timed_answers import answers_within
+from exchanges.timed_answers import answers_within, end_tasks
+from exchanges.trade_check import TradeCheck
 from exchanges.venue import FeedDown, FeedSink, FeedUp
 from market.instrument import Instrument
 from market.ticks import Candle, QuoteInvalid, QuoteTick, TradeTick
@@ -197,11 +199,7 @@ class CoinbaseFeed:
         finally:
             if self._is_up:
                 backoff.lasted(asyncio.get_running_loop().time() - self._up_since)
-            if watchdog is not None:
-                watchdog.cancel()
-                (outcome,) = await asyncio.gather(watchdog, return_exceptions=True)
-                if isinstance(outcome, Exception):
-                    raise outcome
+            await end_tasks(watchdog)
             await socket.close()
 
     async def _connect(self) -> FrameSocket:
@@ -221,7 +219,7 @@ class CoinbaseFeed:
             async with asyncio.timeout_at(deadline):
                 for channel in MARKET_CHANNELS:
                     named = books if channel == "level2" else self._asked
-                    await socket.send(wish("subscribe", channel, _products(self._asked, named)))
+                    await socket.send(wish("subscribe", channel, products(self._asked, named)))
             while waiting.missing:  # heartbeats are not waited for: `silence` copes without them
                 raw = await socket.receive_by(deadline)
                 early.append((raw, self._clock.now()))
@@ -279,7 +277,7 @@ class CoinbaseFeed:
     def _lost(self, error: ConnectionClosed) -> StreamLostError:
         if error.sent is not None and error.sent.code == 1009:
             self.counters.refuse("too_large")
-        return StreamLostError(self._reason or _close_text(error))
+        return StreamLostError(self._reason or close_text(error))
 
     # ---- one frame -------------------------------------------------------------------------------
 
@@ -398,6 +396,20 @@ class CoinbaseFeed:
 
     async def _watch(self, socket: FrameSocket, sink: FeedSink) -> None:
         """End a connection that is mute or has lost a book for good; ask anew for a book that is lost."""
+        by_symbol = self._state.shared.by_symbol
+        check = TradeCheck(self._at_stake, lambda symbol: by_symbol[symbol].trades.last, self._newest)
+        self._reason = await check.beside(self._look(socket, sink)) or self._reason
+
+    def _at_stake(self) -> list[str]:
+        """Without those whose trades are numbered under another name, perhaps otherwise."""
+        urgent, aliases = self._urgent(), self._rest.aliases
+        return [each.symbol for each in self._left() if each.symbol in urgent and each.venue_symbol not in aliases]
+
+    async def _newest(self, symbol: str) -> int:
+        trades = await self._recent_trades(self._asked[symbol]) if symbol in self._asked else []
+        return trades[-1][0] if trades else -1
+
+    async def _look(self, socket: FrameSocket, sink: FeedSink) -> None:
         while True:
             await asyncio.sleep(self._watch_every_s)
             self.counters.behind_looks = 0 if socket.is_idle else self.counters.behind_looks + 1
@@ -434,23 +446,23 @@ class CoinbaseFeed:
         known, self._asked = {**self._asked, **left}, left
         for channel in MARKET_CHANNELS if new else ():
             if channel != "level2":
-                await socket.send(wish("subscribe", channel, _products(known, new)))
+                await socket.send(wish("subscribe", channel, products(known, new)))
         leaving, coming = self._seats.change(list(left), self._urgent())
         for item in self._state.invalidate_books("its book is asked for no more", self._clock.now(), leaving):
             sink(item)
         if leaving:  # first: the venue counts what it was not told to end
-            await socket.send(wish("unsubscribe", "level2", _products(known, leaving)))
+            await socket.send(wish("unsubscribe", "level2", products(known, leaving)))
         if coming:
             self._book_repair.expect(coming, asyncio.get_running_loop().time())
-            await socket.send(wish("subscribe", "level2", _products(known, coming)))
+            await socket.send(wish("subscribe", "level2", products(known, coming)))
 
     async def _repair_books(self, socket: FrameSocket) -> None:
         """Subscribe anew to the books that are lost; raises `BooksLostError`."""
         synced = [symbol for symbol, book in self._state.books.items() if book.is_synced]
         lost = self._book_repair.look(self._seats.taken, synced, asyncio.get_running_loop().time())
-        if products := _products(self._asked, lost):
-            await socket.send(wish("unsubscribe", "level2", products))
-            await socket.send(wish("subscribe", "level2", products))
+        if named := products(self._asked, lost):
+            await socket.send(wish("unsubscribe", "level2", named))
+            await socket.send(wish("subscribe", "level2", named))
 
     async def _is_quiet(self) -> bool | None:
         """Whether the venue's best prices over REST are those that the stream said last; None when nobody can say."""
@@ -483,15 +495,3 @@ class CoinbaseFeed:
                 sink(item)
 
         await answers_within(POLL_TIMEOUT_S, ask_and_tell, wanted)
-
-
-def _products(asked: Mapping[str, Instrument], symbols: Iterable[str]) -> list[str]:
-    """The venue's names of these, without those that were left out meanwhile."""
-    return [asked[symbol].venue_symbol for symbol in symbols if symbol in asked]
-
-
-def _close_text(error: ConnectionClosed) -> str:
-    received = error.rcvd
-    if received is None:
-        return "the connection broke"
-    return f"closed by the venue: {received.code} {received.reason[:100]}".rstrip()

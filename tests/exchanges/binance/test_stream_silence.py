@@ -13,7 +13,7 @@ from market.interval import SECOND_NS
 from market.ticks import FeedAlive, QuoteTick, TradeTick
 from risk.limits import resolve_limits
 from tests.exchanges.binance.loopback import Loopback, sends, until
-from tests.exchanges.binance.watching import BTC, ETH, TOP, Watcher, quote, trade
+from tests.exchanges.binance.watching import BTC, ETH, T0, TOP, Watcher, quote, trade
 
 TOP_PATH = "/api/v3/ticker/bookTicker"
 
@@ -152,3 +152,40 @@ async def test_opening_prices_are_asked_for_until_the_venue_tells_them(
     async with Watcher(loopback, [BTC, ETH]) as watcher:
         await until(lambda: [each.bid for each in watcher.of(QuoteTick) if each.symbol == "ETH/USDT"] == [99, 90])
     assert len(watcher.of(FeedDown)) == 1
+
+
+async def test_trades_that_stay_away_while_quotes_flow_are_noticed_where_something_is_at_stake(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch,
+):
+    """A stop that waits for a last price would wait for ever."""
+    for name in ("QUIET_S", "EVERY_S", "ON_ITS_WAY_S"):
+        monkeypatch.setattr(f"exchanges.trade_check.{name}", 0.05)
+
+    async def quotes_alone(socket: web.WebSocketResponse) -> None:
+        await sends(trade(1))(socket)
+        with contextlib.suppress(ConnectionResetError):
+            for update in range(500):
+                await sends(quote(update))(socket)
+                await asyncio.sleep(0.01)
+
+    loopback.answer("GET", "/api/v3/trades", [
+        {"id": each, "price": "90", "qty": "1", "time": T0 + each, "isBuyerMaker": True} for each in (1, 2, 3)
+    ])
+    loopback.scripts += [quotes_alone, sends(quote(1), trade(4))]
+    async with Watcher(loopback, urgent=lambda: {"BTC/USDT"}) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 4)
+    assert [tick.trade_id for tick in watcher.of(TradeTick)] == ["1", "2", "3", "4"]
+    assert watcher.of(FeedDown)[0].reason.startswith("mute: BTC/USDT is traded over REST")
+
+
+async def test_a_market_in_which_nobody_trades_is_left_alone(loopback: Loopback, monkeypatch: pytest.MonkeyPatch):
+    for name in ("QUIET_S", "EVERY_S", "ON_ITS_WAY_S"):
+        monkeypatch.setattr(f"exchanges.trade_check.{name}", 0.01)
+    loopback.answer("GET", "/api/v3/trades", [
+        {"id": 1, "price": "100", "qty": "1", "time": T0, "isBuyerMaker": True}
+    ])
+    loopback.answer("GET", TOP_PATH, [TOP])
+    loopback.scripts.append(sends(trade(1), quote(1)))
+    async with Watcher(loopback, urgent=lambda: {"BTC/USDT"}) as watcher:
+        await until(lambda: len(loopback.calls("GET", "/api/v3/trades")) >= 5)
+    assert watcher.of(FeedDown) == []

@@ -1,5 +1,8 @@
-"""Which of the two that tell best prices is believed: the book, or the ticker, which may be seconds late."""
+"""Which of the two that tell best prices is believed: the book, or the ticker, which may be seconds late; and trades
+that stay away.
+"""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,7 +10,16 @@ import pytest
 from exchanges.venue import FeedDown
 from market.ticks import QuoteInvalid, QuoteTick, TradeTick
 from tests.exchanges.coinbase.exchange import Exchange, Feed, until
-from tests.exchanges.coinbase.watching import SNAPSHOT, Watcher, book, plays, ticker, trade
+from tests.exchanges.coinbase.watching import (
+    HEARTBEAT,
+    SNAPSHOT,
+    Watcher,
+    book,
+    plays,
+    ticker,
+    trade,
+    trade_row,
+)
 
 
 def bids(watcher: Watcher) -> list[Any]:
@@ -72,3 +84,26 @@ async def test_two_changes_of_a_book_in_one_frame_count_both(exchange: Exchange)
     async with Watcher(exchange) as watcher:
         await until(lambda: len(watcher.of(TradeTick)) == 2)
     assert bids(watcher)[-1] == 95
+
+
+async def test_trades_that_stay_away_while_the_books_flow_are_noticed_where_something_is_at_stake(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch,
+):
+    """A stop that waits for a last price would wait for ever."""
+    for name in ("QUIET_S", "EVERY_S", "ON_ITS_WAY_S"):
+        monkeypatch.setattr(f"exchanges.trade_check.{name}", 0.05)
+    exchange.bodies["/market/products/BTC-USD/ticker"] = {
+        "trades": [trade_row(number) for number in (8, 7, 6)], "best_bid": "", "best_ask": "",
+    }
+
+    async def books_alone(feed: Feed) -> None:
+        await plays(SNAPSHOT, trade(6))(feed)
+        while True:
+            await plays(book("update", ("bid", "90", "1")), HEARTBEAT)(feed)
+            await asyncio.sleep(0.01)
+
+    exchange.on_subscribed += [books_alone, plays(SNAPSHOT, trade(9))]
+    async with Watcher(exchange, urgent=lambda: {"BTC/USD"}) as watcher:
+        await until(lambda: len(watcher.of(TradeTick)) == 4)
+    assert [tick.trade_id for tick in watcher.of(TradeTick)] == ["6", "7", "8", "9"]
+    assert watcher.of(FeedDown)[0].reason.startswith("mute: BTC/USD is traded over REST")
