@@ -59,6 +59,7 @@ async def test_an_order_that_the_user_stream_brings_after_it_was_denied_is_cance
     loopback.scripts.append(late)
     async with Desk(loopback, ws=True, order_timeout_s=0.1, sweep_every_s=60, absence_s=0) as desk:
         await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)  # else what is asked when it comes is denied once more
         await denied(desk, loopback)
         appears(loopback)
         is_denied.set()
@@ -77,6 +78,7 @@ async def test_an_order_that_was_sent_just_now_is_not_given_up_by_a_first_denial
     loopback.scripts.append(late)
     async with Desk(loopback, ws=True, order_timeout_s=0.1, sweep_every_s=0.02, poll_every_s=60) as desk:
         await desk.venue.start()
+        await until(lambda: desk.venue.stream.is_up)  # else what is asked when it comes is denied once more
         await denied(desk, loopback)
         appears(loopback)
         swept = len(loopback.calls("GET", "/api/v3/openOrders"))
