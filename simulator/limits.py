@@ -38,6 +38,7 @@ _LOST: Final = D("1.5")
 """So many times the day's loss, by the true account, and for so long, nobody can take for less than the limit."""
 _LOST_S: Final = 5.0
 _NEARLY: Final = D("0.9")
+_DAY_NS: Final = 86_400 * SECOND
 
 
 def rules_of(seed: int) -> Rules:
@@ -68,6 +69,7 @@ class Limits:
         self._lost_since: float | None = None
         self.was_day_lost = False
         """So much was lost that entries may be over for the day."""
+        self._day = 0
         self._exempt_until = 0.0
         self._flow: Decimal | None = None
         self._base = ZERO
@@ -111,7 +113,7 @@ class Limits:
         self._held_before = held
 
     def _look_at_loss(self, ours: Decimal) -> None:
-        """Against what was paid in: no seed lives over midnight.
+        """Against what was paid in, and in a seed that lives over a midnight (UTC) against what there was then.
 
         What comes or goes moves it in the proportion in which it moves what there is: a loss stays the share it was.
         """
@@ -120,7 +122,10 @@ class Limits:
         before = ours - came
         is_share = self._flow is not None and before > ZERO < ours
         self._base = self._base * ours / before if is_share else max(self._base + came, ZERO)
-        self._flow, paid = flow, self._base
+        day = self._world.schedule.now // _DAY_NS
+        if self._day and day != self._day:
+            self._base, self.was_day_lost = ours, False
+        self._day, self._flow, paid = day, flow, self._base
         if paid - ours >= self.rules.daily_loss * _NEARLY * paid:
             self.was_day_lost = True
         if paid - ours <= self.rules.daily_loss * _LOST * paid:

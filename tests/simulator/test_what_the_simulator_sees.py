@@ -19,7 +19,7 @@ from orders.engine import Engine
 from orders.print_guard import PrintGuard
 from orders.trailing_wing import Wing
 from risk.limits import RiskLimits
-from simulator import limits
+from simulator import limits, world
 from simulator.faults import Fault
 from simulator.link import Link
 from simulator.process import Process
@@ -31,6 +31,7 @@ from tradingd.health import Health
 from tradingd.message_journal import MessageJournal
 
 SHORT_S = 900.0
+MIDNIGHT_NS = 1_750_032_000 * SECOND
 
 
 def violations(script: list[Fault], seeds: Iterable[int] = (3,)) -> str:
@@ -159,6 +160,18 @@ def test_entries_after_the_days_loss_are_seen(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(limits, "TIGHT", replace(limits.TIGHT, daily_loss=Decimal("0.004")))  # soon reached
     falls = [Fault(float(at), "crash", symbol) for at in range(150, 800, 50) for symbol in ("BTC/USDT", "ETH/USDT")]
     assert violations(falls, (14, 19)) == ""
+    make = composition.make_limits
+    monkeypatch.setattr(composition, "make_limits", lambda settings: replace(make(settings), daily_loss=Decimal(1)))
+    assert "of the day's capital was lost" in violations(falls, (14, 19))
+
+
+def test_a_days_loss_is_counted_from_its_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was lost on the day before forbids nothing, and is held against nobody."""
+    monkeypatch.setattr(limits, "TIGHT", replace(limits.TIGHT, daily_loss=Decimal("0.004")))
+    monkeypatch.setattr(world, "BEGIN", MIDNIGHT_NS - 450 * SECOND)
+    falls = [Fault(float(at), "crash", symbol) for at in range(150, 800, 50) for symbol in ("BTC/USDT", "ETH/USDT")]
+    assert violations(falls, (14, 19)) == ""
+    monkeypatch.setattr(world, "BEGIN", MIDNIGHT_NS - 100 * SECOND)
     make = composition.make_limits
     monkeypatch.setattr(composition, "make_limits", lambda settings: replace(make(settings), daily_loss=Decimal(1)))
     assert "of the day's capital was lost" in violations(falls, (14, 19))
