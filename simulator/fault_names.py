@@ -139,7 +139,7 @@ _NAMES: Final[dict[str, str]] = {
     "bit_flip": "journal_corruption bitflip corrupt_journal journal_bit_flip corruption flip "
     "bit_rot disk_corruption journal_corrupt",
     "fsync_error": "f42 fsync fsync_fail fsync_failure fsync_failed io_error eio disk_error write_error flush_error "
-    "disk_io_error io_errors read_only_disk disk_readonly "
+    "fsync_eio disk_io_error io_errors read_only_disk disk_readonly "
     "read_only_filesystem filesystem_read_only",
     "disk_full": "f43 enospc no_space full disk_no_space out_of_space "
     "disk_full_journal no_space_left",
@@ -154,7 +154,7 @@ _NAMES: Final[dict[str, str]] = {
     "forged_bus_message bad_message malformed_bus_message unsigned_message "
     "fake_order",
     "clock_jump": "f48 jump time_jump clock_step clock_forward ntp_step jump_forward step "
-    "clock_jump_forward time_travel ntp_jump time_warp wall_clock_jump leap_second",
+    "clock_jump_forward time_travel ntp ntp_jump time_warp wall_clock_jump leap_second",
     "sleep": "f49 suspend machine_sleep asleep vm_pause suspended machine_asleep hibernate "
     "machine_suspend laptop_sleep suspend_resume vm_suspend vm_migration "
     "laptop_lid lid_closed",
@@ -163,7 +163,7 @@ _NAMES: Final[dict[str, str]] = {
     "slow_loop loop_lag cpu_stall cpu_hog gc blocked_event_loop event_loop_block backpressure disk_slow "
     "slow_disk slow_fsync "
     "disk_latency "
-    "event_loop_stall",
+    "event_loop_stall cpu_starvation cpu_starved starvation",
     "second_daemon": "f51 f52 two_daemons second_instance double_start duplicate_daemon mixed_versions split_brain "
     "two_instances two_processes second_process dual_daemon lease_lost lease_stolen version_mismatch",
     "agent_dies": "f53 agent_crash agent_down agent_killed agent_stuck agent_fails task_dies agent_death agent_silent "
@@ -183,9 +183,9 @@ _NAMES: Final[dict[str, str]] = {
     "kill_switch_pressed kill_switch_press panic_button operator_kill manual_kill halt_all kill_button "
     "engage_kill_switch kill_switch_engage",
     "kill_cancel": "kill_switch_cancel cancel_all",
-    "kill_flatten": "f59 kill_switch_flatten flatten close_all liquidate kill_switch_unreachable "
+    "kill_flatten": "f59 emergency_flatten kill_switch_flatten flatten close_all liquidate kill_switch_unreachable "
     "kill_all flatten_all",
-    "unlock": "release release_kill kill_switch_release kill_release "
+    "unlock": "unkill un_kill release release_kill kill_switch_release kill_release "
     "release_kill_switch unlock_kill kill_unlock reset_kill_switch operator_unlock",
     "pause": "operator_pause reduce stop_entries stop_trading "
     "reducing "

@@ -5,7 +5,7 @@ from typing import Final
 PLACES: Final[dict[str, str]] = {
     "exchange": "venue binance coinbase kraken practice model",
     "orders": "order rest api create create_order create_orders request requests entry entries exit exits stop_order "
-              "stop_orders limit_order market_order trading",
+              "stop_orders stops limit_order market_order trading",
     "cancel": "cancels cancel_order",
     "query": "queries query_order",
     "network": "internet connection",

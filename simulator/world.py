@@ -104,6 +104,8 @@ class World:
         """What it asks for if a word that the process died of did not count, or did: the next process knows."""
         self._unheard: list[object] = []
         """What people said while no process lived, in its order."""
+        self._kill_file: EngageKillSwitch | None = None
+        """Left for the next process by a kill switch that one died of: by itself, or by the command line unanswered."""
         self._is_paused = False
         self._resumed_s = self._started_s = 0.0
         self.true_flow = CAPITAL
@@ -208,6 +210,8 @@ class World:
         self.schedule.after(0.1, self._open_account)
         self.schedule.after(_HEARD_S, self._say_again)
         self.stream.begin_anew()
+        if self._kill_file is not None:
+            self.command(self._kill_file)
 
     def _say_again(self) -> None:
         unheard, self._unheard = self._unheard, []
@@ -246,15 +250,18 @@ class World:
         def obeyed() -> None:
             self.wishes.note_given(body)
             if isinstance(body, ReleaseKillSwitch):
-                self._doubtful_kill, self.kill_pressed = self.kill_pressed, ""
+                self._doubtful_kill, self.kill_pressed, self._kill_file = self.kill_pressed, "", None
             if isinstance(body, EngageKillSwitch):
                 self._doubtful_kill = max(self.kill_pressed, body.action, key=_SEVERITY.index)
+                if self._kill_file is None or body.action == self._doubtful_kill:
+                    self._kill_file = body
             process.obey(body, "anna")
             self._doubtful_kill = ""
             if isinstance(body, VoteTradingState):
                 self._is_paused = body.state != "ACTIVE"
                 self._resumed_s = -1.0 if self._is_paused else self.schedule.elapsed_s
             if isinstance(body, EngageKillSwitch):
+                self._kill_file = None
                 self.kill_pressed = max(self.kill_pressed, body.action, key=_SEVERITY.index)
 
         self.in_process(obeyed)

@@ -1,5 +1,6 @@
 """What people and programs may ask of the running daemon (`tradingd.control.Control`)."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from tradingd.conditions import Conditions
 from tradingd.configured_grids import BY as BY_SETTINGS
 from tradingd.control import ControlConflictError, ControlUnavailableError, DaemonStatus, VenueSilentError
 from tradingd.feed_driver import FeedDriver
-from tradingd.kill_file import KillFile
+from tradingd.kill_file import KillFile, write_kill_file
 from tradingd.life import BEHIND, STARTING, Life
 from tradingd.plugins.panel import PluginReport
 from tradingd.plugins.plugins import Plugins
@@ -30,6 +31,7 @@ from tradingd.status_report import StatusReport
 from tradingd.tuner import Tuner
 from tradingd.weight_keeper import WeightKeeper
 
+_log = logging.getLogger(__name__)
 _SENT_AT_ONCE: Final = ("market", "limit")
 
 
@@ -115,7 +117,22 @@ class Operations:
             self._conditions.person_says_go_on()
         if isinstance(body, council.WeightChanged):
             return [self._runtime.set_weight(body, by=by)]
-        return self._runtime.command(body, by=by)
+        try:
+            return self._runtime.command(body, by=by)
+        except Exception:
+            if isinstance(body, orders.EngageKillSwitch) and not self.is_replay:
+                self._leave_kill_file(body, by)
+            raise
+
+    def _leave_kill_file(self, body: orders.EngageKillSwitch, by: str) -> None:
+        """The process dies of it (its journal cannot be written, say), so the next one must be told: it heeds the file
+        before anything is sent. Its answer to the person, if there is one, is an error."""
+        try:
+            path = write_kill_file(self._folder, body.action, f"by {by}, as the process died of it: {body.reason}")
+        except OSError as error:
+            _log.critical("the kill switch was not engaged, and no kill file could be left: %s", error)
+        else:
+            _log.critical("the kill switch was not engaged: %s is left, and the next start heeds it", path)
 
     def by_settings(self, body: StartGrid) -> Sequence[Message]:
         """What the settings ask for is done as a person's command is, and given again where a cut replay goes on."""

@@ -210,6 +210,16 @@ def test_two_planned_deaths_are_two_deaths() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["kill_halt", "kill_cancel", "kill_flatten"])
+def test_a_kill_switch_that_the_process_dies_of_is_heeded_by_the_next_one(name: str) -> None:
+    """It leaves the file, whoever asked; a disk that cannot be flushed lets nothing into the journal (F42, F58)."""
+    outcome = live_through(3, [Fault(400, "fsync_error", "", 10), Fault(403, name)], 900)
+    assert outcome.violations == []
+    late = [line for line in outcome.trace if float(line.split(maxsplit=1)[0]) > 403]
+    assert any("engine KILL" in line for line in late)
+    assert not any(" sent buy " in line for line in late)
+
+
 def test_a_planned_death_that_found_no_moment_is_told() -> None:
     life = live_through(3, [Fault(5, "pause"), Fault(6, "kill_after_send")], 200)
     assert (life.orders, life.deaths) == (0, 0)

@@ -1,5 +1,7 @@
 """What a person asks for, and what is said where it cannot be."""
 
+import errno
+import os
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,15 +9,22 @@ from types import SimpleNamespace
 import pytest
 
 from bus.messages.header import Message
-from bus.messages.orders import ClosePosition, OrderDenied, OrderInitialized
+from bus.messages.orders import (
+    ClosePosition,
+    EngageKillSwitch,
+    OrderDenied,
+    OrderInitialized,
+    ReleaseKillSwitch,
+)
 from bus.messages.system import VoteTradingState
+from store.journal_format import JournalError
 from tests.orders.trading import BTC
 from tests.tradingd.live_runtime import Scene
 from tests.tradingd.small_daemon import SmallDaemon, served, settings_in
 from tradingd.auth import Auth, mint_token
 from tradingd.client import AnswerError, Client
 from tradingd.conditions import Conditions
-from tradingd.control import VenueSilentError
+from tradingd.control import ControlConflictError, VenueSilentError
 from tradingd.life import READY, Life
 from tradingd.operations import Operations
 from tradingd.replay_run import ReplayRun
@@ -127,3 +136,29 @@ async def test_a_close_that_a_halt_refuses_stands_among_the_problems_while_it_is
     assert health.is_raised(f"not closed {BTC}")
     health.show_not_closed([])
     assert not health.is_raised(f"not closed {BTC}")
+
+
+async def test_a_kill_that_the_journal_cannot_take_is_left_as_a_file_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process dies of a disk that cannot be flushed; a service manager starts the next one within seconds."""
+    scene = Scene(tmp_path / "old").open()
+    operations = operations_of(scene, tmp_path)
+    died: list[BaseException] = []
+    scene.runtime.on_fatal = died.append
+
+    def fails(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", fails)
+        with pytest.raises(JournalError):
+            await operations.execute(EngageKillSwitch("halt", "news at three", "ann"), by="ann")
+    assert len(died) == 1
+    following = operations_of(Scene(tmp_path / "new").open(), tmp_path)
+    command = following.kill_file.look(None, is_patient=False)
+    assert command is not None
+    assert command.action == "halt"
+    assert command.reason == "by ann, as the process died of it: news at three"
+    with pytest.raises(ControlConflictError, match="delete it, then unlock"):
+        await following.execute(ReleaseKillSwitch("ann", "all is well"), by="ann")
