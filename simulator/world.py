@@ -156,11 +156,16 @@ class World:
         return self.outcome
 
     def goes_on(self) -> bool:
-        """A minute more of a drawn life in which fewer than twenty orders have left: ten hours of them at most."""
+        """A minute more of a drawn life in which fewer than twenty orders have left: ten hours of them at most.
+
+        Each hour of these somebody comes by who ends the entries' rest after a crash loop.
+        """
         if self._may_add_s <= 0 or self.outcome.orders >= _FEWEST_ORDERS:
             return False
         self._may_add_s -= 60
         self.seconds += 60
+        if self._may_add_s % 3600 == 0 and self.is_safe_mode and self._resumed_s <= self._started_s:
+            self.command(VoteTradingState("operator", "ACTIVE", "the log was looked into"))
         return True
 
     @property

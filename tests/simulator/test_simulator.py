@@ -37,6 +37,13 @@ def test_a_life_with_too_few_orders_goes_on_until_the_next_day_of_trading_has_be
     assert not World(1, [], 3600, tmp_path).goes_on(), "a given script has its length"
 
 
+def test_a_life_that_a_crash_loop_left_without_entries_has_its_twenty_orders() -> None:
+    """Seven deaths within its hour: the last crash loop is nobody's planned one, so nobody was to look into it."""
+    outcome = live_through(31834, None, 3600)
+    assert outcome.violations == []
+    assert outcome.orders >= 20
+
+
 def test_a_life_with_enough_orders_ends_after_its_hour(tmp_path: Path) -> None:
     world = World(1, None, 3600, tmp_path)
     assert world.goes_on()
