@@ -42,6 +42,13 @@ class Desk:
     def submit(self, **order: Any) -> None:
         self.venue.submit(approved_order(**{"symbol": "BTC/USD", **order}))
 
+    async def rests(self) -> None:
+        """Started, the user channel there, and the limit order td-1 accepted."""
+        await self.venue.start()
+        await until(lambda: self.venue.stream.is_up)
+        self.submit(wire_type="limit", price="99")
+        await until(lambda: "accepted" in self.kinds)
+
     async def heard(self, *kinds: str) -> None:
         await until(lambda: self.kinds == list(kinds) or len(self.kinds) > len(kinds))
         assert self.kinds == list(kinds)

@@ -117,10 +117,7 @@ async def test_a_fill_a_refusal_and_a_strangers_order_are_each_a_reason_to_look(
         assert isinstance(desk.venue, TellsBalances)
         told: Told = []
         desk.venue.listen_to_balances(told.append)
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
 
         holds(exchange, account("BTC", "0.4", "0"), account("USD", "900", "60"))
         exchange.fill("td-1", "0.4")

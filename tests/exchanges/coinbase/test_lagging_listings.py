@@ -17,10 +17,7 @@ async def test_an_order_that_the_user_channel_calls_filled_is_booked_from_its_fi
     exchange: Exchange,
 ):
     async with Desk(exchange, ws=True, poll_every_s=60) as desk:
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         order = exchange.of("td-1")
         exchange.bodies[f"/orders/historical/{order['order_id']}"] = {"order": dict(order)}  # as it was before
         exchange.fill("td-1", "1")
@@ -31,10 +28,7 @@ async def test_an_order_that_the_user_channel_calls_filled_is_booked_from_its_fi
 
 async def test_an_end_is_not_told_before_the_last_fill_is_listed(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "0.7", is_listed=False)
         exchange.end("td-1")
         await exchange.tell("td-1")
@@ -47,10 +41,7 @@ async def test_an_end_is_not_told_before_the_last_fill_is_listed(exchange: Excha
 
 async def listed_behind_its_end(desk: Desk, server: Exchange) -> None:
     """0.7 were executed and the order is over; the listings say that it ended with 0.3."""
-    await desk.venue.start()
-    await until(lambda: desk.venue.stream.is_up)
-    desk.submit(wire_type="limit", price="99")
-    await until(lambda: "accepted" in desk.kinds)
+    await desk.rests()
     server.fill("td-1", "0.3")
     order = server.of("td-1")
     server.bodies[f"/orders/historical/{order['order_id']}"] = {"order": {**order, "status": "CANCELLED"}}

@@ -125,10 +125,7 @@ async def test_a_listing_that_cannot_be_read_to_its_end_never_says_not_found(
 
 async def test_the_user_channel_brings_fills_with_their_ids_and_the_end_after_them(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "0.3", "98.5")
         await exchange.tell("td-1")
         await until(lambda: len(desk.fills()) == 1)
@@ -145,10 +142,7 @@ async def test_the_user_channel_brings_fills_with_their_ids_and_the_end_after_th
 async def test_a_stream_that_breaks_is_opened_again_and_what_it_missed_is_asked_for(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
         desk.venue.stream._first_backoff_s = 0.01
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "1")
         await exchange.drop()
         await until(lambda: desk.fills())
@@ -182,10 +176,7 @@ async def test_news_that_nobody_can_take_does_not_end_the_stream(exchange: Excha
 async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(exchange: Exchange):
     async with Desk(exchange, ws=True, poll_every_s=60) as desk:
         desk.venue.stream._first_backoff_s = 60
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "1")
         await exchange.drop()
         await until(lambda: desk.fills())
@@ -194,10 +185,7 @@ async def test_a_stream_that_is_lost_makes_us_ask_before_it_is_there_again(excha
 
 async def test_a_missing_frame_of_the_user_channel_makes_us_ask(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "1")
         exchange.feeds[0].sequence += 1
         await exchange.broadcast("heartbeats", {"heartbeat_counter": 1})
@@ -231,10 +219,7 @@ async def test_working_orders_of_the_account_are_listed_ours_or_not(exchange: Ex
 
 async def test_nothing_is_kept_of_an_order_that_has_filled(exchange: Exchange):
     async with Desk(exchange, ws=True) as desk:
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "1")
         await exchange.tell("td-1")
         await until(lambda: desk.fills())
@@ -328,10 +313,7 @@ async def test_somebody_elses_order_that_cannot_be_read_does_not_end_the_stream(
                "cumulative_quantity": "1e-7"}
     async with Desk(exchange, ws=True, poll_every_s=60) as desk:
         desk.venue.stream._first_backoff_s = 0.01
-        await desk.venue.start()
-        await until(lambda: desk.venue.stream.is_up)
-        desk.submit(wire_type="limit", price="99")
-        await until(lambda: "accepted" in desk.kinds)
+        await desk.rests()
         exchange.fill("td-1", "1")
         ours = user_row(exchange.of("td-1"), exchange)
         await exchange.broadcast("user", {"type": "update", "orders": [strange, ours]})
