@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from store.checkpoint import paths_of
+from store.checkpoint import folder_of, paths_of
 from store.journal_files import segments_of
 from store.journal_format import JournalError
 from tradingd.checkpoint import Recovery
@@ -74,9 +74,10 @@ def _refuse_emptied(path: Path) -> None:
     One that was removed to begin anew is not there at all.
     """
     known = [int(each.stem) for each in paths_of(path) if each.stem.isdigit()]
-    if known and path.exists() and not path.stat().st_size:
+    had = f"a checkpoint knows of {max(known)} records in it" if known else "an earlier start wrote to it"
+    if folder_of(path).exists() and path.exists() and not path.stat().st_size:
         raise JournalError(
-            f"{path}: it is empty, and a checkpoint knows of {max(known)} records in it. Restore a backup, look after "
+            f"{path}: it is empty, and {had}. Restore a backup, look after "
             "the disk; to begin anew, with what is open forgotten, remove the empty file."
         )
 

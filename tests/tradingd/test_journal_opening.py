@@ -75,6 +75,9 @@ def test_a_journal_that_was_emptied_is_no_new_one(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match=r"is empty, and a checkpoint knows of 6 records.*remove"):
             open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False)
         assert path.stat().st_size == 0
+        known.unlink()
+        with pytest.raises(JournalError, match="is empty, and an earlier start wrote to it"):
+            open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False)
         path.unlink()
         opened = open_journal(data_dir, settings, replay, ServiceNotify({}), is_replay=False)
         assert len(opened.journal) == 0
